@@ -1,0 +1,1 @@
+//! Pipeline documents: YAML and JSON, with exact positions.

@@ -1,0 +1,16 @@
+//! CEL expressions: bounds before parsing, references, evaluation, and `${{ }}` templates.
+
+use crate::value::Json;
+
+/// Where an expression's roots come from. Asked only for what the expression names, and only once.
+pub trait Scope {
+    /// A root other than `steps` and `needs`: `inputs`, `vars`, `run`, `matrix`, `attempt`, `step`,
+    /// or the `foreach` name. `None` where it does not exist here.
+    fn root(&self, name: &str) -> Option<std::sync::Arc<Json>>;
+
+    /// `steps.<id>`: an object of `state`, `outputs`, `attempts` and, where it has one, `failure`.
+    fn step(&self, id: &str) -> Option<std::sync::Arc<Json>>;
+
+    /// `needs.<id>`: an object of predicates to booleans.
+    fn need(&self, id: &str) -> Option<std::sync::Arc<Json>>;
+}

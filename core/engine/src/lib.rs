@@ -1,0 +1,29 @@
+//! Conveyor's engine: what a pipeline means, and what a run does next.
+//!
+//! Everything here is a function of its arguments. There is no I/O, no clock, no randomness and no
+//! thread: a fact carries the time it happened, and the caller decides where things are kept.
+//! A run is its journal: [`run::Run::fold`] over the records gives its state, live, after a crash,
+//! in the simulator and in `conveyor test` alike.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`value`] | user values: JSON, its canonical form, hashes |
+//! | [`time`] | instants, durations and RFC 3339, as plain integers |
+//! | [`expr`] | CEL: bounds, references, evaluation, `${{ }}` templates |
+//! | [`document`] | YAML and JSON pipeline documents, with exact positions |
+//! | [`plan`] | a checked document, compiled into what a run walks |
+//! | [`run`] | facts in, decisions out: the state machine of one run |
+//!
+//! Evaluation recurses. Callers run the engine on stacks of [`STACK_BYTES`].
+
+pub mod document;
+pub mod expr;
+pub mod plan;
+pub mod run;
+pub mod time;
+pub mod value;
+
+/// The stack a thread that calls this crate should have: 16 MiB.
+///
+/// The bounds on expressions and documents are set so that the deepest accepted input fits.
+pub const STACK_BYTES: usize = 16 << 20;

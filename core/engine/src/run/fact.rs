@@ -1,0 +1,183 @@
+use super::{AttemptState, Identity, StepState, TimerKey};
+use crate::value::{Hash, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Something that happened to a run. It carries all that the machine may know of the outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// The run was accepted. Always the first, and only once.
+    Started(Box<Started>),
+    /// A session took a queued instance.
+    Claimed(Claim),
+    /// The driver reported how an attempt ended.
+    Reported(Report),
+    /// An attempt will never report.
+    Lost {
+        /// Which.
+        id: Identity,
+        /// Why.
+        cause: LostCause,
+    },
+    /// The driver handed over what a next attempt of the instance should know.
+    Checkpointed {
+        /// Which attempt.
+        id: Identity,
+        /// Opaque bytes.
+        data: Arc<[u8]>,
+    },
+    /// A timer's instant came.
+    TimerDue(TimerKey),
+    /// Somebody, or something, stops the run.
+    Stopped(Stop),
+    /// Nothing is to be queued or claimed until `Resumed`.
+    Paused {
+        /// Who asked.
+        actor: Arc<str>,
+        /// Why, in their words; may be empty.
+        reason: Arc<str>,
+    },
+    /// Ends a pause.
+    Resumed {
+        /// Who asked.
+        actor: Arc<str>,
+        /// Why, in their words; may be empty.
+        reason: Arc<str>,
+    },
+    /// Work that a bounded turn left over goes on (PROTOCOL P7).
+    Turn,
+}
+
+/// What a run starts with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    /// The run's id: a UUIDv7 in its usual text.
+    pub run: Arc<str>,
+    /// The digest of the document that it pins.
+    pub document: Hash,
+    /// The number of the semantics that it pins.
+    pub semantics: u32,
+    /// Inputs with defaults filled in, already validated.
+    pub inputs: Value,
+    /// Labels of the run.
+    pub labels: BTreeMap<String, String>,
+    /// Who started it.
+    pub actor: Arc<str>,
+    /// The run that it was forked from.
+    pub forked_from: Option<Arc<str>>,
+    /// Steps whose results it inherits from there.
+    pub inherited: Vec<Inherited>,
+}
+
+/// A step result copied from another run (SEMANTICS 27).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inherited {
+    /// The step's id.
+    pub step: Arc<str>,
+    /// The step's state.
+    pub state: StepState,
+    /// Whether its failure was allowed.
+    pub allowed: bool,
+    /// Its instances in order; `None` for a step that was never expanded.
+    pub instances: Option<Vec<InheritedInstance>>,
+}
+
+/// An instance of an inherited step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InheritedInstance {
+    /// Its state.
+    pub state: StepState,
+    /// Whether its failure was allowed.
+    pub allowed: bool,
+    /// Its outputs.
+    pub outputs: Option<Value>,
+    /// Its failure.
+    pub failure: Option<Failure>,
+    /// How many attempts it took.
+    pub attempts: u32,
+}
+
+/// A claim (PROTOCOL P20).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// Which attempt.
+    pub id: Identity,
+    /// Made by the node; part of the token.
+    pub nonce: u64,
+    /// The session that took it.
+    pub session: Arc<str>,
+    /// The driver's version, for people.
+    pub version: Arc<str>,
+}
+
+/// A driver's report of a finished attempt, as the node judged it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Which attempt.
+    pub id: Identity,
+    /// How it ended.
+    pub result: EndedAttempt,
+    /// The last log offset of the attempt, if it logged.
+    pub last_log: Option<u64>,
+}
+
+/// The end of an attempt as its driver tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndedAttempt {
+    /// `Succeeded`, `Failed`, `Errored` or `Cancelled`.
+    pub state: AttemptState,
+    /// An object; present when it succeeded, may be present otherwise.
+    pub outputs: Option<Value>,
+    /// What went wrong.
+    pub failure: Option<Failure>,
+}
+
+/// Why something did not succeed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// A short word for programs, such as `exit_status`.
+    pub code: Arc<str>,
+    /// A sentence for people.
+    pub message: Arc<str>,
+    /// More, as JSON.
+    pub details: Option<Value>,
+    /// `Some(false)` forbids another try.
+    pub retryable: Option<bool>,
+    /// The driver's wish for the delay before the next try, in milliseconds; at most an hour counts.
+    pub retry_after_millis: Option<u64>,
+}
+
+/// Why an attempt was lost (SEMANTICS 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostCause {
+    /// Its lease ran out. Charged.
+    Lease,
+    /// The session refused it. Not charged.
+    Refused,
+    /// It is known not to have reached the driver. Not charged.
+    Undelivered,
+    /// The process that had it is known dead. Not charged, but counted.
+    ProcessDead,
+}
+
+/// A request to stop (SEMANTICS 18).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// How hard.
+    pub kind: StopKind,
+    /// Who asked.
+    pub actor: Arc<str>,
+    /// Why, in their words; may be empty.
+    pub reason: Arc<str>,
+}
+
+/// How hard a stop is, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopKind {
+    /// What has started finishes; then `finally`.
+    Drain,
+    /// What has started is cancelled; then `finally`.
+    Cancel,
+    /// Everything ends now, without `finally`.
+    Terminate,
+}

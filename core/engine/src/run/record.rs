@@ -1,0 +1,72 @@
+use super::Fact;
+use crate::plan::StepIndex;
+use crate::time::Time;
+use crate::value::Value;
+use std::sync::Arc;
+
+/// One record of a run's journal: the facts of one commit, what was evaluated for them, and a digest
+/// of what they decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its place in the journal, from 1, without gaps.
+    pub sequence: u64,
+    /// The facts in order, each with the instant it happened; instants never go back.
+    pub facts: Vec<(Time, Fact)>,
+    /// What was evaluated, in the order it was asked for.
+    pub evaluations: Vec<Evaluation>,
+    /// xxh3 of the decisions, in order.
+    pub digest: u64,
+}
+
+/// The outcome of one evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// What for.
+    pub site: Site,
+    /// The step, 0 for the run's own.
+    pub step: StepIndex,
+    /// The instance, 0 where it is the step's.
+    pub instance: u32,
+    /// What came out.
+    pub outcome: Result<Evaluated, Arc<str>>,
+}
+
+/// What an evaluation gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evaluated {
+    /// Of a condition.
+    Bool(bool),
+    /// Of a template.
+    Value(Value),
+    /// Of a matrix or `items`: the instances' parameters in order.
+    List(Vec<Value>),
+}
+
+/// A place of a document that is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Site {
+    /// `needs.rule`.
+    Rule,
+    /// `when`.
+    When,
+    /// `matrix` or `foreach.items`.
+    Items,
+    /// `with`.
+    With,
+    /// The parts of `with` that name `attempt`, for a further attempt.
+    Rewith,
+    /// `transform`.
+    Transform,
+    /// `wait`.
+    Wait,
+    /// `retry.if`.
+    RetryIf,
+    /// `allow_failure`.
+    AllowFailure,
+    /// Outputs against the step's declaration.
+    OutputCheck,
+    /// `vars` of the run.
+    Vars,
+    /// `outputs` of the run.
+    RunOutputs,
+}
