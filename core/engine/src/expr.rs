@@ -14,3 +14,15 @@ pub trait Scope {
     /// `needs.<id>`: an object of predicates to booleans.
     fn need(&self, id: &str) -> Option<std::sync::Arc<Json>>;
 }
+
+/// A bare CEL expression that gives a boolean.
+#[derive(Debug)]
+pub struct Condition;
+
+/// A boolean over the states of other steps.
+#[derive(Debug)]
+pub struct Rule;
+
+/// A JSON value with `${{ cel }}` inside.
+#[derive(Debug)]
+pub struct Template;

@@ -1,0 +1,115 @@
+//! Drivers in this process: what one is, what a task looks like to it, and how it answers.
+
+use bytes::Bytes;
+use conveyor_engine::run::Failure;
+use conveyor_engine::time::{Duration, Time};
+use conveyor_engine::value::Json;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// A driver that lives in the engine's process.
+pub trait Driver: Send + Sync + 'static {
+    /// What it is called and what it can do. Asked once.
+    fn info(&self) -> DriverInfo;
+
+    /// Does one task. A panic counts as failure code `exception`, retryable.
+    fn run(&self, task: Task, context: Context) -> Pin<Box<dyn Future<Output = Outcome> + Send>>;
+}
+
+/// A driver's name, version and actions.
+#[derive(Clone, Debug)]
+pub struct DriverInfo {
+    /// The word before `@` in a document.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: Arc<str>,
+    /// Its actions; the first is the default one.
+    pub actions: Vec<ActionInfo>,
+}
+
+/// One action of a driver.
+#[derive(Clone, Debug)]
+pub struct ActionInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// JSON Schema 2020-12 of `with`.
+    pub inputs: Option<Json>,
+    /// JSON Schema 2020-12 of the outputs.
+    pub outputs: Option<Json>,
+}
+
+/// An attempt as its driver sees it.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The run's id.
+    pub run: Arc<str>,
+    /// The run's namespace.
+    pub namespace: Arc<str>,
+    /// The pipeline's name.
+    pub pipeline: Arc<str>,
+    /// The step's id.
+    pub step: Arc<str>,
+    /// The instance's position; 0 for a plain step.
+    pub instance: u32,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// The action; `None` means the driver's default one.
+    pub action: Option<Arc<str>>,
+    /// `with`, evaluated: an object.
+    pub inputs: Json,
+    /// When the attempt's time is over.
+    pub deadline: Time,
+    /// From cancel to the end of the lease.
+    pub grace: Duration,
+    /// What an earlier attempt handed over.
+    pub checkpoint: Option<Bytes>,
+    /// Labels of the run.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a driver may do besides returning.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Where log lines go. Bounded: a driver that floods waits here, and slows nobody else.
+    pub logs: mpsc::Sender<LogLine>,
+    /// `Some` once the task is to stop, with the reason.
+    pub cancelled: watch::Receiver<Option<Arc<str>>>,
+}
+
+/// Where a log line comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStream {
+    /// The driver itself.
+    Log,
+    /// A process's standard output.
+    Stdout,
+    /// A process's standard error.
+    Stderr,
+}
+
+/// One log line, without its line feed. Its offset is its place among the lines sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written, by the driver's clock.
+    pub time: Time,
+    /// Where from.
+    pub stream: LogStream,
+    /// The line; UTF-8 where the writer wrote UTF-8.
+    pub text: Bytes,
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With these outputs: an object.
+    Succeeded(Json),
+    /// The driver says no. Outputs are kept for reading.
+    Failed(Failure, Option<Json>),
+    /// Not the task's fault: outputs that cannot be read, no such action.
+    Errored(Failure),
+    /// It stopped because it was told to.
+    Cancelled,
+}
