@@ -1,2 +1,118 @@
-//! Skeleton.
-fn main() {}
+//! Generates `core/proto/src/gen` from `proto/`.
+//!
+//! `cargo run -p conveyor-generate` writes the files; with `-- --check` it compares instead and fails
+//! where one differs. The protobuf compiler is a Rust one (protox), so that nobody needs `protoc`,
+//! and the result is committed, so that no crate needs a build script.
+
+use prost::Message as _;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+/// The contract, in the order in which its files import each other.
+const FILES: [&str; 1] = ["conveyor/storage/v1/journal.proto"];
+
+/// What reflection serves and other tools read: all files with their comments.
+const DESCRIPTORS: &str = "descriptors.binpb";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let check = match (arguments.next().as_deref(), arguments.next()) {
+        (None, None) => false,
+        (Some("--check"), None) => true,
+        _ => return fail(&"usage: conveyor-generate [--check]"),
+    };
+    match run(check) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => fail(&"core/proto/src/gen differs from proto/: run `make generate`"),
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "a program for people: this is its output"
+)]
+fn fail(message: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("conveyor-generate: {message}");
+    ExitCode::FAILURE
+}
+
+/// Generates, and writes or compares. Whether the committed files are as they should be.
+fn run(check: bool) -> Result<bool, Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let committed = root.join("core/proto/src/gen");
+    let fresh = Scratch::new()?;
+    generate(&root.join("proto"), &fresh.0)?;
+    if check {
+        return same(&fresh.0, &committed);
+    }
+    fs::create_dir_all(&committed)?;
+    for name in names(&committed)? {
+        fs::remove_file(committed.join(name))?;
+    }
+    for name in names(&fresh.0)? {
+        fs::copy(fresh.0.join(&name), committed.join(&name))?;
+    }
+    Ok(true)
+}
+
+fn generate(protos: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    let descriptors = protox::compile(FILES, [protos])?;
+    fs::write(out.join(DESCRIPTORS), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .out_dir(out)
+        .btree_map(".")
+        .bytes(".")
+        .build_transport(false)
+        .emit_rerun_if_changed(false)
+        // The messages alone need no network stack.
+        .client_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
+        .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn same(fresh: &Path, committed: &Path) -> Result<bool, Box<dyn Error>> {
+    let names_fresh = names(fresh)?;
+    if names_fresh != names(committed)? {
+        return Ok(false);
+    }
+    for name in names_fresh {
+        if fs::read(fresh.join(&name))? != fs::read(committed.join(&name))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The files of a directory, sorted; none where there is no such directory.
+fn names(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut names = Vec::new();
+    if directory.is_dir() {
+        for entry in fs::read_dir(directory)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A directory that goes with its owner.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Scratch, std::io::Error> {
+        let path = env::temp_dir().join(format!("conveyor-generate-{}", std::process::id()));
+        fs::create_dir_all(&path)?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Left behind at worst in the directory for such things.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
