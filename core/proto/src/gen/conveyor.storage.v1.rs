@@ -32,11 +32,8 @@ pub struct Record {
     /// The facts in order; at least one.
     #[prost(message, repeated, tag = "2")]
     pub facts: ::prost::alloc::vec::Vec<Fact>,
-    /// What was evaluated, in the order it was asked for.
-    #[prost(message, repeated, tag = "3")]
-    pub evaluations: ::prost::alloc::vec::Vec<Evaluation>,
     /// 64-bit xxh3 of the decisions, in order.
-    #[prost(fixed64, tag = "4")]
+    #[prost(fixed64, tag = "3")]
     pub digest: u64,
 }
 /// Something that happened to a run.
@@ -45,6 +42,12 @@ pub struct Fact {
     /// When, by the owner's clock (PROTOCOL P9). Never earlier than the fact before.
     #[prost(uint64, tag = "1")]
     pub time_ms: u64,
+    /// How many units of bounded work were done at once after it (PROTOCOL P7); at most 256.
+    #[prost(uint32, tag = "12")]
+    pub units: u32,
+    /// What was evaluated, in the order it was asked for.
+    #[prost(message, repeated, tag = "13")]
+    pub evaluations: ::prost::alloc::vec::Vec<Evaluation>,
     /// What.
     #[prost(oneof = "fact::Fact", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub fact: ::core::option::Option<fact::Fact>,
