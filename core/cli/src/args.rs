@@ -1,0 +1,92 @@
+//! The verbs, their options and their help.
+
+mod follow;
+mod fork;
+mod offline;
+mod output;
+mod run;
+mod runs;
+mod stop;
+
+pub(crate) use follow::{EventsArgs, LogsArgs};
+pub(crate) use fork::ForkArgs;
+pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
+pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
+pub(crate) use run::{Inputs, Local, Progress, RunArgs};
+pub(crate) use runs::{ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
+pub(crate) use stop::StopArgs;
+
+use crate::terminal::Colour;
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  conveyor run pipeline.yaml -i ref=main     Run a pipeline, with live progress
+  conveyor run --continue RUN                Go on with a run that a crash interrupted
+  conveyor check pipeline.yaml               All mistakes of a document, with their places
+  conveyor plan pipeline.yaml -o svg > p.svg Draw the graph
+  conveyor runs list                         What ran, and how it ended
+  conveyor runs show RUN --timeline          When each attempt ran
+
+Exit status:
+  0 succeeded   1 failed   2 refused   3 unreachable   130 cancelled
+
+NO_COLOR (any value) turns colours off.";
+
+/// Run, check, draw and test pipelines.
+#[derive(Debug, Parser)]
+#[command(name = "conveyor", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(propagate_version = false, disable_help_subcommand = false)]
+pub(crate) struct Cli {
+    /// When to use colours.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    pub(crate) color: Colour,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a pipeline here, or go on with an interrupted run.
+    Run(RunArgs),
+    /// Check pipeline documents, and print every mistake.
+    Check(CheckArgs),
+    /// Show what a pipeline would do: order, instances, critical path.
+    Plan(PlanArgs),
+    /// Test a pipeline offline, with mocked results and a virtual clock.
+    Test(TestArgs),
+    /// List, show and release runs.
+    Runs(RunsArgs),
+    /// Print the log of a run.
+    Logs(LogsArgs),
+    /// Print what happened to a run, event by event.
+    Events(EventsArgs),
+    /// Stop a run: cancel its steps, then run `finally`.
+    #[command(after_help = stop::CANCEL)]
+    Cancel(StopArgs),
+    /// Stop a run gently: let what runs finish, start nothing, then run `finally`.
+    #[command(after_help = stop::DRAIN)]
+    Drain(StopArgs),
+    /// Stop a run at once, without `finally`.
+    #[command(after_help = stop::TERMINATE)]
+    Terminate(StopArgs),
+    /// Queue nothing new of a run until it is resumed.
+    #[command(after_help = stop::PAUSE)]
+    Pause(StopArgs),
+    /// End a pause.
+    #[command(after_help = stop::RESUME)]
+    Resume(StopArgs),
+    /// Run a pipeline again from a step on, with the results before it.
+    Fork(ForkArgs),
+    /// Print a completion script for a shell.
+    Completion(CompletionArgs),
+}

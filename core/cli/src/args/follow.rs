@@ -1,0 +1,80 @@
+//! `logs` and `events`.
+
+use super::Output;
+use clap::Args;
+use std::path::PathBuf;
+
+const LOGS: &str = "\
+Examples:
+  conveyor logs RUN
+  conveyor logs RUN test --instance 2 --attempt 1
+  conveyor logs RUN --follow --timestamps";
+
+/// `logs`.
+#[derive(Debug, Args)]
+#[command(after_help = LOGS)]
+pub(crate) struct LogsArgs {
+    /// The run's id.
+    pub(crate) run: String,
+    /// Only this step.
+    pub(crate) step: Option<String>,
+    /// Only this instance of the step, from 0.
+    #[arg(long, value_name = "N", requires = "step")]
+    pub(crate) instance: Option<u32>,
+    /// Only this attempt, from 1. Default: all.
+    #[arg(long, value_name = "N", requires = "step")]
+    pub(crate) attempt: Option<u32>,
+    /// Go on until the run ends.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last lines of each attempt.
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u64>,
+    /// Put the time before each line.
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How to print; `json` is one object a line.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    pub(crate) output: Output,
+}
+
+const EVENTS: &str = "\
+Examples:
+  conveyor events RUN
+  conveyor events RUN --follow -o json
+  conveyor events RUN --after 17.2       What came after that event";
+
+/// `events`.
+#[derive(Debug, Args)]
+#[command(after_help = EVENTS)]
+pub(crate) struct EventsArgs {
+    /// The run's id.
+    pub(crate) run: String,
+    /// Only what came after this event.
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) after: Option<String>,
+    /// Go on until the run ends.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// How to print; `json` is one object a line.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    pub(crate) output: Output,
+}

@@ -1,0 +1,52 @@
+//! `fork`.
+
+use super::{Inputs, Local, Output, Progress};
+use clap::Args;
+use std::path::PathBuf;
+
+const FORK: &str = "\
+Examples:
+  conveyor fork RUN --from deploy                      Again from `deploy` on
+  conveyor fork RUN --from-failed                      Again from what did not succeed
+  conveyor fork RUN --from-failed --pipeline fixed.yaml
+  conveyor fork RUN --from deploy --preview            What would be inherited, and why
+
+The old run never changes. A step is inherited when it ended ok, comes before the fork, and would be
+given the same as then; everything else runs.";
+
+/// `fork`.
+#[derive(Debug, Args)]
+#[command(after_help = FORK)]
+pub(crate) struct ForkArgs {
+    /// The id of a run that has ended.
+    pub(crate) run: String,
+    /// Run this step and all that come after it; may be given several times.
+    #[arg(long, value_name = "STEP", required_unless_present = "from_failed")]
+    #[arg(conflicts_with = "from_failed")]
+    pub(crate) from: Vec<String>,
+    /// Run the steps that did not end ok and all that come after them.
+    #[arg(long)]
+    pub(crate) from_failed: bool,
+    /// Run this document in the place of the old run's.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) pipeline: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
+    /// Only say what would be inherited and what would run.
+    #[arg(long)]
+    pub(crate) preview: bool,
+    #[command(flatten)]
+    pub(crate) local: Local,
+    /// How progress is shown, on standard error.
+    #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
+    pub(crate) progress: Progress,
+    /// How the summary is printed.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    pub(crate) output: Output,
+}

@@ -1,0 +1,47 @@
+//! `cancel`, `drain`, `terminate`, `pause`, `resume`: they differ in nothing but what they do.
+
+use clap::Args;
+use std::path::PathBuf;
+
+pub(super) const CANCEL: &str = "\
+Examples:
+  conveyor cancel RUN
+  conveyor cancel RUN --reason 'wrong branch'
+
+Steps that run are told to stop and have their `grace`; those that have not started end `cancelled`.
+Repeating it changes nothing. `drain` is weaker, `terminate` is stronger.";
+
+pub(super) const DRAIN: &str = "\
+Examples:
+  conveyor drain RUN --reason 'maintenance at ten'";
+
+pub(super) const TERMINATE: &str = "\
+Examples:
+  conveyor terminate RUN --reason 'the cluster is gone'
+
+`finally` does not run. Prefer `cancel`.";
+
+pub(super) const PAUSE: &str = "\
+Examples:
+  conveyor pause RUN --reason 'looking at it'
+
+What runs finishes. The run's own timeout goes on.";
+
+pub(super) const RESUME: &str = "\
+Examples:
+  conveyor resume RUN
+
+For a run that a crash interrupted, see `conveyor run --continue`.";
+
+/// `cancel`, `drain`, `terminate`, `pause`, `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// The run's id.
+    pub(crate) run: String,
+    /// Why; recorded, and shown to everyone who looks at the run.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) reason: String,
+    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+}
