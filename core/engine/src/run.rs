@@ -5,17 +5,41 @@
 //! keeps. After a crash, on another node, in a reader or in a test, [`Run::fold`] goes through the
 //! same transitions from the records alone: what was evaluated is in them, and nothing is
 //! evaluated twice.
+//!
+//! A fact is applied in three movements: the transition it stands for; the cascade of steps that end
+//! by it; and bounded work, the units that became ready, at most [`TURN_UNITS`] at once. What is
+//! left over is in [`Pending::turn`], and goes on with [`Fact::Turn`].
 
+mod backoff;
+mod codec;
 mod decision;
+mod digest;
 mod fact;
 mod identity;
+mod machine;
+mod oracle;
+mod pending;
 mod record;
+mod scope;
+mod state;
 mod states;
+pub mod table;
+mod timers;
+mod view;
 
+pub use codec::{DecodeError, decode_record, encode_record};
 pub use decision::Decision;
 pub use fact::{
-    Claim, EndedAttempt, Fact, Failure, Inherited, InheritedInstance, LostCause, Report, Started, Stop, StopKind,
+    Claim, EndedAttempt, Fact, Failure, Inherited, InheritedInstance, LostCause, Report, Started,
+    Stop, StopKind,
 };
 pub use identity::{Identity, TimerKey, TimerKind};
-pub use record::{Evaluated, Evaluation, Record, Site};
+pub use machine::{FoldError, Rejected, Run, Sealed, TURN_UNITS};
+pub use oracle::{INLINE_BYTES, NoValues, Values};
+pub use pending::{CancelOrder, Pending, TaskSpec};
+pub use record::{Entry, Evaluated, Evaluation, Record, Site};
 pub use states::{AttemptState, RunState, StepState};
+pub use view::{InstanceView, StepView, Waiting};
+
+/// The number of the semantics that this release gives new runs (PROTOCOL P35).
+pub const SEMANTICS: u32 = 1;

@@ -1,3 +1,4 @@
+use super::table::{Event, RunEvent};
 use super::{AttemptState, Failure, Identity, RunState, StepState};
 use crate::plan::StepIndex;
 use crate::time::{Duration, Time};
@@ -7,12 +8,14 @@ use std::sync::Arc;
 /// What a fact changed. Decisions are what followers of a run see as its events, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// The run's state changed. The first has `from` equal to `to`.
+    /// The run's state changed. The first is from `queued`.
     Run {
         /// Before.
         from: RunState,
         /// Now.
         to: RunState,
+        /// The row of the transition table between the two.
+        event: RunEvent,
         /// Why; empty where the states say it.
         reason: Arc<str>,
     },
@@ -35,6 +38,8 @@ pub enum Decision {
         from: StepState,
         /// Now.
         to: StepState,
+        /// The row of the transition table between the two.
+        event: Event,
         /// Whether the failure is allowed.
         allowed: bool,
         /// When what it waits for is due.

@@ -5,17 +5,28 @@ use crate::value::Value;
 use std::sync::Arc;
 
 /// One record of a run's journal: the facts of one commit, what was evaluated for them, and a digest
-/// of what they decided.
+/// of what they decided (PROTOCOL P4).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Its place in the journal, from 1, without gaps.
     pub sequence: u64,
-    /// The facts in order, each with the instant it happened; instants never go back.
-    pub facts: Vec<(Time, Fact)>,
-    /// What was evaluated, in the order it was asked for.
-    pub evaluations: Vec<Evaluation>,
+    /// The facts in order.
+    pub entries: Vec<Entry>,
     /// xxh3 of the decisions, in order.
     pub digest: u64,
+}
+
+/// One fact of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// When it happened. Never earlier than the entry before.
+    pub time: Time,
+    /// What happened.
+    pub fact: Fact,
+    /// How many units of bounded work were done at once after it.
+    pub units: u32,
+    /// What was evaluated, in the order it was asked for.
+    pub evaluations: Vec<Evaluation>,
 }
 
 /// The outcome of one evaluation.

@@ -124,6 +124,9 @@ impl RunState {
     /// Whether nothing follows.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        matches!(self, RunState::Succeeded | RunState::Failed | RunState::Cancelled)
+        matches!(
+            self,
+            RunState::Succeeded | RunState::Failed | RunState::Cancelled
+        )
     }
 }

@@ -16,8 +16,13 @@ impl fmt::Display for DurationError {
 
 impl std::error::Error for DurationError {}
 
-const UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 impl Duration {
     /// No time at all.
@@ -106,7 +111,19 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in ["", "1", "m", "1.5h", "-1s", "1s1h", "1s1s", "99999d", "1 s", "1w", "9999999999999999999d"] {
+        for text in [
+            "",
+            "1",
+            "m",
+            "1.5h",
+            "-1s",
+            "1s1h",
+            "1s1s",
+            "99999d",
+            "1 s",
+            "1w",
+            "9999999999999999999d",
+        ] {
             assert_eq!(Duration::parse(text), Err(DurationError), "{text}");
         }
     }

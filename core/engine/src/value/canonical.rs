@@ -70,7 +70,9 @@ fn write_double(double: f64, out: &mut String) {
     let text = format!("{double:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
+    let (sign, mantissa) = mantissa
+        .strip_prefix('-')
+        .map_or(("", mantissa), |rest| ("-", rest));
     let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
     let count = digits.len() as i32;
     let point = exponent + 1;
@@ -92,7 +94,12 @@ fn write_double(double: f64, out: &mut String) {
             out.push('.');
             out.push_str(&digits[1..]);
         }
-        let _ = write!(out, "e{}{}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
+        let _ = write!(
+            out,
+            "e{}{}",
+            if exponent < 0 { '-' } else { '+' },
+            exponent.abs()
+        );
     }
 }
 
@@ -148,6 +155,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(canonical_string(&json!("\u{1}\n\"\\")), "\"\\u0001\\n\\\"\\\\\"");
+        assert_eq!(
+            canonical_string(&json!("\u{1}\n\"\\")),
+            "\"\\u0001\\n\\\"\\\\\""
+        );
     }
 }

@@ -1,0 +1,179 @@
+//! Whether a fact fits the state, before anything changes.
+
+use super::Rejected;
+use crate::plan::{AllowFailure, Plan};
+use crate::run::fact::{Fact, Report};
+use crate::run::oracle::Values;
+use crate::run::state::State;
+use crate::run::{Identity, RunState, StepState};
+use crate::value::Value;
+use xxhash_rust::xxh3::Xxh3;
+
+/// Live: also whether the values that the fact itself needs are at hand.
+pub(super) fn check(
+    plan: &Plan,
+    state: &State,
+    fact: &Fact,
+    values: &dyn Values,
+) -> Result<(), Rejected> {
+    check_fold(plan, state, fact)?;
+    let Some(id) = ends(fact) else { return Ok(()) };
+    let step = &plan.steps[id.step as usize];
+    let params = state
+        .instance(id.step, id.instance)
+        .and_then(|inst| inst.params.as_ref());
+    if let (AllowFailure::If(_), Some(Value::Stored { hash, .. })) = (&step.allow_failure, params)
+        && values.get(hash).is_none()
+    {
+        return Err(Rejected::Missing(vec![*hash]));
+    }
+    Ok(())
+}
+
+/// The attempt that the fact may end.
+fn ends(fact: &Fact) -> Option<Identity> {
+    match fact {
+        Fact::Reported(report) => Some(report.id),
+        Fact::Lost { id, .. } => Some(*id),
+        Fact::TimerDue(key) => Some(Identity {
+            step: key.step,
+            instance: key.instance,
+            attempt: 0,
+        }),
+        _ => None,
+    }
+}
+
+/// What holds live and in a fold.
+pub(super) fn check_fold(plan: &Plan, state: &State, fact: &Fact) -> Result<(), Rejected> {
+    if let Fact::Started(_) = fact {
+        return match state.run {
+            RunState::Queued if state.id.is_empty() => Ok(()),
+            _ => Err(Rejected::OutOfOrder),
+        };
+    }
+    if state.id.is_empty() {
+        return Err(Rejected::OutOfOrder);
+    }
+    if let Fact::Reported(report) = fact
+        && let Some(inst) = state.instance(report.id.step, report.id.instance)
+        && inst.reported == Some((report.id.attempt, report_hash(report)))
+    {
+        return Err(Rejected::Already);
+    }
+    if state.run.is_terminal() {
+        return Err(match fact {
+            Fact::Stopped(_) | Fact::Paused { .. } | Fact::Resumed { .. } => {
+                Rejected::Ended(state.run)
+            }
+            _ => Rejected::Stale,
+        });
+    }
+    match fact {
+        Fact::Claimed(claim) => {
+            let inst = state.instance(claim.id.step, claim.id.instance);
+            let fits = inst.is_some_and(|inst| {
+                inst.state == StepState::Queued && inst.attempt + 1 == claim.id.attempt
+            });
+            if fits && !state.paused {
+                Ok(())
+            } else {
+                Err(Rejected::NotQueued)
+            }
+        }
+        Fact::Reported(Report { id, .. })
+        | Fact::Lost { id, .. }
+        | Fact::Checkpointed { id, .. } => current(state, *id),
+        Fact::TimerDue(key) => {
+            let armed = match key.kind {
+                crate::run::TimerKind::Run => state.run_timer.map(|armed| armed.key),
+                crate::run::TimerKind::Finally => state.finally_timer.map(|armed| armed.key),
+                _ => state
+                    .instance(key.step, key.instance)
+                    .and_then(|inst| inst.timer(key.kind))
+                    .map(|armed| armed.key),
+            };
+            if armed == Some(*key) {
+                Ok(())
+            } else {
+                Err(Rejected::Stale)
+            }
+        }
+        Fact::Paused { .. } => match state.run {
+            RunState::Running | RunState::Finishing => Ok(()),
+            _ => Err(Rejected::NoChange),
+        },
+        Fact::Resumed { .. } if !state.paused => Err(Rejected::NoChange),
+        Fact::Turn if !state.has_work() => Err(Rejected::NoChange),
+        _ => {
+            debug_assert!(!plan.name.is_empty());
+            Ok(())
+        }
+    }
+}
+
+fn current(state: &State, id: Identity) -> Result<(), Rejected> {
+    match state.instance(id.step, id.instance) {
+        Some(inst) if inst.state == StepState::Running && inst.attempt == id.attempt => Ok(()),
+        _ => Err(Rejected::Stale),
+    }
+}
+
+/// What makes a report an exact repeat of another.
+pub(super) fn report_hash(report: &Report) -> u64 {
+    let mut hasher = Xxh3::new();
+    let mut put = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    put(&[report.result.state.code()]);
+    if let Some(outputs) = &report.result.outputs {
+        put_value(&mut put, outputs);
+    }
+    if let Some(failure) = &report.result.failure {
+        put(failure.code.as_bytes());
+        put(failure.message.as_bytes());
+        put(&[failure.retryable.map_or(2, u8::from)]);
+        put(&failure.retry_after_millis.unwrap_or(u64::MAX).to_le_bytes());
+        if let Some(details) = &failure.details {
+            put_value(&mut put, details);
+        }
+    }
+    put(&report.last_log.unwrap_or(u64::MAX).to_le_bytes());
+    hasher.digest()
+}
+
+fn put_value(put: &mut impl FnMut(&[u8]), value: &Value) {
+    match value {
+        Value::Inline(text) => put(text),
+        Value::Stored { hash, .. } => put(&hash.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{AttemptState, EndedAttempt};
+    use crate::value::canonical_bytes;
+
+    #[test]
+    fn reports_that_differ_have_different_hashes() {
+        let report = |outputs: &str, last_log| Report {
+            id: Identity {
+                step: 0,
+                instance: 0,
+                attempt: 1,
+            },
+            result: EndedAttempt {
+                state: AttemptState::Succeeded,
+                outputs: Some(Value::Inline(canonical_bytes(&outputs.into()).into())),
+                failure: None,
+            },
+            last_log,
+        };
+        let hash = |outputs, last_log| report_hash(&report(outputs, last_log));
+        assert_eq!(hash("a", None), hash("a", None));
+        assert_ne!(hash("a", None), hash("b", None));
+        assert_ne!(hash("a", None), hash("a", Some(0)));
+    }
+}

@@ -1,0 +1,133 @@
+//! What a fact sets off: the cascade, rules, the failing pass, bounded work, the end.
+
+use super::Machine;
+use crate::plan::Needs;
+use crate::run::oracle::Oracle;
+use crate::run::record::{Evaluated, Site};
+use crate::run::scope::RunScope;
+use crate::run::state::{Exempt, Failing, Work};
+use crate::run::{StepState, pending};
+use std::sync::Arc;
+
+impl Machine<'_> {
+    /// Goes on until nothing is left to do, or the turn's budget is spent.
+    pub(super) fn settle(&mut self) {
+        while self.fault.is_none() {
+            self.cascade();
+            if self.state.run.is_terminal() {
+                return;
+            }
+            if let Some(step) = self.state.rules.front().copied() {
+                if !self.oracle.take_unit() {
+                    return;
+                }
+                self.state.rules.pop_front();
+                self.decide_rule(step);
+            } else if let Failing::Due(at) = self.state.failing {
+                self.fail_at(at);
+            } else if !self.state.paused
+                && let Some(work) = self.state.work.front().copied()
+            {
+                if !self.at_hand(work) || !self.oracle.take_unit() {
+                    return;
+                }
+                self.state.work.pop_front();
+                self.work(work);
+            } else if !self.finish() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the stored values that a unit reads are loaded. A fold reads none.
+    fn at_hand(&self, work: Work) -> bool {
+        match &self.oracle {
+            Oracle::Fold { .. } => true,
+            Oracle::Live { values, .. } => pending::stored_inputs(self.plan, self.state, work)
+                .iter()
+                .all(|hash| values.get(hash).is_some()),
+        }
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Step(step) => self.begin_step(step),
+            Work::Fill(step) => self.fill(step),
+            Work::Requeue(step, instance) => self.requeue(step, instance),
+            Work::Outputs => self.evaluate_outputs(),
+        }
+    }
+
+    fn decide_rule(&mut self, step: u32) {
+        if self.state.step(step).ended() || self.state.step(step).exempt == Exempt::Deferred {
+            return;
+        }
+        let Needs::Rule { rule, .. } = &self.step_plan(step).needs else {
+            return self.break_off(format!("step {step} has no rule to decide"));
+        };
+        let outcome = self.ask(Site::Rule, step, 0, |scope| {
+            rule.evaluate(scope)
+                .map(Evaluated::Bool)
+                .map_err(|error| error.to_string())
+        });
+        match outcome {
+            Ok(Evaluated::Bool(true)) => self.make_ready(step),
+            Ok(Evaluated::Bool(false)) => {
+                self.end_bare(
+                    step,
+                    StepState::Omitted,
+                    Some(Arc::from("its rule was not met")),
+                );
+            }
+            Ok(other) => self.break_off(format!("a rule gave {other:?}")),
+            Err(message) => self.end_bare(step, StepState::Errored, Some(message)),
+        }
+    }
+
+    /// An evaluation for an instance, live or from the record.
+    pub(super) fn ask(
+        &mut self,
+        site: Site,
+        step: u32,
+        instance: u32,
+        evaluate: impl FnOnce(&RunScope<'_>) -> Result<Evaluated, String>,
+    ) -> Result<Evaluated, Arc<str>> {
+        let (plan, state, now) = (self.plan, &*self.state, self.now);
+        let outcome = self.oracle.ask(site, step, instance, |values, _| {
+            let scope = RunScope::new(plan, state, step, instance, now, values);
+            evaluate(&scope).map_err(Arc::from)
+        });
+        outcome.unwrap_or_else(|fault| {
+            self.break_off(fault);
+            Err(Arc::from("the record does not fit"))
+        })
+    }
+
+    /// An evaluation that gives a value to keep.
+    pub(super) fn ask_value(
+        &mut self,
+        site: Site,
+        step: u32,
+        instance: u32,
+        evaluate: impl FnOnce(&RunScope<'_>) -> Result<crate::value::Json, String>,
+    ) -> Result<crate::value::Value, Arc<str>> {
+        let (plan, state, now) = (self.plan, &*self.state, self.now);
+        let outcome = self.oracle.ask(site, step, instance, |values, stored| {
+            let scope = RunScope::new(plan, state, step, instance, now, values);
+            let json = evaluate(&scope).map_err(Arc::<str>::from)?;
+            Ok(Evaluated::Value(crate::run::oracle::keep(&json, stored)))
+        });
+        match outcome {
+            Ok(Ok(Evaluated::Value(value))) => Ok(value),
+            Ok(Ok(other)) => {
+                self.break_off(format!("{site:?} gave {other:?}"));
+                Err(Arc::from("the record does not fit"))
+            }
+            Ok(Err(message)) => Err(message),
+            Err(fault) => {
+                self.break_off(fault);
+                Err(Arc::from("the record does not fit"))
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A run starts: inputs, vars, inherited results, roots.
+
+use super::Machine;
+use crate::plan::{Needs, StepIndex};
+use crate::run::fact::{Inherited, Started};
+use crate::run::record::{Evaluated, Site};
+use crate::run::scope::object;
+use crate::run::state::Instance;
+use crate::run::table::{Event, RunEvent};
+use crate::run::timers::Clock;
+use crate::run::{RunState, StepState, TimerKey, TimerKind};
+use crate::value::Value;
+use std::sync::Arc;
+
+impl Machine<'_> {
+    pub(super) fn started(&mut self, started: &Started) {
+        self.state.id = Arc::clone(&started.run);
+        self.state.actor = Arc::clone(&started.actor);
+        self.state.labels = started.labels.clone();
+        self.state.forked_from = started.forked_from.clone();
+        self.state.started_at = self.now;
+        let mut inputs = object(&started.inputs);
+        self.plan.declare_inputs(&mut inputs);
+        self.state.inputs = Arc::new(inputs);
+        self.transit_run(RunEvent::Start, RunState::Running, Arc::from(""));
+        if let Some(after) = self.plan.timeout {
+            let key = TimerKey {
+                kind: TimerKind::Run,
+                step: 0,
+                instance: 0,
+                arming: 0,
+            };
+            self.state.run_timer = Some(self.state.timers.arm(key, Clock::Wall, self.now, after));
+        }
+        self.evaluate_vars();
+        if let Some(message) = self.state.vars_error.clone() {
+            let reason: Arc<str> = format!("vars: {message}").into();
+            for step in 0..self.plan.main {
+                self.end_bare(step, StepState::Omitted, Some(Arc::clone(&reason)));
+            }
+            return;
+        }
+        for inherited in &started.inherited {
+            match self.plan.index.get(&inherited.step) {
+                Some(step) => self.inherit(*step, inherited),
+                None => self.break_off(format!("inherits `{}`, which is no step", inherited.step)),
+            }
+        }
+        for step in 0..self.plan.main {
+            let root = self.step_plan(step).parents.is_empty();
+            if root && !self.state.step(step).ended() {
+                match self.step_plan(step).needs {
+                    Needs::All => self.make_ready(step),
+                    Needs::Rule { .. } => self.state.rules.push_back(step),
+                }
+            }
+        }
+    }
+
+    fn evaluate_vars(&mut self) {
+        let vars = &self.plan.vars;
+        if let Some(constant) = vars.constant() {
+            self.state.vars = Arc::new(constant.clone());
+            return;
+        }
+        let outcome = self.ask(Site::Vars, 0, 0, |scope| {
+            let json = vars.evaluate(scope).map_err(|error| error.to_string())?;
+            Ok(Evaluated::Value(Value::inline(&json)))
+        });
+        match outcome {
+            Ok(Evaluated::Value(value)) => self.state.vars = Arc::new(object(&value)),
+            Ok(other) => self.break_off(format!("vars gave {other:?}")),
+            Err(message) => self.state.vars_error = Some(message),
+        }
+    }
+
+    /// Copies a step's result from the run that this one was forked from (SEMANTICS 27).
+    fn inherit(&mut self, step: StepIndex, from: &Inherited) {
+        self.state.steps[step as usize].inherited = true;
+        let Some(instances) = &from.instances else {
+            let reason = Some(Arc::from("inherited"));
+            return self.end_bare(step, from.state, reason);
+        };
+        let run = &mut self.state.steps[step as usize];
+        run.expanded = true;
+        run.ready = true;
+        run.cursor = instances.len() as u32;
+        run.instances = instances
+            .iter()
+            .map(|old| Instance {
+                allowed: old.allowed,
+                attempt: old.attempts,
+                outputs: old.outputs.clone(),
+                failure: old.failure.clone().map(Box::new),
+                ..Instance::new(None)
+            })
+            .collect();
+        for (at, old) in instances.iter().enumerate() {
+            let reason = Some(Arc::from("inherited"));
+            self.transit(step, at as u32, Event::Inherit, old.state, None, reason);
+            let now = self.now;
+            let run = &mut self.state.steps[step as usize];
+            run.instances[at].ended_at = Some(now);
+            run.ended += 1;
+            run.warnings += u32::from(old.allowed);
+            self.state.warnings += u32::from(old.allowed);
+        }
+        self.state.steps[step as usize].ok = true;
+        self.step_ended(step, from.state, Some(Arc::from("inherited")));
+    }
+}
