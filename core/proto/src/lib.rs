@@ -1,7 +1,21 @@
 //! Conveyor's contract as Rust: the messages of `proto/`, and behind the feature `grpc` the services.
 //!
-//! Everything below [`storage`] is generated (`make generate`) and committed; each message
+//! Everything below [`v1`] and [`storage`] is generated (`make generate`) and committed; each message
 //! and field is documented in its `.proto` file, and so here.
+
+/// The contract between engine, drivers and clients: `proto/conveyor/v1`.
+#[allow(
+    clippy::all,
+    clippy::needless_pass_by_value,
+    rustdoc::all,
+    missing_docs,
+    unreachable_pub,
+    rust_2018_idioms,
+    reason = "generated; the comments come from the .proto files, where buf checks them"
+)]
+pub mod v1 {
+    include!("gen/conveyor.v1.rs");
+}
 
 /// What stores hold.
 pub mod storage {
@@ -17,7 +31,3 @@ pub mod storage {
         include!("gen/conveyor.storage.v1.rs");
     }
 }
-
-/// An encoded `google.protobuf.FileDescriptorSet` of all of `proto/`, comments included: for server
-/// reflection, and for tools that have no copy of the files.
-pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.binpb");

@@ -4,17 +4,18 @@
 //! where one differs. The protobuf compiler is a Rust one (protox), so that nobody needs `protoc`,
 //! and the result is committed, so that no crate needs a build script.
 
-use prost::Message as _;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
 /// The contract, in the order in which its files import each other.
-const FILES: [&str; 1] = ["conveyor/storage/v1/journal.proto"];
-
-/// What reflection serves and other tools read: all files with their comments.
-const DESCRIPTORS: &str = "descriptors.binpb";
+const FILES: [&str; 4] = [
+    "conveyor/v1/types.proto",
+    "conveyor/v1/driver.proto",
+    "conveyor/v1/control.proto",
+    "conveyor/storage/v1/journal.proto",
+];
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -60,7 +61,6 @@ fn run(check: bool) -> Result<bool, Box<dyn Error>> {
 
 fn generate(protos: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, [protos])?;
-    fs::write(out.join(DESCRIPTORS), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .out_dir(out)
         .btree_map(".")
