@@ -1,0 +1,121 @@
+//! Output as log lines: read only as fast as the lines are taken, and bounded.
+
+use crate::lines::Lines;
+use bytes::Bytes;
+use conveyor_engine::time::Time;
+use conveyor_node::driver::{LogLine, LogStream};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::{mpsc, watch};
+
+/// The most text that one attempt may log, in bytes: 64 MiB. What comes after it is read, so that
+/// the command goes on, and dropped. A person reads no more, and a store should not keep more.
+pub const MAX_LOG_BYTES: u64 = 64 << 20;
+
+/// How long an ended process's pipe must be silent before it is given up, where something that left
+/// the group still holds it. All that the group wrote is in the pipe by then.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The most that is read after the end: as much as a pipe can be made to hold by default.
+const MAX_DRAIN_BYTES: usize = 1 << 20;
+
+/// The log of one attempt.
+#[derive(Debug)]
+pub(crate) struct Log {
+    lines: mpsc::Sender<LogLine>,
+    written: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Log {
+    pub(crate) fn new(lines: mpsc::Sender<LogLine>) -> Log {
+        Log {
+            lines,
+            written: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Reads a pipe to its end, or, once `ended`, until it is silent.
+    pub(crate) async fn copy(
+        &self,
+        mut pipe: impl AsyncRead + Unpin,
+        stream: LogStream,
+        mut ended: watch::Receiver<bool>,
+    ) {
+        let mut buffer = vec![0; 16 << 10];
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        let mut drained = 0;
+        while drained < MAX_DRAIN_BYTES {
+            let over = *ended.borrow_and_update();
+            let read = if over {
+                match tokio::time::timeout(QUIET, pipe.read(&mut buffer)).await {
+                    Ok(read) => read,
+                    Err(_) => break,
+                }
+            } else {
+                tokio::select! {
+                    read = pipe.read(&mut buffer) => read,
+                    Ok(()) = ended.changed() => continue,
+                }
+            };
+            let Ok(read @ 1..) = read else { break };
+            drained += if over { read } else { 0 };
+            lines.push(&buffer[..read], |line| found.push(line));
+            for line in found.drain(..) {
+                self.line(stream, line).await;
+            }
+        }
+        if let Some(line) = lines.finish() {
+            self.line(stream, line).await;
+        }
+    }
+
+    /// Says something in the driver's own name.
+    pub(crate) async fn say(&self, text: impl Into<Bytes>) {
+        self.send(LogStream::Log, text.into()).await;
+    }
+
+    /// Says how much was dropped, if anything was.
+    pub(crate) async fn close(&self) {
+        let dropped = self.dropped.load(Relaxed);
+        if dropped > 0 {
+            self.say(format!(
+                "log truncated: {dropped} bytes after the first {MAX_LOG_BYTES} were dropped"
+            ))
+            .await;
+        }
+    }
+
+    async fn line(&self, stream: LogStream, text: Vec<u8>) {
+        // A line feed counts, so that empty lines have an end too.
+        let bytes = text.len() as u64 + 1;
+        if self.written.fetch_add(bytes, Relaxed) + bytes <= MAX_LOG_BYTES {
+            self.send(stream, text.into()).await;
+        } else if self.dropped.fetch_add(bytes, Relaxed) == 0 {
+            self.say(format!("log truncated: the limit of an attempt is {MAX_LOG_BYTES} bytes; what follows is dropped"))
+                .await;
+        }
+    }
+
+    /// Nobody left to read the log is no reason to stop the command.
+    async fn send(&self, stream: LogStream, text: Bytes) {
+        let _ = self
+            .lines
+            .send(LogLine {
+                time: now(),
+                stream,
+                text,
+            })
+            .await;
+    }
+}
+
+fn now() -> Time {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
