@@ -2,7 +2,7 @@ use crate::support::{PATIENCE, alive, eventually, submit, task, texts};
 use conveyor_driver_exec::ExecDriver;
 use conveyor_node::driver::{LogStream, Outcome};
 use serde_json::json;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -67,10 +67,10 @@ async fn engine() {
         .collect();
     for running in &mut tasks {
         for _ in 0..3 {
-            println!("\n{}", running.line().await);
+            writeln!(std::io::stdout(), "\n{}", running.line().await).expect("a reader");
         }
     }
-    println!("\nready");
+    writeln!(std::io::stdout(), "\nready").expect("a reader");
     std::future::pending::<()>().await;
 }
 
@@ -109,7 +109,6 @@ fn an_engine_that_is_killed_leaves_no_process() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_process_whose_start_was_not_confirmed_is_found_by_its_environment() {
-    use std::io::Write as _;
     use std::os::unix::process::CommandExt as _;
 
     let scratch = tempfile::tempdir().expect("a directory");
