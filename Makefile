@@ -1,0 +1,51 @@
+# The project's commands. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help build test test-full lint fmt bench fuzz generate
+
+CARGO ?= cargo
+# Where buf is installed; the version is pinned in its package.json.
+BUF := tools/buf/node_modules/.bin/buf
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 20
+
+help: ## Lists these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## Builds the program and all tests, in the one profile that both use
+	$(CARGO) build --workspace --release --locked
+	$(CARGO) test --workspace --release --locked --no-run
+
+test: ## Runs all tests, simulator and examples included
+	$(CARGO) build --workspace --release --locked
+	$(CARGO) test --workspace --release --locked
+
+test-full: test fuzz ## Runs what takes longer, too
+	$(CARGO) test --workspace --release --locked -- --ignored
+
+lint: $(BUF) ## Checks format, lints, generated code, documentation and the contract
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --release --locked -- -D warnings
+	$(CARGO) run --quiet --release --locked -p conveyor-generate -- --check
+	$(BUF) lint proto
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --release --locked --quiet
+
+fmt: ## Formats the code
+	$(CARGO) fmt --all
+
+bench: ## Measures, and prints each figure beside its budget
+	$(CARGO) run --release --locked -p conveyor-bench
+
+fuzz: ## Runs each fuzz target for FUZZ_SECONDS (20)
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	@for target in $$(cd fuzz && $(CARGO) +nightly fuzz list); do \
+		echo "fuzz $$target"; \
+		(cd fuzz && $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+	done
+
+generate: ## Generates core/proto from proto/
+	$(CARGO) run --release --locked -p conveyor-generate
+
+# npm picks the program for this machine; its install script is not needed.
+$(BUF): tools/buf/package.json
+	npm install --prefix tools/buf --no-save --no-package-lock --ignore-scripts --no-audit --no-fund
+	@touch $@
