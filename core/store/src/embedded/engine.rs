@@ -1,0 +1,208 @@
+use crate::{Direction, Error, ErrorKind, KeyRange, Page};
+use bytes::Bytes;
+use fjall::config::{BlockSizePolicy, CompressionPolicy};
+use fjall::{CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
+use std::ops::Bound;
+use std::path::Path;
+
+/// Bytes that the memory table holds before it is written out as a sorted file: small enough for an
+/// engine of some 30 MB, large enough that a busy one writes a file every few thousand commits.
+const MEMTABLE_BYTES: u64 = 8 << 20;
+
+/// Bytes of blocks read from files that are kept: recovery and listing read each block once, and
+/// the hot path does not read.
+const CACHE_BYTES: u64 = 4 << 20;
+
+/// Journal files are removed once what they hold is in sorted files; at this many bytes that is
+/// forced. It is the least that fjall takes.
+const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// Sorted files held open at once.
+const OPEN_FILES: usize = 64;
+
+/// One thread writes out memory tables, the other merges files.
+const WORKERS: usize = 2;
+
+/// Where the number of the last commit lies, in a keyspace apart from the callers' keys.
+const COMMIT_KEY: &[u8] = b"commit";
+
+/// fjall, in the words of this crate.
+pub(super) struct Engine {
+    // Before `database`: the last handle closes the files.
+    entries: Keyspace,
+    own: Keyspace,
+    database: Database,
+}
+
+/// How a write failed.
+pub(super) enum WriteError {
+    /// Nothing of it was written.
+    NotBegun(Error),
+    /// It may be in the journal, wholly or in part.
+    Broken(Error),
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let open = || -> fjall::Result<Self> {
+            let database = Database::builder(path)
+                .manual_journal_persist(true)
+                .journal_compression(CompressionType::None)
+                .cache_size(CACHE_BYTES)
+                .max_journaling_size(JOURNAL_BYTES)
+                .max_cached_files(Some(OPEN_FILES))
+                .worker_threads(WORKERS)
+                .open()?;
+            let entries = database.keyspace("entries", || options(MEMTABLE_BYTES))?;
+            let own = database.keyspace("own", || options(MEMTABLE_BYTES))?;
+            Ok(Self {
+                entries,
+                own,
+                database,
+            })
+        };
+        open().map_err(|error| foreign(error, "open"))
+    }
+
+    /// The number of the last commit, 0 in a new store.
+    pub(super) fn last_commit(&self) -> Result<u64, Error> {
+        match self
+            .own
+            .get(COMMIT_KEY)
+            .map_err(|error| foreign(error, "open"))?
+        {
+            None => Ok(0),
+            Some(bytes) => match bytes.as_ref().try_into() {
+                Ok(bytes) => Ok(u64::from_be_bytes(bytes)),
+                Err(_) => Err(Error::new(ErrorKind::Corrupt, "open").with("what", "commit number")),
+            },
+        }
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let found = self
+            .entries
+            .get(key)
+            .map_err(|error| foreign(error, "get"))?;
+        Ok(found.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    pub(super) fn scan(
+        &self,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let entries = self.entries.range::<&[u8], _>(bounds(range));
+        match direction {
+            Direction::Forward => Page::collect(entries.map(entry), limit),
+            Direction::Reverse => Page::collect(entries.rev().map(entry), limit),
+        }
+    }
+
+    /// Hands each key of `range` to `each`, until that fails.
+    pub(super) fn keys(
+        &self,
+        range: &KeyRange,
+        mut each: impl FnMut(Bytes) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for guard in self.entries.range::<&[u8], _>(bounds(range)) {
+            let key = guard.key().map_err(|error| foreign(error, "commit"))?;
+            each(Bytes::copy_from_slice(&key))?;
+        }
+        Ok(())
+    }
+
+    /// Appends one batch to the journal and syncs it: one `fdatasync`.
+    pub(super) fn write<'a>(
+        &self,
+        number: u64,
+        puts: &[(Bytes, Bytes)],
+        deletes: impl Iterator<Item = &'a Bytes>,
+    ) -> Result<(), WriteError> {
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
+        for (key, value) in puts {
+            // Copied: a caller's bytes may be a small part of a large buffer, which the memory
+            // table would keep alive.
+            batch.insert(&self.entries, key.as_ref(), value.as_ref());
+        }
+        for key in deletes {
+            batch.remove(&self.entries, key.as_ref());
+        }
+        batch.insert(&self.own, COMMIT_KEY, &number.to_be_bytes());
+        batch.commit().map_err(|error| match error {
+            // fjall looks at this before it writes.
+            fjall::Error::Poisoned => WriteError::NotBegun(foreign(error, "commit")),
+            error => WriteError::Broken(foreign(error, "commit")),
+        })
+    }
+
+    /// Writes what the journals alone hold to sorted files and syncs those.
+    pub(super) fn rewrite_journals(&self) -> Result<(), Error> {
+        for keyspace in [&self.entries, &self.own] {
+            keyspace
+                .rotate_memtable()
+                .map_err(|error| foreign(error, "open"))?;
+        }
+        // fjall's own waiting never returns when its worker has died of an error. The error itself
+        // is in no call's result; a poisoned database is how it shows.
+        while self.entries.sealed_memtable_count() + self.own.sealed_memtable_count() > 0 {
+            self.database
+                .persist(PersistMode::Buffer)
+                .map_err(|error| foreign(error, "open"))?;
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    pub(super) fn bytes_on_disk(&self) -> Result<u64, Error> {
+        self.database
+            .disk_space()
+            .map_err(|error| foreign(error, "stats"))
+    }
+}
+
+fn options(memtable_bytes: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        .max_memtable_size(memtable_bytes)
+        .data_block_size_policy(BlockSizePolicy::all(4 << 10))
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .index_block_compression_policy(CompressionPolicy::disabled())
+}
+
+fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    let end = range
+        .end
+        .as_deref()
+        .map_or(Bound::Unbounded, Bound::Excluded);
+    (Bound::Included(range.start.as_ref()), end)
+}
+
+fn entry(guard: Guard) -> Result<(Bytes, Bytes), Error> {
+    let (key, value) = guard.into_inner().map_err(|error| foreign(error, "scan"))?;
+    // Copied: the originals keep the whole block that they were read from.
+    Ok((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
+}
+
+/// fjall's error as one of ours.
+fn foreign(error: fjall::Error, operation: &'static str) -> Error {
+    let storage = |error: std::io::Error| Error::from_io(error, operation);
+    match error {
+        fjall::Error::Io(error) => storage(error),
+        fjall::Error::Storage(fjall::LsmError::Io(error)) => storage(error),
+        fjall::Error::Poisoned => Error::new(ErrorKind::Io, operation)
+            .with("problem", "an earlier write in the background failed"),
+        fjall::Error::Locked => Error::new(ErrorKind::Locked { pid: None }, operation),
+        error => Error::new(ErrorKind::Corrupt, operation).caused_by(error),
+    }
+}

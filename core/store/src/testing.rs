@@ -1,0 +1,1 @@
+//! What every store must do, as one function: [`suite`]. Backends call it from their own tests.
