@@ -34,7 +34,7 @@ pub use fact::{
     Stop, StopKind,
 };
 pub use identity::{Identity, TimerKey, TimerKind};
-pub use machine::{FoldError, Rejected, Run, Sealed, TURN_UNITS};
+pub use machine::{FoldError, Fork, ForkError, ForkFrom, Rejected, Run, Sealed, TURN_UNITS};
 pub use oracle::{INLINE_BYTES, NoValues, Values};
 pub use pending::{CancelOrder, Pending, TaskSpec};
 pub use record::{Entry, Evaluated, Evaluation, Record, Site};

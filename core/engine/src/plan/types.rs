@@ -101,6 +101,8 @@ pub struct Step {
     pub outputs: BTreeMap<Arc<str>, OutputDeclaration>,
     /// JSON pointer of the step in the document, such as `/spec/steps/3`.
     pub pointer: Arc<str>,
+    /// SHA-256 of the resolved definition: the step's canonical JSON, defaults merged (SEMANTICS 27).
+    pub definition: Hash,
 }
 
 /// What a step does.

@@ -6,9 +6,12 @@ mod cascade;
 mod check;
 mod end;
 mod failing;
+mod fork;
 mod settle;
 mod start;
 mod stop;
+
+pub use fork::{Fork, ForkError, ForkFrom};
 
 use super::oracle::{Oracle, Values};
 use super::record::{Entry, Record};

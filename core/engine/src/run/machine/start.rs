@@ -75,7 +75,7 @@ impl Machine<'_> {
     }
 
     /// Copies a step's result from the run that this one was forked from (SEMANTICS 27).
-    fn inherit(&mut self, step: StepIndex, from: &Inherited) {
+    pub(super) fn inherit(&mut self, step: StepIndex, from: &Inherited) {
         self.state.steps[step as usize].inherited = true;
         let Some(instances) = &from.instances else {
             let reason = Some(Arc::from("inherited"));

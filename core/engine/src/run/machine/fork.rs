@@ -1,0 +1,275 @@
+//! A new run from one that has ended: which results it inherits, and why the others run (SEMANTICS 27).
+
+use super::{Machine, Run};
+use crate::plan::{Fan, Kind, Plan, StepIndex};
+use crate::run::fact::{Inherited, InheritedInstance};
+use crate::run::oracle::{Oracle, Values, keep};
+use crate::run::scope::{RunScope, expand, object};
+use crate::run::state::{Instance, State};
+use crate::value::Value;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+/// Where a fork begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForkFrom {
+    /// At these steps, and all that follows them.
+    Steps(Vec<Arc<str>>),
+    /// At every step that did not end ok.
+    Failed,
+}
+
+/// What a fork would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fork {
+    /// What the new run starts with.
+    pub inherited: Vec<Inherited>,
+    /// Steps that run again, with the reason of each.
+    pub runs: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// Why there is no fork.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForkError {
+    /// The old run goes on.
+    NotEnded,
+    /// The new revision has no such step.
+    NoSuchStep(Arc<str>),
+    /// `vars` cannot be evaluated with the new inputs.
+    Vars(Arc<str>),
+}
+
+impl fmt::Display for ForkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ForkError::NotEnded => f.write_str("the run has not ended; stop it first, or wait"),
+            ForkError::NoSuchStep(step) => write!(f, "the pipeline has no step `{step}`"),
+            ForkError::Vars(message) => write!(f, "vars: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for ForkError {}
+
+impl Run {
+    /// What a run of `plan` with `inputs` would inherit from this one, which has ended.
+    ///
+    /// # Errors
+    /// When this run goes on, a named step does not exist, or `vars` cannot be evaluated.
+    pub fn fork(
+        &self,
+        plan: &Plan,
+        inputs: &Value,
+        from: &ForkFrom,
+        values: &dyn Values,
+    ) -> Result<Fork, ForkError> {
+        if !self.state.run.is_terminal() {
+            return Err(ForkError::NotEnded);
+        }
+        let mut named = BTreeSet::new();
+        if let ForkFrom::Steps(steps) = from {
+            for id in steps {
+                let step = plan
+                    .index
+                    .get(id)
+                    .ok_or_else(|| ForkError::NoSuchStep(Arc::clone(id)))?;
+                named.insert(*step);
+            }
+        }
+        let mut state = State::new(plan);
+        let mut declared = object(inputs);
+        plan.declare_inputs(&mut declared);
+        state.inputs = Arc::new(declared);
+        state.labels = self.state.labels.clone();
+        state.actor = Arc::clone(&self.state.actor);
+        let vars = match plan.vars.constant() {
+            Some(vars) => vars.clone(),
+            None => {
+                let scope = RunScope::new(plan, &state, 0, 0, self.state.time, values);
+                let vars = plan.vars.evaluate(&scope);
+                vars.map_err(|error| ForkError::Vars(error.to_string().into()))?
+            }
+        };
+        state.vars = Arc::new(vars);
+        let mut fork = Fork {
+            inherited: Vec::new(),
+            runs: Vec::new(),
+        };
+        for step in plan.topological.iter().copied() {
+            let id = &plan.steps[step as usize].id;
+            match self.inherits(plan, &mut state, step, named.contains(&step), values) {
+                Ok(inherited) => {
+                    adopt(plan, &mut state, step, &inherited);
+                    fork.inherited.push(inherited);
+                }
+                Err(reason) => fork.runs.push((Arc::clone(id), reason.into())),
+            }
+        }
+        Ok(fork)
+    }
+
+    /// A step's result for the new run, or why it runs again.
+    fn inherits(
+        &self,
+        plan: &Plan,
+        state: &mut State,
+        step: StepIndex,
+        named: bool,
+        values: &dyn Values,
+    ) -> Result<Inherited, String> {
+        let new = &plan.steps[step as usize];
+        if named {
+            return Err("the fork starts here".into());
+        }
+        let again = new
+            .parents
+            .iter()
+            .find(|parent| !state.step(**parent).inherited);
+        if let Some(parent) = again {
+            return Err(format!("`{}` runs again", plan.steps[*parent as usize].id));
+        }
+        let Some(old_step) = self.plan.index.get(&new.id).copied() else {
+            return Err("it is new".into());
+        };
+        let old = self.state.step(old_step);
+        if !old.ok {
+            return Err(format!("it ended {}", old.state));
+        }
+        if self.plan.steps[old_step as usize].definition != new.definition {
+            return Err("its definition has changed".into());
+        }
+        self.same_evaluation(plan, state, step, old_step, values)?;
+        let instances = old
+            .expanded
+            .then(|| old.instances.iter().map(copy).collect());
+        Ok(Inherited {
+            step: Arc::clone(&new.id),
+            state: old.state,
+            allowed: old.warnings > 0,
+            instances,
+        })
+    }
+
+    /// Whether `when`, items and `with` come out as they did.
+    fn same_evaluation(
+        &self,
+        plan: &Plan,
+        state: &mut State,
+        step: StepIndex,
+        old_step: StepIndex,
+        values: &dyn Values,
+    ) -> Result<(), String> {
+        let new = &plan.steps[step as usize];
+        let old = self.state.step(old_step);
+        let now = self.state.time;
+        if let Some(when) = new.when.as_ref().filter(|when| !when.per_instance) {
+            let scope = RunScope::new(plan, state, step, 0, now, values);
+            let holds = when
+                .condition
+                .evaluate(&scope)
+                .map_err(|error| error.to_string())?;
+            if holds != old.expanded {
+                return Err("its `when` comes out differently".into());
+            }
+        }
+        if !old.expanded {
+            return Ok(());
+        }
+        let params = match &new.fan {
+            None => vec![None],
+            Some(fan) => items(plan, state, step, fan, now, values)?
+                .into_iter()
+                .map(Some)
+                .collect(),
+        };
+        let same = params.len() == old.instances.len()
+            && params
+                .iter()
+                .zip(&old.instances)
+                .all(|(new, old)| *new == old.params);
+        if !same {
+            return Err("its items come out differently".into());
+        }
+        for (at, inst) in old.instances.iter().enumerate() {
+            // The scope reads the item and the attempt's number from the instance.
+            let run = &mut state.steps[step as usize];
+            run.instances = (0..=at).map(|_| Instance::new(None)).collect();
+            run.instances[at].params.clone_from(&inst.params);
+            run.instances[at].attempt = inst.attempt.saturating_sub(1);
+            let scope = RunScope::new(plan, state, step, at as u32, now, values);
+            same_instance(&new.kind, &scope, inst)?;
+            state.steps[step as usize].instances.clear();
+        }
+        Ok(())
+    }
+}
+
+fn items(
+    plan: &Plan,
+    state: &State,
+    step: StepIndex,
+    fan: &Fan,
+    now: crate::time::Time,
+    values: &dyn Values,
+) -> Result<Vec<Value>, String> {
+    let scope = RunScope::new(plan, state, step, 0, now, values);
+    let items = expand(fan, &scope)?;
+    Ok(items
+        .iter()
+        .map(|item| keep(item, &mut Vec::new()))
+        .collect())
+}
+
+fn same_instance(kind: &Kind, scope: &RunScope<'_>, old: &Instance) -> Result<(), String> {
+    let (what, template, recorded) = match kind {
+        Kind::Driver { with, .. } => ("with", with, &old.with),
+        Kind::Transform { outputs } => ("transform", outputs, &old.outputs),
+        Kind::Wait(crate::plan::Wait::Duration(length) | crate::plan::Wait::Until(length)) => {
+            return match length.constant() {
+                Some(_) => Ok(()),
+                None => Err("its `wait` is computed".into()),
+            };
+        }
+    };
+    // A skipped instance evaluated nothing.
+    if template.constant().is_some() || recorded.is_none() {
+        return Ok(());
+    }
+    let json = template
+        .evaluate(scope)
+        .map_err(|error| error.to_string())?;
+    if Some(keep(&json, &mut Vec::new())) == *recorded {
+        Ok(())
+    } else {
+        Err(format!("its `{what}` comes out differently"))
+    }
+}
+
+fn copy(old: &Instance) -> InheritedInstance {
+    InheritedInstance {
+        state: old.state,
+        allowed: old.allowed,
+        outputs: old.outputs.clone(),
+        failure: old.failure.as_deref().cloned(),
+        attempts: old.attempt,
+    }
+}
+
+/// Later steps see the result as the new run will.
+fn adopt(plan: &Plan, state: &mut State, step: StepIndex, inherited: &Inherited) {
+    let now = state.time;
+    let mut machine = Machine {
+        plan,
+        state,
+        oracle: Oracle::Fold {
+            evaluations: [].iter(),
+            units: 0,
+        },
+        decisions: Vec::new(),
+        now,
+        fault: None,
+        ended: VecDeque::new(),
+    };
+    machine.inherit(step, inherited);
+}

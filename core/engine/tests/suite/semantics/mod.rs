@@ -1,0 +1,8 @@
+//! SEMANTICS.md, rule by rule, and its table of examples.
+
+mod attempts;
+mod data;
+mod examples;
+mod fan;
+mod order;
+mod stopping;
