@@ -1,0 +1,90 @@
+//! Lists in columns.
+
+use super::style::{Style, Tone};
+use std::fmt::Write;
+
+/// A list in columns, each as wide as its widest cell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<(Tone, String)>>,
+}
+
+impl Table {
+    /// A list without rows.
+    pub(crate) fn new(header: &[&'static str]) -> Table {
+        Table {
+            header: header.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row; cells beyond the header are dropped.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = (Tone, String)>) {
+        self.rows
+            .push(cells.into_iter().take(self.header.len()).collect());
+    }
+
+    /// The text: a header in capitals, then the rows. Ends with a line feed.
+    pub(crate) fn render(&self, style: Style) -> String {
+        let mut widths: Vec<usize> = self
+            .header
+            .iter()
+            .map(|cell| cell.chars().count())
+            .collect();
+        for row in &self.rows {
+            for (width, (_, cell)) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let header: Vec<_> = self
+            .header
+            .iter()
+            .map(|cell| (Tone::Faint, cell.to_uppercase()))
+            .collect();
+        let mut text = String::new();
+        for row in std::iter::once(&header).chain(&self.rows) {
+            let mut gap = 0;
+            for (width, (tone, cell)) in widths.iter().zip(row) {
+                if !cell.is_empty() {
+                    let _ = write!(text, "{:gap$}{}", "", style.paint(*tone, cell));
+                    gap = 0;
+                }
+                // Written before the next cell only: no line ends in spaces.
+                gap += width - cell.chars().count() + 2;
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_no_line_ends_in_spaces() {
+        let mut table = Table::new(&["run", "state", "why"]);
+        table.row([
+            (Tone::Plain, "a".to_owned()),
+            (Tone::Good, "succeeded".to_owned()),
+            (Tone::Plain, String::new()),
+        ]);
+        table.row([
+            (Tone::Plain, "é-long".to_owned()),
+            (Tone::Plain, String::new()),
+            (Tone::Plain, "x".to_owned()),
+        ]);
+        let text = table.render(Style { colour: false });
+        assert_eq!(
+            text,
+            "RUN     STATE      WHY\na       succeeded\né-long             x\n"
+        );
+        let coloured = table.render(Style { colour: true });
+        assert!(
+            coloured.contains("a       \x1b[32msucceeded\x1b[0m\n"),
+            "{coloured:?}"
+        );
+    }
+}

@@ -1,0 +1,86 @@
+use super::*;
+use crate::render::style::Style;
+use crate::render::view::{AttemptView, InstanceView, RunView, sample};
+use conveyor_engine::run::{AttemptState, StepState};
+
+fn attempt(number: u32, from: u64, to: Option<u64>, state: AttemptState) -> AttemptView {
+    AttemptView {
+        number,
+        state: to.map(|_| state),
+        claimed_at: Some(Time(from)),
+        ended_at: to.map(Time),
+        failure: None,
+        reason: String::new(),
+    }
+}
+
+fn retried() -> RunView {
+    let mut view = sample(&["build", "test"]);
+    view.started_at = Some(Time(0));
+    view.ended_at = Some(Time(10_000));
+    let mut instance = InstanceView::new(None);
+    instance.began_at = Some(Time(0));
+    instance.ended_at = Some(Time(6_000));
+    instance.state = StepState::Succeeded;
+    instance.attempts = vec![
+        attempt(1, 1_000, Some(2_000), AttemptState::Failed),
+        attempt(2, 4_000, Some(6_000), AttemptState::Succeeded),
+    ];
+    view.steps[0].instances.push(instance);
+    let mut instance = InstanceView::new(None);
+    instance.began_at = Some(Time(6_000));
+    instance.state = StepState::Running;
+    instance.attempts = vec![attempt(1, 6_000, None, AttemptState::Failed)];
+    view.steps[1].instances.push(instance);
+    view
+}
+
+#[test]
+fn an_instance_has_no_gap_between_its_bars() {
+    let (rows, left) = rows(&retried(), Time(10_000));
+    assert_eq!(left, 0);
+    let spans: Vec<_> = rows[0]
+        .bars
+        .iter()
+        .map(|bar| (bar.from.0, bar.to.0, bar.work))
+        .collect();
+    assert_eq!(
+        spans,
+        [
+            (0, 1_000, false),
+            (1_000, 2_000, true),
+            (2_000, 4_000, false),
+            (4_000, 6_000, true)
+        ]
+    );
+    assert_eq!(rows[1].bars[0].what, "attempt 1 running");
+}
+
+#[test]
+fn bars_stand_under_their_time() {
+    // 65 columns leave 50 for 10 s.
+    let text = text(&retried(), Time(10_000), 65, Style { colour: false });
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    let build = ["░".repeat(5), "█".repeat(5), "░".repeat(10), "█".repeat(10)].concat();
+    assert_eq!(lines[1], format!("build  {build}{}  6.0s", " ".repeat(20)));
+    assert_eq!(
+        lines[2],
+        format!("test   {}{}  4.0s", " ".repeat(30), "█".repeat(20))
+    );
+    assert!(lines[0].contains("╷5s"), "{text}");
+}
+
+#[test]
+fn the_picture_has_a_bar_for_each_attempt() {
+    let text = svg(&retried(), Time(10_000));
+    assert_eq!(text.matches("<title>attempt").count(), 3, "{text}");
+    assert!(text.contains("attempt 1 failed: 1.0s"));
+}
+
+#[test]
+fn marks_of_an_axis_are_round() {
+    assert_eq!(tick(10_000, 4), 5_000);
+    assert_eq!(tick(800, 8), 100);
+    assert_eq!(tick(40 * 86_400_000, 4), 10 * 86_400_000);
+}
