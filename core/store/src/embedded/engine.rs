@@ -1,7 +1,9 @@
 use crate::{Direction, Error, ErrorKind, KeyRange, Page};
 use bytes::Bytes;
 use fjall::config::{BlockSizePolicy, CompressionPolicy};
-use fjall::{CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{
+    CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
+};
 use std::ops::Bound;
 use std::path::Path;
 
@@ -99,7 +101,11 @@ impl Engine {
         direction: Direction,
         limit: usize,
     ) -> Result<Page, Error> {
-        let entries = self.entries.range::<&[u8], _>(bounds(range));
+        // Without a snapshot fjall shows a batch key by key as it applies it.
+        let entries = self
+            .database
+            .snapshot()
+            .range::<&[u8], _>(&self.entries, bounds(range));
         match direction {
             Direction::Forward => Page::collect(entries.map(entry), limit),
             Direction::Reverse => Page::collect(entries.rev().map(entry), limit),
@@ -138,7 +144,7 @@ impl Engine {
         for key in deletes {
             batch.remove(&self.entries, key.as_ref());
         }
-        batch.insert(&self.own, COMMIT_KEY, &number.to_be_bytes());
+        batch.insert(&self.own, COMMIT_KEY, number.to_be_bytes());
         batch.commit().map_err(|error| match error {
             // fjall looks at this before it writes.
             fjall::Error::Poisoned => WriteError::NotBegun(foreign(error, "commit")),

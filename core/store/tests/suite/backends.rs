@@ -1,0 +1,86 @@
+use conveyor_store::{
+    Access, CommitError, DataDir, Direction, Embedded, ErrorKind, Expected, KeyRange, Memory,
+    Store, Transaction, testing,
+};
+
+#[test]
+fn memory_passes_the_suite() {
+    testing::suite(|| Box::new(Memory::new()));
+}
+
+#[test]
+fn embedded_passes_the_suite() {
+    let root = tempfile::tempdir().unwrap();
+    let mut number = 0;
+    testing::suite(|| {
+        number += 1;
+        Box::new(open(&root.path().join(number.to_string())))
+    });
+}
+
+#[test]
+fn embedded_keeps_what_it_committed() {
+    let root = tempfile::tempdir().unwrap();
+    for round in 0..3u8 {
+        let store = open(root.path());
+        let mut transaction = Transaction::new();
+        let expected = match round {
+            0 => Expected::Absent,
+            _ => Expected::Value(vec![round - 1].into()),
+        };
+        transaction
+            .compare("commit", expected)
+            .put("commit", vec![round]);
+        transaction.put(vec![b'k', round], vec![round; 1000]);
+        store.commit(&transaction).unwrap();
+    }
+    let store = open(root.path());
+    let page = store
+        .scan(&KeyRange::prefix("k"), Direction::Forward, 10)
+        .unwrap();
+    assert_eq!(page.entries.len(), 3);
+    assert!(
+        page.entries
+            .iter()
+            .all(|(key, value)| *value == vec![key[1]; 1000])
+    );
+}
+
+#[test]
+fn a_range_over_the_limit_is_refused_whole() {
+    let root = tempfile::tempdir().unwrap();
+    for store in [
+        Box::new(Memory::new()) as Box<dyn Store>,
+        Box::new(open(root.path())),
+    ] {
+        let operations = store.limits().operations;
+        for half in 0..2u64 {
+            let mut transaction = Transaction::new();
+            for number in 0..operations / 2 + 1 {
+                transaction.put([half.to_be_bytes(), number.to_be_bytes()].concat(), "");
+            }
+            store.commit(&transaction).unwrap();
+        }
+        let mut transaction = Transaction::new();
+        transaction.delete_range(KeyRange::all());
+        let outcome = store.commit(&transaction);
+        let Err(CommitError::Failed(error)) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(
+            matches!(
+                error.kind(),
+                ErrorKind::TooLarge {
+                    limit: "operations",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(store.get(&[0; 16]).unwrap().is_some());
+    }
+}
+
+pub(crate) fn open(path: &std::path::Path) -> Embedded {
+    Embedded::open(DataDir::open(path, Access::Create).unwrap()).unwrap()
+}

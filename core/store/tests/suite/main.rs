@@ -1,0 +1,4 @@
+//! The store's integration tests, one program.
+
+mod backends;
+mod data_dir;
