@@ -1,4 +1,64 @@
 //! CEL expressions: bounds before parsing, references, evaluation, and `${{ }}` templates.
+//!
+//! The crate `cel` parses; this module evaluates. It does so itself because a run's journal must
+//! fold alike everywhere: maps are walked in key order, work and memory are counted rather than
+//! timed, numbers keep SEMANTICS 25, and what JSON is not read is not copied.
+//!
+//! | type | where it stands |
+//! | --- | --- |
+//! | [`Condition`] | `when`, `retry.if`, `allow_failure` |
+//! | [`Rule`] | `needs: {rule: …}` |
+//! | [`Template`] | any value with `${{ }}` inside |
+//!
+//! ```
+//! use conveyor_engine::expr::{Scope, Template};
+//! use conveyor_engine::value::Json;
+//! use std::sync::Arc;
+//!
+//! struct Inputs;
+//!
+//! impl Scope for Inputs {
+//!     fn root(&self, name: &str) -> Option<Arc<Json>> {
+//!         (name == "inputs").then(|| Arc::new(serde_json::json!({"ref": "main", "count": 3})))
+//!     }
+//!     fn step(&self, _: &str) -> Option<Arc<Json>> {
+//!         None
+//!     }
+//!     fn need(&self, _: &str) -> Option<Arc<Json>> {
+//!         None
+//!     }
+//! }
+//!
+//! let template = Template::parse(&serde_json::json!({
+//!     "count": "${{ inputs.count + 1 }}",
+//!     "tag": "app:${{ inputs.ref }}",
+//! }))?;
+//! assert_eq!(template.evaluate(&Inputs)?, serde_json::json!({"count": 4, "tag": "app:main"}));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod ast;
+mod budget;
+mod condition;
+mod error;
+mod eval;
+mod functions;
+mod limits;
+mod lower;
+mod references;
+mod template;
+mod tokens;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use condition::{Condition, Rule};
+pub use error::{EvalError, ExprError, TemplateError};
+pub use limits::Limits;
+pub use lower::{PREDICATES, ROOTS};
+pub use references::{References, StepReference, StepUse};
+pub use template::Template;
 
 use crate::value::Json;
 
@@ -13,60 +73,4 @@ pub trait Scope {
 
     /// `needs.<id>`: an object of predicates to booleans.
     fn need(&self, id: &str) -> Option<std::sync::Arc<Json>>;
-}
-
-/// A bare CEL expression that gives a boolean.
-#[derive(Debug)]
-pub struct Condition;
-
-/// A boolean over the states of other steps.
-#[derive(Debug)]
-pub struct Rule;
-
-/// A JSON value with `${{ cel }}` inside.
-#[derive(Debug)]
-pub struct Template;
-#[derive(Debug, Default)]
-pub struct References;
-impl References {
-    pub fn steps(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
-    }
-}
-#[derive(Debug)]
-pub struct EvalError;
-impl std::fmt::Display for EvalError {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Ok(())
-    }
-}
-impl Condition {
-    pub fn evaluate(&self, _: &dyn Scope) -> Result<bool, EvalError> {
-        Err(EvalError)
-    }
-    pub fn references(&self) -> &References {
-        &References
-    }
-}
-impl Rule {
-    pub fn evaluate(&self, _: &dyn Scope) -> Result<bool, EvalError> {
-        Err(EvalError)
-    }
-}
-impl Template {
-    pub fn evaluate(&self, _: &dyn Scope) -> Result<Json, EvalError> {
-        Err(EvalError)
-    }
-    pub fn references(&self) -> &References {
-        &References
-    }
-    pub fn constant(&self) -> Option<&Json> {
-        None
-    }
-    pub fn names_attempt(&self) -> bool {
-        false
-    }
-    pub fn reevaluate(&self, _: &Json, _: &dyn Scope) -> Result<Json, EvalError> {
-        Err(EvalError)
-    }
 }

@@ -1,0 +1,138 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text is not an expression, or not one that may stand where it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExprError {
+    /// Where in the expression's source, in bytes from its start.
+    pub offset: usize,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// The name that nothing goes by, where that is what is wrong: whoever knows all names can
+    /// add the nearest one.
+    pub unknown: Option<Arc<str>>,
+}
+
+impl ExprError {
+    pub(crate) fn new(offset: usize, message: impl Into<String>) -> ExprError {
+        ExprError {
+            offset,
+            message: message.into(),
+            unknown: None,
+        }
+    }
+}
+
+impl fmt::Display for ExprError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ExprError {}
+
+/// Why a JSON value is not a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    /// JSON pointer of the string inside the template; empty for the template itself.
+    pub pointer: String,
+    /// Whether the string is the key that the pointer ends in, not its value.
+    pub key: bool,
+    /// Where the expression's source starts in the string, in bytes; add `error.offset`.
+    pub offset: usize,
+    /// What is wrong with the expression there.
+    pub error: ExprError,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pointer, self.error)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+/// Why an expression has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvalError {
+    /// JSON pointer inside the template; empty for a condition, a rule or the template itself.
+    pub pointer: String,
+    /// What is wrong, with the place in the expression and the values' types.
+    pub message: String,
+    /// Whether a bound of [`Limits`](super::Limits) was exceeded.
+    pub limit: bool,
+}
+
+impl fmt::Display for EvalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pointer.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.pointer, self.message)
+        }
+    }
+}
+
+impl std::error::Error for EvalError {}
+
+/// What goes wrong inside an evaluation.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// CEL's errors: `||`, `&&`, `all` and `exists` may do without the part that failed.
+    Error(String),
+    /// No overload for these types; the caller knows names and types and makes it an `Error`.
+    Types,
+    /// A bound was exceeded: nothing swallows it.
+    Limit(String),
+}
+
+pub(crate) fn error<T>(message: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Error(message.into()))
+}
+
+impl From<Failure> for EvalError {
+    fn from(failure: Failure) -> EvalError {
+        let (message, limit) = match failure {
+            Failure::Error(message) => (message, false),
+            Failure::Limit(message) => (message, true),
+            Failure::Types => ("the types do not fit".to_owned(), false),
+        };
+        EvalError {
+            pointer: String::new(),
+            message,
+            limit,
+        }
+    }
+}
+
+/// The name among `known` that is most like `name`, if one is like it at all.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The matrix below is quadratic: names are short, and what is not is not a typing error.
+    if name.len() > 64 {
+        return None;
+    }
+    known
+        .into_iter()
+        .take(1000)
+        .filter(|other| other.len() <= 64)
+        .map(|other| (distance(name, other), other))
+        .filter(|(distance, other)| *distance <= 1 + name.len().min(other.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, other)| other)
+}
+
+/// Levenshtein's distance, letters in either case being the same.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().map(|c| c.to_ascii_lowercase()).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x.to_ascii_lowercase() != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,449 @@
+//! JSON values with `${{ cel }}` inside (SEMANTICS 24).
+
+mod scan;
+
+use super::Scope;
+use super::budget::Budget;
+use super::condition::Expression;
+use super::error::{EvalError, ExprError, Failure, TemplateError};
+use super::limits::Limits;
+use super::lower::Dialect;
+use super::references::References;
+use crate::value::Json;
+use scan::Part;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A JSON value with `${{ cel }}` inside.
+#[derive(Debug)]
+pub struct Template {
+    node: Node,
+    references: References,
+}
+
+#[derive(Debug)]
+enum Node {
+    /// No expression at or below here.
+    Constant(Json),
+    /// A string that is one expression: keeps the type of its value.
+    Whole(Box<Expression>),
+    /// A string with expressions inside.
+    Text(Vec<Piece>),
+    Array(Vec<Node>),
+    Object(Vec<(Name, Node)>),
+}
+
+#[derive(Debug)]
+enum Piece {
+    Literal(String),
+    Expression(Expression),
+}
+
+/// A key of an object.
+#[derive(Debug)]
+enum Name {
+    Constant(String),
+    /// The text as it was written, for pointers, and what it is made of.
+    Made(String, Vec<Piece>),
+}
+
+impl Template {
+    /// Reads all expressions in the strings and keys of `json`.
+    ///
+    /// # Errors
+    /// At the first that is no expression, with its place.
+    pub fn parse(json: &Json) -> Result<Template, TemplateError> {
+        let mut references = References::default();
+        let node = parse(json, &mut Pointer::Root, &mut references)?;
+        Ok(Template { node, references })
+    }
+
+    /// What all its expressions name. Offsets are within the expression that names first.
+    #[must_use]
+    pub fn references(&self) -> &References {
+        &self.references
+    }
+
+    /// The value, where there is no expression in it; `$${{` is read already.
+    #[must_use]
+    pub fn constant(&self) -> Option<&Json> {
+        match &self.node {
+            Node::Constant(json) => Some(json),
+            _ => None,
+        }
+    }
+
+    /// Whether an expression names `attempt`, so that each attempt evaluates it again.
+    #[must_use]
+    pub fn names_attempt(&self) -> bool {
+        self.references.names("attempt")
+    }
+
+    /// Calls `visit` with each expression: the JSON pointer of its string inside the template,
+    /// its source, and what it names.
+    pub fn for_each_expression(&self, visit: &mut dyn FnMut(&str, &str, &References)) {
+        for_each(&self.node, &Pointer::Root, visit);
+    }
+
+    /// Evaluates all expressions. One budget is for all of them.
+    ///
+    /// # Errors
+    /// At the first that has no value, or none that can stand where it does.
+    pub fn evaluate(&self, scope: &dyn Scope) -> Result<Json, EvalError> {
+        self.run(None, scope)
+    }
+
+    /// Evaluates again what names `attempt` and takes all else from `previous`, which this
+    /// template gave before (PROTOCOL P4). Keys made by expressions are evaluated again to find
+    /// their values.
+    ///
+    /// # Errors
+    /// As [`Template::evaluate`].
+    pub fn reevaluate(&self, previous: &Json, scope: &dyn Scope) -> Result<Json, EvalError> {
+        self.run(Some(previous), scope)
+    }
+
+    fn run(&self, previous: Option<&Json>, scope: &dyn Scope) -> Result<Json, EvalError> {
+        let asked = Asked {
+            scope,
+            roots: RefCell::default(),
+            steps: RefCell::default(),
+            needs: RefCell::default(),
+        };
+        let budget = Budget::new(Limits::DEFAULT);
+        evaluate(&self.node, previous, &Pointer::Root, &asked, &budget)
+    }
+}
+
+/// Where in the template: written out only when something is wrong there.
+enum Pointer<'p> {
+    Root,
+    Key(&'p Pointer<'p>, &'p str),
+    Item(&'p Pointer<'p>, usize),
+}
+
+impl std::fmt::Display for Pointer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Pointer::Root => Ok(()),
+            Pointer::Key(parent, key) => {
+                write!(f, "{parent}/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Pointer::Item(parent, index) => write!(f, "{parent}/{index}"),
+        }
+    }
+}
+
+/// Asks a scope for each name only once.
+struct Asked<'a> {
+    scope: &'a dyn Scope,
+    roots: RefCell<Answers>,
+    steps: RefCell<Answers>,
+    needs: RefCell<Answers>,
+}
+
+type Answers = BTreeMap<String, Option<Arc<Json>>>;
+
+fn once(
+    answers: &RefCell<Answers>,
+    name: &str,
+    ask: impl FnOnce() -> Option<Arc<Json>>,
+) -> Option<Arc<Json>> {
+    if let Some(known) = answers.borrow().get(name) {
+        return known.clone();
+    }
+    let answer = ask();
+    answers.borrow_mut().insert(name.to_owned(), answer.clone());
+    answer
+}
+
+impl Scope for Asked<'_> {
+    fn root(&self, name: &str) -> Option<Arc<Json>> {
+        once(&self.roots, name, || self.scope.root(name))
+    }
+
+    fn step(&self, id: &str) -> Option<Arc<Json>> {
+        once(&self.steps, id, || self.scope.step(id))
+    }
+
+    fn need(&self, id: &str) -> Option<Arc<Json>> {
+        once(&self.needs, id, || self.scope.need(id))
+    }
+}
+
+fn parse(
+    json: &Json,
+    pointer: &Pointer<'_>,
+    references: &mut References,
+) -> Result<Node, TemplateError> {
+    match json {
+        Json::String(text) => {
+            let mut pieces = pieces(text, pointer, false, references)?;
+            Ok(match pieces.as_slice() {
+                [] | [Piece::Literal(_)] => Node::Constant(Json::String(literal(pieces))),
+                [Piece::Expression(_)] => match pieces.pop() {
+                    Some(Piece::Expression(expression)) => Node::Whole(Box::new(expression)),
+                    _ => Node::Text(pieces),
+                },
+                _ => Node::Text(pieces),
+            })
+        }
+        Json::Array(items) => {
+            let mut nodes = Vec::with_capacity(items.len());
+            for (index, item) in items.iter().enumerate() {
+                nodes.push(parse(item, &Pointer::Item(pointer, index), references)?);
+            }
+            if nodes.iter().all(|node| matches!(node, Node::Constant(_))) {
+                return Ok(Node::Constant(Json::Array(
+                    nodes.into_iter().filter_map(Node::into_constant).collect(),
+                )));
+            }
+            Ok(Node::Array(nodes))
+        }
+        Json::Object(map) => {
+            let mut entries = Vec::with_capacity(map.len());
+            for (key, value) in map {
+                let pointer = Pointer::Key(pointer, key);
+                let made = pieces(key, &pointer, true, references)?;
+                let name = match made.as_slice() {
+                    [] | [Piece::Literal(_)] => Name::Constant(literal(made)),
+                    _ => Name::Made(key.clone(), made),
+                };
+                entries.push((name, parse(value, &pointer, references)?));
+            }
+            let constant = entries
+                .iter()
+                .all(|(name, node)| matches!((name, node), (Name::Constant(_), Node::Constant(_))));
+            if !constant {
+                return Ok(Node::Object(entries));
+            }
+            let mut object = serde_json::Map::new();
+            for (name, node) in entries {
+                if let (Name::Constant(key), Node::Constant(value)) = (name, node)
+                    && let Some(_double) = object.insert(key.clone(), value)
+                {
+                    // `$${{` and `${{` escaped: two keys that read differently and are the same.
+                    return Err(TemplateError {
+                        pointer: pointer.to_string(),
+                        key: true,
+                        offset: 0,
+                        error: ExprError::new(0, format!("the key `{key}` comes twice")),
+                    });
+                }
+            }
+            Ok(Node::Constant(Json::Object(object)))
+        }
+        constant => Ok(Node::Constant(constant.clone())),
+    }
+}
+
+impl Node {
+    fn into_constant(self) -> Option<Json> {
+        match self {
+            Node::Constant(json) => Some(json),
+            _ => None,
+        }
+    }
+}
+
+fn literal(pieces: Vec<Piece>) -> String {
+    match pieces.into_iter().next() {
+        Some(Piece::Literal(text)) => text,
+        _ => String::new(),
+    }
+}
+
+fn pieces(
+    text: &str,
+    pointer: &Pointer<'_>,
+    key: bool,
+    references: &mut References,
+) -> Result<Vec<Piece>, TemplateError> {
+    let fail = |offset: usize, error: ExprError| TemplateError {
+        pointer: pointer.to_string(),
+        key,
+        offset,
+        error,
+    };
+    let parts = scan::scan(text).map_err(|(at, message)| fail(at, ExprError::new(0, message)))?;
+    let mut pieces = Vec::with_capacity(parts.len());
+    for part in parts {
+        pieces.push(match part {
+            Part::Literal(text) => Piece::Literal(text),
+            Part::Expression { source, offset } => {
+                let expression = Expression::parse(source, Dialect::Plain)
+                    .map_err(|error| fail(offset, error))?;
+                references.merge(&expression.references);
+                Piece::Expression(expression)
+            }
+        });
+    }
+    Ok(pieces)
+}
+
+fn for_each(node: &Node, pointer: &Pointer<'_>, visit: &mut dyn FnMut(&str, &str, &References)) {
+    let all = |pieces: &[Piece],
+               pointer: &Pointer<'_>,
+               visit: &mut dyn FnMut(&str, &str, &References)| {
+        for piece in pieces {
+            if let Piece::Expression(expression) = piece {
+                visit(
+                    &pointer.to_string(),
+                    &expression.source,
+                    &expression.references,
+                );
+            }
+        }
+    };
+    match node {
+        Node::Constant(_) => {}
+        Node::Whole(expression) => visit(
+            &pointer.to_string(),
+            &expression.source,
+            &expression.references,
+        ),
+        Node::Text(pieces) => all(pieces, pointer, visit),
+        Node::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                for_each(item, &Pointer::Item(pointer, index), visit);
+            }
+        }
+        Node::Object(entries) => {
+            for (name, value) in entries {
+                let pointer = match name {
+                    Name::Constant(key) => Pointer::Key(pointer, key),
+                    Name::Made(key, pieces) => {
+                        let pointer = Pointer::Key(pointer, key);
+                        all(pieces, &pointer, visit);
+                        pointer
+                    }
+                };
+                for_each(value, &pointer, visit);
+            }
+        }
+    }
+}
+
+fn names_attempt(node: &Node) -> bool {
+    match node {
+        Node::Constant(_) => false,
+        Node::Whole(expression) => expression.references.names("attempt"),
+        Node::Text(pieces) => pieces_name_attempt(pieces),
+        Node::Array(items) => items.iter().any(names_attempt),
+        Node::Object(entries) => entries.iter().any(|(name, value)| {
+            matches!(name, Name::Made(_, pieces) if pieces_name_attempt(pieces))
+                || names_attempt(value)
+        }),
+    }
+}
+
+fn pieces_name_attempt(pieces: &[Piece]) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::Expression(expression) if expression.references.names("attempt")))
+}
+
+/// `previous` is what this node gave before, where that may be taken again.
+fn evaluate(
+    node: &Node,
+    previous: Option<&Json>,
+    pointer: &Pointer<'_>,
+    scope: &dyn Scope,
+    budget: &Budget,
+) -> Result<Json, EvalError> {
+    if let Some(previous) = previous
+        && !names_attempt(node)
+    {
+        return Ok(previous.clone());
+    }
+    let placed = |mut error: EvalError| {
+        error.pointer = pointer.to_string();
+        error
+    };
+    match node {
+        Node::Constant(json) => Ok(json.clone()),
+        Node::Whole(expression) => expression.json(scope, budget).map_err(placed),
+        Node::Text(pieces) => text(pieces, scope, budget)
+            .map(Json::String)
+            .map_err(placed),
+        Node::Array(items) => {
+            let before = previous.and_then(Json::as_array);
+            let mut array = Vec::with_capacity(items.len());
+            for (index, item) in items.iter().enumerate() {
+                let before = before.and_then(|before| before.get(index));
+                array.push(evaluate(
+                    item,
+                    before,
+                    &Pointer::Item(pointer, index),
+                    scope,
+                    budget,
+                )?);
+            }
+            Ok(Json::Array(array))
+        }
+        Node::Object(entries) => {
+            let before = previous.and_then(Json::as_object);
+            let mut object = serde_json::Map::new();
+            for (name, value) in entries {
+                let (written, key) = match name {
+                    Name::Constant(key) => (key, key.clone()),
+                    Name::Made(written, pieces) => {
+                        let at = Pointer::Key(pointer, written);
+                        let key = text(pieces, scope, budget).map_err(|mut error| {
+                            error.pointer = at.to_string();
+                            error
+                        })?;
+                        (written, key)
+                    }
+                };
+                let at = Pointer::Key(pointer, written);
+                let before = before.and_then(|before| before.get(&key));
+                let value = evaluate(value, before, &at, scope, budget)?;
+                if object.contains_key(&key) {
+                    return Err(EvalError {
+                        pointer: at.to_string(),
+                        message: format!("the key `{key}` comes twice after evaluation"),
+                        limit: false,
+                    });
+                }
+                object.insert(key, value);
+            }
+            Ok(Json::Object(object))
+        }
+    }
+}
+
+fn text(pieces: &[Piece], scope: &dyn Scope, budget: &Budget) -> Result<String, EvalError> {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => {
+                budget.memory(literal.len())?;
+                text.push_str(literal);
+            }
+            Piece::Expression(expression) => {
+                let part = expression.with_value(scope, budget, |value| match value.scalar_text() {
+                    Some(text) => {
+                        budget.memory(text.len())?;
+                        Ok(text)
+                    }
+                    None => Err(Failure::Error(format!(
+                        "`${{{{ {} }}}}` gives {}; inside of a longer string only strings, numbers and booleans can stand",
+                        shortened(&expression.source),
+                        value.type_name()
+                    ))),
+                })?;
+                text.push_str(&part);
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// A source in a message.
+pub(super) fn shortened(source: &str) -> String {
+    let source = source.trim();
+    if source.chars().count() <= 60 {
+        return source.to_owned();
+    }
+    source.chars().take(59).chain(['…']).collect()
+}
