@@ -1,0 +1,53 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// A run's id: a UUIDv7, so that ids sort by the time they were made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub [u8; 16]);
+
+impl RunId {
+    /// A new id. Takes the clock and randomness from the system; make it before the first try, so
+    /// that a repeat finds what the first try made (PROTOCOL P2).
+    #[must_use]
+    pub fn fresh() -> RunId {
+        RunId(uuid::Uuid::now_v7().into_bytes())
+    }
+
+    /// Reads the usual text of a UUID. `None` when it is none, or not of version 7.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<RunId> {
+        let uuid = uuid::Uuid::try_parse(text).ok()?;
+        (uuid.get_version_num() == 7).then(|| RunId(uuid.into_bytes()))
+    }
+
+    /// Its text, as facts hold it.
+    #[must_use]
+    pub fn text(&self) -> Arc<str> {
+        self.to_string().into()
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        uuid::Uuid::from_bytes(self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_version_7_is_an_id() {
+        let id = RunId::fresh();
+        assert_eq!(RunId::parse(&id.to_string()), Some(id));
+        assert_eq!(RunId::parse("6f2c1c1e-6a0b-4d53-9b52-0b8a2f4f9f11"), None);
+        assert_eq!(RunId::parse("runs/1"), None);
+    }
+}

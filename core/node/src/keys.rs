@@ -1,0 +1,119 @@
+//! Where things lie in the store. Keys are bytes and sort as listed; a run's id sorts by its age.
+//!
+//! | key | holds |
+//! | --- | --- |
+//! | `s c` | the commit key of shard `s`: the last commit's epoch and number (PROTOCOL P10) |
+//! | `s d DIGEST` | a pipeline revision: canonical JSON and source |
+//! | `s i RUN` | the row of a run that listings read |
+//! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
+//! | `s m` | what the store says about itself; of shard 0 alone |
+//! | `s q RUN` | why a run is quarantined |
+//! | `s r RUN` | a run that has not ended, with its earliest timer; gone at the end |
+//! | `s v RUN HASH` | a value of a run that is too long for its record (PROTOCOL P32) |
+//!
+//! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
+//! are 32, SEQUENCE is 8 bytes, most significant first. Logs lie under keys of the bus's log store.
+
+use crate::id::RunId;
+use conveyor_engine::value::Hash;
+
+/// The only shard of a local store.
+pub const SHARD: u8 = 0;
+
+fn key(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(2 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend([SHARD, kind]);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+/// The commit key.
+#[must_use]
+pub fn commit() -> Vec<u8> {
+    key(b'c', &[])
+}
+
+/// What the store says about itself.
+#[must_use]
+pub fn meta() -> Vec<u8> {
+    key(b'm', &[])
+}
+
+/// A pipeline revision.
+#[must_use]
+pub fn document(digest: &Hash) -> Vec<u8> {
+    key(b'd', &[&digest.0])
+}
+
+/// The row of a run that listings read.
+#[must_use]
+pub fn summary(run: RunId) -> Vec<u8> {
+    key(b'i', &[&run.0])
+}
+
+/// Before the rows of all runs.
+#[must_use]
+pub fn summaries() -> Vec<u8> {
+    key(b'i', &[])
+}
+
+/// A record of a run's journal.
+#[must_use]
+pub fn record(run: RunId, sequence: u64) -> Vec<u8> {
+    key(b'j', &[&run.0, &sequence.to_be_bytes()])
+}
+
+/// Before all records of a run.
+#[must_use]
+pub fn records(run: RunId) -> Vec<u8> {
+    key(b'j', &[&run.0])
+}
+
+/// Why a run is quarantined.
+#[must_use]
+pub fn quarantine(run: RunId) -> Vec<u8> {
+    key(b'q', &[&run.0])
+}
+
+/// Before all quarantined runs.
+#[must_use]
+pub fn quarantines() -> Vec<u8> {
+    key(b'q', &[])
+}
+
+/// A run that has not ended.
+#[must_use]
+pub fn live(run: RunId) -> Vec<u8> {
+    key(b'r', &[&run.0])
+}
+
+/// Before all runs that have not ended.
+#[must_use]
+pub fn lives() -> Vec<u8> {
+    key(b'r', &[])
+}
+
+/// A value of a run.
+#[must_use]
+pub fn value(run: RunId, hash: &Hash) -> Vec<u8> {
+    key(b'v', &[&run.0, &hash.0])
+}
+
+/// The run that a key of `live`, `summary` or `quarantine` is about.
+#[must_use]
+pub fn run_of(key: &[u8]) -> Option<RunId> {
+    Some(RunId(key.get(2..18)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_a_run_sort_by_sequence_and_stay_among_themselves() {
+        let run = RunId([7; 16]);
+        assert!(record(run, 9) < record(run, 10));
+        assert!(record(run, u64::MAX) < records(RunId([8; 16])));
+        assert_eq!(run_of(&live(run)), Some(run));
+    }
+}

@@ -1,0 +1,382 @@
+//! The owner of a shard: one deterministic machine over all its runs, without threads, clocks,
+//! randomness or I/O of its own.
+//!
+//! [`Owner::handle`] takes what happened, [`Owner::turn`] does bounded work, [`Owner::next_group`]
+//! hands out one transaction at a time, and [`Owner::outputs`] what is to be done outside. What
+//! depends on a run's uncommitted facts is held back until they are durable (PROTOCOL P13). The node
+//! drives an owner with threads; the simulator with a seed.
+
+mod commit;
+mod control;
+mod follow;
+mod live;
+mod load;
+mod messages;
+mod queues;
+mod report;
+mod rows;
+
+pub use messages::{
+    Answer, CommitPoint, Control, Group, Input, Loaded, LoadedRun, Outcome, Output, Reported,
+    SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
+};
+
+use crate::error::NodeError;
+use crate::id::RunId;
+use commit::{Flight, Part};
+use conveyor_engine::run::{Fact, Rejected};
+use conveyor_engine::time::{Duration, Time};
+use conveyor_engine::value::Hash;
+use conveyor_proto::storage::v1::LiveEntry;
+use live::{Live, Slot};
+use queues::{QueueKey, Queues};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How many runs are loaded at once.
+const LOADS: usize = 32;
+/// How many turns of a run may join one record: 4 × 256 units (PROTOCOL P7).
+const TURNS: u32 = 4;
+/// How many timers one tick fires, so that a burst of them does not hold up reports.
+const TIMERS: usize = 1024;
+/// The first pause after a failed commit; it doubles up to [`RETRY_MAX`].
+const RETRY: Duration = Duration::millis(20);
+/// The longest pause after failed commits.
+const RETRY_MAX: Duration = Duration::secs(2);
+
+/// What an owner is told once.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Whether it moves every run of its store that has not ended. Without, only those that were
+    /// started or continued here. Default true.
+    pub moves_all: bool,
+    /// A group is closed once its writes have this many bytes. Default 8 MiB: a commit then takes
+    /// tens of milliseconds on a slow disk.
+    pub group_bytes: usize,
+    /// A group is closed once it has this many writes. Default 20,000.
+    pub group_writes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { moves_all: true, group_bytes: 8 << 20, group_writes: 20_000 }
+    }
+}
+
+/// The owner of a shard. See the module.
+pub struct Owner {
+    config: Config,
+    /// Makes nonces.
+    random: Box<dyn FnMut() -> u64 + Send>,
+    slots: BTreeMap<RunId, Slot>,
+    timers: BTreeSet<(Time, RunId)>,
+    /// Runs that wait to be loaded, the most urgent first.
+    adopt: BTreeSet<(Time, RunId)>,
+    /// Runs whose timer is due.
+    urgent: VecDeque<RunId>,
+    loading: usize,
+    /// Runs that this owner moves, where it does not move all.
+    held: BTreeSet<RunId>,
+    turns: VecDeque<RunId>,
+    queues: Queues,
+    /// Runs with attempts for drivers that nobody has.
+    absent: BTreeMap<QueueKey, BTreeSet<RunId>>,
+    /// Documents that are known durable.
+    documents: BTreeSet<Hash>,
+    collecting: BTreeMap<RunId, Part>,
+    flight: Option<Flight>,
+    splits: VecDeque<BTreeMap<RunId, Part>>,
+    /// The last run whose record was closed.
+    sealed_last: RunId,
+    outputs: Vec<Output>,
+    point: CommitPoint,
+    failures: u32,
+    hold_until: Option<Time>,
+    claiming: bool,
+    deposed: bool,
+}
+
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Owner").field("runs", &self.slots.len()).field("point", &self.point).finish()
+    }
+}
+
+impl Owner {
+    /// An owner whose epoch was acquired: the commit key holds `point`. `random` makes the nonces of
+    /// claims.
+    #[must_use]
+    pub fn new(config: Config, point: CommitPoint, random: Box<dyn FnMut() -> u64 + Send>) -> Owner {
+        Owner {
+            config,
+            random,
+            slots: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            adopt: BTreeSet::new(),
+            urgent: VecDeque::new(),
+            loading: 0,
+            held: BTreeSet::new(),
+            turns: VecDeque::new(),
+            queues: Queues::default(),
+            absent: BTreeMap::new(),
+            documents: BTreeSet::new(),
+            collecting: BTreeMap::new(),
+            flight: None,
+            splits: VecDeque::new(),
+            sealed_last: RunId([0; 16]),
+            outputs: Vec::new(),
+            point,
+            failures: 0,
+            hold_until: None,
+            claiming: true,
+            deposed: false,
+        }
+    }
+
+    /// Tells of a run that was live when the owner began: it is loaded when it is due, or when there
+    /// is room if something of it wants doing.
+    pub fn recover(&mut self, run: RunId, entry: &LiveEntry) {
+        let due = entry.due_ms.map(Time);
+        if entry.ready {
+            self.slots.insert(run, Slot::Waiting);
+            self.adopt.insert((due.unwrap_or(Time(u64::MAX)), run));
+        } else {
+            self.park(run, due);
+        }
+    }
+
+    /// Tells of a run that is quarantined.
+    pub fn recover_quarantined(&mut self, run: RunId) {
+        self.slots.insert(run, Slot::Quarantined);
+    }
+
+    /// Takes something that happened at `now`.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        if self.deposed {
+            return self.refuse(input, &NodeError::Unavailable("another owner has taken over".into()));
+        }
+        match input {
+            Input::Start { ticket, start } => self.start(now, ticket, start),
+            Input::Control { run, .. } | Input::Logs { run, .. } => self.of_run(now, run, input),
+            Input::Report { ref report, .. } => self.of_run(now, report.claimed.run, input),
+            Input::Register(info) => self.register(info),
+            Input::Lost { run, .. } => self.of_run(now, run, input),
+            Input::Released { claimed, .. } => self.queues.forget(claimed.run, claimed.id),
+            Input::Loaded { run, loaded } => self.loaded(now, run, loaded),
+            Input::Values { run, values } => self.values_loaded(now, run, values),
+            Input::Committed(outcome) => self.committed(now, outcome),
+            Input::CommitKey(point) => self.commit_key(now, point),
+            Input::Tick => self.tick(now),
+            Input::StopClaiming => self.claiming = false,
+        }
+        self.claim(now);
+        self.load_more();
+    }
+
+    /// Lets one run that has bounded work left go on. False when none has.
+    pub fn turn(&mut self, now: Time) -> bool {
+        for _ in 0..self.turns.len() {
+            let Some(run) = self.turns.pop_front() else { return false };
+            let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { continue };
+            if live.awaits_values || !live.run.wants_turn() {
+                live.turning = false;
+                continue;
+            }
+            if self.collecting.get(&run).is_some_and(|part| part.turns >= TURNS) {
+                self.turns.push_back(run);
+                continue;
+            }
+            let missing = live.missing(&live.run.needs());
+            if !missing.is_empty() {
+                live.awaits_values = true;
+                live.turning = false;
+                self.outputs.push(Output::LoadValues { run, hashes: missing });
+                continue;
+            }
+            live.turning = false;
+            self.collecting.entry(run).or_default().turns += 1;
+            // A refusal is only `NoChange`, or a broken run, which `apply` has dealt with.
+            let _ = self.apply(now, run, Fact::Turn);
+            self.claim(now);
+            self.load_more();
+            return true;
+        }
+        false
+    }
+
+    /// Whether [`Owner::turn`] has something to do.
+    #[must_use]
+    pub fn wants_turn(&self) -> bool {
+        self.turns.iter().any(|run| {
+            self.collecting.get(run).is_none_or(|part| part.turns < TURNS)
+        })
+    }
+
+    /// What is to be done outside, in order.
+    pub fn outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When [`Input::Tick`] is wanted next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        let timer = self.timers.first().map(|(due, _)| *due);
+        match (timer, self.hold_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Whether nothing waits for a commit.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.flight.is_none() && self.splits.is_empty() && self.collecting.is_empty()
+    }
+
+    /// How many runs are in memory, and how many are only known.
+    #[must_use]
+    pub fn census(&self) -> (usize, usize) {
+        let live = self.slots.values().filter(|slot| matches!(slot, Slot::Live(_))).count();
+        (live, self.slots.len() - live)
+    }
+
+    /// Whether this owner moves the run.
+    #[must_use]
+    pub fn holds(&self, run: RunId) -> bool {
+        self.slots.contains_key(&run)
+    }
+
+    /// Why commits fail, as far as one may tell: whether the last one did.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    fn tick(&mut self, now: Time) {
+        if self.hold_until.is_some_and(|until| until <= now) {
+            self.hold_until = None;
+            self.retry();
+        }
+        for _ in 0..TIMERS {
+            let Some((due, run)) = self.timers.first().copied().filter(|(due, _)| *due <= now) else {
+                return;
+            };
+            self.timers.remove(&(due, run));
+            match self.slots.get_mut(&run) {
+                Some(Slot::Live(live)) => {
+                    live.due = None;
+                    self.fire(now, run);
+                }
+                Some(slot @ Slot::Parked(_)) => {
+                    *slot = Slot::Waiting;
+                    self.urgent.push_back(run);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Fires what is due of a run that is in memory.
+    fn fire(&mut self, now: Time, run: RunId) {
+        // Each firing disarms its timer or arms it later, so this ends; the bound keeps one run with
+        // thousands of equal timers from holding up the others.
+        for _ in 0..64 {
+            let Some(Slot::Live(live)) = self.slots.get(&run) else { return };
+            let Some((due, key)) = live.run.next_timer() else { break };
+            if due > now {
+                break;
+            }
+            match self.apply(now, run, Fact::TimerDue(key)) {
+                Ok(()) => {}
+                Err(Rejected::Missing(hashes)) => return self.want_values(run, hashes, None),
+                Err(_) => break,
+            }
+        }
+        self.watch_timer(run);
+    }
+
+    /// Puts a request to a run, loading it first where it is not in memory.
+    fn of_run(&mut self, now: Time, run: RunId, input: Input) {
+        match self.slots.get_mut(&run) {
+            Some(Slot::Live(_)) => self.to_live(now, run, input),
+            Some(Slot::Loading(waiting)) => waiting.push(input),
+            Some(Slot::Quarantined) if !matches!(input, Input::Control { .. }) => {
+                self.refuse(input, &quarantined(run));
+            }
+            _ => self.load(run, vec![input]),
+        }
+    }
+
+    fn to_live(&mut self, now: Time, run: RunId, input: Input) {
+        match input {
+            Input::Control { ticket, control, .. } => self.control(now, ticket, run, control),
+            Input::Report { ticket, report } => self.report(now, ticket, report),
+            Input::Logs { ticket, writes, .. } => {
+                self.part(run).writes.extend(writes);
+                self.answer_of(run, ticket, Ok(Answer::Done));
+            }
+            Input::Start { ticket, .. } => {
+                self.answer_of(run, ticket, Ok(Answer::Started { existed: true }));
+            }
+            Input::Lost { id, cause, .. } => self.lost(now, run, id, cause),
+            _ => {}
+        }
+    }
+
+    fn register(&mut self, info: SessionInfo) {
+        self.queues.register(info);
+        let served: Vec<_> =
+            self.absent.keys().filter(|key| self.queues.served(key)).cloned().collect();
+        let absent = &mut self.absent;
+        let runs: BTreeSet<RunId> =
+            served.iter().flat_map(|key| absent.remove(key).unwrap_or_default()).collect();
+        for run in runs {
+            match self.slots.get_mut(&run) {
+                Some(Slot::Live(_)) => self.offer_all(run),
+                Some(slot @ Slot::Parked(_)) => {
+                    if let Slot::Parked(Some(due)) = slot {
+                        self.timers.remove(&(*due, run));
+                    }
+                    *slot = Slot::Waiting;
+                    self.adopt.insert((Time(u64::MAX), run));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers a request with an error, at once: nothing of it was done.
+    fn refuse(&mut self, input: Input, error: &NodeError) {
+        let ticket = match input {
+            Input::Start { ticket, .. }
+            | Input::Control { ticket, .. }
+            | Input::Report { ticket, .. }
+            | Input::Logs { ticket, .. } => ticket,
+            _ => return,
+        };
+        self.answer_now(ticket, Err(error.clone()));
+    }
+
+    fn answer_now(&mut self, ticket: Ticket, answer: Result<Answer, NodeError>) {
+        if ticket != 0 {
+            self.outputs.push(Output::Answer { ticket, answer });
+        }
+    }
+
+    /// Answers once everything that the run has decided so far is durable.
+    fn answer_of(&mut self, run: RunId, ticket: Ticket, answer: Result<Answer, NodeError>) {
+        if ticket != 0 {
+            self.stage(run, Output::Answer { ticket, answer });
+        }
+    }
+
+    fn live(&mut self, run: RunId) -> Option<&mut Live> {
+        match self.slots.get_mut(&run) {
+            Some(Slot::Live(live)) => Some(live),
+            _ => None,
+        }
+    }
+}
+
+fn quarantined(run: RunId) -> NodeError {
+    NodeError::Quarantined(format!("run {run} is quarantined: `runs show {run}` says why"))
+}

@@ -1,0 +1,326 @@
+//! Group commit: what was collected becomes one transaction at a time (PROTOCOL P10–P13).
+
+use super::follow::all_absent;
+use super::live::Slot;
+use super::messages::{CommitPoint, Group, Outcome, Output, Write};
+use super::{Owner, RETRY, RETRY_MAX, quarantined};
+use crate::error::NodeError;
+use crate::id::RunId;
+use conveyor_engine::run::{Identity, RunState};
+use conveyor_engine::time::{Duration, Time};
+use conveyor_engine::value::Hash;
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
+use std::sync::Arc;
+
+/// What one run has in a group.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Writes beside the record, which is made when the group is closed.
+    pub(super) writes: Vec<Write>,
+    /// Held back until the group is durable.
+    pub(super) outputs: Vec<Output>,
+    /// Whether the run has an open record.
+    pub(super) touched: bool,
+    /// Turns in that record.
+    pub(super) turns: u32,
+    /// Claims that it makes.
+    pub(super) claims: Vec<Identity>,
+    /// Claims that it ends.
+    pub(super) ended: Vec<Identity>,
+    /// Whether its rows are to be written even if it has no record.
+    pub(super) rows: bool,
+    /// A document that it stores.
+    pub(super) document: Option<Hash>,
+    /// The record's sequence, and the run's state after it.
+    sealed: Option<(u64, RunState)>,
+    /// Where its writes are in the group.
+    range: Range<usize>,
+}
+
+/// The group whose outcome is awaited.
+#[derive(Debug)]
+pub(super) struct Flight {
+    group: Arc<Group>,
+    parts: BTreeMap<RunId, Part>,
+    /// Whether it is to be sent once more.
+    resend: bool,
+    /// Whether the commit key is to be read.
+    unknown: bool,
+}
+
+impl Owner {
+    /// What a run has in the group that is being collected.
+    pub(super) fn part(&mut self, run: RunId) -> &mut Part {
+        self.collecting.entry(run).or_default()
+    }
+
+    /// Holds an output back until all that the run has decided so far is durable.
+    pub(super) fn stage(&mut self, run: RunId, output: Output) {
+        let flight = self.flight.as_mut().map(|flight| &mut flight.parts);
+        let parts = std::iter::once(&mut self.collecting).chain(&mut self.splits).chain(flight);
+        for parts in parts {
+            if let Some(part) = parts.get_mut(&run) {
+                return part.outputs.push(output);
+            }
+        }
+        self.outputs.push(output);
+    }
+
+    /// The next transaction to commit: at most one at a time, until [`super::Input::Committed`] tells
+    /// how it went.
+    pub fn next_group(&mut self, now: Time) -> Option<Arc<Group>> {
+        if self.deposed || self.hold_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        self.hold_until = None;
+        if let Some(flight) = &mut self.flight {
+            return std::mem::take(&mut flight.resend).then(|| Arc::clone(&flight.group));
+        }
+        let mut parts = match self.splits.pop_front() {
+            Some(parts) => parts,
+            None => self.seal(),
+        };
+        let mut writes = Vec::new();
+        for part in parts.values_mut() {
+            let start = writes.len();
+            writes.append(&mut part.writes);
+            part.range = start..writes.len();
+        }
+        if writes.is_empty() {
+            return None;
+        }
+        let to = CommitPoint { number: self.point.number + 1, ..self.point };
+        let group = Arc::new(Group { from: self.point, to, writes });
+        self.flight =
+            Some(Flight { group: Arc::clone(&group), parts, resend: false, unknown: false });
+        Some(group)
+    }
+
+    /// Closes the records of what was collected, as far as a group may hold.
+    fn seal(&mut self) -> BTreeMap<RunId, Part> {
+        let mut sealed = BTreeMap::new();
+        let (mut bytes, mut writes) = (0, 0);
+        while bytes < self.config.group_bytes && writes < self.config.group_writes {
+            // The runs take turns, so that a full group does not always leave out the same ones.
+            let after = (Bound::Excluded(self.sealed_last), Bound::Unbounded);
+            let next = self.collecting.range(after).next().or_else(|| self.collecting.iter().next());
+            let Some(run) = next.map(|(run, _)| *run) else { break };
+            self.sealed_last = run;
+            let Some(mut part) = self.collecting.remove(&run) else { break };
+            if (part.touched || part.rows)
+                && let Some(Slot::Live(live)) = self.slots.get_mut(&run)
+            {
+                part.sealed = super::rows::seal(run, live, &mut part.writes);
+            }
+            if part.writes.is_empty() {
+                self.outputs.append(&mut part.outputs);
+                continue;
+            }
+            writes += part.writes.len();
+            bytes += part.writes.iter().map(Write::len).sum::<usize>();
+            sealed.insert(run, part);
+        }
+        sealed
+    }
+
+    pub(super) fn committed(&mut self, now: Time, outcome: Outcome) {
+        let Some(mut flight) = self.flight.take() else { return };
+        match outcome {
+            Outcome::Committed => {
+                self.point = flight.group.to;
+                self.failures = 0;
+                for (run, part) in flight.parts {
+                    self.part_committed(now, run, part);
+                }
+                self.claim(now);
+            }
+            Outcome::Unknown => {
+                flight.unknown = true;
+                self.flight = Some(flight);
+                self.outputs.push(Output::ReadCommit);
+            }
+            Outcome::Failed(reason) => {
+                self.back_off(now);
+                let error = NodeError::Unavailable(format!("the store did not commit: {reason}"));
+                for (run, part) in flight.parts {
+                    self.part_failed(run, part, &error);
+                }
+            }
+            Outcome::Refused(reason) => self.split(now, flight, &reason),
+            Outcome::Deposed => self.depose(flight),
+        }
+    }
+
+    /// The outcome was unknown, and the commit key was read (PROTOCOL P11).
+    pub(super) fn commit_key(&mut self, now: Time, point: Option<CommitPoint>) {
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.unknown) else { return };
+        match point {
+            None => self.back_off(now),
+            Some(point) if point == flight.group.to => self.committed(now, Outcome::Committed),
+            Some(point) if point == flight.group.from => {
+                flight.unknown = false;
+                flight.resend = true;
+            }
+            Some(_) => self.committed(now, Outcome::Deposed),
+        }
+    }
+
+    /// The pause after a failure is over.
+    pub(super) fn retry(&mut self) {
+        if self.flight.as_ref().is_some_and(|flight| flight.unknown) {
+            self.outputs.push(Output::ReadCommit);
+        }
+    }
+
+    fn back_off(&mut self, now: Time) {
+        let delay = RETRY.0.saturating_mul(1 << self.failures.min(7));
+        self.failures += 1;
+        self.hold_until = Some(now.after(Duration(delay.min(RETRY_MAX.0))));
+    }
+
+    fn part_committed(&mut self, now: Time, run: RunId, part: Part) {
+        self.documents.extend(part.document);
+        for id in part.claims {
+            if let Some((_, held)) = self.queues.holder(run, id) {
+                held.durable = true;
+            }
+        }
+        for id in part.ended {
+            self.queues.forget(run, id);
+        }
+        if let Some((sequence, state)) = part.sealed {
+            self.outputs.push(Output::Changed { run, sequence, state });
+        }
+        self.outputs.extend(part.outputs);
+        self.rest(now, run);
+    }
+
+    /// Lets a run go from memory if nothing of it runs (DESIGN §5).
+    pub(super) fn rest(&mut self, now: Time, run: RunId) {
+        if self.collecting.contains_key(&run) || self.splits.iter().any(|p| p.contains_key(&run)) {
+            return;
+        }
+        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+        live.trim();
+        if live.run.state().is_terminal() {
+            self.drop_live(run);
+            self.slots.remove(&run);
+            self.held.remove(&run);
+            return;
+        }
+        if live.claims > 0 || live.awaits_values || live.run.wants_turn() {
+            return;
+        }
+        let paused = live.run.state() == RunState::Paused;
+        let idle = live.queued == 0
+            || paused
+            || live.absent
+                && all_absent(&self.queues, live.run.plan(), &live.run.pending().offers);
+        // Folding it again costs about as much as its journal is long: not for a moment's wait.
+        let soon = now.after(Duration(1000 + live.run.sequence() / 8));
+        let due = live.run.next_timer().map(|(due, _)| due);
+        if idle && due.is_none_or(|due| due > soon) {
+            self.drop_live(run);
+            self.park(run, due);
+        }
+    }
+
+    pub(super) fn park(&mut self, run: RunId, due: Option<Time>) {
+        self.slots.insert(run, Slot::Parked(due));
+        if let Some(due) = due {
+            self.timers.insert((due, run));
+        }
+    }
+
+    /// Forgets what the owner knows of a run in memory, but not its slot.
+    pub(super) fn drop_live(&mut self, run: RunId) {
+        if let Some(Slot::Live(live)) = self.slots.get(&run)
+            && let Some(due) = live.due
+        {
+            self.timers.remove(&(due, run));
+        }
+    }
+
+    /// Undoes what a part did outside of the store, and folds its run again.
+    fn part_failed(&mut self, run: RunId, part: Part, error: &NodeError) {
+        self.undo(run, part, error);
+        if let Some(later) = self.collecting.remove(&run) {
+            self.undo(run, later, error);
+        }
+        self.drop_live(run);
+        match self.slots.remove(&run) {
+            Some(Slot::Live(live)) => self.load(run, live.waiting),
+            // Its rows were to be changed: a fold finds what they are to say.
+            Some(Slot::Quarantined) => self.load(run, Vec::new()),
+            Some(other) => drop(self.slots.insert(run, other)),
+            None => {}
+        }
+    }
+
+    /// Answers with the error; claims that were not durable are taken back.
+    pub(super) fn undo(&mut self, run: RunId, part: Part, error: &NodeError) {
+        for output in part.outputs {
+            if let Output::Answer { ticket, .. } = output {
+                self.answer_now(ticket, Err(error.clone()));
+            }
+        }
+        for id in part.claims {
+            self.queues.forget(run, id);
+        }
+    }
+
+    /// Halves a group that was refused for its content, until the run at fault is alone.
+    fn split(&mut self, now: Time, flight: Flight, reason: &str) {
+        let Flight { group, mut parts, .. } = flight;
+        if parts.len() == 1
+            && let Some((run, part)) = parts.pop_first()
+        {
+            let sequence = part.sealed.map_or(0, |(sequence, _)| sequence);
+            let error = if sequence == 1 {
+                NodeError::Invalid(format!("run {run} cannot be stored: {reason}"))
+            } else {
+                quarantined(run)
+            };
+            self.undo(run, part, &error);
+            if sequence == 1
+                && let Some(live) = self.live(run)
+            {
+                live.row = None;
+            }
+            return self.quarantine(now, run, reason, sequence);
+        }
+        for part in parts.values_mut() {
+            part.writes = group.writes[part.range.clone()].to_vec();
+        }
+        let middle = parts.keys().nth(parts.len() / 2).copied();
+        let second = middle.map(|run| parts.split_off(&run)).unwrap_or_default();
+        self.splits.push_front(second);
+        self.splits.push_front(parts);
+    }
+
+    fn depose(&mut self, flight: Flight) {
+        self.deposed = true;
+        let error = NodeError::Unavailable("another owner has taken over".into());
+        let splits = std::mem::take(&mut self.splits);
+        let collecting = std::mem::take(&mut self.collecting);
+        for parts in splits.into_iter().chain([flight.parts, collecting]) {
+            for (run, part) in parts {
+                self.undo(run, part, &error);
+            }
+        }
+        self.outputs.push(Output::Deposed);
+    }
+}
+
+impl From<(Vec<u8>, Vec<u8>)> for Write {
+    fn from((key, value): (Vec<u8>, Vec<u8>)) -> Write {
+        Write { key, value: Some(value) }
+    }
+}
+
+impl Write {
+    fn len(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+}

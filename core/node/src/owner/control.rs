@@ -1,0 +1,99 @@
+//! What people want of runs: start, stop, pause, resume, continue, release.
+
+use super::live::{Live, Slot};
+use super::messages::{Answer, Control, Input, Start, Ticket};
+use super::{Owner, Write};
+use crate::chunks;
+use crate::error::NodeError;
+use crate::id::RunId;
+use crate::keys;
+use conveyor_engine::run::{Fact, Rejected, Run, RunState, SEMANTICS, Started};
+use conveyor_engine::time::Time;
+use conveyor_proto::storage::v1::RecordKind;
+use std::sync::Arc;
+
+impl Owner {
+    pub(super) fn start(&mut self, now: Time, ticket: Ticket, start: Box<Start>) {
+        let run = start.run;
+        match self.slots.get_mut(&run) {
+            None if start.fresh => self.create(now, ticket, *start),
+            None => self.load(run, vec![Input::Start { ticket, start }]),
+            Some(Slot::Loading(waiting)) => waiting.push(Input::Start { ticket, start }),
+            // What is collected or in flight decides when the answer may be given.
+            Some(_) => self.answer_of(run, ticket, Ok(Answer::Started { existed: true })),
+        }
+    }
+
+    pub(super) fn create(&mut self, now: Time, ticket: Ticket, start: Start) {
+        let run = start.run;
+        let digest = start.plan.digest;
+        let mut live = Live::new(Run::new(Arc::clone(&start.plan)));
+        start.values.iter().for_each(|(hash, text)| live.keep(*hash, text));
+        self.slots.insert(run, Slot::Live(Box::new(live)));
+        self.held.insert(run);
+        let started = Started {
+            run: run.text(),
+            document: digest,
+            semantics: SEMANTICS,
+            inputs: start.inputs,
+            labels: start.labels,
+            actor: start.actor,
+            forked_from: start.forked_from,
+            inherited: start.inherited,
+        };
+        if let Err(rejected) = self.apply(now, run, Fact::Started(Box::new(started))) {
+            self.collecting.remove(&run);
+            self.drop_live(run);
+            self.slots.remove(&run);
+            self.held.remove(&run);
+            return self.answer_now(ticket, Err(NodeError::Invalid(rejected.to_string())));
+        }
+        let known = self.documents.contains(&digest);
+        let part = self.part(run);
+        if !known {
+            let key = keys::document(&digest);
+            part.writes.extend(
+                chunks::split(RecordKind::Document, 0, &key, &start.document).map(Write::from),
+            );
+            part.document = Some(digest);
+        }
+        for (hash, text) in &start.values {
+            let key = keys::value(run, hash);
+            part.writes.extend(chunks::split(RecordKind::Value, 0, &key, text).map(Write::from));
+        }
+        self.answer_of(run, ticket, Ok(Answer::Started { existed: false }));
+    }
+
+    pub(super) fn control(&mut self, now: Time, ticket: Ticket, run: RunId, control: Control) {
+        let Some(live) = self.live(run) else { return };
+        let state = live.run.state();
+        let outcome = match control {
+            Control::Continue if state.is_terminal() => Err(NodeError::Ended(state)),
+            Control::Continue => Ok(()),
+            Control::Release => Err(NodeError::Invalid(format!("run {run} is not quarantined"))),
+            Control::Stop(stop) => self.ask(now, run, Fact::Stopped(stop)),
+            Control::Pause { .. } if state == RunState::Paused => Ok(()),
+            Control::Pause { actor, reason } => self.ask(now, run, Fact::Paused { actor, reason }),
+            Control::Resume { actor, reason } => self.ask(now, run, Fact::Resumed { actor, reason }),
+        };
+        self.answer_of(run, ticket, outcome.map(|()| Answer::Done));
+        self.rest(now, run);
+    }
+
+    fn ask(&mut self, now: Time, run: RunId, fact: Fact) -> Result<(), NodeError> {
+        let state = self.live(run).map(|live| live.run.state());
+        let verb = match &fact {
+            Fact::Paused { .. } => "paused",
+            Fact::Resumed { .. } => "resumed",
+            _ => "stopped",
+        };
+        self.apply(now, run, fact).map_err(|rejected| match rejected {
+            Rejected::Ended(state) => NodeError::Ended(state),
+            Rejected::Broken(reason) => NodeError::Quarantined(reason.to_string()),
+            _ => {
+                let state = state.map_or("unknown", RunState::as_str);
+                NodeError::Invalid(format!("run {run} is {state} and cannot be {verb}"))
+            }
+        })
+    }
+}

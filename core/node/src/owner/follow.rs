@@ -1,0 +1,236 @@
+//! A fact is applied, and what it decides is followed: offers, claims, cancels, timers.
+
+use super::live::Slot;
+use super::messages::{Input, Output, StartTask};
+use super::queues::{Queues, QueueKey};
+use super::Owner;
+use crate::id::RunId;
+use crate::token::Claimed;
+use conveyor_engine::plan::{Kind, Plan, StepIndex};
+use conveyor_engine::run::{Claim, Decision, Fact, Identity, Rejected, RunState, StepState};
+use conveyor_engine::time::Time;
+use conveyor_engine::value::{Hash, Value};
+use std::sync::Arc;
+
+impl Owner {
+    /// Applies a fact to a run in memory. Its record joins the group that is being collected.
+    ///
+    /// # Errors
+    /// When the run does not take it. One that is broken is quarantined before this returns.
+    pub(super) fn apply(&mut self, now: Time, run: RunId, fact: Fact) -> Result<(), Rejected> {
+        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
+            return Err(Rejected::Stale);
+        };
+        let (machine, values) = live.parts();
+        match machine.apply(now, fact, values) {
+            Ok(decisions) => {
+                self.part(run).touched = true;
+                let at = self.live(run).map_or(now, |live| live.run.time());
+                self.follow(run, at, decisions);
+                self.watch_timer(run);
+                self.watch_turn(run);
+                Ok(())
+            }
+            Err(Rejected::Broken(reason)) => {
+                let sequence = self.live(run).map_or(0, |live| live.run.sequence());
+                self.quarantine(now, run, &reason, sequence);
+                Err(Rejected::Broken(reason))
+            }
+            Err(rejected) => Err(rejected),
+        }
+    }
+
+    fn follow(&mut self, run: RunId, at: Time, decisions: Vec<Decision>) {
+        let mut reoffer = false;
+        for decision in decisions {
+            let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+            match decision {
+                Decision::Instance { step, instance, attempt, from, to, .. } => {
+                    if from == StepState::Queued {
+                        live.queued = live.queued.saturating_sub(1);
+                    }
+                    match to {
+                        StepState::Queued => {
+                            live.queued += 1;
+                            let id = Identity { step, instance, attempt: attempt + 1 };
+                            let plan = Arc::clone(live.run.plan());
+                            self.offer(run, &plan, id);
+                        }
+                        StepState::Waiting => {
+                            live.started.get_or_insert(at);
+                        }
+                        _ => {}
+                    }
+                }
+                Decision::Claimed { .. } => {
+                    live.claims += 1;
+                    live.started.get_or_insert(at);
+                }
+                Decision::Attempt { id, .. } => {
+                    live.claims = live.claims.saturating_sub(1);
+                    self.attempt_ended(run, id);
+                }
+                Decision::Cancel { id, reason, grace } => {
+                    if let Some((session, held)) = self.queues.holder(run, id) {
+                        let claimed = Claimed { run, id, nonce: held.nonce };
+                        self.stage(run, Output::Cancel { session, claimed, reason, grace });
+                    }
+                }
+                Decision::Step { step, ok: false, reason, .. } => {
+                    if live.reason.is_empty() && !reason.is_empty() {
+                        let id = &live.run.plan().steps[step as usize].id;
+                        live.reason = format!("{id}: {reason}").into();
+                    }
+                }
+                Decision::Run { from, to, reason, .. } => {
+                    if live.reason.is_empty() {
+                        live.reason = reason;
+                    }
+                    reoffer = from == RunState::Paused && !to.is_terminal();
+                }
+                _ => {}
+            }
+        }
+        if reoffer {
+            self.offer_all(run);
+        }
+    }
+
+    /// The session may still be at it: its place is given back when it says so, or reports.
+    pub(super) fn attempt_ended(&mut self, run: RunId, id: Identity) {
+        let Some((session, held)) = self.queues.holder(run, id) else { return };
+        let (nonce, returned) = (held.nonce, held.returned);
+        if held.durable && !returned {
+            let claimed = Claimed { run, id, nonce };
+            self.stage(run, Output::Abort { session, claimed });
+        } else {
+            self.part(run).ended.push(id);
+        }
+    }
+
+    fn offer(&mut self, run: RunId, plan: &Plan, id: Identity) {
+        let Some(key) = queue_key(plan, id.step) else { return };
+        if self.queues.served(&key) {
+            return self.queues.offer(key, &plan.namespace, (run, id));
+        }
+        self.absent.entry(key).or_default().insert(run);
+        if let Some(live) = self.live(run) {
+            live.absent = true;
+        }
+    }
+
+    /// Puts every attempt that may be claimed in its queue. What is there already is found out of
+    /// date when its turn comes.
+    pub(super) fn offer_all(&mut self, run: RunId) {
+        let Some(live) = self.live(run) else { return };
+        let plan = Arc::clone(live.run.plan());
+        let offers = live.run.pending().offers;
+        live.queued = offers.len() as u32;
+        for id in offers {
+            self.offer(run, &plan, id);
+        }
+    }
+
+    /// Gives waiting attempts to sessions that have room, in the record that is being collected: the
+    /// claim of a step joins the commit that made it ready (PROTOCOL P20).
+    pub(super) fn claim(&mut self, now: Time) {
+        while self.claiming && !self.is_failing() {
+            let Some((session, (run, id))) = self.queues.take() else { return };
+            if !matches!(self.slots.get(&run), Some(Slot::Live(_))) {
+                // It was dropped after a failed commit, or has ended: a fold offers it again.
+                continue;
+            }
+            let nonce = (self.random)();
+            let version = self.version(&session, run, id);
+            let claim = Claim { id, nonce, session: Arc::clone(&session), version };
+            if self.apply(now, run, Fact::Claimed(claim)).is_err() {
+                continue;
+            }
+            let claimed = Claimed { run, id, nonce };
+            self.queues.hold(&session, claimed);
+            let Some(Slot::Live(live)) = self.slots.get(&run) else { continue };
+            let Some(spec) = live.run.task(id) else { continue };
+            let with = match &spec.with {
+                Value::Inline(text) => Some(Arc::clone(text)),
+                Value::Stored { hash, .. } => live.value(hash),
+            };
+            let task = StartTask {
+                session,
+                claimed,
+                with,
+                plan: Arc::clone(live.run.plan()),
+                labels: live.run.labels().clone(),
+                spec,
+            };
+            let part = self.part(run);
+            part.claims.push(id);
+            part.outputs.push(Output::Start(Box::new(task)));
+        }
+    }
+
+    /// The version of the session's driver for an attempt.
+    fn version(&self, session: &str, run: RunId, id: Identity) -> Arc<str> {
+        let Some(Slot::Live(live)) = self.slots.get(&run) else { return Arc::from("") };
+        let drivers = self.queues.sessions.get(session).map(|session| &session.info.drivers);
+        queue_key(live.run.plan(), id.step)
+            .and_then(|key| drivers?.get(&key.driver).cloned())
+            .unwrap_or_else(|| Arc::from(""))
+    }
+
+    /// Keeps the owner's timers in step with the run's earliest one.
+    pub(super) fn watch_timer(&mut self, run: RunId) {
+        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+        let due = live.run.next_timer().map(|(due, _)| due);
+        if due == live.due {
+            return;
+        }
+        if let Some(old) = live.due {
+            self.timers.remove(&(old, run));
+        }
+        live.due = due;
+        if let Some(due) = due {
+            self.timers.insert((due, run));
+        }
+    }
+
+    pub(super) fn watch_turn(&mut self, run: RunId) {
+        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+        if !live.turning && !live.awaits_values && live.run.wants_turn() {
+            live.turning = true;
+            self.turns.push_back(run);
+        }
+    }
+
+    /// Asks for values; `input` goes on when they are there.
+    pub(super) fn want_values(&mut self, run: RunId, hashes: Vec<Hash>, input: Option<Input>) {
+        if let Some(live) = self.live(run) {
+            live.awaits_values = true;
+            live.waiting.extend(input);
+            self.outputs.push(Output::LoadValues { run, hashes });
+        }
+    }
+
+    pub(super) fn values_loaded(&mut self, now: Time, run: RunId, values: super::ValueTexts) {
+        let Some(live) = self.live(run) else { return };
+        values.iter().for_each(|(hash, text)| live.keep(*hash, text));
+        live.awaits_values = false;
+        let waiting = std::mem::take(&mut live.waiting);
+        waiting.into_iter().for_each(|input| self.of_run(now, run, input));
+        self.fire(now, run);
+        self.watch_turn(run);
+    }
+}
+
+pub(super) fn queue_key(plan: &Plan, step: StepIndex) -> Option<QueueKey> {
+    match &plan.steps.get(step as usize)?.kind {
+        Kind::Driver { driver, version, .. } => {
+            Some(QueueKey { driver: Arc::clone(driver), version: version.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// Whether all that a run offers waits for drivers that nobody has.
+pub(super) fn all_absent(queues: &Queues, plan: &Plan, offers: &[Identity]) -> bool {
+    offers.iter().all(|id| queue_key(plan, id.step).is_none_or(|key| !queues.served(&key)))
+}

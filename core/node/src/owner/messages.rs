@@ -1,0 +1,343 @@
+//! What goes into an owner, and what comes out.
+
+use crate::error::NodeError;
+use crate::id::RunId;
+use crate::token::Claimed;
+use conveyor_engine::plan::Plan;
+use conveyor_engine::run::{EndedAttempt, Identity, Inherited, LostCause, Run, RunState, Stop, TaskSpec};
+use conveyor_engine::time::Duration;
+use conveyor_engine::value::{Hash, Value};
+use conveyor_proto::storage::v1::{LiveEntry, RunSummary};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Names a request, so that its caller finds the answer. Made by the caller; 0 wants no answer.
+pub type Ticket = u64;
+
+/// Values by hash, as they are handed in and stored.
+pub type ValueTexts = Vec<(Hash, Arc<[u8]>)>;
+
+/// One change of the store: a put, or a delete where there is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value; `None` deletes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Something that happened outside of the owner.
+#[derive(Debug)]
+pub enum Input {
+    /// A run is to start.
+    Start {
+        /// Who asks.
+        ticket: Ticket,
+        /// What.
+        start: Box<Start>,
+    },
+    /// Somebody wants something of a run.
+    Control {
+        /// Who asks.
+        ticket: Ticket,
+        /// Of which run.
+        run: RunId,
+        /// What.
+        control: Control,
+    },
+    /// A session is there, with room for tasks.
+    Register(SessionInfo),
+    /// A driver tells how an attempt ended.
+    Report {
+        /// Who asks.
+        ticket: Ticket,
+        /// The report.
+        report: Box<Reported>,
+    },
+    /// A session has a place free again whose attempt ended without its report.
+    Released {
+        /// Which session.
+        session: Arc<str>,
+        /// Which claim had the place.
+        claimed: Claimed,
+    },
+    /// An attempt will never report.
+    Lost {
+        /// Of which run.
+        run: RunId,
+        /// Which.
+        id: Identity,
+        /// Why.
+        cause: LostCause,
+    },
+    /// Log lines of an attempt are to be kept.
+    Logs {
+        /// Who asks.
+        ticket: Ticket,
+        /// Of which run.
+        run: RunId,
+        /// The log store's puts.
+        writes: Vec<Write>,
+    },
+    /// What [`Output::Load`] asked for.
+    Loaded {
+        /// Which run.
+        run: RunId,
+        /// What was found.
+        loaded: Loaded,
+    },
+    /// What [`Output::LoadValues`] asked for.
+    Values {
+        /// Which run.
+        run: RunId,
+        /// What was found.
+        values: ValueTexts,
+    },
+    /// How a commit went.
+    Committed(Outcome),
+    /// What [`Output::ReadCommit`] asked for; `None` when the store could not be read.
+    CommitKey(Option<CommitPoint>),
+    /// Time has passed: see [`super::Owner::next_due`].
+    Tick,
+    /// Nothing more is to be claimed: the process is about to end.
+    StopClaiming,
+}
+
+/// A run to start.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Its id, made before the first try.
+    pub run: RunId,
+    /// Whether the id was made just now, so that no earlier try can have used it.
+    pub fresh: bool,
+    /// What it runs.
+    pub plan: Arc<Plan>,
+    /// The stored form of the plan's document, for a store that may not have it yet.
+    pub document: Arc<[u8]>,
+    /// Inputs with defaults filled in, already validated: a JSON object.
+    pub inputs: Value,
+    /// Labels of the run.
+    pub labels: BTreeMap<String, String>,
+    /// Who starts it.
+    pub actor: Arc<str>,
+    /// The run that it is forked from.
+    pub forked_from: Option<Arc<str>>,
+    /// Steps whose results it inherits from there.
+    pub inherited: Vec<Inherited>,
+    /// Texts of values that the above names by hash.
+    pub values: ValueTexts,
+}
+
+/// What people want of a run that is there.
+#[derive(Clone, Debug)]
+pub enum Control {
+    /// Move it, though another process began it.
+    Continue,
+    /// Stop it.
+    Stop(Stop),
+    /// Queue and claim nothing.
+    Pause {
+        /// Who asks.
+        actor: Arc<str>,
+        /// Why; may be empty.
+        reason: Arc<str>,
+    },
+    /// End a pause.
+    Resume {
+        /// Who asks.
+        actor: Arc<str>,
+        /// Why; may be empty.
+        reason: Arc<str>,
+    },
+    /// Fold a quarantined run again.
+    Release,
+}
+
+/// A session as the owner knows it.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Its id, never used before.
+    pub id: Arc<str>,
+    /// Drivers by name, with the version of each.
+    pub drivers: BTreeMap<Arc<str>, Arc<str>>,
+    /// How many tasks it takes at once.
+    pub capacity: u32,
+}
+
+/// A driver's report, as the session hands it over.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    /// The claim that it is under.
+    pub claimed: Claimed,
+    /// How the attempt ended.
+    pub result: EndedAttempt,
+    /// The last log offset, if it logged.
+    pub last_log: Option<u64>,
+    /// Texts of values that the result names by hash.
+    pub values: ValueTexts,
+    /// The log store's puts for lines that are not acknowledged yet.
+    pub logs: Vec<Write>,
+}
+
+/// A run as the store has it.
+#[derive(Debug)]
+pub enum Loaded {
+    /// There is none.
+    Missing,
+    /// It folds.
+    Run(Box<LoadedRun>),
+    /// It does not fold.
+    Broken {
+        /// Why.
+        reason: String,
+        /// The record at which the fold stopped.
+        sequence: u64,
+        /// Its row, where it has one.
+        summary: Option<Box<RunSummary>>,
+    },
+    /// The store could not be read. It is tried again.
+    Failed(String),
+}
+
+/// A run that folds, and its rows.
+#[derive(Debug)]
+pub struct LoadedRun {
+    /// The run.
+    pub run: Run,
+    /// Its row for listings.
+    pub summary: Option<RunSummary>,
+    /// Its row among live work.
+    pub entry: Option<LiveEntry>,
+    /// Whether it is quarantined.
+    pub quarantined: bool,
+}
+
+/// What a commit came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable.
+    Committed,
+    /// It is not, and will never be.
+    Failed(String),
+    /// It will never be, because of what is in it: too large, for instance.
+    Refused(String),
+    /// Another owner has committed.
+    Deposed,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What the commit key holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitPoint {
+    /// The owner's epoch: a number that grows.
+    pub epoch: u64,
+    /// The random part of the epoch.
+    pub epoch_nonce: u64,
+    /// The number of the last commit in it.
+    pub number: u64,
+}
+
+/// One transaction: it must be committed only where the commit key holds `from`, and makes it `to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What the commit key must hold.
+    pub from: CommitPoint,
+    /// What it holds afterwards.
+    pub to: CommitPoint,
+    /// The rest. No key twice.
+    pub writes: Vec<Write>,
+}
+
+/// Something that the owner wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// The answer to a request.
+    Answer {
+        /// Which.
+        ticket: Ticket,
+        /// The answer.
+        answer: Result<Answer, NodeError>,
+    },
+    /// A task is to be started.
+    Start(Box<StartTask>),
+    /// A task is to be told to stop. May be repeated.
+    Cancel {
+        /// Whose task.
+        session: Arc<str>,
+        /// Which.
+        claimed: Claimed,
+        /// Why.
+        reason: Arc<str>,
+        /// How long it has.
+        grace: Duration,
+    },
+    /// A task's claim is over: whatever is left of it is to be ended, and [`Input::Released`] sent.
+    Abort {
+        /// Whose task.
+        session: Arc<str>,
+        /// Which.
+        claimed: Claimed,
+    },
+    /// The run is to be loaded from the store.
+    Load {
+        /// Which.
+        run: RunId,
+    },
+    /// Values of the run are to be loaded from the store.
+    LoadValues {
+        /// Which run.
+        run: RunId,
+        /// Which values.
+        hashes: Vec<Hash>,
+    },
+    /// The commit key is to be read, linearizably.
+    ReadCommit,
+    /// A run has a new durable record, or is held or let go.
+    Changed {
+        /// Which run.
+        run: RunId,
+        /// The sequence of its last durable record.
+        sequence: u64,
+        /// The run's state there.
+        state: RunState,
+    },
+    /// Another owner has committed: this one is over.
+    Deposed,
+}
+
+/// What a request came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The run has started.
+    Started {
+        /// Whether an earlier try had started it.
+        existed: bool,
+    },
+    /// What was asked is durable.
+    Done,
+    /// The report was taken, now or before.
+    Taken {
+        /// Whether it is an exact repeat.
+        already: bool,
+    },
+    /// The report is not of the current claim; nothing changed.
+    Stale,
+}
+
+/// A task to be started: its claim is durable.
+#[derive(Clone, Debug)]
+pub struct StartTask {
+    /// The session that has it.
+    pub session: Arc<str>,
+    /// The claim.
+    pub claimed: Claimed,
+    /// What is to be done.
+    pub spec: TaskSpec,
+    /// The text of `spec.with`, where it was at hand.
+    pub with: Option<Arc<[u8]>>,
+    /// What the run is an execution of.
+    pub plan: Arc<Plan>,
+    /// Labels of the run.
+    pub labels: BTreeMap<String, String>,
+}

@@ -1,0 +1,253 @@
+//! Attempts that wait for a driver, and the sessions that take them.
+
+use super::messages::SessionInfo;
+use crate::id::RunId;
+use crate::token::Claimed;
+use conveyor_engine::run::Identity;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// What a session must have to take an attempt: a driver, in a version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct QueueKey {
+    pub(super) driver: Arc<str>,
+    pub(super) version: Option<Arc<str>>,
+}
+
+/// An attempt that waits. It may be out of date: the run decides when it is taken.
+pub(super) type Offer = (RunId, Identity);
+
+/// Waiting attempts of one driver: first come, first served within a namespace, and the namespaces
+/// in turn (PROTOCOL P28).
+#[derive(Debug, Default)]
+struct Queue {
+    namespaces: VecDeque<(Arc<str>, VecDeque<Offer>)>,
+}
+
+/// A session and what it holds.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) info: SessionInfo,
+    pub(super) free: u32,
+    pub(super) held: BTreeMap<(RunId, Identity), Held>,
+}
+
+/// A claim that a session holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) nonce: u64,
+    /// Whether the claim is durable, and the task on its way.
+    pub(super) durable: bool,
+    /// Whether its place was given back.
+    pub(super) returned: bool,
+}
+
+/// All queues and sessions of an owner.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    queues: BTreeMap<QueueKey, Queue>,
+    waiting: usize,
+    pub(super) sessions: BTreeMap<Arc<str>, Session>,
+    /// The queue after which the next search begins.
+    turn: Option<QueueKey>,
+}
+
+impl Queues {
+    pub(super) fn register(&mut self, info: SessionInfo) {
+        let session = Session { free: info.capacity, held: BTreeMap::new(), info };
+        self.sessions.insert(Arc::clone(&session.info.id), session);
+    }
+
+    /// Puts an attempt at the end of its queue.
+    pub(super) fn offer(&mut self, key: QueueKey, namespace: &Arc<str>, offer: Offer) {
+        self.waiting += 1;
+        let queue = self.queues.entry(key).or_default();
+        match queue.namespaces.iter_mut().find(|(name, _)| name == namespace) {
+            Some((_, offers)) => offers.push_back(offer),
+            None => queue.namespaces.push_back((Arc::clone(namespace), VecDeque::from([offer]))),
+        }
+    }
+
+    /// How many attempts wait for a session that is there, those that are out of date included.
+    pub(super) fn waiting(&self) -> usize {
+        let served = self.queues.iter().filter(|(key, _)| self.served(key));
+        served.flat_map(|(_, queue)| &queue.namespaces).map(|(_, offers)| offers.len()).sum()
+    }
+
+    /// How many tasks all sessions take at once.
+    pub(super) fn capacity(&self) -> usize {
+        self.sessions.values().map(|session| session.info.capacity as usize).sum()
+    }
+
+    /// Whether some session has what the key asks for.
+    pub(super) fn served(&self, key: &QueueKey) -> bool {
+        self.sessions.values().any(|session| session.serves(key))
+    }
+
+    /// Takes the next attempt that a session has room for.
+    pub(super) fn take(&mut self) -> Option<(Arc<str>, Offer)> {
+        if self.waiting == 0 || self.sessions.values().all(|session| session.free == 0) {
+            return None;
+        }
+        let room = |key: &QueueKey| {
+            self.sessions.values().find(|session| session.free > 0 && session.serves(key))
+        };
+        let start = self.turn.take();
+        let later = self.queues.keys().filter(|key| start.as_ref().is_none_or(|turn| *key > turn));
+        let (key, session) = later
+            .chain(self.queues.keys())
+            .find_map(|key| room(key).map(|session| (key.clone(), Arc::clone(&session.info.id))))?;
+        let queue = self.queues.get_mut(&key)?;
+        let (namespace, mut offers) = queue.namespaces.pop_front()?;
+        let offer = offers.pop_front();
+        if !offers.is_empty() {
+            queue.namespaces.push_back((namespace, offers));
+        } else if queue.namespaces.is_empty() {
+            self.queues.remove(&key);
+        }
+        self.turn = Some(key);
+        self.waiting -= 1;
+        Some((session, offer?))
+    }
+
+    /// The claim of an attempt, and who holds it.
+    pub(super) fn holder(&mut self, run: RunId, id: Identity) -> Option<(Arc<str>, &mut Held)> {
+        self.sessions.values_mut().find_map(|session| {
+            let held = session.held.get_mut(&(run, id))?;
+            Some((Arc::clone(&session.info.id), held))
+        })
+    }
+
+    /// Claims of a run that sessions hold.
+    pub(super) fn held_of(&self, run: RunId) -> Vec<(Arc<str>, Claimed, Held)> {
+        let zero = Identity { step: 0, instance: 0, attempt: 0 };
+        let mut all = Vec::new();
+        for session in self.sessions.values() {
+            for ((of, id), held) in session.held.range((run, zero)..) {
+                if *of != run {
+                    break;
+                }
+                let claimed = Claimed { run, id: *id, nonce: held.nonce };
+                all.push((Arc::clone(&session.info.id), claimed, *held));
+            }
+        }
+        all
+    }
+
+    /// A session took an attempt.
+    pub(super) fn hold(&mut self, session: &str, claimed: Claimed) {
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.free = session.free.saturating_sub(1);
+            let held = Held { nonce: claimed.nonce, durable: false, returned: false };
+            session.held.insert((claimed.run, claimed.id), held);
+        }
+    }
+
+    /// The place of a claim is free again; the claim is still known until [`Queues::forget`].
+    pub(super) fn give_back(&mut self, run: RunId, id: Identity) {
+        for session in self.sessions.values_mut() {
+            if let Some(held) = session.held.get_mut(&(run, id))
+                && !held.returned
+            {
+                held.returned = true;
+                session.free += 1;
+            }
+        }
+    }
+
+    /// A claim is over, and durably so.
+    pub(super) fn forget(&mut self, run: RunId, id: Identity) {
+        self.give_back(run, id);
+        for session in self.sessions.values_mut() {
+            session.held.remove(&(run, id));
+        }
+    }
+}
+
+impl Session {
+    fn serves(&self, key: &QueueKey) -> bool {
+        let Some(version) = self.info.drivers.get(&key.driver) else { return false };
+        key.version.as_ref().is_none_or(|wanted| satisfies(version, wanted))
+    }
+}
+
+/// Whether a version begins with the numbers that a document asks for: `1.4.2` satisfies `1` and
+/// `1.4`, not `1.40`.
+fn satisfies(version: &str, wanted: &str) -> bool {
+    version
+        .strip_prefix(wanted)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(driver: &str) -> QueueKey {
+        QueueKey { driver: driver.into(), version: None }
+    }
+
+    fn offer(run: u8, instance: u32) -> Offer {
+        (RunId([run; 16]), Identity { step: 0, instance, attempt: 1 })
+    }
+
+    fn session(capacity: u32) -> SessionInfo {
+        let drivers = ["a", "b"].map(|name| (Arc::from(name), Arc::from("1.4.2")));
+        SessionInfo { id: "s".into(), drivers: drivers.into(), capacity }
+    }
+
+    #[test]
+    fn namespaces_take_turns_and_each_keeps_its_order() {
+        let mut queues = Queues::default();
+        queues.register(session(9));
+        let (one, two) = (Arc::from("one"), Arc::from("two"));
+        for instance in 0..3 {
+            queues.offer(key("a"), &one, offer(1, instance));
+        }
+        queues.offer(key("a"), &two, offer(2, 0));
+        let order: Vec<_> = std::iter::from_fn(|| queues.take().map(|(_, offer)| offer)).collect();
+        assert_eq!(order, [offer(1, 0), offer(2, 0), offer(1, 1), offer(1, 2)]);
+    }
+
+    #[test]
+    fn drivers_take_turns() {
+        let mut queues = Queues::default();
+        queues.register(session(9));
+        let namespace = Arc::from("default");
+        queues.offer(key("a"), &namespace, offer(1, 0));
+        queues.offer(key("a"), &namespace, offer(1, 1));
+        queues.offer(key("b"), &namespace, offer(2, 0));
+        let order: Vec<_> = std::iter::from_fn(|| queues.take().map(|(_, offer)| offer)).collect();
+        assert_eq!(order, [offer(1, 0), offer(2, 0), offer(1, 1)]);
+    }
+
+    #[test]
+    fn a_full_session_takes_nothing_until_a_place_is_given_back_once() {
+        let mut queues = Queues::default();
+        queues.register(session(1));
+        let namespace = Arc::from("default");
+        queues.offer(key("a"), &namespace, offer(1, 0));
+        queues.offer(key("a"), &namespace, offer(1, 1));
+        let (session, (run, id)) = queues.take().unwrap();
+        queues.hold(&session, Claimed { run, id, nonce: 7 });
+        assert!(queues.take().is_none());
+        queues.give_back(run, id);
+        queues.forget(run, id);
+        assert_eq!(queues.sessions["s"].free, 1);
+        assert!(queues.take().is_some());
+    }
+
+    #[test]
+    fn what_nobody_serves_stays() {
+        let mut queues = Queues::default();
+        queues.register(session(1));
+        queues.offer(key("c"), &Arc::from("default"), offer(1, 0));
+        assert!(queues.take().is_none());
+        assert!(!queues.served(&key("c")));
+        assert_eq!(queues.waiting(), 0);
+        queues.offer(key("a"), &Arc::from("default"), offer(1, 0));
+        assert_eq!(queues.waiting(), 1);
+        assert!(satisfies("1.4.2", "1.4") && satisfies("1.4.2", "1.4.2"));
+        assert!(!satisfies("1.40.2", "1.4") && !satisfies("2.0.0", "1"));
+    }
+}

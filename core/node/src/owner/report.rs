@@ -1,0 +1,61 @@
+//! Reports of attempts: taken under the current claim, once (PROTOCOL P24).
+
+use super::messages::{Answer, Input, Reported, Ticket};
+use super::{Owner, Write, quarantined};
+use crate::chunks;
+use crate::keys;
+use conveyor_engine::run::{Fact, Identity, LostCause, Rejected, Report};
+use conveyor_engine::time::Time;
+use conveyor_proto::storage::v1::RecordKind;
+
+impl Owner {
+    pub(super) fn report(&mut self, now: Time, ticket: Ticket, report: Box<Reported>) {
+        let (run, id) = (report.claimed.run, report.claimed.id);
+        // The session is done with it, whatever becomes of the report.
+        self.queues.give_back(run, id);
+        let Some(live) = self.live(run) else { return };
+        if live.run.nonce(id).is_some_and(|nonce| nonce != report.claimed.nonce) {
+            return self.answer_of(run, ticket, Ok(Answer::Stale));
+        }
+        report.values.iter().for_each(|(hash, text)| live.keep(*hash, text));
+        let fact = Fact::Reported(Report {
+            id,
+            result: report.result.clone(),
+            last_log: report.last_log,
+        });
+        match self.apply(now, run, fact) {
+            Ok(()) => {
+                let part = self.part(run);
+                for (hash, text) in &report.values {
+                    let key = keys::value(run, hash);
+                    let chunks = chunks::split(RecordKind::Value, 0, &key, text);
+                    part.writes.extend(chunks.map(Write::from));
+                }
+                part.writes.extend(report.logs);
+                self.answer_of(run, ticket, Ok(Answer::Taken { already: false }));
+            }
+            Err(Rejected::Already) => {
+                self.answer_of(run, ticket, Ok(Answer::Taken { already: true }));
+            }
+            Err(Rejected::Missing(hashes)) => {
+                self.want_values(run, hashes, Some(Input::Report { ticket, report }));
+            }
+            Err(Rejected::Broken(_)) => self.answer_now(ticket, Err(quarantined(run))),
+            Err(_) => {
+                self.queues.forget(run, id);
+                self.answer_of(run, ticket, Ok(Answer::Stale));
+            }
+        }
+        self.rest(now, run);
+    }
+
+    pub(super) fn lost(&mut self, now: Time, run: super::RunId, id: Identity, cause: LostCause) {
+        match self.apply(now, run, Fact::Lost { id, cause }) {
+            Err(Rejected::Missing(hashes)) => {
+                self.want_values(run, hashes, Some(Input::Lost { run, id, cause }));
+            }
+            // It ended otherwise meanwhile, or the run is quarantined.
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
