@@ -40,7 +40,14 @@ mod tests {
 
     #[test]
     fn short_records_are_one_piece_and_full_pieces_are_followed() {
-        for (len, pieces) in [(0, 1), (1, 1), (PIECE - 1, 1), (PIECE, 2), (PIECE + 1, 2), (3 * PIECE, 4)] {
+        for (len, pieces) in [
+            (0, 1),
+            (1, 1),
+            (PIECE - 1, 1),
+            (PIECE, 2),
+            (PIECE + 1, 2),
+            (3 * PIECE, 4),
+        ] {
             let payload = vec![7; len];
             let split: Vec<_> = split(RecordKind::Value, 0, b"k", &payload).collect();
             assert_eq!(split.len(), pieces, "{len} bytes");

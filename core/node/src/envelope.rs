@@ -34,7 +34,16 @@ impl std::error::Error for EnvelopeError {}
 pub fn wrap(kind: RecordKind, semantics: u32, payload: &[u8]) -> Vec<u8> {
     let semantics = u16::try_from(semantics).unwrap_or(u16::MAX).to_le_bytes();
     let mut out = Vec::with_capacity(HEADER + payload.len());
-    out.extend([FORMAT, kind as u8, semantics[0], semantics[1], Codec::None as u8, 0, 0, 0]);
+    out.extend([
+        FORMAT,
+        kind as u8,
+        semantics[0],
+        semantics[1],
+        Codec::None as u8,
+        0,
+        0,
+        0,
+    ]);
     out.extend_from_slice(payload);
     out
 }
@@ -47,7 +56,9 @@ pub fn wrap(kind: RecordKind, semantics: u32, payload: &[u8]) -> Vec<u8> {
 pub fn unwrap(kind: RecordKind, bytes: &[u8]) -> Result<&[u8], EnvelopeError> {
     let error = |what: &str, found: u32, known: &str| {
         let name = kind.as_str_name();
-        Err(EnvelopeError(format!("stored {name}: {what} {found}; this release knows {known}")))
+        Err(EnvelopeError(format!(
+            "stored {name}: {what} {found}; this release knows {known}"
+        )))
     };
     let Some((header, payload)) = bytes.split_at_checked(HEADER) else {
         return Err(EnvelopeError(format!(
@@ -91,14 +102,23 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused_by_name() {
-        for (at, value, word) in
-            [(0, 2, "format 2"), (1, 2, "kind 2"), (3, 1, "semantics 257"), (4, 2, "codec 2"), (6, 9, "key 9")]
-        {
+        for (at, value, word) in [
+            (0, 2, "format 2"),
+            (1, 2, "kind 2"),
+            (3, 1, "semantics 257"),
+            (4, 2, "codec 2"),
+            (6, 9, "key 9"),
+        ] {
             let mut bytes = wrap(RecordKind::Journal, 1, b"abc");
             bytes[at] = value;
             let error = unwrap(RecordKind::Journal, &bytes).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
-        assert!(unwrap(RecordKind::Journal, b"abc").unwrap_err().to_string().contains("3 bytes"));
+        assert!(
+            unwrap(RecordKind::Journal, b"abc")
+                .unwrap_err()
+                .to_string()
+                .contains("3 bytes")
+        );
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
+//! | [`node`] | the node of a process: open it, start and stop runs |
+//! | [`reader`] | what is durable: rows, journals, events, logs, followers |
 //! | [`driver`] | what a driver in this process is |
 //! | [`owner`] | the deterministic machine over all runs: the simulator drives it as the node does |
 //! | [`storage`] | an owner's groups and runs in the store's terms |
@@ -12,16 +14,23 @@
 //! | [`token`] | the proof of a claim |
 
 mod chunks;
+mod clock;
 pub mod driver;
 pub mod envelope;
 mod error;
 mod id;
 pub mod keys;
+pub mod node;
 pub mod owner;
 mod plans;
+pub mod reader;
 pub mod storage;
 pub mod token;
+mod workers;
 
+pub use clock::{Clock, SystemClock};
 pub use error::NodeError;
 pub use id::RunId;
+pub use node::{Adopt, Config, Node, StartRun, Started};
 pub use plans::Plans;
+pub use reader::Reader;

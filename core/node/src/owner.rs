@@ -58,7 +58,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { moves_all: true, group_bytes: 8 << 20, group_writes: 20_000 }
+        Config {
+            moves_all: true,
+            group_bytes: 8 << 20,
+            group_writes: 20_000,
+        }
     }
 }
 
@@ -97,7 +101,10 @@ pub struct Owner {
 
 impl std::fmt::Debug for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Owner").field("runs", &self.slots.len()).field("point", &self.point).finish()
+        f.debug_struct("Owner")
+            .field("runs", &self.slots.len())
+            .field("point", &self.point)
+            .finish()
     }
 }
 
@@ -105,7 +112,11 @@ impl Owner {
     /// An owner whose epoch was acquired: the commit key holds `point`. `random` makes the nonces of
     /// claims.
     #[must_use]
-    pub fn new(config: Config, point: CommitPoint, random: Box<dyn FnMut() -> u64 + Send>) -> Owner {
+    pub fn new(
+        config: Config,
+        point: CommitPoint,
+        random: Box<dyn FnMut() -> u64 + Send>,
+    ) -> Owner {
         Owner {
             config,
             random,
@@ -152,7 +163,10 @@ impl Owner {
     /// Takes something that happened at `now`.
     pub fn handle(&mut self, now: Time, input: Input) {
         if self.deposed {
-            return self.refuse(input, &NodeError::Unavailable("another owner has taken over".into()));
+            return self.refuse(
+                input,
+                &NodeError::Unavailable("another owner has taken over".into()),
+            );
         }
         match input {
             Input::Start { ticket, start } => self.start(now, ticket, start),
@@ -175,13 +189,21 @@ impl Owner {
     /// Lets one run that has bounded work left go on. False when none has.
     pub fn turn(&mut self, now: Time) -> bool {
         for _ in 0..self.turns.len() {
-            let Some(run) = self.turns.pop_front() else { return false };
-            let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { continue };
+            let Some(run) = self.turns.pop_front() else {
+                return false;
+            };
+            let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
+                continue;
+            };
             if live.awaits_values || !live.run.wants_turn() {
                 live.turning = false;
                 continue;
             }
-            if self.collecting.get(&run).is_some_and(|part| part.turns >= TURNS) {
+            if self
+                .collecting
+                .get(&run)
+                .is_some_and(|part| part.turns >= TURNS)
+            {
                 self.turns.push_back(run);
                 continue;
             }
@@ -189,7 +211,10 @@ impl Owner {
             if !missing.is_empty() {
                 live.awaits_values = true;
                 live.turning = false;
-                self.outputs.push(Output::LoadValues { run, hashes: missing });
+                self.outputs.push(Output::LoadValues {
+                    run,
+                    hashes: missing,
+                });
                 continue;
             }
             live.turning = false;
@@ -207,7 +232,9 @@ impl Owner {
     #[must_use]
     pub fn wants_turn(&self) -> bool {
         self.turns.iter().any(|run| {
-            self.collecting.get(run).is_none_or(|part| part.turns < TURNS)
+            self.collecting
+                .get(run)
+                .is_none_or(|part| part.turns < TURNS)
         })
     }
 
@@ -235,7 +262,11 @@ impl Owner {
     /// How many runs are in memory, and how many are only known.
     #[must_use]
     pub fn census(&self) -> (usize, usize) {
-        let live = self.slots.values().filter(|slot| matches!(slot, Slot::Live(_))).count();
+        let live = self
+            .slots
+            .values()
+            .filter(|slot| matches!(slot, Slot::Live(_)))
+            .count();
         (live, self.slots.len() - live)
     }
 
@@ -257,7 +288,8 @@ impl Owner {
             self.retry();
         }
         for _ in 0..TIMERS {
-            let Some((due, run)) = self.timers.first().copied().filter(|(due, _)| *due <= now) else {
+            let Some((due, run)) = self.timers.first().copied().filter(|(due, _)| *due <= now)
+            else {
                 return;
             };
             self.timers.remove(&(due, run));
@@ -280,8 +312,12 @@ impl Owner {
         // Each firing disarms its timer or arms it later, so this ends; the bound keeps one run with
         // thousands of equal timers from holding up the others.
         for _ in 0..64 {
-            let Some(Slot::Live(live)) = self.slots.get(&run) else { return };
-            let Some((due, key)) = live.run.next_timer() else { break };
+            let Some(Slot::Live(live)) = self.slots.get(&run) else {
+                return;
+            };
+            let Some((due, key)) = live.run.next_timer() else {
+                break;
+            };
             if due > now {
                 break;
             }
@@ -308,10 +344,12 @@ impl Owner {
 
     fn to_live(&mut self, now: Time, run: RunId, input: Input) {
         match input {
-            Input::Control { ticket, control, .. } => self.control(now, ticket, run, control),
+            Input::Control {
+                ticket, control, ..
+            } => self.control(now, ticket, run, control),
             Input::Report { ticket, report } => self.report(now, ticket, report),
             Input::Logs { ticket, writes, .. } => {
-                self.part(run).writes.extend(writes);
+                self.part(run).log(writes);
                 self.answer_of(run, ticket, Ok(Answer::Done));
             }
             Input::Start { ticket, .. } => {
@@ -324,11 +362,17 @@ impl Owner {
 
     fn register(&mut self, info: SessionInfo) {
         self.queues.register(info);
-        let served: Vec<_> =
-            self.absent.keys().filter(|key| self.queues.served(key)).cloned().collect();
+        let served: Vec<_> = self
+            .absent
+            .keys()
+            .filter(|key| self.queues.served(key))
+            .cloned()
+            .collect();
         let absent = &mut self.absent;
-        let runs: BTreeSet<RunId> =
-            served.iter().flat_map(|key| absent.remove(key).unwrap_or_default()).collect();
+        let runs: BTreeSet<RunId> = served
+            .iter()
+            .flat_map(|key| absent.remove(key).unwrap_or_default())
+            .collect();
         for run in runs {
             match self.slots.get_mut(&run) {
                 Some(Slot::Live(_)) => self.offer_all(run),
@@ -378,5 +422,7 @@ impl Owner {
 }
 
 fn quarantined(run: RunId) -> NodeError {
-    NodeError::Quarantined(format!("run {run} is quarantined: `runs show {run}` says why"))
+    NodeError::Quarantined(format!(
+        "run {run} is quarantined: `runs show {run}` says why"
+    ))
 }

@@ -66,7 +66,9 @@ impl Plans {
             .ok_or_else(|| NodeError::Corrupt(format!("the document {digest} is missing")))?;
         let plan = compile(&document.canonical)?;
         if plan.digest != *digest {
-            return Err(NodeError::Corrupt(format!("the document {digest} has another digest now")));
+            return Err(NodeError::Corrupt(format!(
+                "the document {digest} has another digest now"
+            )));
         }
         Ok(self.share(Arc::new(plan)))
     }
@@ -83,11 +85,15 @@ pub(crate) fn document(
     let payload = storage::read(store, RecordKind::Document, &keys::document(digest))?;
     let payload = payload.map(bytes::Bytes::from);
     payload
-        .map(|payload| StoredDocument::decode(payload).map_err(|e| NodeError::Corrupt(e.to_string())))
+        .map(|payload| {
+            StoredDocument::decode(payload).map_err(|e| NodeError::Corrupt(e.to_string()))
+        })
         .transpose()
 }
 
 fn compile(canonical: &[u8]) -> Result<Plan, NodeError> {
     let len = canonical.len();
-    Err(NodeError::Corrupt(format!("a stored document of {len} bytes cannot be compiled yet")))
+    Err(NodeError::Corrupt(format!(
+        "a stored document of {len} bytes cannot be compiled yet"
+    )))
 }

@@ -47,7 +47,9 @@ pub(crate) fn read(
             if piece == 0 {
                 return Ok(None);
             }
-            return Err(NodeError::Corrupt(format!("piece {piece} of a stored record is missing")));
+            return Err(NodeError::Corrupt(format!(
+                "piece {piece} of a stored record is missing"
+            )));
         };
         let payload = envelope::unwrap(kind, &value).map_err(corrupt)?;
         whole.extend_from_slice(payload);
@@ -67,7 +69,18 @@ pub(crate) fn row<M: Message + Default>(
     kind: RecordKind,
     key: &[u8],
 ) -> Result<Option<M>, NodeError> {
-    store.get(key)?.map(|value| decode(kind, &value)).transpose()
+    store
+        .get(key)?
+        .map(|value| decode(kind, &value))
+        .transpose()
+}
+
+/// Whether something is stored under a key.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn row_exists(store: &dyn Store, key: &[u8]) -> Result<bool, NodeError> {
+    Ok(store.get(key)?.is_some())
 }
 
 /// The message in an envelope. Unknown fields are refused (PROTOCOL P35).
@@ -78,7 +91,10 @@ pub(crate) fn decode<M: Message + Default>(kind: RecordKind, value: &[u8]) -> Re
     let payload = envelope::unwrap(kind, value).map_err(corrupt)?;
     let message = M::decode(payload).map_err(corrupt)?;
     if message.encoded_len() != payload.len() {
-        return Err(corrupt(format!("stored {}: it has a field that is not known here", kind.as_str_name())));
+        return Err(corrupt(format!(
+            "stored {}: it has a field that is not known here",
+            kind.as_str_name()
+        )));
     }
     Ok(message)
 }
@@ -118,8 +134,12 @@ pub fn acquire(store: &dyn Store, random: u64) -> Result<CommitPoint, NodeError>
         number: 0,
     };
     let mut transaction = Transaction::new();
-    let expected = old.map_or(Expected::Absent, |old| Expected::Value(commit_value(&old).into()));
-    transaction.compare(keys::commit(), expected).put(keys::commit(), commit_value(&point));
+    let expected = old.map_or(Expected::Absent, |old| {
+        Expected::Value(commit_value(&old).into())
+    });
+    transaction
+        .compare(keys::commit(), expected)
+        .put(keys::commit(), commit_value(&point));
     match store.commit(&transaction) {
         Ok(()) => Ok(point),
         // Its own, or another's: what is there now tells.
@@ -135,7 +155,10 @@ pub fn acquire(store: &dyn Store, random: u64) -> Result<CommitPoint, NodeError>
 ///
 /// # Errors
 /// When the store fails, or has more shards than this release knows.
-pub(crate) fn meta(store: &dyn Store, make: impl FnOnce() -> StoreMeta) -> Result<StoreMeta, NodeError> {
+pub(crate) fn meta(
+    store: &dyn Store,
+    make: impl FnOnce() -> StoreMeta,
+) -> Result<StoreMeta, NodeError> {
     let key = keys::meta();
     if let Some(meta) = row::<StoreMeta>(store, RecordKind::StoreMeta, &key)? {
         if (meta.format, meta.shards) != (1, 1) {
@@ -149,8 +172,12 @@ pub(crate) fn meta(store: &dyn Store, make: impl FnOnce() -> StoreMeta) -> Resul
     let meta = make();
     let mut transaction = Transaction::new();
     let value = envelope::wrap(RecordKind::StoreMeta, 0, &meta.encode_to_vec());
-    transaction.compare(key.clone(), Expected::Absent).put(key, value);
-    store.commit(&transaction).map_err(|error| NodeError::Unavailable(error.to_string()))?;
+    transaction
+        .compare(key.clone(), Expected::Absent)
+        .put(key, value);
+    store
+        .commit(&transaction)
+        .map_err(|error| NodeError::Unavailable(error.to_string()))?;
     Ok(meta)
 }
 
@@ -159,7 +186,9 @@ pub(crate) fn meta(store: &dyn Store, make: impl FnOnce() -> StoreMeta) -> Resul
 pub fn transaction(group: &Group) -> Transaction {
     let mut transaction = Transaction::new();
     let from = Expected::Value(commit_value(&group.from).into());
-    transaction.compare(keys::commit(), from).put(keys::commit(), commit_value(&group.to));
+    transaction
+        .compare(keys::commit(), from)
+        .put(keys::commit(), commit_value(&group.to));
     for write in &group.writes {
         match &write.value {
             Some(value) => transaction.put(write.key.clone(), value.clone()),
@@ -177,7 +206,11 @@ pub fn outcome(group: &Group, result: Result<(), CommitError>) -> Outcome {
         Err(CommitError::Conflict(conflict)) => {
             let ours = commit_value(&group.to);
             // A first copy whose outcome was unknown has made it after all.
-            if conflict.found.as_deref() == Some(&ours) { Outcome::Committed } else { Outcome::Deposed }
+            if conflict.found.as_deref() == Some(&ours) {
+                Outcome::Committed
+            } else {
+                Outcome::Deposed
+            }
         }
         Err(CommitError::Failed(error)) => match error.kind() {
             ErrorKind::TooLarge { .. } | ErrorKind::Invalid => Outcome::Refused(error.to_string()),
@@ -207,11 +240,16 @@ pub fn live_entries(store: &dyn Store) -> Result<Vec<(RunId, LiveEntry)>, NodeEr
 /// As [`read`].
 pub fn quarantines(store: &dyn Store) -> Result<Vec<(RunId, Quarantine)>, NodeError> {
     let mut entries = Vec::new();
-    scan(store, KeyRange::prefix(keys::quarantines()), |key, value| {
-        let run = keys::run_of(key).ok_or_else(|| corrupt("a key of quarantine names no run"))?;
-        entries.push((run, decode(RecordKind::Quarantine, value)?));
-        Ok(())
-    })?;
+    scan(
+        store,
+        KeyRange::prefix(keys::quarantines()),
+        |key, value| {
+            let run =
+                keys::run_of(key).ok_or_else(|| corrupt("a key of quarantine names no run"))?;
+            entries.push((run, decode(RecordKind::Quarantine, value)?));
+            Ok(())
+        },
+    )?;
     Ok(entries)
 }
 
@@ -261,19 +299,27 @@ pub(crate) fn records(
         }
         next = page.rest(&range, Direction::Forward);
     }
-    if whole.is_empty() { Ok(()) } else { Err(corrupt("a record's last piece is missing")) }
+    if whole.is_empty() {
+        Ok(())
+    } else {
+        Err(corrupt("a record's last piece is missing"))
+    }
 }
 
 /// A value of a run.
 ///
 /// # Errors
 /// As [`read`]; also when the text is not what the hash says.
-pub(crate) fn value(store: &dyn Store, run: RunId, hash: &Hash) -> Result<Option<Vec<u8>>, NodeError> {
+pub(crate) fn value(
+    store: &dyn Store,
+    run: RunId,
+    hash: &Hash,
+) -> Result<Option<Vec<u8>>, NodeError> {
     let text = read(store, RecordKind::Value, &keys::value(run, hash))?;
     match text {
-        Some(text) if Hash::of(&text) != *hash => {
-            Err(NodeError::Corrupt(format!("the stored value {hash} is not what was written")))
-        }
+        Some(text) if Hash::of(&text) != *hash => Err(NodeError::Corrupt(format!(
+            "the stored value {hash} is not what was written"
+        ))),
         text => Ok(text),
     }
 }
@@ -282,7 +328,11 @@ pub(crate) fn value(store: &dyn Store, run: RunId, hash: &Hash) -> Result<Option
 ///
 /// # Errors
 /// As [`value`].
-pub fn load_values(store: &dyn Store, run: RunId, hashes: &[Hash]) -> Result<ValueTexts, NodeError> {
+pub fn load_values(
+    store: &dyn Store,
+    run: RunId,
+    hashes: &[Hash],
+) -> Result<ValueTexts, NodeError> {
     let mut texts = Vec::new();
     for hash in hashes {
         if let Some(text) = value(store, run, hash)? {
@@ -299,7 +349,13 @@ pub fn load(store: &dyn Store, plans: &Plans, run: RunId) -> Loaded {
     let summary = match row::<RunSummary>(store, RecordKind::RunSummary, &keys::summary(run)) {
         Ok(summary) => summary,
         Err(error) if error.is_temporary() => return Loaded::Failed(error.to_string()),
-        Err(error) => return Loaded::Broken { reason: error.to_string(), sequence: 0, summary: None },
+        Err(error) => {
+            return Loaded::Broken {
+                reason: error.to_string(),
+                sequence: 0,
+                summary: None,
+            };
+        }
     };
     let folded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fold(store, plans, run)));
     let (error, sequence) = match folded {
@@ -314,14 +370,23 @@ pub fn load(store: &dyn Store, plans: &Plans, run: RunId) -> Loaded {
     if error.is_temporary() {
         return Loaded::Failed(error.to_string());
     }
-    Loaded::Broken { reason: error.to_string(), sequence, summary: summary.map(Box::new) }
+    Loaded::Broken {
+        reason: error.to_string(),
+        sequence,
+        summary: summary.map(Box::new),
+    }
 }
 
 fn rows(store: &dyn Store, run: Run, summary: Option<RunSummary>) -> Result<Loaded, NodeError> {
     let id = RunId::parse(run.id()).ok_or_else(|| corrupt("the run's id is no UUIDv7"))?;
     let entry = row::<LiveEntry>(store, RecordKind::LiveEntry, &keys::live(id))?;
     let quarantined = store.get(&keys::quarantine(id))?.is_some();
-    Ok(Loaded::Run(Box::new(LoadedRun { run, summary, entry, quarantined })))
+    Ok(Loaded::Run(Box::new(LoadedRun {
+        run,
+        summary,
+        entry,
+        quarantined,
+    })))
 }
 
 /// A run folded from its journal; `None` when there is none. An error carries the record at fault.

@@ -12,7 +12,7 @@ const MAC: usize = 32;
 const BODY: usize = 16 + 4 + 4 + 4 + 8;
 
 /// What a token names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Claimed {
     /// The run.
     pub run: RunId,
@@ -38,14 +38,20 @@ impl Tokens {
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Tokens {
         // A key of any length is taken, so this cannot fail for 32 bytes.
-        Tokens { mac: Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("any length")) }
+        Tokens {
+            mac: Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("any length")),
+        }
     }
 
     /// The token of a claim, for the principal that took it.
     #[must_use]
     pub fn seal(&self, namespace: &str, principal: &str, claimed: &Claimed) -> Vec<u8> {
         let body = body(claimed);
-        let mut token = self.over(namespace, principal, &body).finalize().into_bytes().to_vec();
+        let mut token = self
+            .over(namespace, principal, &body)
+            .finalize()
+            .into_bytes()
+            .to_vec();
         token.extend_from_slice(&body);
         token
     }
@@ -56,11 +62,18 @@ impl Tokens {
         let (mac, body) = token.split_at_checked(MAC)?;
         let body: &[u8; BODY] = body.try_into().ok()?;
         // `verify_slice` takes constant time.
-        self.over(namespace, principal, body).verify_slice(mac).ok()?;
-        let number = |at: usize| u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
+        self.over(namespace, principal, body)
+            .verify_slice(mac)
+            .ok()?;
+        let number =
+            |at: usize| u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
         Some(Claimed {
             run: RunId(body[..16].try_into().ok()?),
-            id: Identity { step: number(16), instance: number(20), attempt: number(24) },
+            id: Identity {
+                step: number(16),
+                instance: number(20),
+                attempt: number(24),
+            },
             nonce: u64::from(number(28)) | u64::from(number(32)) << 32,
         })
     }
@@ -90,8 +103,16 @@ mod tests {
     use super::*;
 
     fn claimed() -> Claimed {
-        let id = Identity { step: 3, instance: 70_000, attempt: 2 };
-        Claimed { run: RunId([9; 16]), id, nonce: 0x0123_4567_89ab_cdef }
+        let id = Identity {
+            step: 3,
+            instance: 70_000,
+            attempt: 2,
+        };
+        Claimed {
+            run: RunId([9; 16]),
+            id,
+            nonce: 0x0123_4567_89ab_cdef,
+        }
     }
 
     #[test]

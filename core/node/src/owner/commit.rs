@@ -28,6 +28,8 @@ pub(super) struct Part {
     pub(super) claims: Vec<Identity>,
     /// Claims that it ends.
     pub(super) ended: Vec<Identity>,
+    /// Whether it has log lines.
+    pub(super) logs: bool,
     /// Whether its rows are to be written even if it has no record.
     pub(super) rows: bool,
     /// A document that it stores.
@@ -36,6 +38,28 @@ pub(super) struct Part {
     sealed: Option<(u64, RunState)>,
     /// Where its writes are in the group.
     range: Range<usize>,
+}
+
+impl Part {
+    /// Adds writes of log lines.
+    pub(super) fn log(&mut self, writes: Vec<Write>) {
+        self.logs |= !writes.is_empty();
+        self.put(writes);
+    }
+
+    /// Adds writes; a later one of the same key counts (PROTOCOL P14).
+    pub(super) fn put(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            match self
+                .writes
+                .iter_mut()
+                .find(|earlier| earlier.key == write.key)
+            {
+                Some(earlier) => *earlier = write,
+                None => self.writes.push(write),
+            }
+        }
+    }
 }
 
 /// The group whose outcome is awaited.
@@ -58,7 +82,9 @@ impl Owner {
     /// Holds an output back until all that the run has decided so far is durable.
     pub(super) fn stage(&mut self, run: RunId, output: Output) {
         let flight = self.flight.as_mut().map(|flight| &mut flight.parts);
-        let parts = std::iter::once(&mut self.collecting).chain(&mut self.splits).chain(flight);
+        let parts = std::iter::once(&mut self.collecting)
+            .chain(&mut self.splits)
+            .chain(flight);
         for parts in parts {
             if let Some(part) = parts.get_mut(&run) {
                 return part.outputs.push(output);
@@ -90,10 +116,21 @@ impl Owner {
         if writes.is_empty() {
             return None;
         }
-        let to = CommitPoint { number: self.point.number + 1, ..self.point };
-        let group = Arc::new(Group { from: self.point, to, writes });
-        self.flight =
-            Some(Flight { group: Arc::clone(&group), parts, resend: false, unknown: false });
+        let to = CommitPoint {
+            number: self.point.number + 1,
+            ..self.point
+        };
+        let group = Arc::new(Group {
+            from: self.point,
+            to,
+            writes,
+        });
+        self.flight = Some(Flight {
+            group: Arc::clone(&group),
+            parts,
+            resend: false,
+            unknown: false,
+        });
         Some(group)
     }
 
@@ -104,10 +141,18 @@ impl Owner {
         while bytes < self.config.group_bytes && writes < self.config.group_writes {
             // The runs take turns, so that a full group does not always leave out the same ones.
             let after = (Bound::Excluded(self.sealed_last), Bound::Unbounded);
-            let next = self.collecting.range(after).next().or_else(|| self.collecting.iter().next());
-            let Some(run) = next.map(|(run, _)| *run) else { break };
+            let next = self
+                .collecting
+                .range(after)
+                .next()
+                .or_else(|| self.collecting.iter().next());
+            let Some(run) = next.map(|(run, _)| *run) else {
+                break;
+            };
             self.sealed_last = run;
-            let Some(mut part) = self.collecting.remove(&run) else { break };
+            let Some(mut part) = self.collecting.remove(&run) else {
+                break;
+            };
             if (part.touched || part.rows)
                 && let Some(Slot::Live(live)) = self.slots.get_mut(&run)
             {
@@ -125,7 +170,9 @@ impl Owner {
     }
 
     pub(super) fn committed(&mut self, now: Time, outcome: Outcome) {
-        let Some(mut flight) = self.flight.take() else { return };
+        let Some(mut flight) = self.flight.take() else {
+            return;
+        };
         match outcome {
             Outcome::Committed => {
                 self.point = flight.group.to;
@@ -154,7 +201,9 @@ impl Owner {
 
     /// The outcome was unknown, and the commit key was read (PROTOCOL P11).
     pub(super) fn commit_key(&mut self, now: Time, point: Option<CommitPoint>) {
-        let Some(flight) = self.flight.as_mut().filter(|flight| flight.unknown) else { return };
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.unknown) else {
+            return;
+        };
         match point {
             None => self.back_off(now),
             Some(point) if point == flight.group.to => self.committed(now, Outcome::Committed),
@@ -190,7 +239,14 @@ impl Owner {
             self.queues.forget(run, id);
         }
         if let Some((sequence, state)) = part.sealed {
-            self.outputs.push(Output::Changed { run, sequence, state });
+            self.outputs.push(Output::Changed {
+                run,
+                sequence,
+                state,
+            });
+        }
+        if part.logs {
+            self.outputs.push(Output::Logged { run });
         }
         self.outputs.extend(part.outputs);
         self.rest(now, run);
@@ -201,7 +257,9 @@ impl Owner {
         if self.collecting.contains_key(&run) || self.splits.iter().any(|p| p.contains_key(&run)) {
             return;
         }
-        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
+            return;
+        };
         live.trim();
         if live.run.state().is_terminal() {
             self.drop_live(run);
@@ -215,8 +273,7 @@ impl Owner {
         let paused = live.run.state() == RunState::Paused;
         let idle = live.queued == 0
             || paused
-            || live.absent
-                && all_absent(&self.queues, live.run.plan(), &live.run.pending().offers);
+            || live.absent && all_absent(&self.queues, live.run.plan(), &live.run.pending().offers);
         // Folding it again costs about as much as its journal is long: not for a moment's wait.
         let soon = now.after(Duration(1000 + live.run.sequence() / 8));
         let due = live.run.next_timer().map(|(due, _)| due);
@@ -272,7 +329,9 @@ impl Owner {
 
     /// Halves a group that was refused for its content, until the run at fault is alone.
     fn split(&mut self, now: Time, flight: Flight, reason: &str) {
-        let Flight { group, mut parts, .. } = flight;
+        let Flight {
+            group, mut parts, ..
+        } = flight;
         if parts.len() == 1
             && let Some((run, part)) = parts.pop_first()
         {
@@ -315,7 +374,10 @@ impl Owner {
 
 impl From<(Vec<u8>, Vec<u8>)> for Write {
     fn from((key, value): (Vec<u8>, Vec<u8>)) -> Write {
-        Write { key, value: Some(value) }
+        Write {
+            key,
+            value: Some(value),
+        }
     }
 }
 

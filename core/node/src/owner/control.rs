@@ -28,7 +28,10 @@ impl Owner {
         let run = start.run;
         let digest = start.plan.digest;
         let mut live = Live::new(Run::new(Arc::clone(&start.plan)));
-        start.values.iter().for_each(|(hash, text)| live.keep(*hash, text));
+        start
+            .values
+            .iter()
+            .for_each(|(hash, text)| live.keep(*hash, text));
         self.slots.insert(run, Slot::Live(Box::new(live)));
         self.held.insert(run);
         let started = Started {
@@ -48,7 +51,7 @@ impl Owner {
             self.held.remove(&run);
             return self.answer_now(ticket, Err(NodeError::Invalid(rejected.to_string())));
         }
-        let known = self.documents.contains(&digest);
+        let known = start.document.is_empty() || self.documents.contains(&digest);
         let part = self.part(run);
         if !known {
             let key = keys::document(&digest);
@@ -59,7 +62,8 @@ impl Owner {
         }
         for (hash, text) in &start.values {
             let key = keys::value(run, hash);
-            part.writes.extend(chunks::split(RecordKind::Value, 0, &key, text).map(Write::from));
+            part.writes
+                .extend(chunks::split(RecordKind::Value, 0, &key, text).map(Write::from));
         }
         self.answer_of(run, ticket, Ok(Answer::Started { existed: false }));
     }
@@ -74,7 +78,9 @@ impl Owner {
             Control::Stop(stop) => self.ask(now, run, Fact::Stopped(stop)),
             Control::Pause { .. } if state == RunState::Paused => Ok(()),
             Control::Pause { actor, reason } => self.ask(now, run, Fact::Paused { actor, reason }),
-            Control::Resume { actor, reason } => self.ask(now, run, Fact::Resumed { actor, reason }),
+            Control::Resume { actor, reason } => {
+                self.ask(now, run, Fact::Resumed { actor, reason })
+            }
         };
         self.answer_of(run, ticket, outcome.map(|()| Answer::Done));
         self.rest(now, run);
@@ -87,13 +93,14 @@ impl Owner {
             Fact::Resumed { .. } => "resumed",
             _ => "stopped",
         };
-        self.apply(now, run, fact).map_err(|rejected| match rejected {
-            Rejected::Ended(state) => NodeError::Ended(state),
-            Rejected::Broken(reason) => NodeError::Quarantined(reason.to_string()),
-            _ => {
-                let state = state.map_or("unknown", RunState::as_str);
-                NodeError::Invalid(format!("run {run} is {state} and cannot be {verb}"))
-            }
-        })
+        self.apply(now, run, fact)
+            .map_err(|rejected| match rejected {
+                Rejected::Ended(state) => NodeError::Ended(state),
+                Rejected::Broken(reason) => NodeError::Quarantined(reason.to_string()),
+                _ => {
+                    let state = state.map_or("unknown", RunState::as_str);
+                    NodeError::Invalid(format!("run {run} is {state} and cannot be {verb}"))
+                }
+            })
     }
 }

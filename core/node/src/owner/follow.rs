@@ -1,9 +1,9 @@
 //! A fact is applied, and what it decides is followed: offers, claims, cancels, timers.
 
+use super::Owner;
 use super::live::Slot;
 use super::messages::{Input, Output, StartTask};
-use super::queues::{Queues, QueueKey};
-use super::Owner;
+use super::queues::{QueueKey, Queues};
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::{Kind, Plan, StepIndex};
@@ -43,16 +43,29 @@ impl Owner {
     fn follow(&mut self, run: RunId, at: Time, decisions: Vec<Decision>) {
         let mut reoffer = false;
         for decision in decisions {
-            let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+            let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
+                return;
+            };
             match decision {
-                Decision::Instance { step, instance, attempt, from, to, .. } => {
+                Decision::Instance {
+                    step,
+                    instance,
+                    attempt,
+                    from,
+                    to,
+                    ..
+                } => {
                     if from == StepState::Queued {
                         live.queued = live.queued.saturating_sub(1);
                     }
                     match to {
                         StepState::Queued => {
                             live.queued += 1;
-                            let id = Identity { step, instance, attempt: attempt + 1 };
+                            let id = Identity {
+                                step,
+                                instance,
+                                attempt: attempt + 1,
+                            };
                             let plan = Arc::clone(live.run.plan());
                             self.offer(run, &plan, id);
                         }
@@ -72,17 +85,36 @@ impl Owner {
                 }
                 Decision::Cancel { id, reason, grace } => {
                     if let Some((session, held)) = self.queues.holder(run, id) {
-                        let claimed = Claimed { run, id, nonce: held.nonce };
-                        self.stage(run, Output::Cancel { session, claimed, reason, grace });
+                        let claimed = Claimed {
+                            run,
+                            id,
+                            nonce: held.nonce,
+                        };
+                        self.stage(
+                            run,
+                            Output::Cancel {
+                                session,
+                                claimed,
+                                reason,
+                                grace,
+                            },
+                        );
                     }
                 }
-                Decision::Step { step, ok: false, reason, .. } => {
+                Decision::Step {
+                    step,
+                    ok: false,
+                    reason,
+                    ..
+                } => {
                     if live.reason.is_empty() && !reason.is_empty() {
                         let id = &live.run.plan().steps[step as usize].id;
                         live.reason = format!("{id}: {reason}").into();
                     }
                 }
-                Decision::Run { from, to, reason, .. } => {
+                Decision::Run {
+                    from, to, reason, ..
+                } => {
                     if live.reason.is_empty() {
                         live.reason = reason;
                     }
@@ -98,7 +130,9 @@ impl Owner {
 
     /// The session may still be at it: its place is given back when it says so, or reports.
     pub(super) fn attempt_ended(&mut self, run: RunId, id: Identity) {
-        let Some((session, held)) = self.queues.holder(run, id) else { return };
+        let Some((session, held)) = self.queues.holder(run, id) else {
+            return;
+        };
         let (nonce, returned) = (held.nonce, held.returned);
         if held.durable && !returned {
             let claimed = Claimed { run, id, nonce };
@@ -109,7 +143,9 @@ impl Owner {
     }
 
     fn offer(&mut self, run: RunId, plan: &Plan, id: Identity) {
-        let Some(key) = queue_key(plan, id.step) else { return };
+        let Some(key) = queue_key(plan, id.step) else {
+            return;
+        };
         if self.queues.served(&key) {
             return self.queues.offer(key, &plan.namespace, (run, id));
         }
@@ -135,21 +171,32 @@ impl Owner {
     /// claim of a step joins the commit that made it ready (PROTOCOL P20).
     pub(super) fn claim(&mut self, now: Time) {
         while self.claiming && !self.is_failing() {
-            let Some((session, (run, id))) = self.queues.take() else { return };
+            let Some((session, (run, id))) = self.queues.take() else {
+                return;
+            };
             if !matches!(self.slots.get(&run), Some(Slot::Live(_))) {
                 // It was dropped after a failed commit, or has ended: a fold offers it again.
                 continue;
             }
             let nonce = (self.random)();
             let version = self.version(&session, run, id);
-            let claim = Claim { id, nonce, session: Arc::clone(&session), version };
+            let claim = Claim {
+                id,
+                nonce,
+                session: Arc::clone(&session),
+                version,
+            };
             if self.apply(now, run, Fact::Claimed(claim)).is_err() {
                 continue;
             }
             let claimed = Claimed { run, id, nonce };
             self.queues.hold(&session, claimed);
-            let Some(Slot::Live(live)) = self.slots.get(&run) else { continue };
-            let Some(spec) = live.run.task(id) else { continue };
+            let Some(Slot::Live(live)) = self.slots.get(&run) else {
+                continue;
+            };
+            let Some(spec) = live.run.task(id) else {
+                continue;
+            };
             let with = match &spec.with {
                 Value::Inline(text) => Some(Arc::clone(text)),
                 Value::Stored { hash, .. } => live.value(hash),
@@ -170,8 +217,14 @@ impl Owner {
 
     /// The version of the session's driver for an attempt.
     fn version(&self, session: &str, run: RunId, id: Identity) -> Arc<str> {
-        let Some(Slot::Live(live)) = self.slots.get(&run) else { return Arc::from("") };
-        let drivers = self.queues.sessions.get(session).map(|session| &session.info.drivers);
+        let Some(Slot::Live(live)) = self.slots.get(&run) else {
+            return Arc::from("");
+        };
+        let drivers = self
+            .queues
+            .sessions
+            .get(session)
+            .map(|session| &session.info.drivers);
         queue_key(live.run.plan(), id.step)
             .and_then(|key| drivers?.get(&key.driver).cloned())
             .unwrap_or_else(|| Arc::from(""))
@@ -179,7 +232,9 @@ impl Owner {
 
     /// Keeps the owner's timers in step with the run's earliest one.
     pub(super) fn watch_timer(&mut self, run: RunId) {
-        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
+            return;
+        };
         let due = live.run.next_timer().map(|(due, _)| due);
         if due == live.due {
             return;
@@ -194,7 +249,9 @@ impl Owner {
     }
 
     pub(super) fn watch_turn(&mut self, run: RunId) {
-        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else { return };
+        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
+            return;
+        };
         if !live.turning && !live.awaits_values && live.run.wants_turn() {
             live.turning = true;
             self.turns.push_back(run);
@@ -212,10 +269,14 @@ impl Owner {
 
     pub(super) fn values_loaded(&mut self, now: Time, run: RunId, values: super::ValueTexts) {
         let Some(live) = self.live(run) else { return };
-        values.iter().for_each(|(hash, text)| live.keep(*hash, text));
+        values
+            .iter()
+            .for_each(|(hash, text)| live.keep(*hash, text));
         live.awaits_values = false;
         let waiting = std::mem::take(&mut live.waiting);
-        waiting.into_iter().for_each(|input| self.of_run(now, run, input));
+        waiting
+            .into_iter()
+            .for_each(|input| self.of_run(now, run, input));
         self.fire(now, run);
         self.watch_turn(run);
     }
@@ -223,14 +284,19 @@ impl Owner {
 
 pub(super) fn queue_key(plan: &Plan, step: StepIndex) -> Option<QueueKey> {
     match &plan.steps.get(step as usize)?.kind {
-        Kind::Driver { driver, version, .. } => {
-            Some(QueueKey { driver: Arc::clone(driver), version: version.clone() })
-        }
+        Kind::Driver {
+            driver, version, ..
+        } => Some(QueueKey {
+            driver: Arc::clone(driver),
+            version: version.clone(),
+        }),
         _ => None,
     }
 }
 
 /// Whether all that a run offers waits for drivers that nobody has.
 pub(super) fn all_absent(queues: &Queues, plan: &Plan, offers: &[Identity]) -> bool {
-    offers.iter().all(|id| queue_key(plan, id.step).is_none_or(|key| !queues.served(&key)))
+    offers
+        .iter()
+        .all(|id| queue_key(plan, id.step).is_none_or(|key| !queues.served(&key)))
 }

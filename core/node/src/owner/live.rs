@@ -106,7 +106,11 @@ impl Live {
 
     /// Those that are not at hand.
     pub(super) fn missing(&self, hashes: &[Hash]) -> Vec<Hash> {
-        hashes.iter().filter(|hash| !self.values.texts.contains_key(hash)).copied().collect()
+        hashes
+            .iter()
+            .filter(|hash| !self.values.texts.contains_key(hash))
+            .copied()
+            .collect()
     }
 
     /// Lets go of values that the store has by now.

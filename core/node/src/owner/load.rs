@@ -58,12 +58,18 @@ impl Owner {
         match loaded {
             Loaded::Missing => self.missing(now, run, waiting),
             Loaded::Run(loaded) => self.adopt(now, run, *loaded, waiting),
-            Loaded::Broken { reason, sequence, summary } => {
+            Loaded::Broken {
+                reason,
+                sequence,
+                summary,
+            } => {
                 self.broken(now, run, &reason, sequence, summary.as_deref(), waiting);
             }
             Loaded::Failed(reason) => {
                 let error = NodeError::Unavailable(format!("the store cannot be read: {reason}"));
-                waiting.into_iter().for_each(|input| self.refuse(input, &error));
+                waiting
+                    .into_iter()
+                    .for_each(|input| self.refuse(input, &error));
                 self.park(run, Some(now.after(RELOAD)));
             }
         }
@@ -77,13 +83,21 @@ impl Owner {
                 }
                 Input::Start { ticket, start } => self.start(now, ticket, start),
                 other if self.slots.contains_key(&run) => self.of_run(now, run, other),
-                other => self.refuse(other, &NodeError::NotFound(format!("there is no run {run}"))),
+                other => self.refuse(
+                    other,
+                    &NodeError::NotFound(format!("there is no run {run}")),
+                ),
             }
         }
     }
 
     fn adopt(&mut self, now: Time, run: RunId, loaded: LoadedRun, waiting: Vec<Input>) {
-        let LoadedRun { run: machine, summary, entry, quarantined: marked } = loaded;
+        let LoadedRun {
+            run: machine,
+            summary,
+            entry,
+            quarantined: marked,
+        } = loaded;
         let ended = machine.state().is_terminal();
         let moves = |control: &Control| matches!(control, Control::Continue | Control::Stop(_));
         let controls = || {
@@ -94,13 +108,22 @@ impl Owner {
         };
         if !ended && marked && !controls().any(lifts) {
             self.slots.insert(run, Slot::Quarantined);
-            return waiting.into_iter().for_each(|input| self.refuse_known(run, input, &quarantined(run)));
+            return waiting
+                .into_iter()
+                .for_each(|input| self.refuse_known(run, input, &quarantined(run)));
         }
-        if !ended && !marked && !self.config.moves_all && !self.held.contains(&run) && !controls().any(moves) {
+        if !ended
+            && !marked
+            && !self.config.moves_all
+            && !self.held.contains(&run)
+            && !controls().any(moves)
+        {
             let error = NodeError::Interrupted(format!(
                 "run {run} was interrupted and nothing moves it: continue it first"
             ));
-            return waiting.into_iter().for_each(|input| self.refuse_known(run, input, &error));
+            return waiting
+                .into_iter()
+                .for_each(|input| self.refuse_known(run, input, &error));
         }
         let mut live = Box::new(Live::new(machine));
         rows::restore(&mut live, summary.as_ref(), entry);
@@ -113,7 +136,10 @@ impl Owner {
         if lifted {
             let part = self.part(run);
             part.rows = true;
-            part.writes.push(Write { key: crate::keys::quarantine(run), value: None });
+            part.writes.push(Write {
+                key: crate::keys::quarantine(run),
+                value: None,
+            });
         }
         if !ended {
             self.held.insert(run);
@@ -121,7 +147,11 @@ impl Owner {
         }
         for input in waiting {
             match input {
-                Input::Control { ticket, control: Control::Release, .. } if lifted => {
+                Input::Control {
+                    ticket,
+                    control: Control::Release,
+                    ..
+                } if lifted => {
                     self.answer_of(run, ticket, Ok(Answer::Done));
                 }
                 other => self.of_run(now, run, other),
@@ -135,7 +165,11 @@ impl Owner {
         let Some(live) = self.live(run) else { return };
         let pending = live.run.pending();
         live.claims = pending.claimed.len() as u32;
-        let nonces: Vec<_> = pending.claimed.iter().map(|(id, _)| live.run.nonce(*id)).collect();
+        let nonces: Vec<_> = pending
+            .claimed
+            .iter()
+            .map(|(id, _)| live.run.nonce(*id))
+            .collect();
         for (_, claimed, held) in self.queues.held_of(run) {
             if !pending.claimed.iter().any(|(id, _)| *id == claimed.id) && held.durable {
                 self.attempt_ended(run, claimed.id);
@@ -143,17 +177,36 @@ impl Owner {
         }
         for ((id, session), nonce) in pending.claimed.into_iter().zip(nonces) {
             let known = self.session_known(&session);
-            let held = self.queues.holder(run, id).is_some_and(|(_, held)| Some(held.nonce) == nonce);
+            let held = self
+                .queues
+                .holder(run, id)
+                .is_some_and(|(_, held)| Some(held.nonce) == nonce);
             if !held {
-                let cause = if known { LostCause::Undelivered } else { LostCause::ProcessDead };
+                let cause = if known {
+                    LostCause::Undelivered
+                } else {
+                    LostCause::ProcessDead
+                };
                 self.lost(now, run, id, cause);
             }
         }
         for order in pending.cancels {
             if let Some((session, held)) = self.queues.holder(run, order.id) {
-                let claimed = Claimed { run, id: order.id, nonce: held.nonce };
+                let claimed = Claimed {
+                    run,
+                    id: order.id,
+                    nonce: held.nonce,
+                };
                 let (reason, grace) = (order.reason, order.grace);
-                self.stage(run, Output::Cancel { session, claimed, reason, grace });
+                self.stage(
+                    run,
+                    Output::Cancel {
+                        session,
+                        claimed,
+                        reason,
+                        grace,
+                    },
+                );
             }
         }
         self.offer_all(run);
@@ -193,11 +246,10 @@ impl Owner {
                 .for_each(|input| self.refuse_known(run, input, &NodeError::Ended(state)));
         }
         let terminate = waiting.iter().find_map(|input| match input {
-            Input::Control { control: Control::Stop(stop), .. }
-                if stop.kind == StopKind::Terminate =>
-            {
-                Some(stop.clone())
-            }
+            Input::Control {
+                control: Control::Stop(stop),
+                ..
+            } if stop.kind == StopKind::Terminate => Some(stop.clone()),
             _ => None,
         });
         if let Some(stop) = terminate {
@@ -207,7 +259,9 @@ impl Owner {
         let writes = rows::quarantine(now, run, reason, sequence, summary.cloned());
         self.part(run).writes.extend(writes);
         let error = NodeError::Quarantined(format!("run {run} is quarantined: {reason}"));
-        waiting.into_iter().for_each(|input| self.refuse_known(run, input, &error));
+        waiting
+            .into_iter()
+            .for_each(|input| self.refuse_known(run, input, &error));
     }
 
     /// Ends a run that does not fold: its rows say so, its journal stays as it is.
@@ -223,13 +277,24 @@ impl Owner {
         self.part(run).writes.extend(writes);
         for input in waiting {
             match input {
-                Input::Control { ticket, control: Control::Stop(_), .. } => {
+                Input::Control {
+                    ticket,
+                    control: Control::Stop(_),
+                    ..
+                } => {
                     self.answer_of(run, ticket, Ok(Answer::Done));
                 }
                 other => self.refuse_known(run, other, &NodeError::Ended(RunState::Cancelled)),
             }
         }
-        self.stage(run, Output::Changed { run, sequence: 0, state: RunState::Cancelled });
+        self.stage(
+            run,
+            Output::Changed {
+                run,
+                sequence: 0,
+                state: RunState::Cancelled,
+            },
+        );
     }
 
     /// Sets a run aside: it alone, never the shard (PROTOCOL P4, P7, P13).
@@ -239,10 +304,14 @@ impl Owner {
             self.undo(run, part, &error);
         }
         self.drop_live(run);
-        let Some(Slot::Live(live)) = self.slots.remove(&run) else { return };
+        let Some(Slot::Live(live)) = self.slots.remove(&run) else {
+            return;
+        };
         let stored = live.row.is_some();
         let summary = stored.then(|| rows::summary(run, &live));
-        live.waiting.into_iter().for_each(|input| self.refuse(input, &error));
+        live.waiting
+            .into_iter()
+            .for_each(|input| self.refuse(input, &error));
         if !stored {
             // Not even its start was taken.
             return;
@@ -257,7 +326,14 @@ impl Owner {
         self.slots.insert(run, Slot::Quarantined);
         let writes = rows::quarantine(now, run, reason, sequence, summary);
         self.part(run).writes.extend(writes);
-        self.stage(run, Output::Changed { run, sequence, state: RunState::Quarantined });
+        self.stage(
+            run,
+            Output::Changed {
+                run,
+                sequence,
+                state: RunState::Quarantined,
+            },
+        );
     }
 }
 

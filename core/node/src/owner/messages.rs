@@ -4,7 +4,9 @@ use crate::error::NodeError;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::Plan;
-use conveyor_engine::run::{EndedAttempt, Identity, Inherited, LostCause, Run, RunState, Stop, TaskSpec};
+use conveyor_engine::run::{
+    EndedAttempt, Identity, Inherited, LostCause, Run, RunState, Stop, TaskSpec,
+};
 use conveyor_engine::time::Duration;
 use conveyor_engine::value::{Hash, Value};
 use conveyor_proto::storage::v1::{LiveEntry, RunSummary};
@@ -112,7 +114,8 @@ pub struct Start {
     pub fresh: bool,
     /// What it runs.
     pub plan: Arc<Plan>,
-    /// The stored form of the plan's document, for a store that may not have it yet.
+    /// The stored form of the plan's document, for a store that may not have it yet; empty where it
+    /// surely has.
     pub document: Arc<[u8]>,
     /// Inputs with defaults filled in, already validated: a JSON object.
     pub inputs: Value,
@@ -301,6 +304,11 @@ pub enum Output {
         sequence: u64,
         /// The run's state there.
         state: RunState,
+    },
+    /// Log lines of a run are durable.
+    Logged {
+        /// Which run.
+        run: RunId,
     },
     /// Another owner has committed: this one is over.
     Deposed,

@@ -54,7 +54,11 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn register(&mut self, info: SessionInfo) {
-        let session = Session { free: info.capacity, held: BTreeMap::new(), info };
+        let session = Session {
+            free: info.capacity,
+            held: BTreeMap::new(),
+            info,
+        };
         self.sessions.insert(Arc::clone(&session.info.id), session);
     }
 
@@ -62,21 +66,33 @@ impl Queues {
     pub(super) fn offer(&mut self, key: QueueKey, namespace: &Arc<str>, offer: Offer) {
         self.waiting += 1;
         let queue = self.queues.entry(key).or_default();
-        match queue.namespaces.iter_mut().find(|(name, _)| name == namespace) {
+        match queue
+            .namespaces
+            .iter_mut()
+            .find(|(name, _)| name == namespace)
+        {
             Some((_, offers)) => offers.push_back(offer),
-            None => queue.namespaces.push_back((Arc::clone(namespace), VecDeque::from([offer]))),
+            None => queue
+                .namespaces
+                .push_back((Arc::clone(namespace), VecDeque::from([offer]))),
         }
     }
 
     /// How many attempts wait for a session that is there, those that are out of date included.
     pub(super) fn waiting(&self) -> usize {
         let served = self.queues.iter().filter(|(key, _)| self.served(key));
-        served.flat_map(|(_, queue)| &queue.namespaces).map(|(_, offers)| offers.len()).sum()
+        served
+            .flat_map(|(_, queue)| &queue.namespaces)
+            .map(|(_, offers)| offers.len())
+            .sum()
     }
 
     /// How many tasks all sessions take at once.
     pub(super) fn capacity(&self) -> usize {
-        self.sessions.values().map(|session| session.info.capacity as usize).sum()
+        self.sessions
+            .values()
+            .map(|session| session.info.capacity as usize)
+            .sum()
     }
 
     /// Whether some session has what the key asks for.
@@ -90,10 +106,15 @@ impl Queues {
             return None;
         }
         let room = |key: &QueueKey| {
-            self.sessions.values().find(|session| session.free > 0 && session.serves(key))
+            self.sessions
+                .values()
+                .find(|session| session.free > 0 && session.serves(key))
         };
         let start = self.turn.take();
-        let later = self.queues.keys().filter(|key| start.as_ref().is_none_or(|turn| *key > turn));
+        let later = self
+            .queues
+            .keys()
+            .filter(|key| start.as_ref().is_none_or(|turn| *key > turn));
         let (key, session) = later
             .chain(self.queues.keys())
             .find_map(|key| room(key).map(|session| (key.clone(), Arc::clone(&session.info.id))))?;
@@ -120,14 +141,22 @@ impl Queues {
 
     /// Claims of a run that sessions hold.
     pub(super) fn held_of(&self, run: RunId) -> Vec<(Arc<str>, Claimed, Held)> {
-        let zero = Identity { step: 0, instance: 0, attempt: 0 };
+        let zero = Identity {
+            step: 0,
+            instance: 0,
+            attempt: 0,
+        };
         let mut all = Vec::new();
         for session in self.sessions.values() {
             for ((of, id), held) in session.held.range((run, zero)..) {
                 if *of != run {
                     break;
                 }
-                let claimed = Claimed { run, id: *id, nonce: held.nonce };
+                let claimed = Claimed {
+                    run,
+                    id: *id,
+                    nonce: held.nonce,
+                };
                 all.push((Arc::clone(&session.info.id), claimed, *held));
             }
         }
@@ -138,7 +167,11 @@ impl Queues {
     pub(super) fn hold(&mut self, session: &str, claimed: Claimed) {
         if let Some(session) = self.sessions.get_mut(session) {
             session.free = session.free.saturating_sub(1);
-            let held = Held { nonce: claimed.nonce, durable: false, returned: false };
+            let held = Held {
+                nonce: claimed.nonce,
+                durable: false,
+                returned: false,
+            };
             session.held.insert((claimed.run, claimed.id), held);
         }
     }
@@ -166,8 +199,12 @@ impl Queues {
 
 impl Session {
     fn serves(&self, key: &QueueKey) -> bool {
-        let Some(version) = self.info.drivers.get(&key.driver) else { return false };
-        key.version.as_ref().is_none_or(|wanted| satisfies(version, wanted))
+        let Some(version) = self.info.drivers.get(&key.driver) else {
+            return false;
+        };
+        key.version
+            .as_ref()
+            .is_none_or(|wanted| satisfies(version, wanted))
     }
 }
 
@@ -184,16 +221,30 @@ mod tests {
     use super::*;
 
     fn key(driver: &str) -> QueueKey {
-        QueueKey { driver: driver.into(), version: None }
+        QueueKey {
+            driver: driver.into(),
+            version: None,
+        }
     }
 
     fn offer(run: u8, instance: u32) -> Offer {
-        (RunId([run; 16]), Identity { step: 0, instance, attempt: 1 })
+        (
+            RunId([run; 16]),
+            Identity {
+                step: 0,
+                instance,
+                attempt: 1,
+            },
+        )
     }
 
     fn session(capacity: u32) -> SessionInfo {
         let drivers = ["a", "b"].map(|name| (Arc::from(name), Arc::from("1.4.2")));
-        SessionInfo { id: "s".into(), drivers: drivers.into(), capacity }
+        SessionInfo {
+            id: "s".into(),
+            drivers: drivers.into(),
+            capacity,
+        }
     }
 
     #[test]

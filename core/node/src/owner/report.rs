@@ -14,10 +14,17 @@ impl Owner {
         // The session is done with it, whatever becomes of the report.
         self.queues.give_back(run, id);
         let Some(live) = self.live(run) else { return };
-        if live.run.nonce(id).is_some_and(|nonce| nonce != report.claimed.nonce) {
+        if live
+            .run
+            .nonce(id)
+            .is_some_and(|nonce| nonce != report.claimed.nonce)
+        {
             return self.answer_of(run, ticket, Ok(Answer::Stale));
         }
-        report.values.iter().for_each(|(hash, text)| live.keep(*hash, text));
+        report
+            .values
+            .iter()
+            .for_each(|(hash, text)| live.keep(*hash, text));
         let fact = Fact::Reported(Report {
             id,
             result: report.result.clone(),
@@ -29,9 +36,9 @@ impl Owner {
                 for (hash, text) in &report.values {
                     let key = keys::value(run, hash);
                     let chunks = chunks::split(RecordKind::Value, 0, &key, text);
-                    part.writes.extend(chunks.map(Write::from));
+                    part.put(chunks.map(Write::from).collect());
                 }
-                part.writes.extend(report.logs);
+                part.log(report.logs);
                 self.answer_of(run, ticket, Ok(Answer::Taken { already: false }));
             }
             Err(Rejected::Already) => {

@@ -13,7 +13,11 @@ use std::sync::Arc;
 
 /// Closes the run's record and writes it with the rows that it changes: at most two puts where
 /// nothing but a step went on (PROTOCOL P14).
-pub(super) fn seal(run: RunId, live: &mut Live, writes: &mut Vec<Write>) -> Option<(u64, RunState)> {
+pub(super) fn seal(
+    run: RunId,
+    live: &mut Live,
+    writes: &mut Vec<Write>,
+) -> Option<(u64, RunState)> {
     let sealed = live.run.take_record();
     if let Some(sealed) = &sealed {
         let key = keys::record(run, sealed.record.sequence);
@@ -32,16 +36,26 @@ pub(super) fn seal(run: RunId, live: &mut Live, writes: &mut Vec<Write>) -> Opti
     let row = (state, live.started.is_some());
     if live.row != Some(row) {
         live.row = Some(row);
-        writes.push(put(keys::summary(run), RecordKind::RunSummary, &summary(run, live)));
+        writes.push(put(
+            keys::summary(run),
+            RecordKind::RunSummary,
+            &summary(run, live),
+        ));
     }
     if state.is_terminal() {
-        writes.push(Write { key: keys::live(run), value: None });
+        writes.push(Write {
+            key: keys::live(run),
+            value: None,
+        });
         live.entry = None;
     } else {
         let entry = entry(live);
         // What is ready is loaded first of all whatever its timer says, so a new timer alone needs
         // no new row: the hot path has one put a step.
-        let same = live.entry.as_ref().is_some_and(|old| *old == entry || old.ready && entry.ready);
+        let same = live
+            .entry
+            .as_ref()
+            .is_some_and(|old| *old == entry || old.ready && entry.ready);
         if !same {
             writes.push(put(keys::live(run), RecordKind::LiveEntry, &entry));
             live.entry = Some(entry);
@@ -88,7 +102,9 @@ pub(super) fn restore(live: &mut Live, summary: Option<&RunSummary>, entry: Opti
     let Some(summary) = summary else { return };
     live.started = summary.started_ms.map(Time);
     live.reason = Arc::from(summary.reason.as_str());
-    let state = u8::try_from(summary.state).ok().and_then(RunState::from_code);
+    let state = u8::try_from(summary.state)
+        .ok()
+        .and_then(RunState::from_code);
     live.row = state.map(|state| (state, live.started.is_some()));
 }
 
@@ -108,7 +124,10 @@ pub(super) fn quarantine(
     };
     let mut writes = vec![
         put(keys::quarantine(run), RecordKind::Quarantine, &mark),
-        Write { key: keys::live(run), value: None },
+        Write {
+            key: keys::live(run),
+            value: None,
+        },
     ];
     if let Some(mut row) = summary {
         row.state = RunState::Quarantined.code().into();
@@ -119,8 +138,16 @@ pub(super) fn quarantine(
 }
 
 /// Ends a run that does not fold.
-pub(super) fn terminate(now: Time, run: RunId, summary: Option<RunSummary>, stop: &Stop) -> Vec<Write> {
-    let mut row = summary.unwrap_or_else(|| RunSummary { run: run.to_string(), ..RunSummary::default() });
+pub(super) fn terminate(
+    now: Time,
+    run: RunId,
+    summary: Option<RunSummary>,
+    stop: &Stop,
+) -> Vec<Write> {
+    let mut row = summary.unwrap_or_else(|| RunSummary {
+        run: run.to_string(),
+        ..RunSummary::default()
+    });
     row.state = RunState::Cancelled.code().into();
     row.ended_ms = Some(now.0);
     row.reason = format!("terminated by {} in quarantine", stop.actor);
@@ -130,12 +157,25 @@ pub(super) fn terminate(now: Time, run: RunId, summary: Option<RunSummary>, stop
     }
     vec![
         put(keys::summary(run), RecordKind::RunSummary, &row),
-        Write { key: keys::live(run), value: None },
-        Write { key: keys::quarantine(run), value: None },
+        Write {
+            key: keys::live(run),
+            value: None,
+        },
+        Write {
+            key: keys::quarantine(run),
+            value: None,
+        },
     ]
 }
 
 fn put(key: Vec<u8>, kind: RecordKind, message: &impl prost::Message) -> Write {
-    let semantics = if kind == RecordKind::RunSummary { SEMANTICS } else { 0 };
-    Write { key, value: Some(envelope::wrap(kind, semantics, &message.encode_to_vec())) }
+    let semantics = if kind == RecordKind::RunSummary {
+        SEMANTICS
+    } else {
+        0
+    };
+    Write {
+        key,
+        value: Some(envelope::wrap(kind, semantics, &message.encode_to_vec())),
+    }
 }

@@ -1,0 +1,322 @@
+//! The node of a process: an owner over a store, with threads, a clock and drivers.
+
+mod config;
+mod logs;
+mod runtime;
+mod session;
+mod start;
+
+pub use config::{Adopt, Config};
+pub use start::StartRun;
+
+use crate::error::NodeError;
+use crate::id::RunId;
+use crate::owner::{Answer, Control, Input, Ticket};
+use crate::plans::Plans;
+use crate::reader::{Changes, Reader};
+use crate::storage;
+use crate::workers::Workers;
+use conveyor_engine::run::Stop;
+use conveyor_store::Store;
+use runtime::Message;
+use std::collections::BTreeSet;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+/// A handle to the node of this process. Clones are the same node.
+///
+/// The node ends with [`Node::shutdown`]; without it, as a crash would end it, when the process ends.
+#[derive(Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Node(..)")
+    }
+}
+
+struct Shared {
+    messages: Sender<Message>,
+    reader: Reader,
+    held: Arc<Held>,
+}
+
+/// Which runs this node moves.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// All of the store.
+    all: bool,
+    runs: Mutex<BTreeSet<RunId>>,
+}
+
+impl Held {
+    pub(crate) fn contains(&self, run: RunId) -> bool {
+        self.all || self.runs().contains(&run)
+    }
+
+    fn insert(&self, run: RunId) -> bool {
+        !self.all && self.runs().insert(run)
+    }
+
+    fn remove(&self, run: RunId) {
+        if !self.all {
+            self.runs().remove(&run);
+        }
+    }
+
+    fn runs(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Node {
+    /// Opens the node over a store that no other process has: from now on it is the store's owner,
+    /// and an earlier one can commit nothing more (PROTOCOL P10).
+    ///
+    /// With [`Adopt::All`] it goes on with every run that has not ended, in the background, the
+    /// earliest due first; with [`Adopt::None`] only with those that are continued.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written, or holds what this release does not know.
+    pub async fn open(config: Config) -> Result<Node, NodeError> {
+        let workers = Workers::start(config.workers.max(1))
+            .map_err(|error| NodeError::Unavailable(format!("no thread to work on: {error}")))?;
+        let held = Arc::new(Held {
+            all: config.adopt == Adopt::All,
+            runs: Mutex::new(BTreeSet::new()),
+        });
+        let reader = Reader::new(
+            Arc::clone(&config.store),
+            Arc::new(Plans::new()),
+            Arc::new(Changes::default()),
+            Arc::clone(&held),
+            workers.clone(),
+        );
+        let opened = reader.clone();
+        let messages = workers
+            .run(move || runtime::open(&config, &opened))
+            .await
+            .ok_or_else(|| NodeError::Unavailable("opening the node panicked".into()))??;
+        Ok(Node {
+            shared: Arc::new(Shared {
+                messages,
+                reader,
+                held,
+            }),
+        })
+    }
+
+    /// Reads what is durable.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.shared.reader
+    }
+
+    /// Starts a run: durable when this returns. Repeating it under the same id finds the first.
+    ///
+    /// # Errors
+    /// [`NodeError::Invalid`] when the id is no UUIDv7 or the run is too large to be stored;
+    /// [`NodeError::Unavailable`] when the store fails: repeat it under the same id.
+    pub async fn start_run(&self, start: StartRun) -> Result<Started, NodeError> {
+        let run = start.run;
+        let new = self.shared.held.insert(run);
+        let prepared = self.prepare(start).await;
+        let outcome = match prepared {
+            Ok(start) => {
+                self.ask(move |ticket| Input::Start {
+                    ticket,
+                    start: Box::new(start),
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(Answer::Started { existed }) => {
+                // A run that was there is moved by whoever moves it.
+                if existed && new {
+                    self.shared.held.remove(run);
+                }
+                Ok(Started { run, existed })
+            }
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) => {
+                if new {
+                    self.shared.held.remove(run);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn prepare(&self, start: StartRun) -> Result<crate::owner::Start, NodeError> {
+        let reader = self.shared.reader.clone();
+        let work = move || start.prepare(reader.store().as_ref(), reader.plans());
+        let work = self.shared.reader.workers().run(work).await;
+        work.ok_or_else(|| NodeError::Unavailable("preparing the run panicked".into()))?
+    }
+
+    /// Moves a run that another process began and that nobody moves now.
+    ///
+    /// # Errors
+    /// [`NodeError::NotFound`], [`NodeError::Ended`], [`NodeError::Quarantined`], or
+    /// [`NodeError::Unavailable`].
+    pub async fn continue_run(&self, run: RunId) -> Result<(), NodeError> {
+        self.moving(run, Control::Continue).await
+    }
+
+    /// Stops a run (SEMANTICS 18). Repeating it changes nothing. A run that was interrupted is moved
+    /// to its end by this node.
+    ///
+    /// # Errors
+    /// As [`Node::continue_run`].
+    pub async fn stop(&self, run: RunId, stop: Stop) -> Result<(), NodeError> {
+        self.moving(run, Control::Stop(stop)).await
+    }
+
+    async fn moving(&self, run: RunId, control: Control) -> Result<(), NodeError> {
+        let new = self.shared.held.insert(run);
+        let outcome = self.control(run, control).await;
+        if outcome.is_err() && new {
+            self.shared.held.remove(run);
+        }
+        outcome
+    }
+
+    /// Queues and claims nothing more of a run until it is resumed (SEMANTICS 20).
+    ///
+    /// # Errors
+    /// As [`Node::continue_run`]; [`NodeError::Interrupted`] when nobody moves the run;
+    /// [`NodeError::Invalid`] when its state has no pause.
+    pub async fn pause(&self, run: RunId, actor: &str, reason: &str) -> Result<(), NodeError> {
+        self.control(
+            run,
+            Control::Pause {
+                actor: actor.into(),
+                reason: reason.into(),
+            },
+        )
+        .await
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// As [`Node::pause`].
+    pub async fn resume(&self, run: RunId, actor: &str, reason: &str) -> Result<(), NodeError> {
+        self.control(
+            run,
+            Control::Resume {
+                actor: actor.into(),
+                reason: reason.into(),
+            },
+        )
+        .await
+    }
+
+    /// Folds a quarantined run again; it goes on if it folds now.
+    ///
+    /// # Errors
+    /// As [`Node::continue_run`]; [`NodeError::Invalid`] when it is not quarantined.
+    pub async fn release(&self, run: RunId) -> Result<(), NodeError> {
+        self.moving(run, Control::Release).await
+    }
+
+    /// Whether this node moves the run. One that nobody moves is shown as `interrupted`.
+    #[must_use]
+    pub fn is_held(&self, run: RunId) -> bool {
+        self.shared.held.contains(run)
+    }
+
+    /// Stops claiming, commits what was accepted, and ends. Tasks that still run are dropped; their
+    /// attempts end when the next node opens, uncharged (PROTOCOL P26).
+    ///
+    /// # Errors
+    /// [`NodeError::Unavailable`] when the node has ended already.
+    pub async fn shutdown(&self) -> Result<(), NodeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Shutdown(reply))?;
+        answer.await.map_err(|_| ended())
+    }
+
+    /// Ends at once, as a crash would: what is not durable is lost. For tests of recovery.
+    #[doc(hidden)]
+    pub async fn abandon(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.send(Message::Abandon(reply)).is_ok() {
+            // Gone either way.
+            let _ = answer.await;
+        }
+    }
+
+    async fn control(&self, run: RunId, control: Control) -> Result<(), NodeError> {
+        match self
+            .ask(move |ticket| Input::Control {
+                ticket,
+                run,
+                control,
+            })
+            .await?
+        {
+            Answer::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        input: impl FnOnce(Ticket) -> Input + Send + 'static,
+    ) -> Result<Answer, NodeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Request(Box::new(input), reply))?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    fn send(&self, message: Message) -> Result<(), NodeError> {
+        self.shared.messages.send(message).map_err(|_| ended())
+    }
+}
+
+/// What starting a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The run.
+    pub run: RunId,
+    /// Whether an earlier call had started it.
+    pub existed: bool,
+}
+
+fn ended() -> NodeError {
+    NodeError::Unavailable("the node has ended".into())
+}
+
+fn unexpected(answer: &Answer) -> NodeError {
+    NodeError::Unavailable(format!("the node answered {answer:?}"))
+}
+
+/// Prints which store promise holds (PROTOCOL P31).
+pub(crate) fn token_key(store: &dyn Store, now: u64) -> Result<[u8; 32], NodeError> {
+    let made = || conveyor_proto::storage::v1::StoreMeta {
+        format: 1,
+        shards: 1,
+        created_ms: now,
+        created_by: env!("CARGO_PKG_VERSION").to_owned(),
+        token_key: random_bytes().to_vec().into(),
+    };
+    let meta = storage::meta(store, made)?;
+    <[u8; 32]>::try_from(meta.token_key.as_ref())
+        .map_err(|_| NodeError::Corrupt("the store's token key does not have 32 bytes".into()))
+}
+
+/// 32 random bytes: two version-4 UUIDs have 244 random bits, hashed so that none is fixed.
+fn random_bytes() -> [u8; 32] {
+    use sha2::Digest as _;
+    let mut hash = sha2::Sha256::new();
+    for _ in 0..3 {
+        hash.update(uuid::Uuid::new_v4().as_bytes());
+    }
+    hash.finalize().into()
+}

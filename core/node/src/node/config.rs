@@ -1,0 +1,61 @@
+use crate::clock::{Clock, SystemClock};
+use crate::driver::Driver;
+use conveyor_store::Store;
+use std::sync::Arc;
+
+/// What a node is opened with.
+#[derive(Clone)]
+pub struct Config {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Drivers in this process.
+    pub drivers: Vec<Arc<dyn Driver>>,
+    /// How many tasks of theirs run at once. Default 16.
+    pub capacity: u32,
+    /// What becomes of runs that an earlier process began. Default [`Adopt::All`].
+    pub adopt: Adopt,
+    /// Where drivers run.
+    pub runtime: tokio::runtime::Handle,
+    /// Where instants come from. Default [`SystemClock`].
+    pub clock: Arc<dyn Clock>,
+    /// Threads that read the store and fold. Default 2.
+    pub workers: usize,
+}
+
+/// What becomes of runs that an earlier process began and that have not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopt {
+    /// They go on by themselves: a server, an embedded engine.
+    All,
+    /// They stay interrupted until they are continued: `conveyor run`.
+    None,
+}
+
+impl Config {
+    /// Over a store, with drivers that run on the caller's runtime; everything else as by default.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        drivers: Vec<Arc<dyn Driver>>,
+        runtime: tokio::runtime::Handle,
+    ) -> Config {
+        Config {
+            store,
+            drivers,
+            capacity: 16,
+            adopt: Adopt::All,
+            runtime,
+            clock: Arc::new(SystemClock::new()),
+            workers: 2,
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("capacity", &self.capacity)
+            .field("adopt", &self.adopt)
+            .finish_non_exhaustive()
+    }
+}

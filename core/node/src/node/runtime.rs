@@ -1,0 +1,321 @@
+//! The threads around an owner: one that owns, one that commits. Others read and fold.
+
+use super::session::{Session, Tasks};
+use super::{Adopt, Config, Held, token_key};
+use crate::clock::Clock;
+use crate::error::NodeError;
+use crate::id::RunId;
+use crate::owner::{
+    self, Answer, Group, Input, Loaded, Outcome, Output, Owner, Reported, SessionInfo, Ticket,
+};
+use crate::reader::Reader;
+use crate::storage;
+use crate::token::Claimed;
+use conveyor_engine::STACK_BYTES;
+use conveyor_engine::run::RunState;
+use conveyor_store::Store;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+pub(super) type Reply = oneshot::Sender<Result<Answer, NodeError>>;
+type MakeInput = Box<dyn FnOnce(Ticket) -> Input + Send>;
+
+/// How many messages are taken before the owner looks at its group again.
+const MESSAGES: usize = 4096;
+
+/// What the owner's thread is told.
+pub(super) enum Message {
+    /// Something happened.
+    Input(Input),
+    /// Somebody asks and waits.
+    Request(MakeInput, Reply),
+    /// A task of this process ended.
+    Report(Box<Reported>, Reply),
+    /// A task of this process was dropped without a report.
+    Released(Claimed),
+    /// Commit what was accepted, and end.
+    Shutdown(oneshot::Sender<()>),
+    /// End at once.
+    Abandon(oneshot::Sender<()>),
+}
+
+enum Commit {
+    Group(Arc<Group>),
+    Read,
+}
+
+/// Acquires the shard and starts its threads. Blocks.
+pub(super) fn open(config: &Config, reader: &Reader) -> Result<Sender<Message>, NodeError> {
+    let store = Arc::clone(&config.store);
+    let key = token_key(store.as_ref(), config.clock.now().0)?;
+    let point = storage::acquire(store.as_ref(), uuid::Uuid::new_v4().as_u64_pair().0)?;
+    let owner_config = owner::Config {
+        moves_all: config.adopt == Adopt::All,
+        ..owner::Config::default()
+    };
+    let mut owner = Owner::new(
+        owner_config,
+        point,
+        Box::new(|| uuid::Uuid::new_v4().as_u64_pair().0),
+    );
+    let session = Session::new(config, &key);
+    owner.handle(
+        config.clock.now(),
+        Input::Register(SessionInfo {
+            id: Arc::clone(&session.id),
+            drivers: session.versions(),
+            capacity: config.capacity,
+        }),
+    );
+    if config.adopt == Adopt::All {
+        storage::quarantines(store.as_ref())?
+            .into_iter()
+            .for_each(|(run, _)| owner.recover_quarantined(run));
+        storage::live_entries(store.as_ref())?
+            .iter()
+            .for_each(|(run, entry)| owner.recover(*run, entry));
+    }
+    let (messages, inbox) = channel();
+    let (commits, groups) = channel();
+    let thread = |name: &str| std::thread::Builder::new().name(name.into());
+    let no_thread = |error: std::io::Error| NodeError::Unavailable(format!("no thread: {error}"));
+    let back = messages.clone();
+    thread("conveyor-commit")
+        .spawn(move || commit(store.as_ref(), &groups, &back))
+        .map_err(no_thread)?;
+    let runtime = Runtime {
+        owner,
+        clock: Arc::clone(&config.clock),
+        inbox,
+        messages: messages.clone(),
+        commits,
+        reader: reader.clone(),
+        held: Arc::clone(reader.held()),
+        tasks: Tasks::new(
+            session,
+            config.runtime.clone(),
+            reader.clone(),
+            messages.clone(),
+        ),
+        waiting: HashMap::new(),
+        ticket: 0,
+        ending: None,
+    };
+    thread("conveyor-owner")
+        .stack_size(STACK_BYTES)
+        .spawn(move || runtime.run())
+        .map_err(no_thread)?;
+    Ok(messages)
+}
+
+fn commit(store: &dyn Store, groups: &Receiver<Commit>, back: &Sender<Message>) {
+    for commit in groups {
+        let input = match commit {
+            Commit::Group(group) => {
+                let result = store.commit(&storage::transaction(&group));
+                let outcome = storage::outcome(&group, result);
+                if outcome != Outcome::Committed {
+                    tracing::warn!(?outcome, "a group was not committed");
+                }
+                Input::Committed(outcome)
+            }
+            Commit::Read => Input::CommitKey(storage::commit_point(store).ok().flatten()),
+        };
+        if back.send(Message::Input(input)).is_err() {
+            return;
+        }
+    }
+}
+
+struct Runtime {
+    owner: Owner,
+    clock: Arc<dyn Clock>,
+    inbox: Receiver<Message>,
+    messages: Sender<Message>,
+    commits: Sender<Commit>,
+    reader: Reader,
+    held: Arc<Held>,
+    tasks: Tasks,
+    waiting: HashMap<Ticket, Reply>,
+    ticket: Ticket,
+    /// Who waits for the end.
+    ending: Option<oneshot::Sender<()>>,
+}
+
+impl Runtime {
+    fn run(mut self) {
+        loop {
+            let mut taken = 0;
+            while taken < MESSAGES
+                && let Ok(message) = self.inbox.try_recv()
+            {
+                if self.take(message) {
+                    return;
+                }
+                taken += 1;
+            }
+            let now = self.clock.now();
+            if self.owner.next_due().is_some_and(|due| due <= now) {
+                self.owner.handle(now, Input::Tick);
+            }
+            self.advance();
+            if taken == 0 && !self.turn() && !self.wait() {
+                return;
+            }
+        }
+    }
+
+    /// Hands out the next group, and what is to be done.
+    fn advance(&mut self) {
+        if let Some(group) = self.owner.next_group(self.clock.now()) {
+            // The thread lives as long as this sender.
+            let _ = self.commits.send(Commit::Group(group));
+        }
+        for output in self.owner.outputs() {
+            self.output(output);
+        }
+    }
+
+    fn turn(&mut self) -> bool {
+        let worked = self.owner.turn(self.clock.now());
+        if worked {
+            self.advance();
+        }
+        worked
+    }
+
+    /// Waits for a message or a timer. False when the node is to end.
+    fn wait(&mut self) -> bool {
+        if self.owner.is_settled()
+            && let Some(reply) = self.ending.take()
+        {
+            // Whoever asked may have gone.
+            let _ = reply.send(());
+            return false;
+        }
+        let message = match self.owner.next_due() {
+            None => self
+                .inbox
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => {
+                let left = due.since(self.clock.now());
+                if left.0 == 0 {
+                    return true;
+                }
+                self.inbox.recv_timeout(Duration::from_millis(left.0))
+            }
+        };
+        match message {
+            Ok(message) => !self.take(message),
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => false,
+        }
+    }
+
+    /// True when the node is to end at once.
+    fn take(&mut self, message: Message) -> bool {
+        let now = self.clock.now();
+        match message {
+            Message::Input(input) => self.owner.handle(now, input),
+            Message::Request(make, reply) => {
+                let ticket = self.wait_for(reply);
+                self.owner.handle(now, make(ticket));
+            }
+            Message::Report(report, reply) => {
+                self.tasks.ended(&report.claimed);
+                let ticket = self.wait_for(reply);
+                self.owner.handle(now, Input::Report { ticket, report });
+            }
+            Message::Released(claimed) => {
+                let session = Arc::clone(self.tasks.session());
+                self.owner.handle(now, Input::Released { session, claimed });
+            }
+            Message::Shutdown(reply) => {
+                self.owner.handle(now, Input::StopClaiming);
+                self.ending = Some(reply);
+            }
+            Message::Abandon(reply) => {
+                // The store is let go before the caller goes on: it may open it again.
+                drop(std::mem::replace(&mut self.commits, channel().0));
+                let _ = reply.send(());
+                return true;
+            }
+        }
+        false
+    }
+
+    fn wait_for(&mut self, reply: Reply) -> Ticket {
+        self.ticket += 1;
+        self.waiting.insert(self.ticket, reply);
+        self.ticket
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Answer { ticket, answer } => {
+                if let Some(reply) = self.waiting.remove(&ticket) {
+                    // Whoever asked may have gone; the fact stays.
+                    let _ = reply.send(answer);
+                }
+            }
+            Output::Start(task) => self.tasks.start(*task),
+            Output::Cancel {
+                claimed, reason, ..
+            } => self.tasks.cancel(&claimed, reason),
+            Output::Abort { claimed, .. } => {
+                if !self.tasks.abort(&claimed) {
+                    let _ = self.messages.send(Message::Released(claimed));
+                }
+            }
+            Output::Load { run } => self.load(run),
+            Output::LoadValues { run, hashes } => {
+                let (reader, messages) = (self.reader.clone(), self.messages.clone());
+                self.reader.workers().spawn(move || {
+                    let values = storage::load_values(reader.store().as_ref(), run, &hashes);
+                    let values = values.unwrap_or_else(|error| {
+                        tracing::warn!(%run, %error, "values were not loaded");
+                        Vec::new()
+                    });
+                    let _ = messages.send(Message::Input(Input::Values { run, values }));
+                });
+            }
+            Output::ReadCommit => {
+                let _ = self.commits.send(Commit::Read);
+            }
+            Output::Changed {
+                run,
+                sequence,
+                state,
+            } => {
+                if state.is_terminal() || state == RunState::Quarantined {
+                    self.held.remove(run);
+                }
+                self.reader
+                    .changes()
+                    .publish(run, sequence, state.is_terminal());
+            }
+            Output::Logged { run } => self.reader.changes().publish_logs(run),
+            Output::Deposed => {
+                tracing::error!("another process has taken the store over: this node stops");
+            }
+        }
+    }
+
+    fn load(&self, run: RunId) {
+        let (reader, messages) = (self.reader.clone(), self.messages.clone());
+        self.reader.workers().spawn(move || {
+            let loaded = storage::load(reader.store().as_ref(), reader.plans(), run);
+            if let Loaded::Broken {
+                reason, sequence, ..
+            } = &loaded
+            {
+                tracing::error!(%run, sequence, reason, "a run does not fold");
+            }
+            let _ = messages.send(Message::Input(Input::Loaded { run, loaded }));
+        });
+    }
+}

@@ -1,0 +1,128 @@
+use crate::error::NodeError;
+use crate::id::RunId;
+use crate::owner::{Start, ValueTexts};
+use crate::plans::Plans;
+use crate::{chunks, keys, storage};
+use conveyor_engine::plan::Plan;
+use conveyor_engine::run::{INLINE_BYTES, Inherited};
+use conveyor_engine::value::{Hash, Json, Value, canonical_bytes};
+use conveyor_proto::storage::v1::{RecordKind, StoredDocument};
+use conveyor_store::{Store, Transaction};
+use prost::Message as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A document up to this many bytes joins the commit of the run's start; a longer one is stored
+/// before it, so that no transaction grows too large.
+const JOINS: usize = 256 << 10;
+/// Pieces of a long document in one transaction: 8 MiB.
+const PIECES: usize = 8;
+
+/// A run to start.
+#[derive(Clone, Debug)]
+pub struct StartRun {
+    /// Its id, made before the first try: [`RunId::fresh`], or the caller's own.
+    pub run: RunId,
+    /// Whether the id was made for this call, so that nobody can have used it before. Saves a read.
+    pub fresh: bool,
+    /// What it runs.
+    pub plan: Arc<Plan>,
+    /// The plan's canonical document.
+    pub canonical: Arc<[u8]>,
+    /// The document as it was given, for positions in messages; may be empty.
+    pub source: Arc<str>,
+    /// Its file's name, for messages; may be empty.
+    pub file_name: String,
+    /// Inputs with defaults filled in, already validated: an object.
+    pub inputs: Json,
+    /// Labels of the run.
+    pub labels: BTreeMap<String, String>,
+    /// Who starts it.
+    pub actor: Arc<str>,
+    /// The run that it is forked from.
+    pub forked_from: Option<RunId>,
+    /// Steps whose results it inherits from there (SEMANTICS 27). Values in them are inline.
+    pub inherited: Vec<Inherited>,
+    /// Texts of values that `inherited` names by hash all the same.
+    pub values: ValueTexts,
+}
+
+impl StartRun {
+    /// A run of a plan under a fresh id, without labels.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, canonical: Arc<[u8]>, inputs: Json, actor: &str) -> StartRun {
+        StartRun {
+            run: RunId::fresh(),
+            fresh: true,
+            plan,
+            canonical,
+            source: Arc::from(""),
+            file_name: String::new(),
+            inputs,
+            labels: BTreeMap::new(),
+            actor: actor.into(),
+            forked_from: None,
+            inherited: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    pub(super) fn prepare(mut self, store: &dyn Store, plans: &Plans) -> Result<Start, NodeError> {
+        let plan = plans.share(self.plan);
+        let document = StoredDocument {
+            canonical: self.canonical.to_vec().into(),
+            source: self.source.as_bytes().to_vec().into(),
+            file_name: self.file_name,
+        };
+        let document: Arc<[u8]> = document.encode_to_vec().into();
+        let long = document.len() > JOINS;
+        if long {
+            keep_document(store, &plan.digest, &document)?;
+        }
+        let inputs = inline_or_stored(&self.inputs, &mut self.values);
+        Ok(Start {
+            run: self.run,
+            fresh: self.fresh,
+            plan,
+            document: if long { Arc::from([]) } else { document },
+            inputs,
+            labels: self.labels,
+            actor: self.actor,
+            forked_from: self.forked_from.map(|run| run.text()),
+            inherited: self.inherited,
+            values: self.values,
+        })
+    }
+}
+
+/// A value for a fact: inline, or stored beside the journal when it is long.
+pub(super) fn inline_or_stored(json: &Json, values: &mut ValueTexts) -> Value {
+    let text: Arc<[u8]> = canonical_bytes(json).into();
+    if text.len() <= INLINE_BYTES {
+        return Value::Inline(text);
+    }
+    let (hash, len) = (Hash::of(&text), text.len() as u64);
+    values.push((hash, text));
+    Value::Stored { hash, len }
+}
+
+/// Stores a long document in transactions of its own. It is found by its digest, so storing it twice
+/// does no harm; the first piece comes last, so that what is found is whole.
+fn keep_document(store: &dyn Store, digest: &Hash, document: &[u8]) -> Result<(), NodeError> {
+    let key = keys::document(digest);
+    if storage::row_exists(store, &key)? {
+        return Ok(());
+    }
+    let mut pieces: Vec<_> = chunks::split(RecordKind::Document, 0, &key, document).collect();
+    pieces.reverse();
+    for pieces in pieces.chunks(PIECES) {
+        let mut transaction = Transaction::new();
+        for (key, value) in pieces {
+            transaction.put(key.clone(), value.clone());
+        }
+        store
+            .commit(&transaction)
+            .map_err(|error| NodeError::Unavailable(error.to_string()))?;
+    }
+    Ok(())
+}

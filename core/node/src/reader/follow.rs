@@ -1,0 +1,105 @@
+use super::{Event, Position, Reader, events};
+use crate::error::NodeError;
+use crate::id::RunId;
+use crate::storage;
+use conveyor_engine::run::Run;
+use tokio::sync::watch;
+
+/// How many records one step of a follower folds.
+const RECORDS: usize = 256;
+
+/// Follows a run from its beginning: each record is read and folded once.
+#[derive(Debug)]
+pub struct Follower {
+    reader: Reader,
+    id: RunId,
+    run: Option<Run>,
+    changes: watch::Receiver<Position>,
+}
+
+impl Reader {
+    /// Follows a run, which need not exist yet.
+    #[must_use]
+    pub fn follow(&self, run: RunId) -> Follower {
+        // Subscribe first, read then: what is committed in between is told.
+        let changes = self.changes().subscribe(run);
+        Follower {
+            reader: self.clone(),
+            id: run,
+            run: None,
+            changes,
+        }
+    }
+}
+
+impl Follower {
+    /// The run as far as it was followed; `None` before its first record.
+    #[must_use]
+    pub fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
+    /// Takes the run out.
+    #[must_use]
+    pub fn into_run(self) -> Option<Run> {
+        self.run
+    }
+
+    /// The next events, waiting for them; `None` once the run has ended. Dropping the future while it
+    /// waits loses nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the run does not fold. A follower is of no use then.
+    pub async fn next(&mut self) -> Result<Option<Vec<Event>>, NodeError> {
+        loop {
+            self.changes.borrow_and_update();
+            let events = self.poll().await?;
+            if !events.is_empty() {
+                return Ok(Some(events));
+            }
+            if self
+                .run
+                .as_ref()
+                .is_some_and(|run| run.state().is_terminal())
+            {
+                return Ok(None);
+            }
+            if self.changes.changed().await.is_err() {
+                return Err(NodeError::Unavailable("the node has ended".into()));
+            }
+        }
+    }
+
+    /// What is durable by now and was not seen yet; empty when that is nothing.
+    ///
+    /// # Errors
+    /// As [`Follower::next`].
+    pub async fn poll(&mut self) -> Result<Vec<Event>, NodeError> {
+        let (id, mut run) = (self.id, self.run.take());
+        let reader = self.reader.clone();
+        let (run, events) = reader
+            .on_worker(move |reader| {
+                let mut all = Vec::new();
+                let sequence = run.as_ref().map_or(0, Run::sequence);
+                let mut left = RECORDS;
+                storage::records(reader.store().as_ref(), id, sequence, |record| {
+                    all.append(&mut events::fold(reader, &mut run, &record)?);
+                    left -= 1;
+                    Ok(left > 0)
+                })?;
+                Ok((run, all))
+            })
+            .await?;
+        self.run = run;
+        Ok(events)
+    }
+
+    /// Waits until something of the run, its log included, may be new.
+    ///
+    /// # Errors
+    /// [`NodeError::Unavailable`] when the node has ended.
+    pub async fn changed(&mut self) -> Result<(), NodeError> {
+        let changed = self.changes.changed().await;
+        changed.map_err(|_| NodeError::Unavailable("the node has ended".into()))
+    }
+}

@@ -1,0 +1,140 @@
+use super::Reader;
+use crate::error::NodeError;
+use crate::id::RunId;
+use crate::{keys, storage};
+use conveyor_engine::run::RunState;
+use conveyor_engine::time::Time;
+use conveyor_engine::value::Hash;
+use conveyor_proto::storage::v1::{RecordKind, RunSummary};
+use conveyor_store::{Direction, KeyRange};
+use std::collections::BTreeMap;
+
+/// Rows that one call reads at most while it looks for those that fit: 10,000.
+const LOOKED_AT: usize = 10_000;
+
+/// Which runs are listed. Empty fits all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of this namespace.
+    pub namespace: Option<String>,
+    /// Only of this pipeline.
+    pub pipeline: Option<String>,
+    /// Only in one of these states, if there are any.
+    pub states: Vec<RunState>,
+    /// Only those that nobody moves (`true`), or only others.
+    pub interrupted: Option<bool>,
+    /// Only with all of these labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A run's row, as listings show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRow {
+    /// The run.
+    pub id: RunId,
+    /// Its stored row.
+    pub row: RunSummary,
+    /// Whether it has not ended and nobody here moves it.
+    pub interrupted: bool,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct RunPage {
+    /// The runs, newest first.
+    pub rows: Vec<RunRow>,
+    /// Where the next part begins: `before` of the next call. `None` after the last.
+    pub next: Option<RunId>,
+}
+
+impl RunRow {
+    /// The run's state.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        let state = u8::try_from(self.row.state)
+            .ok()
+            .and_then(RunState::from_code);
+        state.unwrap_or(RunState::Queued)
+    }
+
+    /// When it was accepted.
+    #[must_use]
+    pub fn created(&self) -> Time {
+        Time(self.row.created_ms)
+    }
+
+    /// The digest of its document.
+    #[must_use]
+    pub fn document(&self) -> Option<Hash> {
+        Some(Hash(self.row.document.as_ref().try_into().ok()?))
+    }
+}
+
+impl Reader {
+    pub(super) fn row(&self, id: RunId, row: RunSummary) -> RunRow {
+        let mut row = RunRow {
+            id,
+            row,
+            interrupted: false,
+        };
+        let state = row.state();
+        row.interrupted =
+            !state.is_terminal() && state != RunState::Quarantined && !self.held().contains(id);
+        row
+    }
+
+    pub(super) fn page(
+        &self,
+        filter: &Filter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<RunPage, NodeError> {
+        let mut range = KeyRange::prefix(keys::summaries());
+        if let Some(before) = before {
+            range.end = Some(keys::summary(before).into());
+        }
+        let mut page = RunPage::default();
+        let mut looked = 0;
+        let mut rest = (limit > 0).then_some(range);
+        while let Some(range) = rest {
+            let part = self
+                .store()
+                .scan(&range, Direction::Reverse, limit.clamp(1, 1000))?;
+            for (key, value) in &part.entries {
+                let id = keys::run_of(key)
+                    .ok_or_else(|| NodeError::Corrupt("a row's key names no run".into()))?;
+                let row = self.row(id, storage::decode(RecordKind::RunSummary, value)?);
+                looked += 1;
+                if filter.fits(&row) {
+                    page.rows.push(row);
+                }
+                if page.rows.len() == limit || looked == LOOKED_AT {
+                    page.next = Some(id);
+                    return Ok(page);
+                }
+            }
+            rest = part.rest(&range, Direction::Reverse);
+        }
+        Ok(page)
+    }
+}
+
+impl Filter {
+    fn fits(&self, row: &RunRow) -> bool {
+        self.namespace
+            .as_ref()
+            .is_none_or(|wanted| *wanted == row.row.namespace)
+            && self
+                .pipeline
+                .as_ref()
+                .is_none_or(|wanted| *wanted == row.row.pipeline)
+            && (self.states.is_empty() || self.states.contains(&row.state()))
+            && self
+                .interrupted
+                .is_none_or(|wanted| wanted == row.interrupted)
+            && self
+                .labels
+                .iter()
+                .all(|(name, value)| row.row.labels.get(name) == Some(value))
+    }
+}
