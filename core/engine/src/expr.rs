@@ -58,7 +58,7 @@ pub use error::{EvalError, ExprError, TemplateError};
 pub use limits::Limits;
 pub use lower::{PREDICATES, ROOTS};
 pub use references::{References, StepReference, StepUse};
-pub use template::Template;
+pub use template::{Template, TemplateExpression};
 
 use crate::value::Json;
 

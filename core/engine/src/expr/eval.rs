@@ -298,7 +298,7 @@ impl<'e> Evaluator<'e> {
         for (item, optional) in items {
             match (self.evaluate(item)?, optional) {
                 (Value::Optional(inner), true) => {
-                    values.extend(inner.map(|value| (*value).clone()))
+                    values.extend(inner.map(|value| (*value).clone()));
                 }
                 (other, true) => {
                     return error(format!(

@@ -132,7 +132,7 @@ impl References {
             Node::And(sides) | Node::Or(sides) => sides.iter().for_each(|side| self.collect(side)),
             Node::If(parts) => parts.iter().for_each(|part| self.collect(part)),
             Node::Call { arguments, .. } => {
-                arguments.iter().for_each(|argument| self.collect(argument))
+                arguments.iter().for_each(|argument| self.collect(argument));
             }
             Node::Loop(each) => {
                 self.collect(&each.range);

@@ -15,6 +15,21 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// One expression of a [`Template`], and where it stands.
+#[derive(Debug)]
+pub struct TemplateExpression<'t> {
+    /// JSON pointer of its string inside the template, keys as they are written.
+    pub pointer: String,
+    /// Whether it stands in the key that the pointer ends in, not in the value.
+    pub key: bool,
+    /// Where its source starts in the string, in bytes.
+    pub offset: usize,
+    /// The text between `${{` and `}}`.
+    pub source: &'t str,
+    /// What it names; offsets there are from the start of `source`.
+    pub references: &'t References,
+}
+
 /// A JSON value with `${{ cel }}` inside.
 #[derive(Debug)]
 pub struct Template {
@@ -27,7 +42,7 @@ enum Node {
     /// No expression at or below here.
     Constant(Json),
     /// A string that is one expression: keeps the type of its value.
-    Whole(Box<Expression>),
+    Whole(Box<Placed>),
     /// A string with expressions inside.
     Text(Vec<Piece>),
     Array(Vec<Node>),
@@ -37,7 +52,30 @@ enum Node {
 #[derive(Debug)]
 enum Piece {
     Literal(String),
-    Expression(Expression),
+    Expression(Placed),
+}
+
+/// An expression, and where its source starts in its string.
+#[derive(Debug)]
+struct Placed {
+    expression: Expression,
+    offset: usize,
+}
+
+impl Placed {
+    fn shown(&self, pointer: &Pointer<'_>, key: bool) -> TemplateExpression<'_> {
+        TemplateExpression {
+            pointer: pointer.to_string(),
+            key,
+            offset: self.offset,
+            source: &self.expression.source,
+            references: &self.expression.references,
+        }
+    }
+
+    fn names_attempt(&self) -> bool {
+        self.expression.references.names("attempt")
+    }
 }
 
 /// A key of an object.
@@ -55,7 +93,7 @@ impl Template {
     /// At the first that is no expression, with its place.
     pub fn parse(json: &Json) -> Result<Template, TemplateError> {
         let mut references = References::default();
-        let node = parse(json, &mut Pointer::Root, &mut references)?;
+        let node = parse(json, &Pointer::Root, &mut references)?;
         Ok(Template { node, references })
     }
 
@@ -80,9 +118,8 @@ impl Template {
         self.references.names("attempt")
     }
 
-    /// Calls `visit` with each expression: the JSON pointer of its string inside the template,
-    /// its source, and what it names.
-    pub fn for_each_expression(&self, visit: &mut dyn FnMut(&str, &str, &References)) {
+    /// Calls `visit` with each expression, in the order of the document's keys and items.
+    pub fn for_each_expression(&self, visit: &mut dyn FnMut(&TemplateExpression<'_>)) {
         for_each(&self.node, &Pointer::Root, visit);
     }
 
@@ -183,7 +220,7 @@ fn parse(
             Ok(match pieces.as_slice() {
                 [] | [Piece::Literal(_)] => Node::Constant(Json::String(literal(pieces))),
                 [Piece::Expression(_)] => match pieces.pop() {
-                    Some(Piece::Expression(expression)) => Node::Whole(Box::new(expression)),
+                    Some(Piece::Expression(placed)) => Node::Whole(Box::new(placed)),
                     _ => Node::Text(pieces),
                 },
                 _ => Node::Text(pieces),
@@ -275,35 +312,18 @@ fn pieces(
                 let expression = Expression::parse(source, Dialect::Plain)
                     .map_err(|error| fail(offset, error))?;
                 references.merge(&expression.references);
-                Piece::Expression(expression)
+                Piece::Expression(Placed { expression, offset })
             }
         });
     }
     Ok(pieces)
 }
 
-fn for_each(node: &Node, pointer: &Pointer<'_>, visit: &mut dyn FnMut(&str, &str, &References)) {
-    let all = |pieces: &[Piece],
-               pointer: &Pointer<'_>,
-               visit: &mut dyn FnMut(&str, &str, &References)| {
-        for piece in pieces {
-            if let Piece::Expression(expression) = piece {
-                visit(
-                    &pointer.to_string(),
-                    &expression.source,
-                    &expression.references,
-                );
-            }
-        }
-    };
+fn for_each(node: &Node, pointer: &Pointer<'_>, visit: &mut dyn FnMut(&TemplateExpression<'_>)) {
     match node {
         Node::Constant(_) => {}
-        Node::Whole(expression) => visit(
-            &pointer.to_string(),
-            &expression.source,
-            &expression.references,
-        ),
-        Node::Text(pieces) => all(pieces, pointer, visit),
+        Node::Whole(piece) => visit(&piece.shown(pointer, false)),
+        Node::Text(pieces) => for_each_piece(pieces, pointer, false, visit),
         Node::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 for_each(item, &Pointer::Item(pointer, index), visit);
@@ -315,7 +335,7 @@ fn for_each(node: &Node, pointer: &Pointer<'_>, visit: &mut dyn FnMut(&str, &str
                     Name::Constant(key) => Pointer::Key(pointer, key),
                     Name::Made(key, pieces) => {
                         let pointer = Pointer::Key(pointer, key);
-                        all(pieces, &pointer, visit);
+                        for_each_piece(pieces, &pointer, true, visit);
                         pointer
                     }
                 };
@@ -325,10 +345,23 @@ fn for_each(node: &Node, pointer: &Pointer<'_>, visit: &mut dyn FnMut(&str, &str
     }
 }
 
+fn for_each_piece(
+    pieces: &[Piece],
+    pointer: &Pointer<'_>,
+    key: bool,
+    visit: &mut dyn FnMut(&TemplateExpression<'_>),
+) {
+    for piece in pieces {
+        if let Piece::Expression(placed) = piece {
+            visit(&placed.shown(pointer, key));
+        }
+    }
+}
+
 fn names_attempt(node: &Node) -> bool {
     match node {
         Node::Constant(_) => false,
-        Node::Whole(expression) => expression.references.names("attempt"),
+        Node::Whole(placed) => placed.names_attempt(),
         Node::Text(pieces) => pieces_name_attempt(pieces),
         Node::Array(items) => items.iter().any(names_attempt),
         Node::Object(entries) => entries.iter().any(|(name, value)| {
@@ -339,7 +372,9 @@ fn names_attempt(node: &Node) -> bool {
 }
 
 fn pieces_name_attempt(pieces: &[Piece]) -> bool {
-    pieces.iter().any(|piece| matches!(piece, Piece::Expression(expression) if expression.references.names("attempt")))
+    pieces
+        .iter()
+        .any(|piece| matches!(piece, Piece::Expression(placed) if placed.names_attempt()))
 }
 
 /// `previous` is what this node gave before, where that may be taken again.
@@ -355,16 +390,16 @@ fn evaluate(
     {
         return Ok(previous.clone());
     }
-    let placed = |mut error: EvalError| {
+    let at_place = |mut error: EvalError| {
         error.pointer = pointer.to_string();
         error
     };
     match node {
         Node::Constant(json) => Ok(json.clone()),
-        Node::Whole(expression) => expression.json(scope, budget).map_err(placed),
+        Node::Whole(placed) => placed.expression.json(scope, budget).map_err(at_place),
         Node::Text(pieces) => text(pieces, scope, budget)
             .map(Json::String)
-            .map_err(placed),
+            .map_err(at_place),
         Node::Array(items) => {
             let before = previous.and_then(Json::as_array);
             let mut array = Vec::with_capacity(items.len());
@@ -420,7 +455,7 @@ fn text(pieces: &[Piece], scope: &dyn Scope, budget: &Budget) -> Result<String, 
                 budget.memory(literal.len())?;
                 text.push_str(literal);
             }
-            Piece::Expression(expression) => {
+            Piece::Expression(Placed { expression, .. }) => {
                 let part = expression.with_value(scope, budget, |value| match value.scalar_text() {
                     Some(text) => {
                         budget.memory(text.len())?;

@@ -1,4 +1,6 @@
 mod bounds;
+mod differential;
+mod document;
 mod language;
 mod references;
 mod templates;

@@ -170,9 +170,12 @@ pub(super) fn greater_equal<'a>(budget: &Budget, arguments: &[Value<'a>]) -> Out
 pub(super) fn contained<'a>(budget: &Budget, arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [item, Value::List(list)] => contains(budget, item, list).map(Value::Bool),
-        [key, Value::Map(map)] => Ok(Value::Bool(
-            Key::from_value(key).is_some_and(|key| map.get(&key).is_some()),
-        )),
+        [key, Value::Map(map)] => match Key::from_value(key) {
+            Some(key) => Ok(Value::Bool(map.get(&key).is_some())),
+            // No key is a fraction, but a number can be asked for.
+            None if matches!(key, Value::Double(_)) => Ok(Value::Bool(false)),
+            None => Err(Failure::Types),
+        },
         _ => Err(Failure::Types),
     }
 }

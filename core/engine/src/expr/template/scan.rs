@@ -56,11 +56,7 @@ fn end_of_expression(text: &str) -> Option<usize> {
     while let Some((at, token)) = tokens.next_token() {
         match token {
             Token::Open(_) => open += 1,
-            Token::Close(b'}') if open == 0 => {
-                if text[at..].starts_with("}}") {
-                    return Some(at);
-                }
-            }
+            Token::Close(b'}') if open == 0 && text[at..].starts_with("}}") => return Some(at),
             Token::Close(_) => open = open.saturating_sub(1),
             _ => {}
         }

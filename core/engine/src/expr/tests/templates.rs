@@ -1,7 +1,7 @@
 use super::*;
 
-fn evaluated(json: Json) -> Json {
-    let template = Template::parse(&json).unwrap_or_else(|error| panic!("{json}: {error}"));
+fn evaluated(json: &Json) -> Json {
+    let template = Template::parse(json).unwrap_or_else(|error| panic!("{json}: {error}"));
     template
         .evaluate(&scope())
         .unwrap_or_else(|error| panic!("{json}: {error}"))
@@ -36,7 +36,7 @@ fn a_whole_string_keeps_the_type_and_a_longer_one_is_text() {
             json!({"k-3": null, "plain": 1.5}),
         ),
     ] {
-        assert_eq!(evaluated(template.clone()), value, "{template}");
+        assert_eq!(evaluated(&template), value, "{template}");
     }
 }
 
@@ -145,4 +145,29 @@ fn cel_values_become_json() {
     ] {
         assert_eq!(eval(source), json, "{source}");
     }
+}
+
+#[test]
+fn each_expression_is_shown_with_its_place() {
+    let template = Template::parse(
+        &json!({"a/b": ["x${{ inputs.n }}-${{ run.id }}"], "${{ inputs.ref }}": 1}),
+    )
+    .expect("a template");
+    let mut shown = Vec::new();
+    template.for_each_expression(&mut |it| {
+        shown.push((it.pointer.clone(), it.key, it.offset, it.source.to_owned()));
+    });
+    assert_eq!(
+        shown,
+        [
+            (
+                "/${{ inputs.ref }}".to_owned(),
+                true,
+                3,
+                " inputs.ref ".to_owned()
+            ),
+            ("/a~1b/0".to_owned(), false, 4, " inputs.n ".to_owned()),
+            ("/a~1b/0".to_owned(), false, 20, " run.id ".to_owned()),
+        ]
+    );
 }
