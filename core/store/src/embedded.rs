@@ -10,8 +10,12 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::{Engine, WriteError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+/// The store's place in a data directory, and where it is made.
+const NAME: &str = "store";
+const DRAFT: &str = "store.new";
 
 /// A store in a data directory of its own process.
 ///
@@ -48,6 +52,7 @@ impl Embedded {
     ///
     /// Those of I/O, and [`ErrorKind::Corrupt`].
     pub fn open(directory: DataDir) -> Result<Self, Error> {
+        create(directory.path())?;
         let engine = Engine::open(&path(&directory))?;
         let last = engine.last_commit()?;
         Ok(Self {
@@ -223,7 +228,26 @@ fn doomed(
 }
 
 fn path(directory: &DataDir) -> PathBuf {
-    directory.path().join("store")
+    directory.path().join(NAME)
+}
+
+/// Makes an empty store where there is none. fjall does not open what it had half made when it was
+/// killed, so that is made aside and renamed once it is whole.
+fn create(directory: &Path) -> Result<(), Error> {
+    let (draft, place) = (directory.join(DRAFT), directory.join(NAME));
+    let io_error = |error| Error::from_io(error, "open");
+    if place.try_exists().map_err(io_error)? {
+        return Ok(());
+    }
+    match std::fs::remove_dir_all(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_error(error)),
+        _ => {}
+    }
+    drop(Engine::open(&draft)?);
+    std::fs::rename(&draft, &place).map_err(io_error)?;
+    std::fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io_error)
 }
 
 fn closed() -> Error {

@@ -1,4 +1,6 @@
 //! The store's integration tests, one program.
 
 mod backends;
+mod child;
 mod data_dir;
+mod faults;

@@ -1,0 +1,8 @@
+mod attempt;
+mod encoding;
+mod key;
+mod store;
+
+pub use attempt::{AttemptLog, LINE_BYTES, LogState, Refused};
+pub use key::AttemptKey;
+pub use store::{LogError, LogPage, LogStore, NumberedLine, StoreLogs};

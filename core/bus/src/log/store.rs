@@ -1,0 +1,209 @@
+use super::attempt::{AttemptLog, LogState, Refused};
+use super::encoding;
+use super::key::AttemptKey;
+use conveyor_proto::storage::v1::LogLine;
+use conveyor_store::{Bytes, CommitError, Direction, Error, Expected, Store, Transaction};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where log lines lie (PROTOCOL P31, P33). Calls block, as the store's.
+pub trait LogStore: Send + Sync {
+    /// Adds `lines`, the first of which has the offset `first`, and returns once they are durable.
+    /// Lines that are there already are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Refused`] or the store's. After an unknown outcome send the batch again: what is
+    /// there is dropped.
+    fn append(
+        &self,
+        attempt: AttemptKey,
+        first: u64,
+        lines: Vec<LogLine>,
+    ) -> Result<LogState, LogError>;
+
+    /// The lines from the offset `from` on, at most about `limit` of them: pages end where stored
+    /// chunks do.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    fn read(&self, attempt: AttemptKey, from: u64, limit: usize) -> Result<LogPage, Error>;
+
+    /// Takes no more lines of `attempt`. Sealing twice is no error.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    fn seal(&self, attempt: AttemptKey) -> Result<LogState, LogError>;
+
+    /// How far the log is.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    fn state(&self, attempt: AttemptKey) -> Result<LogState, Error>;
+}
+
+/// A line and its offset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberedLine {
+    /// The driver's own number within the attempt, from 0.
+    pub offset: u64,
+    /// The line.
+    pub line: LogLine,
+}
+
+/// Lines in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LogPage {
+    /// The lines; none where the log has not come that far.
+    pub lines: Vec<NumberedLine>,
+    /// Where to read on: the offset after the last line, or `from` where there is none.
+    pub next: u64,
+    /// Whether the log is sealed and this page reaches its end.
+    pub end: bool,
+}
+
+/// Why lines are not stored.
+#[derive(Debug)]
+pub enum LogError {
+    /// They are not taken.
+    Refused(Refused),
+    /// The store did not take them, or may not have.
+    Commit(CommitError),
+    /// The store could not be read.
+    Read(Error),
+}
+
+/// Logs in a [`Store`], one commit a call.
+///
+/// One writer at a time may write an attempt's log: either through this or, in a group commit, by
+/// [`AttemptLog`]. Commits expect that their rows are absent, so a second one conflicts.
+pub struct StoreLogs {
+    store: Arc<dyn Store>,
+    writing: Mutex<()>,
+}
+
+impl StoreLogs {
+    /// Logs in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            writing: Mutex::new(()),
+        }
+    }
+
+    fn write(
+        &self,
+        attempt: AttemptKey,
+        rows: impl FnOnce(&mut AttemptLog) -> Result<Vec<(Bytes, Bytes)>, Refused>,
+    ) -> Result<LogState, LogError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = AttemptLog::load(&*self.store, attempt).map_err(LogError::Read)?;
+        let mut transaction = Transaction::new();
+        for (key, value) in rows(&mut log).map_err(LogError::Refused)? {
+            transaction
+                .compare(key.clone(), Expected::Absent)
+                .put(key, value);
+        }
+        if !transaction.writes_nothing() {
+            self.store.commit(&transaction).map_err(LogError::Commit)?;
+        }
+        Ok(log.state())
+    }
+}
+
+impl LogStore for StoreLogs {
+    fn append(
+        &self,
+        attempt: AttemptKey,
+        first: u64,
+        lines: Vec<LogLine>,
+    ) -> Result<LogState, LogError> {
+        self.write(attempt, |log| log.append(first, lines))
+    }
+
+    fn read(&self, attempt: AttemptKey, from: u64, limit: usize) -> Result<LogPage, Error> {
+        // Read before the lines: what is sealed now has all of its lines.
+        let end = self
+            .store
+            .get(&attempt.end())?
+            .map(|bytes| encoding::end(&bytes))
+            .transpose()?;
+        let mut page = LogPage {
+            lines: Vec::new(),
+            next: from,
+            end: false,
+        };
+        // The chunk that holds `from` may begin before it.
+        let holder = self
+            .store
+            .scan(&attempt.chunks_to(from), Direction::Reverse, 1)?;
+        for (_, bytes) in &holder.entries {
+            page.take(bytes)?;
+        }
+        let mut rest = Some(attempt.chunks_from(from.saturating_add(1)));
+        while let Some(range) = rest.filter(|_| page.lines.len() < limit) {
+            let chunks = self.store.scan(&range, Direction::Forward, 64)?;
+            for (_, bytes) in &chunks.entries {
+                if page.lines.len() >= limit {
+                    break;
+                }
+                page.take(bytes)?;
+            }
+            rest = chunks.rest(&range, Direction::Forward);
+        }
+        page.end = end.is_some_and(|end| page.next >= end.count);
+        Ok(page)
+    }
+
+    fn seal(&self, attempt: AttemptKey) -> Result<LogState, LogError> {
+        self.write(attempt, |log| Ok(log.seal().into_iter().collect()))
+    }
+
+    fn state(&self, attempt: AttemptKey) -> Result<LogState, Error> {
+        AttemptLog::load(&*self.store, attempt).map(|log| log.state())
+    }
+}
+
+impl LogPage {
+    /// Adds the lines of a stored chunk from `next` on.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let chunk = encoding::chunk(bytes)?;
+        for (offset, line) in (chunk.first_offset..).zip(chunk.lines) {
+            if offset >= self.next {
+                self.next = offset + 1;
+                self.lines.push(NumberedLine { offset, line });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for StoreLogs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreLogs").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refused) => write!(f, "{refused}"),
+            Self::Commit(error) => write!(f, "{error}"),
+            Self::Read(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(refused) => Some(refused),
+            Self::Commit(error) => Some(error),
+            Self::Read(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The bus's integration tests, one program.
+
+mod hub;
+mod logs;
