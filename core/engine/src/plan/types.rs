@@ -1,3 +1,4 @@
+use super::schema::Schema;
 use crate::expr::{Condition, Rule, Template};
 use crate::time::Duration;
 use crate::value::{Hash, Json};
@@ -34,6 +35,8 @@ pub struct Plan {
     pub topological: Vec<StepIndex>,
     /// `spec.inputs`: a JSON Schema.
     pub inputs: Option<Arc<Json>>,
+    /// The same, compiled.
+    pub input_schema: Option<Schema>,
     /// `spec.vars`. May name `inputs` and `run`; evaluated once, when the run starts.
     pub vars: Template,
     /// `spec.outputs`: an object of templates; `None` where the document has none.
@@ -321,4 +324,6 @@ pub struct OutputDeclaration {
     pub schema: Option<Arc<Json>>,
     /// What readers get when the step did not give it.
     pub default: Option<Arc<Json>>,
+    /// `schema`, compiled.
+    pub checked: Option<Schema>,
 }

@@ -1,0 +1,59 @@
+/// The name among `known` that a person most likely meant by `given`, if one is near enough: at most
+/// a third of its letters wrong.
+pub(crate) fn nearest<'a>(
+    given: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    // Nobody mistypes a name longer than this; and the table below is quadratic.
+    if given.len() > 128 {
+        return None;
+    }
+    let allowed = (given.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .filter(|name| name.len().abs_diff(given.len()) <= allowed * 4)
+        .map(|name| (distance(given, name), name))
+        .filter(|(distance, name)| *distance <= allowed && *distance < name.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Edits between two names: insert, remove, replace, swap two neighbours. Case counts nothing.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
+    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut best = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(before[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_name_and_a_stranger_none() {
+        let known = ["needs", "when", "matrix", "timeouts", "driver"];
+        for (given, meant) in [
+            ("need", Some("needs")),
+            ("wehn", Some("when")),
+            ("timeout", Some("timeouts")),
+            ("Driver", Some("driver")),
+            ("image", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(given, known), meant, "{given}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+use crate::value::Json;
+use serde_json::Number;
+
+/// A value of a document and where it stands. Objects keep the written order, which the axes of a
+/// matrix need.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Byte offset of its first character.
+    pub(crate) at: u32,
+    pub(crate) content: Content,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Box<str>),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key, where it stands, and its value.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: Box<str>,
+    pub(crate) at: u32,
+    pub(crate) value: Node,
+}
+
+impl Node {
+    pub(crate) fn text(at: u32, text: &str) -> Node {
+        Node { at, content: Content::Text(text.into()) }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_map(&self) -> Option<&[Entry]> {
+        match &self.content {
+            Content::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.as_map()?.iter().find(|entry| &*entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// The value at a JSON pointer below this one.
+    pub(crate) fn pointer(&self, pointer: &str) -> Option<&Node> {
+        let mut node = self;
+        for segment in pointer.split('/').skip(1) {
+            let segment = segment.replace("~1", "/").replace("~0", "~");
+            node = match &node.content {
+                Content::List(items) => items.get(segment.parse::<usize>().ok()?)?,
+                _ => node.get(&segment)?,
+            };
+        }
+        Some(node)
+    }
+
+    pub(crate) fn to_json(&self) -> Json {
+        match &self.content {
+            Content::Null => Json::Null,
+            Content::Bool(value) => Json::Bool(*value),
+            Content::Number(number) => Json::Number(number.clone()),
+            Content::Text(text) => Json::String(text.to_string()),
+            Content::List(items) => items.iter().map(Node::to_json).collect(),
+            Content::Map(entries) => Json::Object(
+                entries
+                    .iter()
+                    .map(|entry| (entry.key.to_string(), entry.value.to_json()))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// What a person would call this value, for the `found` of an error.
+    pub(crate) fn describe(&self) -> String {
+        match &self.content {
+            Content::Null => "null".to_owned(),
+            Content::Bool(value) => format!("the boolean {value}"),
+            Content::Number(number) => format!("the number {number}"),
+            Content::Text(text) => format!("the text {}", quote(text)),
+            Content::List(items) => format!("a list of {}", items.len()),
+            Content::Map(entries) => format!("an object with {} keys", entries.len()),
+        }
+    }
+}
+
+/// `text` in quotes, cut where it is long.
+pub(crate) fn quote(text: &str) -> String {
+    const MOST: usize = 60;
+    if text.chars().count() <= MOST {
+        return format!("{text:?}");
+    }
+    let head: String = text.chars().take(MOST).collect();
+    format!("{head:?}… ({} bytes)", text.len())
+}
+
+/// Reads a number as both formats write it: integers within 64 bits exactly, the rest as the nearest
+/// double. A whole double becomes an integer, as its canonical text reads back as one.
+pub(crate) fn number(literal: &str) -> Result<Number, String> {
+    let body = literal.strip_prefix(['+', '-']).unwrap_or(literal);
+    let integral = body.bytes().all(|byte| byte.is_ascii_digit());
+    if integral {
+        if let Ok(int) = literal.parse::<i64>() {
+            return Ok(Number::from(int));
+        }
+        if let Ok(int) = literal.parse::<u64>() {
+            return Ok(Number::from(int));
+        }
+    }
+    let double: f64 = literal.parse().map_err(|_| format!("{literal} is not a number"))?;
+    if !double.is_finite() {
+        return Err(format!("{literal} is too large for a number"));
+    }
+    if integral && format!("{:.0}", double.abs()) != body.trim_start_matches('0') {
+        return Err(format!("the integer {literal} does not fit in 64 bits; write it as a text"));
+    }
+    // 2^63: the first double that no i64 holds.
+    if double.fract() == 0.0 && double.abs() < 9_223_372_036_854_775_808.0 {
+        return Ok(Number::from(double as i64));
+    }
+    Number::from_f64(double).ok_or_else(|| format!("{literal} is not a number"))
+}

@@ -1,0 +1,176 @@
+use super::diagnostic::{Diagnostic, Related, Severity};
+use super::node::Node;
+use super::path::Path;
+
+/// A diagnostic before its offset was turned into line and column.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) at: u32,
+    pub(crate) pointer: String,
+    pub(crate) message: String,
+    pub(crate) found: Option<String>,
+    pub(crate) allowed: Option<String>,
+    pub(crate) nearest: Option<String>,
+    pub(crate) related: Option<(u32, String)>,
+}
+
+impl Problem {
+    pub(crate) fn new(at: u32, message: String) -> Problem {
+        Problem {
+            at,
+            pointer: String::new(),
+            message,
+            found: None,
+            allowed: None,
+            nearest: None,
+            related: None,
+        }
+    }
+
+    pub(crate) fn on(node: &Node, path: &Path<'_>, message: impl Into<String>) -> Problem {
+        Problem { pointer: path.to_string(), ..Problem::new(node.at, message.into()) }
+    }
+
+    pub(crate) fn found(mut self, found: impl Into<String>) -> Problem {
+        self.found = Some(found.into());
+        self
+    }
+
+    pub(crate) fn allowed(mut self, allowed: impl Into<String>) -> Problem {
+        self.allowed = Some(allowed.into());
+        self
+    }
+
+    pub(crate) fn nearest(mut self, nearest: Option<&str>) -> Problem {
+        self.nearest = nearest.map(str::to_owned);
+        self
+    }
+
+    pub(crate) fn related(mut self, at: u32, message: impl Into<String>) -> Problem {
+        self.related = Some((at, message.into()));
+        self
+    }
+}
+
+/// Collects the diagnostics of one document.
+pub(crate) struct Report<'a> {
+    file: &'a str,
+    text: &'a str,
+    most: usize,
+    kept: Vec<(Severity, Problem)>,
+    errors: usize,
+    dropped: usize,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(file: &'a str, text: &'a str, most: usize) -> Report<'a> {
+        Report { file, text, most: most.max(1), kept: Vec::new(), errors: 0, dropped: 0 }
+    }
+
+    pub(crate) fn error(&mut self, problem: Problem) {
+        self.errors += 1;
+        self.add(Severity::Error, problem);
+    }
+
+    pub(crate) fn warning(&mut self, problem: Problem) {
+        self.add(Severity::Warning, problem);
+    }
+
+    fn add(&mut self, severity: Severity, problem: Problem) {
+        if self.kept.len() < self.most {
+            self.kept.push((severity, problem));
+            return;
+        }
+        self.dropped += 1;
+        // A warning gives way to an error, so that a refusal always has its reason.
+        if severity == Severity::Error
+            && let Some(place) = self.kept.iter().position(|(kept, _)| *kept == Severity::Warning)
+        {
+            self.kept[place] = (severity, problem);
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// How many errors there are, to see whether a part of the document added one.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// The text that the offsets of this report belong to.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.kept.sort_by_key(|(_, problem)| problem.at);
+        let lines = Lines::of(if self.kept.is_empty() { "" } else { self.text });
+        let mut out: Vec<Diagnostic> = self
+            .kept
+            .into_iter()
+            .map(|(severity, problem)| {
+                let (line, column) = lines.place(problem.at);
+                Diagnostic {
+                    severity,
+                    file: self.file.to_owned(),
+                    line,
+                    column,
+                    pointer: problem.pointer,
+                    message: problem.message,
+                    found: problem.found,
+                    allowed: problem.allowed,
+                    nearest: problem.nearest,
+                    related: problem.related.map(|(at, message)| {
+                        let (line, column) = lines.place(at);
+                        Related { line, column, message }
+                    }),
+                    excerpt: lines.excerpt(line, column),
+                }
+            })
+            .collect();
+        if self.dropped > 0 {
+            let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
+            let mut last =
+                Diagnostic::at_start(self.file, format!("and {} more", self.dropped));
+            last.severity = severity;
+            out.push(last);
+        }
+        out
+    }
+}
+
+/// Where lines begin.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<u32>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Lines<'a> {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at as u32 + 1)).collect();
+        Lines { text, starts }
+    }
+
+    fn place(&self, at: u32) -> (u32, u32) {
+        let line = self.starts.partition_point(|start| *start <= at).max(1);
+        let start = self.starts[line - 1] as usize;
+        let before = self.text.get(start..(at as usize).min(self.text.len())).unwrap_or_default();
+        (line as u32, before.chars().count() as u32 + 1)
+    }
+
+    /// The line, if it and the column are short enough for a terminal.
+    fn excerpt(&self, line: u32, column: u32) -> String {
+        const MOST: usize = 120;
+        let Some(start) = self.starts.get(line as usize - 1) else { return String::new() };
+        let text = self.text.get(*start as usize..).unwrap_or_default();
+        let text = text.split(['\n', '\r']).next().unwrap_or_default();
+        if column as usize > MOST || text.trim().is_empty() {
+            return String::new();
+        }
+        // One column per character, so that the caret stands below it.
+        text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+}

@@ -1,0 +1,358 @@
+//! YAML 1.2, core schema, into [`Node`]s. The events are those of granit-parser, the parser below
+//! serde-saphyr; they alone carry the position of every node and the written order of keys.
+
+use super::Limits;
+use super::node::{Content, Entry, Node, number, quote};
+use super::report::Problem;
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag};
+use serde_json::Number;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+pub(super) fn read(text: &str, limits: &Limits) -> Result<Node, Problem> {
+    // The parser's own limits on nesting stay above ours, so that ours is the one that is named.
+    let options = granit_parser::options! {
+        emit_comments: false,
+        simple_key_max_lookahead: 8192,
+        flow_nesting_limit: limits.depth + 8,
+        block_nesting_limit: limits.depth + 8,
+    };
+    let mut builder = Builder {
+        limits,
+        stack: Vec::new(),
+        root: None,
+        anchors: BTreeMap::new(),
+        nodes: 0,
+        alias_nodes: 0,
+        alias_bytes: 0,
+    };
+    let mut documents = 0;
+    for next in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = next.map_err(|error| {
+            let at = error.marker().byte_offset().unwrap_or(0);
+            if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
+                return too_deep(limits.depth, at as u32);
+            }
+            Problem::new(at as u32, format!("invalid YAML: {}", error.info()))
+        })?;
+        let at = span.start.byte_offset().unwrap_or(0) as u32;
+        if matches!(event, Event::DocumentStart(..)) {
+            documents += 1;
+            if documents > 1 {
+                let message = "a second document in one file; write each pipeline in its own file";
+                return Err(Problem::new(at, message.to_owned()));
+            }
+        }
+        builder.event(event, &span, at)?;
+    }
+    builder.root.ok_or_else(|| {
+        Problem::new(0, "the document is empty".to_owned()).allowed("a pipeline document")
+    })
+}
+
+pub(super) fn too_many(limit: &str, what: &str, most: usize, at: u32) -> Problem {
+    Problem::new(at, format!("the document has more than {most} {what} (limit `{limit}`)"))
+}
+
+pub(super) fn too_deep(most: usize, at: u32) -> Problem {
+    let message = format!("lists and objects are nested deeper than {most} (limit `depth`)");
+    Problem::new(at, message)
+}
+
+/// Refuses a key that stands twice, naming both places.
+pub(super) fn unique(entries: &[Entry]) -> Result<(), Problem> {
+    // Most objects are small; sorting is for the large ones.
+    let clash = if entries.len() <= 16 {
+        entries.iter().enumerate().find_map(|(place, entry)| {
+            let first = entries[..place].iter().find(|other| other.key == entry.key)?;
+            Some((first, entry))
+        })
+    } else {
+        let mut sorted: Vec<&Entry> = entries.iter().collect();
+        sorted.sort_by(|a, b| a.key.cmp(&b.key).then(a.at.cmp(&b.at)));
+        sorted.windows(2).find(|pair| pair[0].key == pair[1].key).map(|pair| (pair[0], pair[1]))
+    };
+    match clash {
+        None => Ok(()),
+        Some((first, second)) => {
+            Err(Problem::new(second.at, format!("the key {} stands twice", quote(&second.key)))
+                .related(first.at, "it stands here first"))
+        }
+    }
+}
+
+struct Frame {
+    node: Node,
+    anchor: usize,
+    key: Option<(Box<str>, u32)>,
+}
+
+/// A node that aliases may repeat: itself, its values and its bytes of text.
+struct Anchored {
+    node: Node,
+    nodes: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+struct Builder<'a> {
+    limits: &'a Limits,
+    stack: Vec<Frame>,
+    root: Option<Node>,
+    anchors: BTreeMap<usize, Anchored>,
+    nodes: usize,
+    alias_nodes: usize,
+    alias_bytes: usize,
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: Event<'_>, span: &Span, at: u32) -> Result<(), Problem> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = core_tag(tag.as_deref(), at)?;
+                let is_key = self.expects_key();
+                if is_key && style == ScalarStyle::Plain && &*text == "<<" {
+                    let message = "merge keys (`<<`) are not part of YAML 1.2 and not supported";
+                    return Err(Problem::new(at, message.to_owned())
+                        .allowed("an alias for a whole value, or `spec.defaults`"));
+                }
+                let content = if is_key {
+                    // Keys are names: `on`, `1` and `true` are what is written.
+                    Content::Text(text.into())
+                } else {
+                    scalar(text, style, tag, at)?
+                };
+                self.count(1, at)?;
+                let node = Node { at, content };
+                self.remember(anchor, &node, at)?;
+                self.place(node, at)
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.open(Content::List(Vec::new()), anchor, tag.as_deref(), "seq", at)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.open(Content::Map(Vec::new()), anchor, tag.as_deref(), "map", at)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(frame) = self.stack.pop() else { return Ok(()) };
+                if let Content::Map(entries) = &frame.node.content {
+                    unique(entries)?;
+                }
+                let at = frame.node.at;
+                self.remember(frame.anchor, &frame.node, at)?;
+                self.place(frame.node, at)
+            }
+            Event::Alias(id) => {
+                let Some(anchored) = self.anchors.get(&id) else {
+                    // The parser resolves names; what is not finished yet contains itself.
+                    return Err(Problem::new(at, "an alias inside its own anchor".to_owned()));
+                };
+                let (node, nodes, bytes) = (anchored.node.clone(), anchored.nodes, anchored.bytes);
+                if self.stack.len() + anchored.depth > self.limits.depth {
+                    return Err(too_deep(self.limits.depth, at));
+                }
+                self.alias_nodes += nodes;
+                self.alias_bytes += bytes;
+                if self.alias_nodes > self.limits.alias_nodes {
+                    let most = self.limits.alias_nodes;
+                    return Err(too_many("alias_nodes", "values repeated by aliases", most, at));
+                }
+                if self.alias_bytes > self.limits.alias_bytes {
+                    let most = self.limits.alias_bytes;
+                    return Err(too_many("alias_bytes", "bytes repeated by aliases", most, at));
+                }
+                self.count(nodes, at)?;
+                let _ = span;
+                self.place(node, at)
+            }
+            Event::UnresolvedAlias(name) => {
+                Err(Problem::new(at, format!("no anchor {} before this alias", quote(&name))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn expects_key(&self) -> bool {
+        self.stack.last().is_some_and(|frame| {
+            matches!(frame.node.content, Content::Map(_)) && frame.key.is_none()
+        })
+    }
+
+    fn count(&mut self, nodes: usize, at: u32) -> Result<(), Problem> {
+        self.nodes += nodes;
+        if self.nodes > self.limits.nodes {
+            return Err(too_many("nodes", "values", self.limits.nodes, at));
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        content: Content,
+        anchor: usize,
+        tag: Option<&Tag>,
+        suffix: &str,
+        at: u32,
+    ) -> Result<(), Problem> {
+        if core_tag(tag, at)?.is_some_and(|given| given != suffix) {
+            return Err(Problem::new(at, format!("this tag does not fit a `!!{suffix}`")));
+        }
+        self.count(1, at)?;
+        if self.expects_key() {
+            return Err(Problem::new(at, "a key must be a text".to_owned()));
+        }
+        if self.stack.len() >= self.limits.depth {
+            return Err(too_deep(self.limits.depth, at));
+        }
+        self.stack.push(Frame { node: Node { at, content }, anchor, key: None });
+        Ok(())
+    }
+
+    fn remember(&mut self, anchor: usize, node: &Node, at: u32) -> Result<(), Problem> {
+        if anchor == 0 {
+            return Ok(());
+        }
+        let (nodes, bytes, depth) = measure(node);
+        // The kept copy is memory too.
+        self.alias_nodes += nodes;
+        if self.alias_nodes > self.limits.alias_nodes {
+            let most = self.limits.alias_nodes;
+            return Err(too_many("alias_nodes", "values repeated by aliases", most, at));
+        }
+        self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, bytes, depth });
+        Ok(())
+    }
+
+    fn place(&mut self, node: Node, at: u32) -> Result<(), Problem> {
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match &mut frame.node.content {
+            Content::List(items) => items.push(node),
+            Content::Map(entries) => match frame.key.take() {
+                Some((key, at)) => entries.push(Entry { key, at, value: node }),
+                None => match node.content {
+                    Content::Text(key) => frame.key = Some((key, at)),
+                    _ => return Err(Problem::new(at, "a key must be a text".to_owned())),
+                },
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Values, bytes of text, and levels of a node.
+fn measure(node: &Node) -> (usize, usize, usize) {
+    let below = |total: (usize, usize, usize), (nodes, bytes, depth): (usize, usize, usize)| {
+        (total.0 + nodes, total.1 + bytes, total.2.max(depth + 1))
+    };
+    match &node.content {
+        Content::Text(text) => (1, text.len(), 0),
+        Content::List(items) => items.iter().map(measure).fold((1, 0, 1), below),
+        Content::Map(entries) => entries.iter().fold((1, 0, 1), |total, entry| {
+            let (nodes, bytes, depth) = measure(&entry.value);
+            below(total, (nodes, bytes + entry.key.len(), depth))
+        }),
+        _ => (1, 0, 0),
+    }
+}
+
+fn core_tag(tag: Option<&Tag>, at: u32) -> Result<Option<&'static str>, Problem> {
+    let Some(tag) = tag else { return Ok(None) };
+    let text = tag.to_string();
+    let known = ["str", "int", "float", "bool", "null", "map", "seq"];
+    known
+        .into_iter()
+        .find(|name| {
+            text == format!("!!{name}") || text == format!("tag:yaml.org,2002:{name}")
+        })
+        .map(Some)
+        .ok_or_else(|| {
+            Problem::new(at, format!("the tag {} is not supported", quote(&text)))
+                .allowed("!!str, !!int, !!float, !!bool, !!null, !!map, !!seq")
+        })
+}
+
+fn scalar(
+    text: Cow<'_, str>,
+    style: ScalarStyle,
+    tag: Option<&'static str>,
+    at: u32,
+) -> Result<Content, Problem> {
+    let plain = style == ScalarStyle::Plain;
+    if tag == Some("str") || (tag.is_none() && !plain) {
+        return Ok(Content::Text(text.into()));
+    }
+    let content = resolve(&text).map_err(|message| Problem::new(at, message))?;
+    let fits = match tag {
+        None => true,
+        Some("null") => matches!(content, Content::Null),
+        Some("bool") => matches!(content, Content::Bool(_)),
+        Some("int") => matches!(&content, Content::Number(number) if !number.is_f64()),
+        Some("float") => matches!(content, Content::Number(_)),
+        Some(_) => false,
+    };
+    match (fits, tag) {
+        (false, Some(tag)) => {
+            Err(Problem::new(at, format!("{} is not a `!!{tag}`", quote(&text))))
+        }
+        _ => Ok(content),
+    }
+}
+
+/// A plain scalar under the core schema (YAML 1.2.2, 10.3.2): `yes`, `on` and `0777` are not what
+/// YAML 1.1 made of them.
+fn resolve(text: &str) -> Result<Content, String> {
+    Ok(match text {
+        "" | "~" | "null" | "Null" | "NULL" => Content::Null,
+        "true" | "True" | "TRUE" => Content::Bool(true),
+        "false" | "False" | "FALSE" => Content::Bool(false),
+        ".nan" | ".NaN" | ".NAN" => return Err(not_json(text)),
+        _ if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
+            return number_or_text(text);
+        }
+        _ => Content::Text(text.into()),
+    })
+}
+
+fn not_json(text: &str) -> String {
+    format!("{text} has no place in JSON; write it as a text")
+}
+
+fn number_or_text(text: &str) -> Result<Content, String> {
+    for (prefix, radix) in [("0o", 8), ("0x", 16)] {
+        if let Some(digits) = text.strip_prefix(prefix)
+            && !digits.is_empty()
+            && digits.chars().all(|c| c.is_digit(radix))
+        {
+            let message = format!("the integer {text} does not fit in 64 bits");
+            let int = u64::from_str_radix(digits, radix).map_err(|_| message)?;
+            return Ok(Content::Number(Number::from(int)));
+        }
+    }
+    let body = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if matches!(body, ".inf" | ".Inf" | ".INF") {
+        return Err(not_json(text));
+    }
+    if !is_decimal(body) {
+        return Ok(Content::Text(text.into()));
+    }
+    // The reader of numbers knows neither `+1` nor `.5` nor `1.`; integers may have leading zeros.
+    number(text.strip_prefix('+').unwrap_or(text)).map(Content::Number)
+}
+
+fn is_decimal(body: &str) -> bool {
+    let (mantissa, exponent) = match body.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (body, None),
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent = exponent.is_none_or(|exponent| {
+        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !exponent.is_empty() && digits(exponent)
+    });
+    exponent && digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty())
+}

@@ -1,0 +1,50 @@
+//! From a document's tree to a plan: every field is checked, everything wrong is reported.
+
+mod expression;
+mod fan;
+mod fields;
+mod graph;
+mod needs;
+mod policy;
+mod reference;
+mod spec;
+mod step;
+mod version;
+
+use super::schema::Schemas;
+use super::types::{Plan, StepIndex};
+use crate::document::{Limits, Node, Report};
+use crate::value::Hash;
+use reference::Reference;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Compiles a normalised document. `None`, with errors in `report`, where it is refused.
+pub(crate) fn compile(
+    root: &Node,
+    digest: Hash,
+    limits: &Limits,
+    report: &mut Report<'_>,
+) -> Option<Plan> {
+    let mut compiler = Compiler {
+        report,
+        limits,
+        index: BTreeMap::new(),
+        main: 0,
+        references: Vec::new(),
+        schemas: Schemas::default(),
+    };
+    compiler.document(root, digest)
+}
+
+struct Compiler<'c, 't, 'n> {
+    report: &'c mut Report<'t>,
+    limits: &'c Limits,
+    /// Ids to indexes, known before any step is compiled.
+    index: BTreeMap<Arc<str>, StepIndex>,
+    /// How many steps are not `finally`.
+    main: StepIndex,
+    /// What expressions read of steps: checked when the graph is known.
+    references: Vec<Reference<'n>>,
+    schemas: Schemas,
+}

@@ -1,0 +1,311 @@
+//! Expressions where they stand: parsed, and their roots checked against the place (SEMANTICS 23).
+
+use super::Compiler;
+use super::reference::{Reference, Reader};
+use crate::document::{Content, Node, Path, Problem, nearest};
+use crate::expr::{Condition, ExprError, References, Template};
+use crate::plan::types::StepIndex;
+
+/// What an expression may name where it stands.
+pub(super) struct Place<'a> {
+    /// Roots, `steps`, `needs` and the item's name apart.
+    roots: &'static [&'static str],
+    /// The names of the instance's parameters: `matrix`, or the `foreach` name.
+    item: &'a [&'a str],
+    /// Whose ancestors `steps` reaches; `None` where `steps` is not known.
+    steps: Option<Reader>,
+    /// Whether `needs` is known.
+    needs: bool,
+}
+
+/// Every root of the language; those not in it are misspelt rather than misplaced.
+const ROOTS: [&str; 10] = [
+    "inputs", "vars", "run", "steps", "needs", "matrix", "attempt", "step", "resource", "event",
+];
+
+impl<'a> Place<'a> {
+    pub(super) fn vars() -> Place<'static> {
+        Place { roots: &["inputs", "run"], item: &[], steps: None, needs: false }
+    }
+
+    pub(super) fn run_outputs() -> Place<'static> {
+        Place {
+            roots: &["inputs", "vars", "run"],
+            item: &[],
+            steps: Some(Reader::Outputs),
+            needs: false,
+        }
+    }
+
+    /// `when`, `transform`, `wait`, and with an empty `item` also `items` and axes.
+    pub(super) fn step(index: StepIndex, finally: bool, item: &'a [&'a str]) -> Place<'a> {
+        Place {
+            roots: &["inputs", "vars", "run"],
+            item,
+            steps: Some(Reader::Step(index)),
+            needs: !finally,
+        }
+    }
+
+    /// `with`, the one place where the attempt may count.
+    pub(super) fn with(index: StepIndex, finally: bool, item: &'a [&'a str]) -> Place<'a> {
+        Place { roots: &["inputs", "vars", "run", "attempt"], ..Place::step(index, finally, item) }
+    }
+
+    /// `retry.if`.
+    pub(super) fn retry(item: &'a [&'a str]) -> Place<'a> {
+        Place { roots: &["inputs", "vars", "run", "attempt"], item, steps: None, needs: false }
+    }
+
+    /// `allow_failure`.
+    pub(super) fn allow_failure(item: &'a [&'a str]) -> Place<'a> {
+        Place { roots: &["inputs", "vars", "run", "step"], item, steps: None, needs: false }
+    }
+
+    /// `needs.rule`, whose `needs` the rule itself resolves.
+    pub(super) fn rule() -> Place<'static> {
+        Place { roots: &["inputs", "vars", "run"], item: &[], steps: None, needs: true }
+    }
+
+    fn known(&self) -> Vec<&'a str> {
+        let mut known: Vec<&str> = self.roots.to_vec();
+        known.extend(self.steps.as_ref().map(|_| "steps"));
+        known.extend(self.needs.then_some("needs"));
+        known.extend(self.item);
+        known
+    }
+}
+
+impl<'n> Compiler<'_, '_, 'n> {
+    /// Bare CEL that gives a boolean; `true` and `false` may stand for themselves.
+    pub(super) fn condition(
+        &mut self,
+        node: &'n Node,
+        path: &Path<'_>,
+        place: &Place<'_>,
+    ) -> Option<Condition> {
+        let source = match &node.content {
+            Content::Text(text) => &**text,
+            Content::Bool(true) => "true",
+            Content::Bool(false) => "false",
+            _ => {
+                self.wrong_type(node, path, "a CEL expression that gives true or false");
+                return None;
+            }
+        };
+        if source.contains("${{") {
+            let message = format!("`{}` is CEL as it stands, without `${{{{ }}}}`", path.last());
+            self.report.error(
+                Problem::on(node, path, message)
+                    .found(node.describe())
+                    .allowed("a CEL expression that gives true or false"),
+            );
+            return None;
+        }
+        match Condition::parse(source) {
+            Ok(condition) => {
+                self.references(node, path, place, condition.references()).then_some(condition)
+            }
+            Err(error) => {
+                self.expression_error(node, path, error.offset, &error, &place.known());
+                None
+            }
+        }
+    }
+
+    /// Any JSON with `${{ }}` inside.
+    pub(super) fn template(
+        &mut self,
+        node: &'n Node,
+        path: &Path<'_>,
+        place: &Place<'_>,
+    ) -> Option<Template> {
+        match Template::parse(&node.to_json()) {
+            Ok(template) => {
+                self.references(node, path, place, template.references()).then_some(template)
+            }
+            Err(error) => {
+                let inner = node.pointer(&error.pointer).unwrap_or(node);
+                let offset = if error.key { 0 } else { error.offset + error.error.offset };
+                let place = self.offset(inner, offset);
+                let mut problem = Problem::new(place, error.error.message.clone());
+                problem.pointer = format!("{path}{}", error.pointer);
+                if let Some(unknown) = &error.error.unknown {
+                    problem = problem.nearest(nearest(unknown, ROOTS));
+                }
+                self.report.error(problem);
+                None
+            }
+        }
+    }
+
+    /// A template that gives an object: one with keys, or a text that is one expression.
+    pub(super) fn templates(
+        &mut self,
+        node: &'n Node,
+        path: &Path<'_>,
+        place: &Place<'_>,
+    ) -> Option<Template> {
+        let object = match &node.content {
+            Content::Map(_) => true,
+            Content::Text(text) => text.trim_start().starts_with("${{"),
+            _ => false,
+        };
+        if !object {
+            self.wrong_type(node, path, "an object, or a text `${{ … }}` that gives one");
+            return None;
+        }
+        self.template(node, path, place)
+    }
+
+    /// A template that gives a list; how many items, where the document says it.
+    pub(super) fn list_template(
+        &mut self,
+        node: &'n Node,
+        path: &Path<'_>,
+        place: &Place<'_>,
+    ) -> Option<(Template, Option<usize>)> {
+        let count = match &node.content {
+            Content::List(items) => Some(items.len()),
+            Content::Text(text) if text.trim_start().starts_with("${{") => None,
+            _ => {
+                self.wrong_type(node, path, "a list, or a text `${{ … }}` that gives one");
+                return None;
+            }
+        };
+        Some((self.template(node, path, place)?, count))
+    }
+
+    pub(super) fn expression_error(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        offset: usize,
+        error: &ExprError,
+        names: &[&str],
+    ) {
+        let mut problem = Problem::on(node, path, error.message.clone()).found(node.describe());
+        problem.at = self.offset(node, offset);
+        if let Some(unknown) = &error.unknown {
+            problem = problem.nearest(nearest(unknown, names.iter().copied()));
+        }
+        self.report.error(problem);
+    }
+
+    /// The document's offset of byte `offset` of a text, where the text stands there as it is; else
+    /// the start of the text.
+    pub(super) fn offset(&self, node: &Node, offset: usize) -> u32 {
+        let Some(text) = node.as_str() else { return node.at };
+        let source = self.report.text();
+        let at = node.at as usize;
+        let as_is = |start: usize| source.get(start..).is_some_and(|rest| rest.starts_with(text));
+        match [at, at + 1].into_iter().find(|start| as_is(*start)) {
+            Some(start) => (start + offset.min(text.len())) as u32,
+            None => node.at,
+        }
+    }
+
+    /// Checks the roots, and keeps what is read of steps for when the graph is known.
+    pub(super) fn references(
+        &mut self,
+        node: &'n Node,
+        path: &Path<'_>,
+        place: &Place<'_>,
+        references: &References,
+    ) -> bool {
+        let before = self.report.errors();
+        for root in references.roots() {
+            if place.roots.contains(&root) || place.item.contains(&root) {
+                continue;
+            }
+            let (at, pointer) = self.locate(node, path, root);
+            let message = if root == "event" || root == "resource" {
+                format!("the root `{root}` is not supported yet")
+            } else if ROOTS.contains(&root) {
+                format!("`{root}` is not known in `{}`", path.last())
+            } else {
+                format!("unknown name `{root}`")
+            };
+            let known = place.known();
+            let problem = Problem { pointer, ..Problem::new(at, message) };
+            let near = (!ROOTS.contains(&root)).then(|| nearest(root, known.iter().copied()));
+            let problem = problem.allowed(known.join(", ")).nearest(near.flatten());
+            self.report.error(problem);
+        }
+        let reads_steps = !references.steps().is_empty();
+        let reads_needs = !references.needs().is_empty();
+        for (misplaced, root) in [
+            (reads_steps && place.steps.is_none(), "steps"),
+            (reads_needs && !place.needs, "needs"),
+        ] {
+            if misplaced {
+                let (at, pointer) = self.locate(node, path, root);
+                let message = format!("`{root}` is not known in `{}`", path.last());
+                let problem = Problem { pointer, ..Problem::new(at, message) };
+                self.report.error(problem.allowed(place.known().join(", ")));
+            }
+        }
+        if let Some(reader) = &place.steps
+            && (reads_steps || reads_needs && place.needs)
+        {
+            self.references.push(Reference {
+                reader: *reader,
+                node,
+                pointer: path.to_string(),
+                references: references.clone(),
+            });
+        }
+        self.report.errors() == before
+    }
+
+    /// Where a name stands inside a node, as well as that can be told, and the pointer to there.
+    pub(super) fn locate(&self, node: &Node, path: &Path<'_>, name: &str) -> (u32, String) {
+        locate(self, node, &path.to_string(), name).unwrap_or_else(|| (node.at, path.to_string()))
+    }
+}
+
+fn locate(
+    compiler: &Compiler<'_, '_, '_>,
+    node: &Node,
+    pointer: &str,
+    name: &str,
+) -> Option<(u32, String)> {
+    match &node.content {
+        Content::Text(text) => {
+            let offset = find_word(text, name)?;
+            Some((compiler.offset(node, offset), pointer.to_owned()))
+        }
+        Content::List(items) => items.iter().enumerate().find_map(|(index, item)| {
+            locate(compiler, item, &format!("{pointer}/{index}"), name)
+        }),
+        Content::Map(entries) => entries.iter().find_map(|entry| {
+            let key = entry.key.replace('~', "~0").replace('/', "~1");
+            let pointer = format!("{pointer}/{key}");
+            if entry.key.contains("${{") && find_word(&entry.key, name).is_some() {
+                return Some((entry.at, pointer));
+            }
+            locate(compiler, &entry.value, &pointer, name)
+        }),
+        _ => None,
+    }
+}
+
+/// The first place of `name` in `text` that is not part of a longer word.
+fn find_word(text: &str, name: &str) -> Option<usize> {
+    let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    text.match_indices(name).map(|(at, _)| at).find(|at| {
+        let bytes = text.as_bytes();
+        !word(at.checked_sub(1).and_then(|before| bytes.get(before)))
+            && !word(bytes.get(at + name.len()))
+    })
+}
+
+/// A copy of [`locate`] for pointers that were kept as texts.
+pub(super) fn locate_from(
+    compiler: &Compiler<'_, '_, '_>,
+    node: &Node,
+    pointer: &str,
+    name: &str,
+) -> (u32, String) {
+    locate(compiler, node, pointer, name).unwrap_or_else(|| (node.at, pointer.to_owned()))
+}

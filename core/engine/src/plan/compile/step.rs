@@ -1,0 +1,444 @@
+//! One step.
+
+use super::Compiler;
+use super::expression::Place;
+use super::fields::{DRIVER, Fields, Object, STEP_ID};
+use super::policy::Policy;
+use super::version::is_requirement;
+use crate::document::{Content, Node, Path, Problem, nearest};
+use crate::expr::Template;
+use crate::plan::types::{
+    AllowFailure, Fan, Kind, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, Wait, When,
+};
+use crate::time::{Duration, Time};
+use crate::value::Json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const STEP: Fields = Fields {
+    known: &[
+        "id",
+        "name",
+        "driver",
+        "transform",
+        "wait",
+        "needs",
+        "when",
+        "matrix",
+        "foreach",
+        "action",
+        "with",
+        "retry",
+        "timeouts",
+        "grace",
+        "allow_failure",
+        "outputs",
+    ],
+    later: &[
+        "approval",
+        "pipeline",
+        "cache",
+        "queue",
+        "requires",
+        "prefers",
+        "sticky",
+        "secrets",
+        "rate_limit",
+        "locks",
+        "artifacts",
+    ],
+};
+const WAIT: Fields =
+    Fields { known: &["duration", "until"], later: &["event", "when", "since", "timeout"] };
+const OUTPUT: Fields = Fields::of(&["schema", "default"]);
+
+/// Fields that only some kinds know.
+const DRIVER_ONLY: [&str; 4] = ["action", "with", "retry", "grace"];
+
+/// The kinds, and those that come later.
+const KINDS: [&str; 3] = ["driver", "transform", "wait"];
+const LATER_KINDS: [&str; 2] = ["approval", "pipeline"];
+
+/// SEMANTICS 18.
+const GRACE: Duration = Duration::secs(30);
+
+/// A step on its way into the plan.
+pub(super) struct Draft<'n> {
+    pub(super) node: &'n Node,
+    pub(super) finally: bool,
+    /// Its place in its list.
+    pub(super) place: usize,
+    pub(super) index: StepIndex,
+    /// Whether it writes `needs`, be it empty.
+    pub(super) has_needs: bool,
+    pub(super) parents: Vec<StepIndex>,
+    pub(super) fan: bool,
+    pub(super) given: Given<'n>,
+    /// `None` where something in it is wrong.
+    pub(super) step: Option<Step>,
+}
+
+/// What is known of a step's outputs.
+pub(super) enum Given<'n> {
+    /// These and no others.
+    Only(Vec<&'n str>),
+    /// These are declared; there may be others.
+    Declared(Vec<&'n str>),
+    /// Nothing.
+    Unknown,
+}
+
+impl<'n> Draft<'n> {
+    pub(super) fn id(&self) -> &'n str {
+        self.node.get("id").and_then(Node::as_str).unwrap_or("?")
+    }
+}
+
+impl<'n> Compiler<'_, '_, 'n> {
+    /// Reads the ids of a list of steps, so that every later check knows them all.
+    pub(super) fn ids(
+        &mut self,
+        items: &'n [Node],
+        path: &Path<'_>,
+        finally: bool,
+        drafts: &mut Vec<Draft<'n>>,
+    ) {
+        for (place, node) in items.iter().enumerate() {
+            let path = path.index(place);
+            let index = drafts.len() as StepIndex;
+            drafts.push(Draft {
+                node,
+                finally,
+                place,
+                index,
+                has_needs: node.get("needs").is_some(),
+                parents: Vec::new(),
+                fan: node.get("matrix").is_some() || node.get("foreach").is_some(),
+                given: Given::Unknown,
+                step: None,
+            });
+            let Some(object) = self.map(node, &path) else { continue };
+            let Some(id_node) = self.required(&object, &path, "id") else { continue };
+            let most = self.limits.id_bytes;
+            let Some(id) = self.name(id_node, &path.key("id"), &STEP_ID, most) else { continue };
+            match self.index.get(id) {
+                None => {
+                    self.index.insert(id.into(), index);
+                }
+                Some(first) => {
+                    let first = drafts[*first as usize].node.get("id").map_or(0, |node| node.at);
+                    let message = format!("the step id {id:?} is not unique");
+                    let problem = Problem::on(id_node, &path.key("id"), message);
+                    self.report.error(problem.related(first, "the first step of this id"));
+                }
+            }
+        }
+    }
+
+    /// Compiles a step into its draft.
+    pub(super) fn step(&mut self, draft: &mut Draft<'n>, path: &Path<'_>, defaults: &Policy) {
+        if draft.node.as_map().is_none() {
+            return; // said already, with the ids
+        }
+        let before = self.report.errors();
+        let Some(object) = self.object(draft.node, path, &STEP) else { return };
+        let kind_name = self.kind_name(&object, path);
+        if let Some(kind) = kind_name {
+            self.fits(&object, path, kind);
+        }
+        let names = Self::item_names(&object);
+        let place = Place::step(draft.index, draft.finally, &names);
+        let outer = Place::step(draft.index, draft.finally, &[]);
+        let name = object.get("name").and_then(|node| {
+            self.short_text(node, &path.key("name"), "name_bytes", self.limits.name_bytes)
+        });
+        let needs = self.step_needs(draft, &object, path);
+        let when = object.get("when").and_then(|node| {
+            let condition = self.condition(node, &path.key("when"), &place)?;
+            let per_instance = names.iter().any(|name| condition.references().names(name));
+            Some(When { condition, per_instance })
+        });
+        let fan: Option<Fan> = self.fan(&object, path, &outer).unwrap_or_default();
+        let is_wait = kind_name == Some("wait");
+        let is_driver = kind_name == Some("driver");
+        let retry = object
+            .get("retry")
+            .and_then(|node| self.retry(node, &path.key("retry"), &Place::retry(&names)));
+        let timeouts = object
+            .get("timeouts")
+            .and_then(|node| self.timeouts(node, &path.key("timeouts"), is_wait));
+        let grace = object
+            .get("grace")
+            .and_then(|node| self.duration(node, &path.key("grace")))
+            .unwrap_or(GRACE);
+        let allow_failure = self.allow_failure(&object, path, &names);
+        let outputs = self.output_declarations(&object, path);
+        let with_place = Place::with(draft.index, draft.finally, &names);
+        let kind = kind_name
+            .and_then(|kind| self.kind(kind, draft, &object, path, &place, &with_place));
+        if let (Given::Unknown, false) = (&draft.given, outputs.is_empty()) {
+            let declared = object.get("outputs").and_then(Node::as_map).unwrap_or_default();
+            draft.given = Given::Declared(declared.iter().map(|entry| &*entry.key).collect());
+        }
+        if self.report.errors() > before {
+            return;
+        }
+        let (Some(kind), Some(needs)) = (kind, needs) else { return };
+        let definition = defaults.definition(draft.node, kind_name.unwrap_or_default());
+        let retry: Option<Retry> = match (is_driver, retry, &defaults.retry) {
+            (false, _, _) | (true, None, None) => None,
+            (true, own, below) => {
+                Some(own.unwrap_or_default().over(below.as_ref()).finish())
+            }
+        };
+        let mut layer = timeouts.unwrap_or_default().over(defaults.timeouts.as_ref());
+        if is_wait {
+            layer = layer.only_total();
+        }
+        let timeouts =
+            if is_wait || is_driver { layer.finish() } else { Timeouts::default() };
+        draft.step = Some(Step {
+            id: draft.id().into(),
+            name: name.map(Arc::from),
+            finally: draft.finally,
+            kind,
+            needs,
+            parents: Vec::new(),
+            children: Vec::new(),
+            handlers: Vec::new(),
+            when,
+            fan,
+            retry,
+            timeouts,
+            grace,
+            allow_failure,
+            outputs,
+            pointer: path.to_string().into(),
+            definition,
+        });
+    }
+
+    /// The one key that says what the step does.
+    fn kind_name(&mut self, object: &Object<'n>, path: &Path<'_>) -> Option<&'static str> {
+        let present: Vec<&'static str> =
+            KINDS.into_iter().filter(|kind| object.get(kind).is_some()).collect();
+        let later = LATER_KINDS.iter().any(|kind| object.get(kind).is_some());
+        let allowed = "exactly one of driver, transform, wait";
+        match present[..] {
+            [kind] => Some(kind),
+            [] if later => None, // refused by name already
+            [] => {
+                let keys = object.entries.iter().map(|entry| &*entry.key);
+                let near = keys
+                    .filter(|key| !STEP.known.contains(key) && !STEP.later.contains(key))
+                    .find_map(|key| nearest(key, KINDS));
+                let problem = Problem::on(object.node, path, "the step has no kind");
+                self.report.error(problem.allowed(allowed).nearest(near));
+                None
+            }
+            _ => {
+                let message = "the step has more than one kind";
+                let problem = Problem::on(object.node, path, message).found(present.join(", "));
+                self.report.error(problem.allowed(allowed));
+                None
+            }
+        }
+    }
+
+    /// Fields that the kind does not know (SEMANTICS 26).
+    fn fits(&mut self, object: &Object<'n>, path: &Path<'_>, kind: &str) {
+        let unfit: &[&str] = match kind {
+            "transform" => &["timeouts"],
+            "wait" => &["outputs"],
+            _ => return,
+        };
+        for key in DRIVER_ONLY.iter().chain(unfit) {
+            if let Some(entry) = object.entry(key) {
+                let message = format!("a `{kind}` step has no `{key}`");
+                let pointer = path.key(key).to_string();
+                self.report.error(Problem { pointer, ..Problem::new(entry.at, message) });
+            }
+        }
+    }
+
+    fn step_needs(
+        &mut self,
+        draft: &mut Draft<'n>,
+        object: &Object<'n>,
+        path: &Path<'_>,
+    ) -> Option<Needs> {
+        let Some(entry) = object.entry("needs") else { return Some(Needs::All) };
+        let path = path.key("needs");
+        if draft.finally {
+            let message = "a `finally` step has no `needs`: it waits for all other steps";
+            let problem = Problem::new(entry.at, message.to_owned());
+            self.report.error(Problem { pointer: path.to_string(), ..problem });
+            return None;
+        }
+        let (needs, parents) = self.needs(&entry.value, &path, draft.index)?;
+        draft.parents = parents;
+        Some(needs)
+    }
+
+    fn allow_failure(
+        &mut self,
+        object: &Object<'n>,
+        path: &Path<'_>,
+        names: &[&str],
+    ) -> AllowFailure {
+        let Some(node) = object.get("allow_failure") else { return AllowFailure::Never };
+        match &node.content {
+            Content::Bool(true) => AllowFailure::Always,
+            Content::Bool(false) => AllowFailure::Never,
+            _ => self
+                .condition(node, &path.key("allow_failure"), &Place::allow_failure(names))
+                .map_or(AllowFailure::Never, AllowFailure::If),
+        }
+    }
+
+    fn kind(
+        &mut self,
+        kind: &str,
+        draft: &mut Draft<'n>,
+        object: &Object<'n>,
+        path: &Path<'_>,
+        place: &Place<'_>,
+        with_place: &Place<'_>,
+    ) -> Option<Kind> {
+        let node = object.get(kind)?;
+        let own = path.key(kind);
+        match kind {
+            "driver" => {
+                let named = self.driver(node, &own);
+                let action = object.get("action").and_then(|node| {
+                    self.name(node, &path.key("action"), &DRIVER, self.limits.driver_bytes)
+                });
+                let with = match object.get("with") {
+                    // `with:` and nothing after it.
+                    None | Some(Node { content: Content::Null, .. }) => {
+                        Template::parse(&Json::Object(serde_json::Map::new())).ok()
+                    }
+                    Some(node) => self.templates(node, &path.key("with"), with_place),
+                };
+                let (driver, version) = named?;
+                let (driver, version) = (driver.into(), version.map(Arc::from));
+                Some(Kind::Driver { driver, version, action: action.map(Arc::from), with: with? })
+            }
+            "transform" => {
+                draft.given = match &node.content {
+                    Content::Map(entries)
+                        if entries.iter().all(|entry| !entry.key.contains("${{")) =>
+                    {
+                        Given::Only(entries.iter().map(|entry| &*entry.key).collect())
+                    }
+                    _ => Given::Unknown,
+                };
+                let outputs = self.templates(node, &own, place)?;
+                Some(Kind::Transform { outputs })
+            }
+            _ => {
+                draft.given = Given::Only(Vec::new());
+                self.wait(node, &own, place).map(Kind::Wait)
+            }
+        }
+    }
+
+    /// `name`, or `name@requirement`.
+    fn driver(&mut self, node: &'n Node, path: &Path<'_>) -> Option<(&'n str, Option<&'n str>)> {
+        let text = self.text(node, path)?;
+        let (name, version) = match text.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        if name.len() > self.limits.driver_bytes || !DRIVER.fits(name) {
+            let problem = Problem::on(node, path, "this is not the name of a driver");
+            let allowed = format!(
+                "{}, at most {} characters, then perhaps @ and a version",
+                DRIVER.pattern, self.limits.driver_bytes
+            );
+            self.report.error(problem.found(node.describe()).allowed(allowed));
+            return None;
+        }
+        if version.is_some_and(|version| !is_requirement(version)) {
+            let problem = Problem::on(node, path, "this is not a version requirement");
+            self.report.error(
+                problem
+                    .found(node.describe())
+                    .allowed("after @: a version such as 1.4, or >=1.4, ^2, ~1.2.3, >=1,<2, *"),
+            );
+            return None;
+        }
+        Some((name, version))
+    }
+
+    fn wait(&mut self, node: &'n Node, path: &Path<'_>, place: &Place<'_>) -> Option<Wait> {
+        let object = self.object(node, path, &WAIT)?;
+        let (key, value) = match (object.get("duration"), object.get("until")) {
+            (Some(node), None) => ("duration", node),
+            (None, Some(node)) => ("until", node),
+            (found, _) => {
+                // A later key was refused by name already.
+                if found.is_some() || !object.entries.iter().any(|e| WAIT.later.contains(&&*e.key)) {
+                    let message = "a `wait` has exactly one of `duration` and `until`";
+                    self.report.error(Problem::on(node, path, message));
+                }
+                return None;
+            }
+        };
+        let path = path.key(key);
+        let text = self.text(value, &path)?;
+        if !text.contains("${{") {
+            if key == "duration" {
+                self.duration(value, &path)?;
+            } else if Time::parse(text).is_err() {
+                let problem = Problem::on(value, &path, "`until` is not an instant");
+                let problem = problem.found(value.describe());
+                self.report.error(problem.allowed("RFC 3339, such as 2030-01-31T18:00:00Z"));
+                return None;
+            }
+        }
+        let template = self.template(value, &path, place)?;
+        Some(if key == "duration" { Wait::Duration(template) } else { Wait::Until(template) })
+    }
+
+    fn output_declarations(
+        &mut self,
+        object: &Object<'n>,
+        path: &Path<'_>,
+    ) -> BTreeMap<Arc<str>, OutputDeclaration> {
+        let path = path.key("outputs");
+        let mut out = BTreeMap::new();
+        let Some(map) = object.get("outputs").and_then(|node| self.map(node, &path)) else {
+            return out;
+        };
+        for entry in map.entries {
+            let path = path.key(&entry.key);
+            let Some(object) = self.object(&entry.value, &path, &OUTPUT) else { continue };
+            let checked = match object.get("schema") {
+                None => None,
+                Some(node) => {
+                    match self.schemas.output(node, &path.key("schema"), self.report) {
+                        Some(schema) => Some(schema),
+                        None => continue,
+                    }
+                }
+            };
+            let default = object.get("default").map(|node| (node, Arc::new(node.to_json())));
+            if let (Some(schema), Some((node, json))) = (&checked, &default)
+                && let Err(violations) = schema.check(json)
+            {
+                let message = format!("the default does not satisfy its schema: {}", violations[0]);
+                self.report.error(Problem::on(node, &path.key("default"), message));
+            }
+            out.insert(
+                Arc::from(&*entry.key),
+                OutputDeclaration {
+                    schema: checked.as_ref().map(|schema| schema.json()),
+                    default: default.map(|(_, json)| json),
+                    checked,
+                },
+            );
+        }
+        out
+    }
+}

@@ -1,0 +1,28 @@
+use super::types::Plan;
+use crate::document::{self, Diagnostic, Limits, Report};
+use crate::value::Hash;
+
+impl Plan {
+    /// Builds a plan from the canonical text of its document alone, as recovery does.
+    ///
+    /// # Errors
+    /// When the text is no document that this version accepts, which says that something else
+    /// wrote it.
+    pub fn from_canonical(canonical: &[u8]) -> Result<Plan, Vec<Diagnostic>> {
+        let limits = Limits::default();
+        let text = std::str::from_utf8(canonical).unwrap_or_default();
+        let mut report = Report::new("canonical document", text, limits.diagnostics);
+        let root = match document::read_canonical(text, &limits) {
+            Ok(root) => root,
+            Err(problem) => {
+                report.error(problem);
+                return Err(report.finish());
+            }
+        };
+        let plan = super::compile(&root, Hash::of(canonical), &limits, &mut report);
+        match plan {
+            Some(plan) if !report.has_errors() => Ok(plan),
+            _ => Err(report.finish()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! JSON Schemas of a document: checked when it is loaded, compiled once, shared.
+
+use crate::document::{Node, Path, Problem, Report};
+use crate::value::{Json, canonical_string};
+use jsonschema::{Draft, Validator};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A JSON Schema (2020-12), compiled.
+#[derive(Clone)]
+pub struct Schema {
+    json: Arc<Json>,
+    validator: Arc<Validator>,
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Schema({})", self.json)
+    }
+}
+
+/// One way in which a value breaks its schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// JSON pointer into the value; empty for the value itself.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pointer.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.pointer, self.message)
+        }
+    }
+}
+
+/// As many violations of one value as are told.
+const VIOLATIONS: usize = 100;
+
+impl Schema {
+    /// The schema as written.
+    #[must_use]
+    pub fn json(&self) -> Arc<Json> {
+        Arc::clone(&self.json)
+    }
+
+    /// Whether `value` satisfies the schema.
+    ///
+    /// # Errors
+    /// Every violation, at most 100, in the order of the pointers; never none.
+    pub fn check(&self, value: &Json) -> Result<(), Vec<Violation>> {
+        let mut violations: Vec<Violation> = self
+            .validator
+            .iter_errors(value)
+            .take(VIOLATIONS)
+            .map(|error| Violation {
+                pointer: error.instance_path().to_string(),
+                message: shorten(&error.to_string()),
+            })
+            .collect();
+        violations.sort_by(|a, b| a.pointer.cmp(&b.pointer).then(a.message.cmp(&b.message)));
+        if violations.is_empty() { Ok(()) } else { Err(violations) }
+    }
+}
+
+/// Messages of the validator repeat the value, however long it is.
+fn shorten(message: &str) -> String {
+    const MOST: usize = 300;
+    if message.chars().count() <= MOST {
+        return message.to_owned();
+    }
+    let half = |chars: &mut dyn Iterator<Item = char>| chars.take(MOST / 2).collect::<String>();
+    let head = half(&mut message.chars());
+    let tail: String = half(&mut message.chars().rev()).chars().rev().collect();
+    format!("{head} … {tail}")
+}
+
+/// The schemas of one document. Equal ones are compiled once: a generated document of 100,000 steps
+/// has a handful.
+#[derive(Default)]
+pub(super) struct Schemas {
+    compiled: BTreeMap<String, Schema>,
+}
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+impl Schemas {
+    /// `spec.inputs`: a schema of an object, whose defaults satisfy it.
+    pub(super) fn inputs(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        report: &mut Report<'_>,
+    ) -> Option<Schema> {
+        let schema = self.compile(node, path, report)?;
+        if let Some(kind) = node.get("type")
+            && kind.as_str() != Some("object")
+        {
+            let problem = Problem::on(kind, &path.key("type"), "`inputs` describe an object");
+            report.error(problem.found(kind.describe()).allowed("object"));
+            return None;
+        }
+        let subschemas = jsonschema::options().with_draft(Draft::Draft202012).build_map(&schema.json);
+        let properties = path.key("properties");
+        for entry in node.get("properties").and_then(Node::as_map).unwrap_or_default() {
+            let Some(default) = entry.value.get("default") else { continue };
+            let key = entry.key.replace('~', "~0").replace('/', "~1");
+            let Ok(map) = &subschemas else { continue };
+            let Some(validator) = map.get(&format!("#/properties/{key}")) else { continue };
+            let json = default.to_json();
+            if let Some(error) = validator.iter_errors(&json).next() {
+                let message = shorten(&error.to_string());
+                let message = format!("the default does not satisfy its schema: {message}");
+                let place = properties.key(&entry.key);
+                report.error(Problem::on(default, &place.key("default"), message));
+            }
+        }
+        Some(schema)
+    }
+
+    /// The schema of a declared output.
+    pub(super) fn output(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        report: &mut Report<'_>,
+    ) -> Option<Schema> {
+        self.compile(node, path, report)
+    }
+
+    fn compile(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        report: &mut Report<'_>,
+    ) -> Option<Schema> {
+        let json = node.to_json();
+        if !json.is_object() && !json.is_boolean() {
+            let problem = Problem::on(node, path, "this is not a JSON Schema");
+            report.error(problem.found(node.describe()).allowed("an object, true or false"));
+            return None;
+        }
+        let key = canonical_string(&json);
+        if let Some(schema) = self.compiled.get(&key) {
+            return Some(schema.clone());
+        }
+        if let Some(draft) = node.get("$schema")
+            && draft.as_str().map(|uri| uri.trim_end_matches('#')) != Some(DRAFT)
+        {
+            let message = "this JSON Schema dialect is not supported";
+            let problem = Problem::on(draft, &path.key("$schema"), message);
+            report.error(problem.found(draft.describe()).allowed(DRAFT));
+            return None;
+        }
+        let mut remote = Vec::new();
+        remote_references(node, path.to_string(), &mut remote);
+        for (place, pointer) in &remote {
+            let message = "a remote `$ref` is not followed";
+            let problem = Problem::new(place.at, message.to_owned());
+            let problem = Problem { pointer: pointer.clone(), ..problem };
+            report.error(
+                problem.found(place.describe()).allowed("a reference within the schema: #/$defs/…"),
+            );
+        }
+        if !remote.is_empty() {
+            return None;
+        }
+        match jsonschema::options().with_draft(Draft::Draft202012).build(&json) {
+            Ok(validator) => {
+                let schema = Schema { json: Arc::new(json), validator: Arc::new(validator) };
+                self.compiled.insert(key, schema.clone());
+                Some(schema)
+            }
+            Err(error) => {
+                let inner = error.instance_path().to_string();
+                let place = node.pointer(&inner).unwrap_or(node);
+                let message = format!("invalid JSON Schema: {}", shorten(&error.to_string()));
+                let problem = Problem::new(place.at, message);
+                report.error(Problem { pointer: format!("{path}{inner}"), ..problem });
+                None
+            }
+        }
+    }
+}
+
+/// Keywords whose value is an object of names to schemas.
+const NAMES: [&str; 6] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependentRequired"];
+/// Keywords whose value is data.
+const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
+
+/// References that lead out of the schema.
+fn remote_references<'n>(node: &'n Node, pointer: String, out: &mut Vec<(&'n Node, String)>) {
+    use crate::document::Content;
+    if let Content::List(items) = &node.content {
+        for (index, item) in items.iter().enumerate() {
+            remote_references(item, format!("{pointer}/{index}"), out);
+        }
+    }
+    for entry in node.as_map().unwrap_or_default() {
+        let key = &*entry.key;
+        let place = || format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+        if matches!(key, "$ref" | "$dynamicRef") {
+            if entry.value.as_str().is_some_and(|uri| !uri.starts_with('#') && uri != DRAFT) {
+                out.push((&entry.value, place()));
+            }
+        } else if NAMES.contains(&key) {
+            for named in entry.value.as_map().unwrap_or_default() {
+                let name = named.key.replace('~', "~0").replace('/', "~1");
+                remote_references(&named.value, format!("{}/{name}", place()), out);
+            }
+        } else if !DATA.contains(&key) {
+            remote_references(&entry.value, place(), out);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The engine's integration tests: one program, a module for each subject.
+
+mod documents;
