@@ -232,7 +232,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             let problem = problem.allowed(known.join(", ")).nearest(near.flatten());
             self.report.error(problem);
         }
-        let reads_steps = !references.steps().is_empty();
+        let reads_steps = !references.step_references().is_empty();
         let reads_needs = !references.needs().is_empty();
         for (misplaced, root) in [
             (reads_steps && place.steps.is_none(), "steps"),

@@ -35,7 +35,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         let mut pairs = Vec::new();
         let mut asked = Vec::new();
         for (place, reference) in references.iter().enumerate() {
-            for step in reference.references.steps() {
+            for step in reference.references.step_references() {
                 let Some(index) = self.named(reference, &step.id) else { continue };
                 for used in &step.uses {
                     self.check_use(reference, &drafts[index as usize], used);
