@@ -1,6 +1,7 @@
 //! The functions that exist. `docs/expressions.md` lists them all; a test compares the two.
 
 mod convert;
+mod format;
 mod lists;
 mod math;
 mod operators;
@@ -14,7 +15,9 @@ use super::error::Failure;
 use super::value::Value;
 use std::ops::RangeInclusive;
 
-type Call = for<'a> fn(&Budget, &[Value<'a>]) -> Result<Value<'a>, Failure>;
+type Outcome<'a> = Result<Value<'a>, Failure>;
+
+type Call = for<'a> fn(&Budget, &[Value<'a>]) -> Outcome<'a>;
 
 /// A function, with the bounds that it keeps by itself.
 pub(crate) struct Function {
@@ -138,7 +141,7 @@ static TABLE: &[Function] = &[
     member("replace", 2..=3, text::replace),
     member("split", 1..=2, text::split),
     member("substring", 1..=2, text::substring),
-    member("format", 1..=1, text::format),
+    member("format", 1..=1, format::format),
     global("strings.quote", 1..=1, text::quote),
     member("reverse", 0..=0, lists::reverse),
     member("slice", 2..=2, lists::slice),

@@ -1,15 +1,16 @@
 //! From the crate's syntax tree to ours: names resolved, functions found, bounds checked.
 
-use super::ast::{Collection, Loop, LoopKind, Mode, Node};
+mod macros;
+mod names;
+
+use super::ast::{Mode, Node};
 use super::error::{ExprError, nearest};
 use super::functions::{self, Style};
 use super::limits::Limits;
 use super::references::References;
 use super::tokens;
 use super::value::Value;
-use cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators,
-};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use std::sync::Arc;
 
 /// How free names are read.
@@ -177,144 +178,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn local(&self, name: &str) -> Option<Node> {
-        let slot = self.locals.iter().rposition(|local| &**local == name)?;
-        Some(Node::Local {
-            slot,
-            name: Arc::clone(&self.locals[slot]),
-        })
-    }
-
-    fn name(&mut self, name: &str) -> Result<Node, ExprError> {
-        if let Some(local) = self.local(name) {
-            return Ok(local);
-        }
-        if name.starts_with(['.', '@']) {
-            return self.fail(
-                name.trim_start_matches(['.', '@']),
-                format!("`{name}` is not a name here"),
-            );
-        }
-        match name {
-            "steps" => self.fail(name, "`steps` alone is no value: name a step, as in steps.build or steps['my-step']"),
-            "needs" => self.fail(name, "`needs` alone is no value: name a step, as in needs.build or needs['my-step']"),
-            "secrets" => self.fail(name, "`secrets` is no root: a step asks for its secrets in `secrets`, and expressions never see them"),
-            _ => {
-                if let Dialect::Rule(is_step) = self.dialect
-                    && !ROOTS.contains(&name)
-                {
-                    if is_step(name) {
-                        return self.fail(name, format!("`{name}` alone is no boolean: ask for a predicate, as in {name}.failed"));
-                    }
-                    return Err(self.unknown_step(name));
-                }
-                if let Some((_, ty)) = TYPES.iter().find(|(known, _)| *known == name) {
-                    return Ok(Node::Constant(Value::Type(ty)));
-                }
-                Ok(Node::Root(self.references.root(name)))
-            }
-        }
-    }
-
-    fn unknown_step(&self, name: &str) -> ExprError {
-        let mut error = ExprError::new(
-            tokens::find_name(self.source, name),
-            format!("`{name}` is neither a step nor one of {}", ROOTS.join(", ")),
-        );
-        error.unknown = Some(name.into());
-        error
-    }
-
-    /// `steps`, `needs`, or a bare step of a rule: what a member of it stands for.
-    fn collection(&self, operand: &IdedExpr) -> Option<Collection> {
-        let Expr::Ident(name) = &operand.expr else {
-            return None;
-        };
-        if self.locals.iter().any(|local| **local == **name) {
-            return None;
-        }
-        match name.as_str() {
-            "steps" => Some(Collection::Steps),
-            "needs" => Some(Collection::Needs),
-            _ => None,
-        }
-    }
-
-    fn member(&mut self, of: Collection, name: &str, mode: Mode) -> Node {
-        let source = self.source;
-        let index = match of {
-            Collection::Steps => self
-                .references
-                .step(name, || tokens::find_member(source, "steps", name)),
-            Collection::Needs => self.references.need(name),
-        };
-        Node::Member { of, index, mode }
-    }
-
-    fn select(
-        &mut self,
-        operand: &IdedExpr,
-        field: &str,
-        mode: Mode,
-        depth: usize,
-    ) -> Result<Node, ExprError> {
-        if let Some(of) = self.collection(operand) {
-            return Ok(self.member(of, field, mode));
-        }
-        let operand = match (&operand.expr, self.dialect) {
-            (Expr::Ident(name), Dialect::Rule(is_step))
-                if self.local(name).is_none() && !ROOTS.contains(&name.as_str()) =>
-            {
-                if !is_step(name) {
-                    return Err(self.unknown_step(name));
-                }
-                Box::new(self.member(Collection::Needs, name, Mode::Plain))
-            }
-            _ => self.boxed(operand, depth)?,
-        };
-        if let Node::Member {
-            of: Collection::Needs,
-            index,
-            ..
-        } = &*operand
-        {
-            self.predicate(*index, field)?;
-        }
-        Ok(Node::Select {
-            operand,
-            field: field.into(),
-            mode,
-        })
-    }
-
-    /// Refuses `needs.X.field` where no such predicate is.
-    fn predicate(&self, need: usize, field: &str) -> Result<(), ExprError> {
-        let plain = field
-            .strip_prefix("any_")
-            .or_else(|| field.strip_prefix("all_"))
-            .unwrap_or(field);
-        if PREDICATES.contains(&plain) {
-            return Ok(());
-        }
-        let step = &self.references.needs[need];
-        let mut message = format!(
-            "`{field}` is no predicate of step `{step}`; there are {}, each also as any_… and all_…",
-            PREDICATES.join(", ")
-        );
-        if let Some(name) = nearest(plain, PREDICATES) {
-            message.push_str(&format!("; nearest is `{name}`"));
-        }
-        let mut offset = 0;
-        let mut tokens = tokens::Tokens::new(self.source);
-        while let Some((at, token)) = tokens.next_token() {
-            if token == tokens::Token::Name(field) {
-                offset = at;
-                break;
-            }
-        }
-        Err(ExprError::new(offset, message))
-    }
-
     fn call(&mut self, call: &CallExpr, depth: usize) -> Result<Node, ExprError> {
         match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::LOGICAL_AND, [a, b]) => Ok(Node::And(Box::new([
@@ -340,60 +203,6 @@ impl Lowering<'_> {
             (operators::OPT_INDEX, [operand, index]) => self.index(operand, index, true, depth),
             _ => self.function(call, depth),
         }
-    }
-
-    fn index(
-        &mut self,
-        operand: &IdedExpr,
-        index: &IdedExpr,
-        optional: bool,
-        depth: usize,
-    ) -> Result<Node, ExprError> {
-        let mode = if optional {
-            Mode::Optional
-        } else {
-            Mode::Plain
-        };
-        let name = match &index.expr {
-            Expr::Literal(LiteralValue::String(name)) => Some(name.inner().to_owned()),
-            _ => None,
-        };
-        if let Some(of) = self.collection(operand) {
-            return match name {
-                Some(name) => Ok(self.member(of, &name, mode)),
-                None => self.fail(
-                    of.name(),
-                    format!("`{0}` is indexed by a constant name, as in {0}['my-step']: which steps an expression reads must be known before it runs", of.name()),
-                ),
-            };
-        }
-        // `needs.a['failed']`, `a['failed']`
-        let operand = match (&operand.expr, self.dialect, &name) {
-            (Expr::Ident(step), Dialect::Rule(is_step), _)
-                if self.local(step).is_none()
-                    && is_step(step)
-                    && !ROOTS.contains(&step.as_str()) =>
-            {
-                Box::new(self.member(Collection::Needs, step, Mode::Plain))
-            }
-            _ => self.boxed(operand, depth)?,
-        };
-        if let (
-            Node::Member {
-                of: Collection::Needs,
-                index,
-                ..
-            },
-            Some(field),
-        ) = (&*operand, &name)
-        {
-            self.predicate(*index, field)?;
-        }
-        Ok(Node::Index {
-            operand,
-            index: self.boxed(index, depth)?,
-            optional,
-        })
     }
 
     fn function(&mut self, call: &CallExpr, depth: usize) -> Result<Node, ExprError> {
@@ -482,138 +291,6 @@ impl Lowering<'_> {
             message.push_str(&format!(": {why}"));
         }
         self.fail_at(name, message)
-    }
-
-    /// The macros that the crate's parser leaves as calls; `None` where this is none.
-    fn macro_call(
-        &mut self,
-        name: &str,
-        target: &IdedExpr,
-        arguments: &[IdedExpr],
-        depth: usize,
-    ) -> Result<Option<Node>, ExprError> {
-        let kind = match (name, arguments.len()) {
-            ("all", 3) => LoopKind::All,
-            ("exists", 3) => LoopKind::Exists,
-            ("exists_one" | "existsOne", 3) => LoopKind::ExistsOne,
-            ("transformList", 3 | 4) => LoopKind::List,
-            ("transformMap", 3 | 4) => LoopKind::Map,
-            ("sortBy", 2) => LoopKind::Sort,
-            ("optMap", 2) => LoopKind::Optional { flat: false },
-            ("optFlatMap", 2) => LoopKind::Optional { flat: true },
-            _ => return Ok(None),
-        };
-        let variables = if arguments.len() == 2 { 1 } else { 2 };
-        let mut names = Vec::new();
-        for argument in &arguments[..variables] {
-            match &argument.expr {
-                Expr::Ident(variable) => names.push(variable.as_str()),
-                _ => return self.fail_at(name, format!("{name}() takes names of variables first")),
-            }
-        }
-        let rest = &arguments[variables..];
-        let (filter, body) = match rest {
-            [filter, body] => (Some(filter), body),
-            [body] => (None, body),
-            _ => return Ok(None),
-        };
-        self.each(kind, target, &names, filter, body, depth)
-            .map(Some)
-    }
-
-    fn each(
-        &mut self,
-        kind: LoopKind,
-        range: &IdedExpr,
-        names: &[&str],
-        filter: Option<&IdedExpr>,
-        body: &IdedExpr,
-        depth: usize,
-    ) -> Result<Node, ExprError> {
-        let range = self.node(range, depth)?;
-        self.loops += 1;
-        if self.loops > self.limits.loops {
-            return Err(ExprError::new(
-                0,
-                format!(
-                    "map, filter, all, exists and their like nest deeper than {}",
-                    self.limits.loops
-                ),
-            ));
-        }
-        for name in names {
-            if name.starts_with(['.', '@']) {
-                return self.fail(name, format!("`{name}` cannot name a variable"));
-            }
-            self.locals.push((*name).into());
-        }
-        let filter = filter.map(|filter| self.node(filter, depth)).transpose()?;
-        let body = self.node(body, depth)?;
-        self.locals.truncate(self.locals.len() - names.len());
-        self.loops -= 1;
-        Ok(Node::Loop(Box::new(Loop {
-            kind,
-            range,
-            variables: names.len(),
-            filter,
-            body,
-        })))
-    }
-
-    /// Reads back which macro the crate's parser expanded.
-    fn comprehension(&mut self, it: &ComprehensionExpr, depth: usize) -> Result<Node, ExprError> {
-        let names = [it.iter_var.as_str()];
-        let unknown = || ExprError::new(0, "a macro that this engine does not know");
-        let Expr::Call(step) = &it.loop_step.expr else {
-            return Err(unknown());
-        };
-        match (
-            step.func_name.as_str(),
-            step.args.as_slice(),
-            &it.accu_init.expr,
-        ) {
-            (operators::LOGICAL_AND, [_, body], Expr::Literal(LiteralValue::Boolean(_))) => {
-                self.each(LoopKind::All, &it.iter_range, &names, None, body, depth)
-            }
-            (operators::LOGICAL_OR, [_, body], Expr::Literal(LiteralValue::Boolean(_))) => {
-                self.each(LoopKind::Exists, &it.iter_range, &names, None, body, depth)
-            }
-            (operators::CONDITIONAL, [body, _, _], Expr::Literal(LiteralValue::Int(_))) => self
-                .each(
-                    LoopKind::ExistsOne,
-                    &it.iter_range,
-                    &names,
-                    None,
-                    body,
-                    depth,
-                ),
-            (operators::ADD, [_, item], Expr::List(_)) => {
-                let item = only_item(item).ok_or_else(unknown)?;
-                self.each(LoopKind::List, &it.iter_range, &names, None, item, depth)
-            }
-            (operators::CONDITIONAL, [filter, step, _], Expr::List(_)) => {
-                let Expr::Call(step) = &step.expr else {
-                    return Err(unknown());
-                };
-                let item = step.args.get(1).and_then(only_item).ok_or_else(unknown)?;
-                self.each(
-                    LoopKind::List,
-                    &it.iter_range,
-                    &names,
-                    Some(filter),
-                    item,
-                    depth,
-                )
-            }
-            _ => Err(unknown()),
-        }
-    }
-}
-
-fn only_item(expr: &IdedExpr) -> Option<&IdedExpr> {
-    match &expr.expr {
-        Expr::List(list) => list.elements.first(),
-        _ => None,
     }
 }
 

@@ -1,9 +1,8 @@
+use super::Outcome;
 use crate::expr::budget::Budget;
 use crate::expr::error::{Failure, error};
 use crate::expr::value::Value;
 use std::sync::Arc;
-
-type Outcome<'a> = Result<Value<'a>, Failure>;
 
 pub(super) fn count<'a>(len: usize) -> Value<'a> {
     Value::Int(i64::try_from(len).unwrap_or(i64::MAX))

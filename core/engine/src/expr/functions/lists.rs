@@ -1,10 +1,9 @@
+use super::Outcome;
 use crate::expr::budget::Budget;
 use crate::expr::error::{Failure, error};
 use crate::expr::value::{Key, List, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-
-type Outcome<'a> = Result<Value<'a>, Failure>;
 
 /// Claims a list of so many items before it is made.
 pub(crate) fn claim(budget: &Budget, len: usize) -> Result<(), Failure> {

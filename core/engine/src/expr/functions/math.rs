@@ -1,9 +1,8 @@
+use super::Outcome;
 use crate::expr::budget::Budget;
 use crate::expr::error::{Failure, error};
 use crate::expr::value::Value;
 use std::cmp::Ordering;
-
-type Outcome<'a> = Result<Value<'a>, Failure>;
 
 fn of_double<'a>(arguments: &[Value<'a>], operation: fn(f64) -> f64) -> Outcome<'a> {
     match arguments {

@@ -1,10 +1,9 @@
+use super::Outcome;
 use crate::expr::budget::Budget;
 use crate::expr::error::{Failure, error};
 use crate::expr::value::{Key, List, Value};
 use crate::time::Time;
 use std::cmp::Ordering;
-
-type Outcome<'a> = Result<Value<'a>, Failure>;
 
 /// 9999-12-31T23:59:59.999Z.
 pub(super) const LAST_TIME: i64 = 253_402_300_799_999;

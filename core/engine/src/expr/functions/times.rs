@@ -1,13 +1,12 @@
 //! Timestamps and durations of whole milliseconds, as the rest of the engine counts them.
 
+use super::Outcome;
 use super::convert::excerpt;
 use super::operators::{LAST_TIME, millis, moment};
 use crate::expr::budget::Budget;
 use crate::expr::error::{Failure, error};
 use crate::expr::value::Value;
 use crate::time::Time;
-
-type Outcome<'a> = Result<Value<'a>, Failure>;
 
 const DAY: i64 = 86_400_000;
 
