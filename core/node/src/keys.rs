@@ -6,18 +6,16 @@
 //! | `s d DIGEST` | a pipeline revision: canonical JSON and source |
 //! | `s i RUN` | the row of a run that listings read |
 //! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
-//! | `s l RUN STEP INSTANCE ATTEMPT OFFSET` | log lines of an attempt from that offset on |
 //! | `s m` | what the store says about itself; of shard 0 alone |
 //! | `s q RUN` | why a run is quarantined |
 //! | `s r RUN` | a run that has not ended, with its earliest timer; gone at the end |
 //! | `s v RUN HASH` | a value of a run that is too long for its record (PROTOCOL P32) |
 //!
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
-//! are 32, SEQUENCE and OFFSET are 8 bytes and STEP, INSTANCE and ATTEMPT 4, most
-//! significant first. The log's end lies under the highest OFFSET.
+//! are 32, SEQUENCE is 8 bytes, most significant first. The keys of logs are the
+//! bus's own, beginning with `l/`.
 
 use crate::id::RunId;
-use conveyor_engine::run::Identity;
 use conveyor_engine::value::Hash;
 
 /// The only shard of a local store.
@@ -34,28 +32,6 @@ fn key(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
 #[must_use]
 pub fn commit() -> Vec<u8> {
     key(b'c', &[])
-}
-
-/// Log lines of an attempt, from an offset on.
-#[must_use]
-pub fn log(run: RunId, id: Identity, offset: u64) -> Vec<u8> {
-    let parts = [id.step, id.instance, id.attempt].map(u32::to_be_bytes);
-    key(
-        b'l',
-        &[
-            &run.0,
-            &parts[0],
-            &parts[1],
-            &parts[2],
-            &offset.to_be_bytes(),
-        ],
-    )
-}
-
-/// The end of an attempt's log: after all of its lines.
-#[must_use]
-pub fn log_end(run: RunId, id: Identity) -> Vec<u8> {
-    log(run, id, u64::MAX)
 }
 
 /// What the store says about itself.

@@ -7,15 +7,17 @@ mod session;
 mod start;
 
 pub use config::{Adopt, Config};
+pub(crate) use logs::attempt_key;
 pub use start::StartRun;
 
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
-use crate::reader::{Changes, Reader};
+use crate::reader::Reader;
 use crate::storage;
 use crate::workers::Workers;
+use conveyor_bus::Hub;
 use conveyor_engine::run::Stop;
 use conveyor_store::Store;
 use runtime::Message;
@@ -91,7 +93,7 @@ impl Node {
         let reader = Reader::new(
             Arc::clone(&config.store),
             Arc::new(Plans::new()),
-            Arc::new(Changes::default()),
+            Hub::new(),
             Arc::clone(&held),
             workers.clone(),
         );

@@ -92,8 +92,11 @@ pub(crate) fn document(
 }
 
 fn compile(canonical: &[u8]) -> Result<Plan, NodeError> {
-    let len = canonical.len();
-    Err(NodeError::Corrupt(format!(
-        "a stored document of {len} bytes cannot be compiled yet"
-    )))
+    Plan::from_canonical(canonical).map_err(|diagnostics| {
+        let first = diagnostics
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        NodeError::Corrupt(format!("a stored document does not compile: {first}"))
+    })
 }

@@ -1,17 +1,14 @@
 //! Readers: what is durable, from the store alone. They never ask the owner, and so never wait for
 //! it.
 
-mod changes;
 mod events;
 mod follow;
 mod listing;
 mod log;
 
-pub use changes::{Changes, Position};
 pub use events::{Event, EventId};
 pub use follow::Follower;
 pub use listing::{Filter, RunPage, RunRow};
-pub use log::{LogPage, LogRecord};
 
 use crate::error::NodeError;
 use crate::id::RunId;
@@ -19,11 +16,21 @@ use crate::node::Held;
 use crate::plans::{self, Plans};
 use crate::workers::Workers;
 use crate::{keys, storage};
+use conveyor_bus::Hub;
 use conveyor_engine::run::{Record, Run};
 use conveyor_engine::value::{Hash, Value};
 use conveyor_proto::storage::v1::{Quarantine, RecordKind, RunSummary, StoredDocument};
 use conveyor_store::Store;
 use std::sync::Arc;
+
+/// What one may be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// The run may have new records, rows or log lines.
+    Run(RunId),
+    /// Some run has.
+    AnyRun,
+}
 
 /// Reads runs. Clones share everything. Every call does its work on threads of its own, so that it
 /// can be awaited on any runtime.
@@ -31,7 +38,7 @@ use std::sync::Arc;
 pub struct Reader {
     store: Arc<dyn Store>,
     plans: Arc<Plans>,
-    changes: Arc<Changes>,
+    hub: Hub<Topic>,
     held: Arc<Held>,
     workers: Workers,
 }
@@ -46,14 +53,14 @@ impl Reader {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         plans: Arc<Plans>,
-        changes: Arc<Changes>,
+        hub: Hub<Topic>,
         held: Arc<Held>,
         workers: Workers,
     ) -> Reader {
         Reader {
             store,
             plans,
-            changes,
+            hub,
             held,
             workers,
         }
@@ -71,8 +78,10 @@ impl Reader {
         &self.plans
     }
 
-    pub(crate) fn changes(&self) -> &Arc<Changes> {
-        &self.changes
+    /// Wakes whoever follows: subscribe first and read then, and nothing is missed.
+    #[must_use]
+    pub fn hub(&self) -> &Hub<Topic> {
+        &self.hub
     }
 
     pub(crate) fn held(&self) -> &Arc<Held> {

@@ -1,45 +1,44 @@
 //! The log of one attempt on its way to the store.
 
 use crate::driver::{LogLine, LogStream};
-use crate::envelope;
-use crate::keys;
 use crate::owner::Write;
 use crate::token::Claimed;
-use conveyor_engine::run::Identity;
+use conveyor_bus::{AttemptKey, AttemptLog};
 use conveyor_proto::storage::v1 as wire;
-use prost::Message as _;
-
-/// The longest line that is kept: 64 KiB. What is beyond is cut, and marked.
-const LINE_BYTES: usize = 64 << 10;
-/// A stored piece is closed once it has so many bytes: some pages of a reader.
-const PIECE_BYTES: usize = 256 << 10;
 
 /// Lines that are not acknowledged yet. A line's offset is its number within the attempt
 /// (PROTOCOL P33), so that storing it twice does no harm.
 pub(super) struct LogBuffer {
-    run: crate::RunId,
-    id: Identity,
-    /// The offset of the first line here.
-    first: u64,
+    /// The log as far as it is acknowledged.
+    kept: AttemptLog,
+    /// The log as far as it was sent.
+    sent: AttemptLog,
+    /// Lines from the end of `kept` on.
     lines: Vec<wire::LogLine>,
-    /// How many of them were sent last.
-    sent: usize,
+}
+
+/// Where the log store keeps an attempt's lines.
+pub(crate) fn attempt_key(run: crate::RunId, id: conveyor_engine::run::Identity) -> AttemptKey {
+    AttemptKey {
+        run: run.0,
+        step: id.step,
+        instance: id.instance,
+        attempt: id.attempt,
+    }
 }
 
 impl LogBuffer {
     pub(super) fn new(claimed: &Claimed) -> LogBuffer {
+        let kept = AttemptLog::new(attempt_key(claimed.run, claimed.id));
         LogBuffer {
-            run: claimed.run,
-            id: claimed.id,
-            first: 0,
+            sent: kept.clone(),
+            kept,
             lines: Vec::new(),
-            sent: 0,
         }
     }
 
     pub(super) fn add(&mut self, lines: impl Iterator<Item = LogLine>) {
         self.lines.extend(lines.map(|line| {
-            let truncated = line.text.len() > LINE_BYTES;
             wire::LogLine {
                 time_ms: line.time.0,
                 stream: match line.stream {
@@ -48,62 +47,45 @@ impl LogBuffer {
                     LogStream::Stderr => wire::LogStream::Stderr,
                 }
                 .into(),
-                text: line.text.slice(..line.text.len().min(LINE_BYTES)),
-                truncated,
+                text: line.text,
+                truncated: false,
             }
         }));
     }
 
     /// The offset of the last line ever added.
     pub(super) fn last(&self) -> Option<u64> {
-        (self.first + self.lines.len() as u64).checked_sub(1)
+        (self.kept.state().next + self.lines.len() as u64).checked_sub(1)
     }
 
     /// The puts of all lines here.
     pub(super) fn writes(&mut self) -> Vec<Write> {
-        self.sent = self.lines.len();
-        let mut writes = Vec::new();
-        let (mut start, mut bytes) = (0, 0);
-        for (at, line) in self.lines.iter().enumerate() {
-            bytes += line.text.len() + 16;
-            if bytes >= PIECE_BYTES || at + 1 == self.lines.len() {
-                let first_offset = self.first + start as u64;
-                let chunk = wire::LogChunk {
-                    first_offset,
-                    lines: self.lines[start..=at].to_vec(),
-                };
-                writes.push(Write {
-                    key: keys::log(self.run, self.id, first_offset),
-                    value: Some(envelope::wrap(
-                        wire::RecordKind::LogChunk,
-                        0,
-                        &chunk.encode_to_vec(),
-                    )),
-                });
-                (start, bytes) = (at + 1, 0);
-            }
-        }
-        writes
+        self.sent = self.kept.clone();
+        let rows = self.sent.append(self.kept.state().next, self.lines.clone());
+        // Nothing is refused: the log has no gap, and is sealed with the last of its lines.
+        rows.unwrap_or_default().into_iter().map(write).collect()
     }
 
     /// What was sent last is durable.
     pub(super) fn kept(&mut self) {
-        let kept = std::mem::take(&mut self.sent);
-        self.lines.drain(..kept);
-        self.first += kept as u64;
+        let kept = self.sent.state().next - self.kept.state().next;
+        self.lines.drain(..kept as usize);
+        self.kept = self.sent.clone();
     }
 
-    /// The put that says that the log is complete.
-    pub(super) fn end(&self) -> Option<Write> {
-        let count = self.last()? + 1;
-        let end = wire::LogEnd { count };
-        Some(Write {
-            key: keys::log_end(self.run, self.id),
-            value: Some(envelope::wrap(
-                wire::RecordKind::LogEnd,
-                0,
-                &end.encode_to_vec(),
-            )),
-        })
+    /// The puts of all lines here, and of the log's end.
+    pub(super) fn finish(&mut self) -> Vec<Write> {
+        let mut writes = self.writes();
+        if self.last().is_some() {
+            writes.extend(self.sent.seal().map(write));
+        }
+        writes
+    }
+}
+
+fn write((key, value): (bytes::Bytes, bytes::Bytes)) -> Write {
+    Write {
+        key: key.to_vec(),
+        value: Some(value.to_vec()),
     }
 }

@@ -8,7 +8,7 @@ use crate::id::RunId;
 use crate::owner::{
     self, Answer, Group, Input, Loaded, Outcome, Output, Owner, Reported, SessionInfo, Ticket,
 };
-use crate::reader::Reader;
+use crate::reader::{Reader, Topic};
 use crate::storage;
 use crate::token::Claimed;
 use conveyor_engine::STACK_BYTES;
@@ -286,23 +286,22 @@ impl Runtime {
             Output::ReadCommit => {
                 let _ = self.commits.send(Commit::Read);
             }
-            Output::Changed {
-                run,
-                sequence,
-                state,
-            } => {
+            Output::Changed { run, state, .. } => {
                 if state.is_terminal() || state == RunState::Quarantined {
                     self.held.remove(run);
                 }
-                self.reader
-                    .changes()
-                    .publish(run, sequence, state.is_terminal());
+                self.changed(run);
             }
-            Output::Logged { run } => self.reader.changes().publish_logs(run),
+            Output::Logged { run } => self.changed(run),
             Output::Deposed => {
                 tracing::error!("another process has taken the store over: this node stops");
             }
         }
+    }
+
+    fn changed(&self, run: RunId) {
+        self.reader.hub().notify(&Topic::Run(run));
+        self.reader.hub().notify(&Topic::AnyRun);
     }
 
     fn load(&self, run: RunId) {

@@ -6,7 +6,7 @@ use super::runtime::Message;
 use super::start::inline_or_stored;
 use crate::driver::{Context, Driver, LogLine, Outcome, Task};
 use crate::error::NodeError;
-use crate::owner::{Answer, Input, Reported, StartTask, Write};
+use crate::owner::{Answer, Input, Reported, StartTask};
 use crate::reader::Reader;
 use crate::token::{Claimed, Tokens};
 use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
@@ -321,8 +321,7 @@ impl Attempt {
     async fn report(mut self, outcome: Outcome) {
         let mut values = Vec::new();
         let result = ended(outcome, &mut values);
-        let mut logs: Vec<Write> = self.log.writes();
-        logs.extend(self.log.end());
+        let logs = self.log.finish();
         let report = Reported {
             claimed: self.claimed,
             result,

@@ -1,9 +1,9 @@
-use super::{Event, Position, Reader, events};
+use super::{Event, Reader, Topic, events};
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::storage;
+use conveyor_bus::Subscription;
 use conveyor_engine::run::Run;
-use tokio::sync::watch;
 
 /// How many records one step of a follower folds.
 const RECORDS: usize = 256;
@@ -14,7 +14,7 @@ pub struct Follower {
     reader: Reader,
     id: RunId,
     run: Option<Run>,
-    changes: watch::Receiver<Position>,
+    changes: Subscription<Topic>,
 }
 
 impl Reader {
@@ -22,7 +22,7 @@ impl Reader {
     #[must_use]
     pub fn follow(&self, run: RunId) -> Follower {
         // Subscribe first, read then: what is committed in between is told.
-        let changes = self.changes().subscribe(run);
+        let changes = self.hub().subscribe(Topic::Run(run));
         Follower {
             reader: self.clone(),
             id: run,
@@ -52,7 +52,6 @@ impl Follower {
     /// When the store cannot be read, or the run does not fold. A follower is of no use then.
     pub async fn next(&mut self) -> Result<Option<Vec<Event>>, NodeError> {
         loop {
-            self.changes.borrow_and_update();
             let events = self.poll().await?;
             if !events.is_empty() {
                 return Ok(Some(events));
@@ -64,9 +63,7 @@ impl Follower {
             {
                 return Ok(None);
             }
-            if self.changes.changed().await.is_err() {
-                return Err(NodeError::Unavailable("the node has ended".into()));
-            }
+            self.changes.wait().await;
         }
     }
 
@@ -94,12 +91,9 @@ impl Follower {
         Ok(events)
     }
 
-    /// Waits until something of the run, its log included, may be new.
-    ///
-    /// # Errors
-    /// [`NodeError::Unavailable`] when the node has ended.
-    pub async fn changed(&mut self) -> Result<(), NodeError> {
-        let changed = self.changes.changed().await;
-        changed.map_err(|_| NodeError::Unavailable("the node has ended".into()))
+    /// Waits until something of the run, its log included, may be new. Dropping the future loses
+    /// nothing.
+    pub async fn changed(&mut self) {
+        self.changes.wait().await;
     }
 }
