@@ -9,7 +9,7 @@ use crate::id::RunId;
 use conveyor_engine::run::{Identity, RunState};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ pub(super) struct Part {
     pub(super) logs: bool,
     /// Whether its rows are to be written even if it has no record.
     pub(super) rows: bool,
-    /// A document that it stores.
-    pub(super) document: Option<Hash>,
+    /// The document that the run needs, and its puts: for the first group that has it.
+    pub(super) document: Option<(Hash, Vec<Write>)>,
     /// The record's sequence, and the run's state after it.
     sealed: Option<(u64, RunState)>,
     /// Where its writes are in the group.
@@ -108,10 +108,17 @@ impl Owner {
             None => self.seal(),
         };
         let mut writes = Vec::new();
+        let mut documents = BTreeSet::new();
         for part in parts.values_mut() {
             let start = writes.len();
             writes.append(&mut part.writes);
             part.range = start..writes.len();
+            if let Some((digest, puts)) = &part.document
+                && !self.documents.contains(digest)
+                && documents.insert(*digest)
+            {
+                writes.extend_from_slice(puts);
+            }
         }
         if writes.is_empty() {
             return None;
@@ -229,7 +236,8 @@ impl Owner {
     }
 
     fn part_committed(&mut self, now: Time, run: RunId, part: Part) {
-        self.documents.extend(part.document);
+        self.documents
+            .extend(part.document.map(|(digest, _)| digest));
         for id in part.claims {
             if let Some((_, held)) = self.queues.holder(run, id) {
                 held.durable = true;
@@ -292,10 +300,14 @@ impl Owner {
 
     /// Forgets what the owner knows of a run in memory, but not its slot.
     pub(super) fn drop_live(&mut self, run: RunId) {
-        if let Some(Slot::Live(live)) = self.slots.get(&run)
-            && let Some(due) = live.due
-        {
+        let Some(Slot::Live(live)) = self.slots.get(&run) else {
+            return;
+        };
+        if let Some(due) = live.due {
             self.timers.remove(&(due, run));
+        }
+        if live.queued > 0 {
+            self.queues.withdraw(run);
         }
     }
 

@@ -55,10 +55,8 @@ impl Owner {
         let part = self.part(run);
         if !known {
             let key = keys::document(&digest);
-            part.writes.extend(
-                chunks::split(RecordKind::Document, 0, &key, &start.document).map(Write::from),
-            );
-            part.document = Some(digest);
+            let puts = chunks::split(RecordKind::Document, 0, &key, &start.document);
+            part.document = Some((digest, puts.map(Write::from).collect()));
         }
         for (hash, text) in &start.values {
             let key = keys::value(run, hash);

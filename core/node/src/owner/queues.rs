@@ -17,11 +17,52 @@ pub(super) struct QueueKey {
 /// An attempt that waits. It may be out of date: the run decides when it is taken.
 pub(super) type Offer = (RunId, Identity);
 
-/// Waiting attempts of one driver: first come, first served within a namespace, and the namespaces
-/// in turn (PROTOCOL P28).
+/// Waiting attempts of one driver: the namespaces take turns (PROTOCOL P28), and within each the
+/// runs, so that a fan-out of thousands does not hold up a run of one step.
 #[derive(Debug, Default)]
 struct Queue {
-    namespaces: VecDeque<(Arc<str>, VecDeque<Offer>)>,
+    namespaces: VecDeque<(Arc<str>, Line)>,
+}
+
+/// The runs of one namespace, in turn, with the waiting attempts of each in order.
+#[derive(Debug, Default)]
+struct Line {
+    order: VecDeque<RunId>,
+    runs: BTreeMap<RunId, VecDeque<Identity>>,
+    waiting: usize,
+}
+
+impl Line {
+    fn push(&mut self, (run, id): Offer) {
+        self.waiting += 1;
+        let offers = self.runs.entry(run).or_default();
+        if offers.is_empty() {
+            self.order.push_back(run);
+        }
+        offers.push_back(id);
+    }
+
+    fn pop(&mut self) -> Option<Offer> {
+        let run = self.order.pop_front()?;
+        let offers = self.runs.get_mut(&run)?;
+        let id = offers.pop_front()?;
+        self.waiting -= 1;
+        if offers.is_empty() {
+            self.runs.remove(&run);
+        } else {
+            self.order.push_back(run);
+        }
+        Some((run, id))
+    }
+
+    fn withdraw(&mut self, run: RunId) -> usize {
+        let Some(offers) = self.runs.remove(&run) else {
+            return 0;
+        };
+        self.order.retain(|other| *other != run);
+        self.waiting -= offers.len();
+        offers.len()
+    }
 }
 
 /// A session and what it holds.
@@ -66,16 +107,28 @@ impl Queues {
     pub(super) fn offer(&mut self, key: QueueKey, namespace: &Arc<str>, offer: Offer) {
         self.waiting += 1;
         let queue = self.queues.entry(key).or_default();
-        match queue
+        let found = queue
             .namespaces
-            .iter_mut()
-            .find(|(name, _)| name == namespace)
-        {
-            Some((_, offers)) => offers.push_back(offer),
-            None => queue
+            .iter()
+            .position(|(name, _)| name == namespace);
+        let at = found.unwrap_or_else(|| {
+            queue
                 .namespaces
-                .push_back((Arc::clone(namespace), VecDeque::from([offer]))),
+                .push_back((Arc::clone(namespace), Line::default()));
+            queue.namespaces.len() - 1
+        });
+        queue.namespaces[at].1.push(offer);
+    }
+
+    /// Takes all attempts of a run out of the queues.
+    pub(super) fn withdraw(&mut self, run: RunId) {
+        for queue in self.queues.values_mut() {
+            for (_, line) in &mut queue.namespaces {
+                self.waiting -= line.withdraw(run);
+            }
+            queue.namespaces.retain(|(_, line)| line.waiting > 0);
         }
+        self.queues.retain(|_, queue| !queue.namespaces.is_empty());
     }
 
     /// How many attempts wait for a session that is there, those that are out of date included.
@@ -83,7 +136,7 @@ impl Queues {
         let served = self.queues.iter().filter(|(key, _)| self.served(key));
         served
             .flat_map(|(_, queue)| &queue.namespaces)
-            .map(|(_, offers)| offers.len())
+            .map(|(_, line)| line.waiting)
             .sum()
     }
 
@@ -119,10 +172,10 @@ impl Queues {
             .chain(self.queues.keys())
             .find_map(|key| room(key).map(|session| (key.clone(), Arc::clone(&session.info.id))))?;
         let queue = self.queues.get_mut(&key)?;
-        let (namespace, mut offers) = queue.namespaces.pop_front()?;
-        let offer = offers.pop_front();
-        if !offers.is_empty() {
-            queue.namespaces.push_back((namespace, offers));
+        let (namespace, mut line) = queue.namespaces.pop_front()?;
+        let offer = line.pop();
+        if line.waiting > 0 {
+            queue.namespaces.push_back((namespace, line));
         } else if queue.namespaces.is_empty() {
             self.queues.remove(&key);
         }
@@ -258,6 +311,21 @@ mod tests {
         queues.offer(key("a"), &two, offer(2, 0));
         let order: Vec<_> = std::iter::from_fn(|| queues.take().map(|(_, offer)| offer)).collect();
         assert_eq!(order, [offer(1, 0), offer(2, 0), offer(1, 1), offer(1, 2)]);
+    }
+
+    #[test]
+    fn runs_take_turns_and_can_be_withdrawn() {
+        let mut queues = Queues::default();
+        queues.register(session(9));
+        let namespace = Arc::from("default");
+        for (run, instance) in [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 1)] {
+            queues.offer(key("a"), &namespace, offer(run, instance));
+        }
+        queues.withdraw(RunId([3; 16]));
+        assert_eq!(queues.waiting(), 4);
+        let order: Vec<_> = std::iter::from_fn(|| queues.take().map(|(_, offer)| offer)).collect();
+        assert_eq!(order, [offer(1, 0), offer(2, 0), offer(1, 1), offer(1, 2)]);
+        assert_eq!(queues.waiting(), 0);
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! The node's tests: an owner by hand, and a whole node with drivers in process.
+
+#![allow(unreachable_pub, reason = "a test program has no public interface")]
+
+mod groups;
+mod harness;
+mod node;
+mod recovery;
+mod support;
