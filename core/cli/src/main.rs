@@ -6,6 +6,7 @@
 //! | [`offline`] | verbs that need nothing but files: check, plan, test, completion |
 //! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork |
 //! | [`render`] | what people see: pure functions from views to text and pictures |
+//! | [`source`] | documents, inputs and cases: reading what a person names |
 //! | [`exit`] | exit statuses |
 //! | [`terminal`] | where the output goes, how wide it is, whether it has colours |
 
@@ -14,6 +15,7 @@ mod exit;
 mod offline;
 mod online;
 mod render;
+mod source;
 mod terminal;
 
 use args::{Cli, RunsVerb, Verb};

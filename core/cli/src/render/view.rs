@@ -8,6 +8,7 @@ mod fold;
 mod text;
 
 pub(crate) use event::{ProgressEvent, What};
+pub(crate) use text::label;
 
 use conveyor_engine::plan::{Kind, Plan};
 use conveyor_engine::run::{AttemptState, Failure, RunState, StepState};

@@ -3,7 +3,7 @@
 mod fan;
 mod steps;
 
-pub(crate) use fan::expand;
+pub use fan::expand;
 pub(crate) use steps::state_of;
 
 use super::oracle::{self, Values};

@@ -32,7 +32,7 @@ pub(super) fn is_zero(value: &u32) -> bool {
 }
 
 /// `os=linux node=20` for a combination, the text of an item, else `#3` (from 1).
-pub(super) fn label(params: Option<&Json>, position: usize) -> String {
+pub(crate) fn label(params: Option<&Json>, position: usize) -> String {
     match params {
         None => format!("#{}", position + 1),
         Some(Json::Object(map)) if !map.is_empty() => {

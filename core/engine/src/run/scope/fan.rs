@@ -1,14 +1,16 @@
 //! The instances of a fan-out (SEMANTICS 6).
 
-use super::RunScope;
-use crate::expr::Template;
+use crate::expr::{Scope, Template};
 use crate::plan::{Fan, FanSource, MAX_INSTANCES};
 use crate::value::Json;
 use serde_json::Map;
 use std::borrow::Cow;
 
 /// The instances' parameters in order: combinations of the matrix, or items.
-pub(crate) fn expand(fan: &Fan, scope: &RunScope<'_>) -> Result<Vec<Json>, String> {
+///
+/// # Errors
+/// A sentence for people: what has no value, is no list, or exceeds a limit.
+pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, String> {
     match &fan.source {
         FanSource::Foreach {
             items, max_items, ..
@@ -38,7 +40,7 @@ pub(crate) fn expand(fan: &Fan, scope: &RunScope<'_>) -> Result<Vec<Json>, Strin
     }
 }
 
-fn list(template: &Template, scope: &RunScope<'_>, place: &str) -> Result<Vec<Json>, String> {
+fn list(template: &Template, scope: &dyn Scope, place: &str) -> Result<Vec<Json>, String> {
     let json = match template.constant() {
         Some(json) => Cow::Borrowed(json),
         None => Cow::Owned(
@@ -55,7 +57,7 @@ fn list(template: &Template, scope: &RunScope<'_>, place: &str) -> Result<Vec<Js
 
 fn objects(
     template: &Template,
-    scope: &RunScope<'_>,
+    scope: &dyn Scope,
     place: &str,
 ) -> Result<Vec<Map<String, Json>>, String> {
     let entries = list(template, scope, place)?.into_iter().enumerate();
