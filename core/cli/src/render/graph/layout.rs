@@ -18,7 +18,7 @@ pub(super) struct Layout {
 }
 
 /// Rounds of drawing places to their neighbours.
-const ROUNDS: usize = 24;
+const ROUNDS: usize = 40;
 
 /// Lays out `count` nodes of `size` pixels across, `gap` pixels apart.
 pub(super) fn layout(count: usize, edges: &[Edge], size: f64, gap: f64) -> Layout {
@@ -116,8 +116,8 @@ fn settle(
         // Straight lanes for long edges look best: they pull harder than boxes.
         let is_pass = |p: usize| matches!(ranks.places[p], Place::Pass(_));
         let pull = |other: usize| match (is_pass(*place), is_pass(other)) {
-            (true, true) => 8.0,
-            (true, false) | (false, true) => 2.0,
+            (true, true) => 32.0,
+            (true, false) | (false, true) => 1.5,
             (false, false) => 1.0,
         };
         let weight: f64 = near.iter().map(|other| pull(*other)).sum();
