@@ -59,12 +59,8 @@ fn commits(name: &str, what: &str, rounds: usize, group: usize, mut commit: impl
     plain.sort_unstable();
     report(name, what, &times, group);
     report("file", "  append 512 B, fdatasync", &plain, 1);
-    let ratio =
-        |part: fn(&[Duration]) -> Duration| part(&times).as_secs_f64() / part(&plain).as_secs_f64();
-    println!(
-        "       {what}: p50 {:.2} F",
-        ratio(|times| times[times.len() / 2])
-    );
+    let half = |times: &[Duration]| times[times.len() / 2].as_secs_f64();
+    println!("       {what}: p50 {:.2} F", half(&times) / half(&plain));
 }
 
 fn append(file: &mut File) {
@@ -89,7 +85,7 @@ fn measure<S: Store>(name: &str, directory: &Path, records: u64, open: &dyn Fn()
         resident()
     );
     commits(name, "commit of 1, full", 2000, 1, || {
-        load.commit(&store, 1)
+        load.commit(&store, 1);
     });
     let journal = times(200, |round| {
         let range = KeyRange::prefix(run_key(round as u64 * 7 % load.runs()));
@@ -126,7 +122,7 @@ fn measure<S: Store>(name: &str, directory: &Path, records: u64, open: &dyn Fn()
     );
     load = Load::default();
     commits(name, "commit of 1, emptied", 1000, 1, || {
-        load.commit(&store, 1)
+        load.commit(&store, 1);
     });
     drop(store);
     drop(open());
