@@ -16,6 +16,7 @@ use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
 use crate::storage;
+use crate::token::Tokens;
 use crate::workers::Workers;
 use conveyor_bus::Hub;
 use conveyor_engine::run::Stop;
@@ -24,6 +25,7 @@ use runtime::Message;
 use std::collections::BTreeSet;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 /// A handle to the node of this process. Clones are the same node.
@@ -40,8 +42,17 @@ impl std::fmt::Debug for Node {
     }
 }
 
+/// What opening gives.
+struct Opened {
+    messages: Sender<Message>,
+    tokens: Tokens,
+    threads: Vec<JoinHandle<()>>,
+}
+
 struct Shared {
     messages: Sender<Message>,
+    tokens: Tokens,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     reader: Reader,
     held: Arc<Held>,
 }
@@ -98,13 +109,20 @@ impl Node {
             workers.clone(),
         );
         let opened = reader.clone();
-        let messages = workers
+        let Opened {
+            messages,
+            tokens,
+            threads,
+        } = workers
             .run(move || runtime::open(&config, &opened))
             .await
             .ok_or_else(|| NodeError::Unavailable("opening the node panicked".into()))??;
+        let threads = Mutex::new(threads);
         Ok(Node {
             shared: Arc::new(Shared {
                 messages,
+                tokens,
+                threads,
                 reader,
                 held,
             }),
@@ -241,7 +259,25 @@ impl Node {
     pub async fn shutdown(&self) -> Result<(), NodeError> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Shutdown(reply))?;
-        answer.await.map_err(|_| ended())
+        answer.await.map_err(|_| ended())?;
+        self.join().await;
+        Ok(())
+    }
+
+    /// Waits for the threads to end: what they had of the store is let go of then.
+    async fn join(&self) {
+        let threads = std::mem::take(
+            &mut *self
+                .shared
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
+        // Not on a task of the runtime, which must not block.
+        if let Err(error) = tokio::task::spawn_blocking(join).await {
+            tracing::warn!(%error, "the node's threads were not awaited");
+        }
     }
 
     /// Ends at once, as a crash would: what is not durable is lost. For tests of recovery.
@@ -251,7 +287,14 @@ impl Node {
         if self.send(Message::Abandon(reply)).is_ok() {
             // Gone either way.
             let _ = answer.await;
+            self.join().await;
         }
+    }
+
+    /// Makes and checks the tokens of claims by sessions outside of this process.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.shared.tokens
     }
 
     async fn control(&self, run: RunId, control: Control) -> Result<(), NodeError> {
@@ -299,7 +342,7 @@ fn unexpected(answer: &Answer) -> NodeError {
     NodeError::Unavailable(format!("the node answered {answer:?}"))
 }
 
-/// Prints which store promise holds (PROTOCOL P31).
+/// The store's key of tokens. Made with the store.
 pub(crate) fn token_key(store: &dyn Store, now: u64) -> Result<[u8; 32], NodeError> {
     let made = || conveyor_proto::storage::v1::StoreMeta {
         format: 1,

@@ -164,7 +164,7 @@ impl Owner {
     pub fn handle(&mut self, now: Time, input: Input) {
         if self.deposed {
             return self.refuse(
-                input,
+                &input,
                 &NodeError::Unavailable("another owner has taken over".into()),
             );
         }
@@ -295,8 +295,14 @@ impl Owner {
             self.timers.remove(&(due, run));
             match self.slots.get_mut(&run) {
                 Some(Slot::Live(live)) => {
-                    live.due = None;
-                    self.fire(now, run);
+                    if live.due == Some(due) {
+                        live.due = None;
+                    }
+                    if live.awaits_values {
+                        self.go_on(now, run);
+                    } else {
+                        self.fire(now, run);
+                    }
                 }
                 Some(slot @ Slot::Parked(_)) => {
                     *slot = Slot::Waiting;
@@ -333,16 +339,16 @@ impl Owner {
     /// Puts a request to a run, loading it first where it is not in memory.
     fn of_run(&mut self, now: Time, run: RunId, input: Input) {
         match self.slots.get_mut(&run) {
-            Some(Slot::Live(_)) => self.to_live(now, run, input),
+            Some(Slot::Live(_)) => self.take_live(now, run, input),
             Some(Slot::Loading(waiting)) => waiting.push(input),
             Some(Slot::Quarantined) if !matches!(input, Input::Control { .. }) => {
-                self.refuse(input, &quarantined(run));
+                self.refuse(&input, &quarantined(run));
             }
             _ => self.load(run, vec![input]),
         }
     }
 
-    fn to_live(&mut self, now: Time, run: RunId, input: Input) {
+    fn take_live(&mut self, now: Time, run: RunId, input: Input) {
         match input {
             Input::Control {
                 ticket, control, ..
@@ -389,8 +395,8 @@ impl Owner {
     }
 
     /// Answers a request with an error, at once: nothing of it was done.
-    fn refuse(&mut self, input: Input, error: &NodeError) {
-        let ticket = match input {
+    fn refuse(&mut self, input: &Input, error: &NodeError) {
+        let ticket = match *input {
             Input::Start { ticket, .. }
             | Input::Control { ticket, .. }
             | Input::Report { ticket, .. }

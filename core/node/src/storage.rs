@@ -324,10 +324,10 @@ pub(crate) fn value(
     }
 }
 
-/// Values of a run, those that are there.
+/// Values of a run.
 ///
 /// # Errors
-/// As [`value`].
+/// When the store cannot be read, or does not have all of them.
 pub fn load_values(
     store: &dyn Store,
     run: RunId,
@@ -335,9 +335,9 @@ pub fn load_values(
 ) -> Result<ValueTexts, NodeError> {
     let mut texts = Vec::new();
     for hash in hashes {
-        if let Some(text) = value(store, run, hash)? {
-            texts.push((*hash, text.into()));
-        }
+        let missing = || corrupt(format!("the stored value {hash} is missing"));
+        let text = value(store, run, hash)?.ok_or_else(missing)?;
+        texts.push((*hash, text.into()));
     }
     Ok(texts)
 }

@@ -25,7 +25,7 @@ impl Workers {
                 .stack_size(STACK_BYTES)
                 .spawn(move || {
                     while let Some(job) = next(&queue) {
-                        job()
+                        job();
                     }
                 })?;
         }

@@ -1,7 +1,7 @@
 //! The threads around an owner: one that owns, one that commits. Others read and fold.
 
 use super::session::{Session, Tasks};
-use super::{Adopt, Config, Held, token_key};
+use super::{Adopt, Config, Held, Opened, token_key};
 use crate::clock::Clock;
 use crate::error::NodeError;
 use crate::id::RunId;
@@ -10,7 +10,7 @@ use crate::owner::{
 };
 use crate::reader::{Reader, Topic};
 use crate::storage;
-use crate::token::Claimed;
+use crate::token::{Claimed, Tokens};
 use conveyor_engine::STACK_BYTES;
 use conveyor_engine::run::RunState;
 use conveyor_store::Store;
@@ -48,7 +48,7 @@ enum Commit {
 }
 
 /// Acquires the shard and starts its threads. Blocks.
-pub(super) fn open(config: &Config, reader: &Reader) -> Result<Sender<Message>, NodeError> {
+pub(super) fn open(config: &Config, reader: &Reader) -> Result<Opened, NodeError> {
     let store = Arc::clone(&config.store);
     let key = token_key(store.as_ref(), config.clock.now().0)?;
     let point = storage::acquire(store.as_ref(), uuid::Uuid::new_v4().as_u64_pair().0)?;
@@ -61,7 +61,7 @@ pub(super) fn open(config: &Config, reader: &Reader) -> Result<Sender<Message>, 
         point,
         Box::new(|| uuid::Uuid::new_v4().as_u64_pair().0),
     );
-    let session = Session::new(config, &key);
+    let session = Session::new(config);
     owner.handle(
         config.clock.now(),
         Input::Register(SessionInfo {
@@ -83,7 +83,7 @@ pub(super) fn open(config: &Config, reader: &Reader) -> Result<Sender<Message>, 
     let thread = |name: &str| std::thread::Builder::new().name(name.into());
     let no_thread = |error: std::io::Error| NodeError::Unavailable(format!("no thread: {error}"));
     let back = messages.clone();
-    thread("conveyor-commit")
+    let committer = thread("conveyor-commit")
         .spawn(move || commit(store.as_ref(), &groups, &back))
         .map_err(no_thread)?;
     let runtime = Runtime {
@@ -104,11 +104,15 @@ pub(super) fn open(config: &Config, reader: &Reader) -> Result<Sender<Message>, 
         ticket: 0,
         ending: None,
     };
-    thread("conveyor-owner")
+    let owner = thread("conveyor-owner")
         .stack_size(STACK_BYTES)
         .spawn(move || runtime.run())
         .map_err(no_thread)?;
-    Ok(messages)
+    Ok(Opened {
+        messages,
+        tokens: Tokens::new(&key),
+        threads: vec![owner, committer],
+    })
 }
 
 fn commit(store: &dyn Store, groups: &Receiver<Commit>, back: &Sender<Message>) {
@@ -276,10 +280,6 @@ impl Runtime {
                 let (reader, messages) = (self.reader.clone(), self.messages.clone());
                 self.reader.workers().spawn(move || {
                     let values = storage::load_values(reader.store().as_ref(), run, &hashes);
-                    let values = values.unwrap_or_else(|error| {
-                        tracing::warn!(%run, %error, "values were not loaded");
-                        Vec::new()
-                    });
                     let _ = messages.send(Message::Input(Input::Values { run, values }));
                 });
             }

@@ -8,7 +8,7 @@ use crate::driver::{Context, Driver, LogLine, Outcome, Task};
 use crate::error::NodeError;
 use crate::owner::{Answer, Input, Reported, StartTask};
 use crate::reader::Reader;
-use crate::token::{Claimed, Tokens};
+use crate::token::Claimed;
 use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
 use conveyor_engine::value::{Json, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -29,33 +29,39 @@ const RESEND: Duration = Duration::from_millis(20);
 pub(super) struct Session {
     pub(super) id: Arc<str>,
     drivers: BTreeMap<Arc<str>, Arc<dyn Driver>>,
-    actions: BTreeMap<Arc<str>, (Arc<str>, Vec<Arc<str>>)>,
-    tokens: Tokens,
+    known: BTreeMap<Arc<str>, Known>,
+}
+
+/// What a driver says of itself.
+struct Known {
+    version: Arc<str>,
+    actions: Vec<Arc<str>>,
 }
 
 impl Session {
-    pub(super) fn new(config: &Config, key: &[u8; 32]) -> Session {
+    pub(super) fn new(config: &Config) -> Session {
         let mut drivers = BTreeMap::new();
-        let mut actions = BTreeMap::new();
+        let mut known = BTreeMap::new();
         for driver in &config.drivers {
             let info = driver.info();
-            let names = info.actions.into_iter().map(|action| action.name).collect();
+            let actions = info.actions.into_iter().map(|action| action.name).collect();
             drivers.insert(Arc::clone(&info.name), Arc::clone(driver));
-            actions.insert(info.name, (info.version, names));
+            known.insert(
+                info.name,
+                Known {
+                    version: info.version,
+                    actions,
+                },
+            );
         }
         let id = format!("in-process-{}", uuid::Uuid::now_v7()).into();
-        Session {
-            id,
-            drivers,
-            actions,
-            tokens: Tokens::new(key),
-        }
+        Session { id, drivers, known }
     }
 
     /// Drivers by name, with the version of each.
     pub(super) fn versions(&self) -> BTreeMap<Arc<str>, Arc<str>> {
-        let each = self.actions.iter();
-        each.map(|(name, (version, _))| (Arc::clone(name), Arc::clone(version)))
+        let each = self.known.iter();
+        each.map(|(name, known)| (Arc::clone(name), Arc::clone(&known.version)))
             .collect()
     }
 }
@@ -132,7 +138,7 @@ impl Tasks {
             )
         };
         let driver = self.session.drivers.get(name).ok_or_else(missing)?;
-        let (_, actions) = self.session.actions.get(name).ok_or_else(missing)?;
+        let actions = &self.session.known.get(name).ok_or_else(missing)?.actions;
         match &start.spec.action {
             Some(action) if !actions.contains(action) => {
                 let known: Vec<_> = actions.iter().map(|known| format!("`{known}`")).collect();
@@ -157,15 +163,6 @@ impl Tasks {
 
     pub(super) fn ended(&mut self, claimed: &Claimed) {
         self.running.remove(claimed);
-    }
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.id)
-            .field("tokens", &self.tokens)
-            .finish()
     }
 }
 
@@ -198,8 +195,7 @@ impl Attempt {
             }
         };
         let Some(outcome) = outcome else {
-            // The owner may be gone too.
-            let _ = self.messages.send(Message::Released(self.claimed));
+            self.give_up().await;
             return;
         };
         self.report(outcome).await;
@@ -267,15 +263,15 @@ impl Attempt {
         let mut acknowledged: Option<oneshot::Receiver<Result<Answer, NodeError>>> = None;
         let outcome = loop {
             tokio::select! {
-                ended = &mut work.0 => break ended,
+                ended = &mut work.0 => break Some(ended),
                 // Its sender is dropped when the claim is over.
-                _ = &mut *aborted => return None,
+                _ = &mut *aborted => break None,
                 count = lines.recv_many(&mut batch, LINES), if acknowledged.is_none() => {
                     if count == 0 {
                         // The driver has closed its log; its result is still to come.
                         tokio::select! {
-                            ended = &mut work.0 => break ended,
-                            _ = &mut *aborted => return None,
+                            ended = &mut work.0 => break Some(ended),
+                            _ = &mut *aborted => break None,
                         }
                     }
                     self.log.add(batch.drain(..));
@@ -292,11 +288,12 @@ impl Attempt {
                 }
             }
         };
+        drop(work);
         lines.close();
         while let Some(line) = lines.recv().await {
             self.log.add(std::iter::once(line));
         }
-        Some(match outcome {
+        Some(match outcome? {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => Outcome::Failed(exception(&*panic), None),
@@ -315,6 +312,22 @@ impl Attempt {
         });
         self.messages.send(Message::Request(make, reply)).ok()?;
         Some(answer)
+    }
+
+    /// The claim is over: what was logged is kept, and the place given back. The owner may be gone.
+    async fn give_up(mut self) {
+        let (run, writes) = (self.claimed.run, self.log.finish());
+        let (reply, answer) = oneshot::channel();
+        let make = Box::new(move |ticket| Input::Logs {
+            ticket,
+            run,
+            writes,
+        });
+        if self.log.last().is_some() && self.messages.send(Message::Request(make, reply)).is_ok() {
+            // Lines of an attempt that was thrown away are not worth a second try.
+            let _ = answer.await;
+        }
+        let _ = self.messages.send(Message::Released(self.claimed));
     }
 
     /// Reports until it is answered. Lines that are not acknowledged go in the same commit.

@@ -270,6 +270,11 @@ impl Owner {
         };
         live.trim();
         if live.run.state().is_terminal() {
+            if live.absent {
+                for runs in self.absent.values_mut() {
+                    runs.remove(&run);
+                }
+            }
             self.drop_live(run);
             self.slots.remove(&run);
             self.held.remove(&run);

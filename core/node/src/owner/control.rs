@@ -33,7 +33,7 @@ impl Owner {
             .iter()
             .for_each(|(hash, text)| live.keep(*hash, text));
         self.slots.insert(run, Slot::Live(Box::new(live)));
-        self.held.insert(run);
+        self.hold(run);
         let started = Started {
             run: run.text(),
             document: digest,

@@ -2,8 +2,10 @@
 
 use super::Owner;
 use super::live::Slot;
+use super::load::RELOAD;
 use super::messages::{Input, Output, StartTask};
 use super::queues::{QueueKey, Queues};
+use crate::error::NodeError;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::{Kind, Plan, StepIndex};
@@ -69,9 +71,7 @@ impl Owner {
                             let plan = Arc::clone(live.run.plan());
                             self.offer(run, &plan, id);
                         }
-                        StepState::Waiting => {
-                            live.started.get_or_insert(at);
-                        }
+                        StepState::Waiting => live.started = live.started.or(Some(at)),
                         _ => {}
                     }
                 }
@@ -106,11 +106,9 @@ impl Owner {
                     ok: false,
                     reason,
                     ..
-                } => {
-                    if live.reason.is_empty() && !reason.is_empty() {
-                        let id = &live.run.plan().steps[step as usize].id;
-                        live.reason = format!("{id}: {reason}").into();
-                    }
+                } if live.reason.is_empty() && !reason.is_empty() => {
+                    let id = &live.run.plan().steps[step as usize].id;
+                    live.reason = format!("{id}: {reason}").into();
                 }
                 Decision::Run {
                     from, to, reason, ..
@@ -267,11 +265,33 @@ impl Owner {
         }
     }
 
-    pub(super) fn values_loaded(&mut self, now: Time, run: RunId, values: super::ValueTexts) {
+    pub(super) fn values_loaded(
+        &mut self,
+        now: Time,
+        run: RunId,
+        values: Result<super::ValueTexts, NodeError>,
+    ) {
         let Some(live) = self.live(run) else { return };
-        values
-            .iter()
-            .for_each(|(hash, text)| live.keep(*hash, text));
+        match values {
+            Ok(values) => values
+                .iter()
+                .for_each(|(hash, text)| live.keep(*hash, text)),
+            // What waits for them asks again then.
+            Err(error) if error.is_temporary() => {
+                self.timers.insert((now.after(RELOAD), run));
+                return;
+            }
+            Err(error) => {
+                let sequence = live.run.sequence();
+                return self.quarantine(now, run, &error.to_string(), sequence);
+            }
+        }
+        self.go_on(now, run);
+    }
+
+    /// What waited for values is tried again.
+    pub(super) fn go_on(&mut self, now: Time, run: RunId) {
+        let Some(live) = self.live(run) else { return };
         live.awaits_values = false;
         let waiting = std::mem::take(&mut live.waiting);
         waiting

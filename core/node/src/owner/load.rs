@@ -13,7 +13,7 @@ use conveyor_proto::storage::v1::RunSummary;
 use std::sync::Arc;
 
 /// How long after a failed read a run is loaded again.
-const RELOAD: Duration = Duration::secs(1);
+pub(super) const RELOAD: Duration = Duration::secs(1);
 
 impl Owner {
     /// Asks for a run; `waiting` goes on when it is there.
@@ -69,7 +69,7 @@ impl Owner {
                 let error = NodeError::Unavailable(format!("the store cannot be read: {reason}"));
                 waiting
                     .into_iter()
-                    .for_each(|input| self.refuse(input, &error));
+                    .for_each(|input| self.refuse(&input, &error));
                 self.park(run, Some(now.after(RELOAD)));
             }
         }
@@ -84,7 +84,7 @@ impl Owner {
                 Input::Start { ticket, start } => self.start(now, ticket, start),
                 other if self.slots.contains_key(&run) => self.of_run(now, run, other),
                 other => self.refuse(
-                    other,
+                    &other,
                     &NodeError::NotFound(format!("there is no run {run}")),
                 ),
             }
@@ -142,7 +142,7 @@ impl Owner {
             });
         }
         if !ended {
-            self.held.insert(run);
+            self.hold(run);
             self.pick_up(now, run);
         }
         for input in waiting {
@@ -158,6 +158,13 @@ impl Owner {
             }
         }
         self.rest(now, run);
+    }
+
+    /// Remembers that this owner moves the run, where it does not move all.
+    pub(super) fn hold(&mut self, run: RunId) {
+        if !self.config.moves_all {
+            self.held.insert(run);
+        }
     }
 
     /// Asks a run that was just folded for everything that it still wants.
@@ -224,7 +231,7 @@ impl Owner {
             Input::Start { ticket, .. } => {
                 self.answer_of(run, ticket, Ok(Answer::Started { existed: true }));
             }
-            other => self.refuse(other, error),
+            other => self.refuse(&other, error),
         }
     }
 
@@ -311,7 +318,7 @@ impl Owner {
         let summary = stored.then(|| rows::summary(run, &live));
         live.waiting
             .into_iter()
-            .for_each(|input| self.refuse(input, &error));
+            .for_each(|input| self.refuse(&input, &error));
         if !stored {
             // Not even its start was taken.
             return;

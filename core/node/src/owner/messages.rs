@@ -92,8 +92,8 @@ pub enum Input {
     Values {
         /// Which run.
         run: RunId,
-        /// What was found.
-        values: ValueTexts,
+        /// What was found; an error that is not temporary sets the run aside.
+        values: Result<ValueTexts, NodeError>,
     },
     /// How a commit went.
     Committed(Outcome),

@@ -57,12 +57,10 @@ impl Owner {
     }
 
     pub(super) fn lost(&mut self, now: Time, run: super::RunId, id: Identity, cause: LostCause) {
-        match self.apply(now, run, Fact::Lost { id, cause }) {
-            Err(Rejected::Missing(hashes)) => {
-                self.want_values(run, hashes, Some(Input::Lost { run, id, cause }));
-            }
-            // It ended otherwise meanwhile, or the run is quarantined.
-            Ok(()) | Err(_) => {}
+        let lost = self.apply(now, run, Fact::Lost { id, cause });
+        // Any other refusal: it ended otherwise meanwhile, or the run is quarantined.
+        if let Err(Rejected::Missing(hashes)) = lost {
+            self.want_values(run, hashes, Some(Input::Lost { run, id, cause }));
         }
     }
 }

@@ -48,6 +48,8 @@ impl Harness {
         let mut next = Harness::over(self.store, 16, moves_all, 100);
         next.now = self.now;
         next.made = self.made;
+        next.ticket = self.ticket;
+        next.answers = self.answers;
         next
     }
 
@@ -144,7 +146,7 @@ impl Harness {
                 self.owner.handle(self.now, Input::Loaded { run, loaded });
             }
             Output::LoadValues { run, hashes } => {
-                let values = storage::load_values(self.store.as_ref(), run, &hashes).unwrap();
+                let values = storage::load_values(self.store.as_ref(), run, &hashes);
                 self.owner.handle(self.now, Input::Values { run, values });
             }
             Output::ReadCommit => {

@@ -62,7 +62,7 @@ async fn many_runs_share_commits() {
 
 #[tokio::test]
 async fn a_panic_is_a_failure_that_is_tried_again() {
-    let driver = Closure::new(|task, _| async move {
+    let driver = Closure::driver(|task, _| async move {
         assert!(task.attempt > 1, "the first attempt panics");
         done()
     });
@@ -85,7 +85,7 @@ async fn a_panic_is_a_failure_that_is_tried_again() {
 
 #[tokio::test]
 async fn outputs_that_are_no_object_are_an_error() {
-    let driver = Closure::new(|_, _| async { Outcome::Succeeded(serde_json::json!([1])) });
+    let driver = Closure::driver(|_, _| async { Outcome::Succeeded(serde_json::json!([1])) });
     let node = open(memory(), driver, Adopt::All).await;
     let run = start(&node, &chain(&["a"])).await;
     let run = finish(&node, run).await;
@@ -109,7 +109,7 @@ async fn an_action_that_the_driver_lacks_is_an_error() {
 
 #[tokio::test]
 async fn every_log_line_is_durable_when_the_result_is() {
-    let driver = Closure::new(|_, context| async move {
+    let driver = Closure::driver(|_, context| async move {
         for number in 0..10_000 {
             let text = format!("line {number}").into();
             let line = LogLine {
@@ -156,7 +156,7 @@ async fn every_log_line_is_durable_when_the_result_is() {
 async fn large_outputs_come_back_whole() {
     let text = "x".repeat(3 << 20);
     let expected = text.clone();
-    let driver = Closure::new(move |task, _| {
+    let driver = Closure::driver(move |task, _| {
         let text = text.clone();
         async move {
             match &*task.step {
@@ -185,7 +185,7 @@ async fn large_outputs_come_back_whole() {
 
 #[tokio::test]
 async fn outputs_over_the_limit_name_it() {
-    let driver = Closure::new(|_, _| async {
+    let driver = Closure::driver(|_, _| async {
         Outcome::Succeeded(serde_json::json!({ "text": "x".repeat(9 << 20) }))
     });
     let node = open(memory(), driver, Adopt::All).await;
@@ -198,7 +198,7 @@ async fn outputs_over_the_limit_name_it() {
 
 #[tokio::test]
 async fn a_cancelled_driver_hears_of_it() {
-    let driver = Closure::new(|_, mut context| async move {
+    let driver = Closure::driver(|_, mut context| async move {
         let reason = context
             .cancelled
             .wait_for(Option::is_some)
@@ -226,7 +226,7 @@ impl Drop for OnDrop {
 async fn terminate_drops_a_driver_that_does_not_listen() {
     let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (on_begin, on_drop) = (Arc::clone(&begun), Arc::clone(&dropped));
-    let driver = Closure::new(move |_, _| {
+    let driver = Closure::driver(move |_, _| {
         let (begun, guard) = (Arc::clone(&on_begin), OnDrop(Arc::clone(&on_drop)));
         async move {
             let _guard = guard;
@@ -246,7 +246,7 @@ async fn terminate_drops_a_driver_that_does_not_listen() {
 async fn no_more_tasks_run_at_once_than_there_is_capacity() {
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let seen = Arc::clone(&most);
-    let driver = Closure::new(move |_, _| {
+    let driver = Closure::driver(move |_, _| {
         let (running, most) = (Arc::clone(&running), Arc::clone(&seen));
         async move {
             let now = running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -273,7 +273,7 @@ async fn a_killed_node_goes_on_where_it_was() {
     let (hold, on_begin) = (Arc::clone(&gate), Arc::clone(&begun));
     let driver = move || {
         let (hold, begun) = (Arc::clone(&hold), Arc::clone(&on_begin));
-        Closure::new(move |task, _| {
+        Closure::driver(move |task, _| {
             let (hold, begun) = (Arc::clone(&hold), Arc::clone(&begun));
             async move {
                 if &*task.step == "b" && task.attempt == 1 {
@@ -381,7 +381,7 @@ async fn listings_have_pages_newest_first() {
 
 #[tokio::test]
 async fn events_go_on_after_any_of_them() {
-    let driver = Closure::new(|_, _| async { Outcome::Failed(failure("no"), None) });
+    let driver = Closure::driver(|_, _| async { Outcome::Failed(failure("no"), None) });
     let node = open(memory(), driver, Adopt::All).await;
     let run = start(&node, &chain(&["a", "b"])).await;
     let folded = finish(&node, run).await;

@@ -14,7 +14,8 @@ type Work = dyn Fn(Task, Context) -> Pin<Box<dyn Future<Output = Outcome> + Send
 pub struct Closure(Box<Work>);
 
 impl Closure {
-    pub fn new<F, Fut>(work: F) -> Arc<dyn Driver>
+    /// A driver that does what the closure does.
+    pub fn driver<F, Fut>(work: F) -> Arc<dyn Driver>
     where
         F: Fn(Task, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
@@ -46,7 +47,7 @@ impl Driver for Closure {
 
 /// A driver that succeeds at once.
 pub fn quick() -> Arc<dyn Driver> {
-    Closure::new(|_, _| async { done() })
+    Closure::driver(|_, _| async { done() })
 }
 
 pub fn done() -> Outcome {
