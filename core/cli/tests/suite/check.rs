@@ -1,0 +1,102 @@
+use crate::program::{RELEASE, conveyor, conveyor_with, files, root};
+
+const WRONG: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: wrong}
+spec:
+  steps:
+    - {id: a, drivr: exec}
+    - {id: b, driver: exec, needs: [c]}
+    - {id: b, driver: exec}
+";
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_the_exit_status_is_2() {
+    let dir = files(&[("wrong.yaml", WRONG)]);
+    let ended = conveyor(dir.path(), &["check", "wrong.yaml"]);
+    assert_eq!(ended.status, 2, "{}", ended.out);
+    for place in ["wrong.yaml:6:", "wrong.yaml:7:", "wrong.yaml:8:"] {
+        assert!(ended.out.contains(place), "no {place} in:\n{}", ended.out);
+    }
+    assert!(ended.out.contains("did you mean: driver"), "{}", ended.out);
+    assert!(
+        ended
+            .out
+            .lines()
+            .last()
+            .is_some_and(|line| line.contains("refused: "))
+    );
+}
+
+#[test]
+fn one_wrong_file_does_not_hide_another() {
+    let dir = files(&[("wrong.yaml", WRONG), ("right.yaml", RELEASE)]);
+    let ended = conveyor(
+        dir.path(),
+        &["check", "wrong.yaml", "gone.yaml", "right.yaml"],
+    );
+    assert_eq!(ended.status, 2);
+    assert!(ended.out.contains("cannot read gone.yaml"), "{}", ended.out);
+    assert!(
+        ended
+            .out
+            .contains("right.yaml: ok: pipeline release, 7 steps"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn programs_get_every_diagnostic_as_json() {
+    let dir = files(&[("wrong.yaml", WRONG), ("right.yaml", RELEASE)]);
+    let ended = conveyor(
+        dir.path(),
+        &["check", "wrong.yaml", "right.yaml", "-o", "json"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&ended.out).expect("is JSON");
+    assert_eq!(json["ok"], false);
+    let wrong = &json["files"][0];
+    assert!(
+        wrong["diagnostics"]
+            .as_array()
+            .is_some_and(|all| all.len() >= 3),
+        "{wrong}"
+    );
+    assert_eq!(wrong["diagnostics"][0]["line"], 6, "{wrong}");
+    assert_eq!(json["files"][1]["ok"], true);
+    assert_eq!(json["files"][1]["digest"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn a_driver_that_run_does_not_have_is_a_warning() {
+    let dir = files(&[("p.yaml", RELEASE)]);
+    let ended = conveyor(dir.path(), &["check", "p.yaml"]);
+    assert_eq!(ended.status, 0, "{}", ended.out);
+    assert!(
+        ended.out.contains("warning: step `checkout`"),
+        "{}",
+        ended.out
+    );
+    assert!(ended.out.contains("it has: exec"), "{}", ended.out);
+    assert_eq!(
+        conveyor(dir.path(), &["check", "p.yaml", "--strict"]).status,
+        2
+    );
+}
+
+#[test]
+fn standard_input_is_a_document_too() {
+    let ended = conveyor_with(files(&[]).path(), &["check", "-"], WRONG);
+    assert_eq!(ended.status, 2);
+    assert!(ended.out.contains("<stdin>:6:"), "{}", ended.out);
+}
+
+#[test]
+fn the_examples_are_accepted() {
+    let examples = ["hello", "ci", "release"].map(|name| format!("examples/{name}/pipeline.yaml"));
+    let mut args = vec!["check", "--strict"];
+    args.extend(examples.iter().map(String::as_str));
+    let ended = conveyor(&root(), &args);
+    assert_eq!(ended.status, 0, "{}", ended.out);
+}
