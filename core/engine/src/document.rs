@@ -4,6 +4,7 @@
 //! [`Document`] (its canonical text, its digest, the compiled [`Plan`]) or every error it found.
 //! The canonical text alone is enough to build the plan again: [`Plan::from_canonical`].
 
+
 mod diagnostic;
 mod json;
 mod limits;
@@ -119,6 +120,7 @@ pub fn load_with(
     }
 }
 
+#[allow(clippy::result_large_err)] // as in the readers
 fn read(file_name: &str, text: &str, limits: &Limits) -> Result<Node, Problem> {
     // Positions are 32 bits wide, whatever the limit says.
     if u32::try_from(text.len()).is_err() {
@@ -137,6 +139,7 @@ fn read(file_name: &str, text: &str, limits: &Limits) -> Result<Node, Problem> {
 }
 
 /// Reads a canonical document again; used to rebuild a plan.
+#[allow(clippy::result_large_err)] // as in the readers
 pub(crate) fn read_canonical(text: &str, limits: &Limits) -> Result<Node, Problem> {
     json::read(text, limits)
 }

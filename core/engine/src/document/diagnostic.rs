@@ -79,12 +79,24 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Diagnostic { file, line, column, .. } = self;
-        write!(f, "{file}:{line}:{column}: {}: {}", self.severity, self.message)?;
+        let Diagnostic {
+            file, line, column, ..
+        } = self;
+        write!(
+            f,
+            "{file}:{line}:{column}: {}: {}",
+            self.severity, self.message
+        )?;
         if !self.excerpt.is_empty() {
             let number = line.to_string();
             let caret = " ".repeat((*column as usize).saturating_sub(1));
-            write!(f, "\n  {number} | {}\n  {:w$} | {caret}^", self.excerpt, "", w = number.len())?;
+            write!(
+                f,
+                "\n  {number} | {}\n  {:w$} | {caret}^",
+                self.excerpt,
+                "",
+                w = number.len()
+            )?;
         }
         if !self.pointer.is_empty() {
             write!(f, "\n  at: {}", self.pointer)?;
@@ -99,7 +111,11 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n  did you mean: {nearest}")?;
         }
         if let Some(related) = &self.related {
-            write!(f, "\n  {file}:{}:{}: {}", related.line, related.column, related.message)?;
+            write!(
+                f,
+                "\n  {file}:{}:{}: {}",
+                related.line, related.column, related.message
+            )?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! JSON (RFC 8259) with positions. The usual readers give values or positions, not both.
 
+#![allow(clippy::result_large_err)] // one error ends the reading: its size is no cost
+
 use super::node::{Content, Entry, Node, number, quote};
 use super::report::Problem;
 use super::{Limits, yaml};
@@ -7,7 +9,13 @@ use super::{Limits, yaml};
 pub(super) fn read(text: &str, limits: &Limits) -> Result<Node, Problem> {
     // A byte-order mark is not part of the text.
     let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let mut reader = Reader { text, bytes: text.as_bytes(), at: start, nodes: 0, limits };
+    let mut reader = Reader {
+        text,
+        bytes: text.as_bytes(),
+        at: start,
+        nodes: 0,
+        limits,
+    };
     reader.space();
     let root = reader.value(0)?;
     reader.space();
@@ -105,9 +113,16 @@ impl Reader<'_> {
     }
 
     fn digits(&mut self) -> Result<usize, Problem> {
-        let count = self.bytes[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = self.bytes[self.at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         self.at += count;
-        if count == 0 { Err(self.fail("expected a digit")) } else { Ok(count) }
+        if count == 0 {
+            Err(self.fail("expected a digit"))
+        } else {
+            Ok(count)
+        }
     }
 
     fn list(&mut self, depth: usize) -> Result<Content, Problem> {
@@ -174,7 +189,10 @@ impl Reader<'_> {
         let mut out = String::new();
         loop {
             let start = self.at;
-            while self.peek().is_some_and(|byte| byte != b'"' && byte != b'\\' && byte >= 0x20) {
+            while self
+                .peek()
+                .is_some_and(|byte| byte != b'"' && byte != b'\\' && byte >= 0x20)
+            {
                 self.at += 1;
             }
             out.push_str(&self.text[start..self.at]);

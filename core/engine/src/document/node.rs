@@ -30,7 +30,10 @@ pub(crate) struct Entry {
 
 impl Node {
     pub(crate) fn text(at: u32, text: &str) -> Node {
-        Node { at, content: Content::Text(text.into()) }
+        Node {
+            at,
+            content: Content::Text(text.into()),
+        }
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {
@@ -48,7 +51,10 @@ impl Node {
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.as_map()?.iter().find(|entry| &*entry.key == key).map(|entry| &entry.value)
+        self.as_map()?
+            .iter()
+            .find(|entry| &*entry.key == key)
+            .map(|entry| &entry.value)
     }
 
     /// The value at a JSON pointer below this one.
@@ -116,12 +122,16 @@ pub(crate) fn number(literal: &str) -> Result<Number, String> {
             return Ok(Number::from(int));
         }
     }
-    let double: f64 = literal.parse().map_err(|_| format!("{literal} is not a number"))?;
+    let double: f64 = literal
+        .parse()
+        .map_err(|_| format!("{literal} is not a number"))?;
     if !double.is_finite() {
         return Err(format!("{literal} is too large for a number"));
     }
     if integral && format!("{:.0}", double.abs()) != body.trim_start_matches('0') {
-        return Err(format!("the integer {literal} does not fit in 64 bits; write it as a text"));
+        return Err(format!(
+            "the integer {literal} does not fit in 64 bits; write it as a text"
+        ));
     }
     // 2^63: the first double that no i64 holds.
     if double.fract() == 0.0 && double.abs() < 9_223_372_036_854_775_808.0 {

@@ -31,25 +31,35 @@ pub(super) fn normalise(mut root: Node, report: &mut Report<'_>) -> Option<Node>
 
 fn child<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
     match &mut node.content {
-        Content::Map(entries) => {
-            entries.iter_mut().find(|entry| &*entry.key == key).map(|entry| &mut entry.value)
-        }
+        Content::Map(entries) => entries
+            .iter_mut()
+            .find(|entry| &*entry.key == key)
+            .map(|entry| &mut entry.value),
         _ => None,
     }
 }
 
 fn entry(key: &str, at: u32, value: Node) -> Entry {
-    Entry { key: key.into(), at, value }
+    Entry {
+        key: key.into(),
+        at,
+        value,
+    }
 }
 
 fn map(at: u32, entries: Vec<Entry>) -> Node {
-    Node { at, content: Content::Map(entries) }
+    Node {
+        at,
+        content: Content::Map(entries),
+    }
 }
 
 /// `{name, resource, steps: [{id, name, driver}]}`, the form of Conveyor CI 0.6.
 fn from_seed(root: Node, report: &mut Report<'_>) -> Option<Node> {
     let at = root.at;
-    let Content::Map(entries) = root.content else { return None };
+    let Content::Map(entries) = root.content else {
+        return None;
+    };
     let mut metadata = Vec::new();
     let mut spec = Vec::new();
     let before = report.errors();
@@ -90,11 +100,15 @@ fn from_seed(root: Node, report: &mut Report<'_>) -> Option<Node> {
 }
 
 fn order_axes(step: &mut Node) {
-    let Some(axes) = child(step, "matrix").and_then(|matrix| child(matrix, "axes")) else { return };
+    let Some(axes) = child(step, "matrix").and_then(|matrix| child(matrix, "axes")) else {
+        return;
+    };
     if !matches!(axes.content, Content::Map(_)) {
         return;
     }
-    let Content::Map(entries) = std::mem::replace(&mut axes.content, Content::Null) else { return };
+    let Content::Map(entries) = std::mem::replace(&mut axes.content, Content::Null) else {
+        return;
+    };
     axes.content = Content::List(
         entries
             .into_iter()
@@ -102,7 +116,10 @@ fn order_axes(step: &mut Node) {
                 let name = Node::text(axis.at, &axis.key);
                 map(
                     axis.at,
-                    vec![entry("name", axis.at, name), entry("values", axis.value.at, axis.value)],
+                    vec![
+                        entry("name", axis.at, name),
+                        entry("values", axis.value.at, axis.value),
+                    ],
                 )
             })
             .collect(),

@@ -15,20 +15,29 @@ enum Segment<'a> {
 }
 
 impl<'a> Path<'a> {
-    pub(crate) const ROOT: Path<'static> = Path { parent: None, segment: Segment::Root };
+    pub(crate) const ROOT: Path<'static> = Path {
+        parent: None,
+        segment: Segment::Root,
+    };
 
     pub(crate) fn key<'b>(&'b self, key: &'b str) -> Path<'b>
     where
         'a: 'b,
     {
-        Path { parent: Some(self), segment: Segment::Key(key) }
+        Path {
+            parent: Some(self),
+            segment: Segment::Key(key),
+        }
     }
 
     pub(crate) fn index<'b>(&'b self, index: usize) -> Path<'b>
     where
         'a: 'b,
     {
-        Path { parent: Some(self), segment: Segment::Index(index) }
+        Path {
+            parent: Some(self),
+            segment: Segment::Index(index),
+        }
     }
 
     /// The key or index that the path ends with.

@@ -28,7 +28,10 @@ impl Problem {
     }
 
     pub(crate) fn on(node: &Node, path: &Path<'_>, message: impl Into<String>) -> Problem {
-        Problem { pointer: path.to_string(), ..Problem::new(node.at, message.into()) }
+        Problem {
+            pointer: path.to_string(),
+            ..Problem::new(node.at, message.into())
+        }
     }
 
     pub(crate) fn found(mut self, found: impl Into<String>) -> Problem {
@@ -64,7 +67,14 @@ pub(crate) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str, most: usize) -> Report<'a> {
-        Report { file, text, most: most.max(1), kept: Vec::new(), errors: 0, dropped: 0 }
+        Report {
+            file,
+            text,
+            most: most.max(1),
+            kept: Vec::new(),
+            errors: 0,
+            dropped: 0,
+        }
     }
 
     pub(crate) fn error(&mut self, problem: Problem) {
@@ -84,7 +94,10 @@ impl<'a> Report<'a> {
         self.dropped += 1;
         // A warning gives way to an error, so that a refusal always has its reason.
         if severity == Severity::Error
-            && let Some(place) = self.kept.iter().position(|(kept, _)| *kept == Severity::Warning)
+            && let Some(place) = self
+                .kept
+                .iter()
+                .position(|(kept, _)| *kept == Severity::Warning)
         {
             self.kept[place] = (severity, problem);
         }
@@ -124,16 +137,23 @@ impl<'a> Report<'a> {
                     nearest: problem.nearest,
                     related: problem.related.map(|(at, message)| {
                         let (line, column) = lines.place(at);
-                        Related { line, column, message }
+                        Related {
+                            line,
+                            column,
+                            message,
+                        }
                     }),
                     excerpt: lines.excerpt(line, column),
                 }
             })
             .collect();
         if self.dropped > 0 {
-            let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
-            let mut last =
-                Diagnostic::at_start(self.file, format!("and {} more", self.dropped));
+            let severity = if self.errors > 0 {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            let mut last = Diagnostic::at_start(self.file, format!("and {} more", self.dropped));
             last.severity = severity;
             out.push(last);
         }
@@ -150,27 +170,37 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Lines<'a> {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let starts = std::iter::once(0).chain(ends.map(|(at, _)| at as u32 + 1)).collect();
+        let starts = std::iter::once(0)
+            .chain(ends.map(|(at, _)| at as u32 + 1))
+            .collect();
         Lines { text, starts }
     }
 
     fn place(&self, at: u32) -> (u32, u32) {
         let line = self.starts.partition_point(|start| *start <= at).max(1);
         let start = self.starts[line - 1] as usize;
-        let before = self.text.get(start..(at as usize).min(self.text.len())).unwrap_or_default();
+        let before = self
+            .text
+            .get(start..(at as usize).min(self.text.len()))
+            .unwrap_or_default();
         (line as u32, before.chars().count() as u32 + 1)
     }
 
     /// The line, if it and the column are short enough for a terminal.
     fn excerpt(&self, line: u32, column: u32) -> String {
         const MOST: usize = 120;
-        let Some(start) = self.starts.get(line as usize - 1) else { return String::new() };
+        let Some(start) = self.starts.get(line as usize - 1) else {
+            return String::new();
+        };
         let text = self.text.get(*start as usize..).unwrap_or_default();
         let text = text.split(['\n', '\r']).next().unwrap_or_default();
         if column as usize > MOST || text.trim().is_empty() {
             return String::new();
         }
         // One column per character, so that the caret stands below it.
-        text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+        text.chars()
+            .take(MOST)
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
     }
 }

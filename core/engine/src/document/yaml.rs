@@ -1,6 +1,8 @@
 //! YAML 1.2, core schema, into [`Node`]s. The events are those of granit-parser, the parser below
 //! serde-saphyr; they alone carry the position of every node and the written order of keys.
 
+#![allow(clippy::result_large_err)] // one error ends the reading: its size is no cost
+
 use super::Limits;
 use super::node::{Content, Entry, Node, number, quote};
 use super::report::Problem;
@@ -51,7 +53,10 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Node, Problem> {
 }
 
 pub(super) fn too_many(limit: &str, what: &str, most: usize, at: u32) -> Problem {
-    Problem::new(at, format!("the document has more than {most} {what} (limit `{limit}`)"))
+    Problem::new(
+        at,
+        format!("the document has more than {most} {what} (limit `{limit}`)"),
+    )
 }
 
 pub(super) fn too_deep(most: usize, at: u32) -> Problem {
@@ -64,20 +69,26 @@ pub(super) fn unique(entries: &[Entry]) -> Result<(), Problem> {
     // Most objects are small; sorting is for the large ones.
     let clash = if entries.len() <= 16 {
         entries.iter().enumerate().find_map(|(place, entry)| {
-            let first = entries[..place].iter().find(|other| other.key == entry.key)?;
+            let first = entries[..place]
+                .iter()
+                .find(|other| other.key == entry.key)?;
             Some((first, entry))
         })
     } else {
         let mut sorted: Vec<&Entry> = entries.iter().collect();
         sorted.sort_by(|a, b| a.key.cmp(&b.key).then(a.at.cmp(&b.at)));
-        sorted.windows(2).find(|pair| pair[0].key == pair[1].key).map(|pair| (pair[0], pair[1]))
+        sorted
+            .windows(2)
+            .find(|pair| pair[0].key == pair[1].key)
+            .map(|pair| (pair[0], pair[1]))
     };
     match clash {
         None => Ok(()),
-        Some((first, second)) => {
-            Err(Problem::new(second.at, format!("the key {} stands twice", quote(&second.key)))
-                .related(first.at, "it stands here first"))
-        }
+        Some((first, second)) => Err(Problem::new(
+            second.at,
+            format!("the key {} stands twice", quote(&second.key)),
+        )
+        .related(first.at, "it stands here first")),
     }
 }
 
@@ -134,7 +145,9 @@ impl Builder<'_> {
                 self.open(Content::Map(Vec::new()), anchor, tag.as_deref(), "map", at)
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(frame) = self.stack.pop() else { return Ok(()) };
+                let Some(frame) = self.stack.pop() else {
+                    return Ok(());
+                };
                 if let Content::Map(entries) = &frame.node.content {
                     unique(entries)?;
                 }
@@ -145,7 +158,10 @@ impl Builder<'_> {
             Event::Alias(id) => {
                 let Some(anchored) = self.anchors.get(&id) else {
                     // The parser resolves names; what is not finished yet contains itself.
-                    return Err(Problem::new(at, "an alias inside its own anchor".to_owned()));
+                    return Err(Problem::new(
+                        at,
+                        "an alias inside its own anchor".to_owned(),
+                    ));
                 };
                 let (node, nodes, bytes) = (anchored.node.clone(), anchored.nodes, anchored.bytes);
                 if self.stack.len() + anchored.depth > self.limits.depth {
@@ -155,19 +171,30 @@ impl Builder<'_> {
                 self.alias_bytes += bytes;
                 if self.alias_nodes > self.limits.alias_nodes {
                     let most = self.limits.alias_nodes;
-                    return Err(too_many("alias_nodes", "values repeated by aliases", most, at));
+                    return Err(too_many(
+                        "alias_nodes",
+                        "values repeated by aliases",
+                        most,
+                        at,
+                    ));
                 }
                 if self.alias_bytes > self.limits.alias_bytes {
                     let most = self.limits.alias_bytes;
-                    return Err(too_many("alias_bytes", "bytes repeated by aliases", most, at));
+                    return Err(too_many(
+                        "alias_bytes",
+                        "bytes repeated by aliases",
+                        most,
+                        at,
+                    ));
                 }
                 self.count(nodes, at)?;
                 let _ = span;
                 self.place(node, at)
             }
-            Event::UnresolvedAlias(name) => {
-                Err(Problem::new(at, format!("no anchor {} before this alias", quote(&name))))
-            }
+            Event::UnresolvedAlias(name) => Err(Problem::new(
+                at,
+                format!("no anchor {} before this alias", quote(&name)),
+            )),
             _ => Ok(()),
         }
     }
@@ -195,7 +222,10 @@ impl Builder<'_> {
         at: u32,
     ) -> Result<(), Problem> {
         if core_tag(tag, at)?.is_some_and(|given| given != suffix) {
-            return Err(Problem::new(at, format!("this tag does not fit a `!!{suffix}`")));
+            return Err(Problem::new(
+                at,
+                format!("this tag does not fit a `!!{suffix}`"),
+            ));
         }
         self.count(1, at)?;
         if self.expects_key() {
@@ -204,7 +234,11 @@ impl Builder<'_> {
         if self.stack.len() >= self.limits.depth {
             return Err(too_deep(self.limits.depth, at));
         }
-        self.stack.push(Frame { node: Node { at, content }, anchor, key: None });
+        self.stack.push(Frame {
+            node: Node { at, content },
+            anchor,
+            key: None,
+        });
         Ok(())
     }
 
@@ -217,9 +251,22 @@ impl Builder<'_> {
         self.alias_nodes += nodes;
         if self.alias_nodes > self.limits.alias_nodes {
             let most = self.limits.alias_nodes;
-            return Err(too_many("alias_nodes", "values repeated by aliases", most, at));
+            return Err(too_many(
+                "alias_nodes",
+                "values repeated by aliases",
+                most,
+                at,
+            ));
         }
-        self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, bytes, depth });
+        self.anchors.insert(
+            anchor,
+            Anchored {
+                node: node.clone(),
+                nodes,
+                bytes,
+                depth,
+            },
+        );
         Ok(())
     }
 
@@ -231,7 +278,11 @@ impl Builder<'_> {
         match &mut frame.node.content {
             Content::List(items) => items.push(node),
             Content::Map(entries) => match frame.key.take() {
-                Some((key, at)) => entries.push(Entry { key, at, value: node }),
+                Some((key, at)) => entries.push(Entry {
+                    key,
+                    at,
+                    value: node,
+                }),
                 None => match node.content {
                     Content::Text(key) => frame.key = Some((key, at)),
                     _ => return Err(Problem::new(at, "a key must be a text".to_owned())),
@@ -265,9 +316,7 @@ fn core_tag(tag: Option<&Tag>, at: u32) -> Result<Option<&'static str>, Problem>
     let known = ["str", "int", "float", "bool", "null", "map", "seq"];
     known
         .into_iter()
-        .find(|name| {
-            text == format!("!!{name}") || text == format!("tag:yaml.org,2002:{name}")
-        })
+        .find(|name| text == format!("!!{name}") || text == format!("tag:yaml.org,2002:{name}"))
         .map(Some)
         .ok_or_else(|| {
             Problem::new(at, format!("the tag {} is not supported", quote(&text)))
@@ -295,9 +344,10 @@ fn scalar(
         Some(_) => false,
     };
     match (fits, tag) {
-        (false, Some(tag)) => {
-            Err(Problem::new(at, format!("{} is not a `!!{tag}`", quote(&text))))
-        }
+        (false, Some(tag)) => Err(Problem::new(
+            at,
+            format!("{} is not a `!!{tag}`", quote(&text)),
+        )),
         _ => Ok(content),
     }
 }

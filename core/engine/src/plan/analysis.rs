@@ -57,11 +57,19 @@ impl Plan {
     /// `exclude` name nothing, or a `foreach` over written items.
     #[must_use]
     pub fn is_static_fan(&self, step: StepIndex) -> bool {
-        let Some(fan) = self.steps.get(step as usize).and_then(|step| step.fan.as_ref()) else {
+        let Some(fan) = self
+            .steps
+            .get(step as usize)
+            .and_then(|step| step.fan.as_ref())
+        else {
             return false;
         };
         match &fan.source {
-            FanSource::Matrix { axes, include, exclude } => {
+            FanSource::Matrix {
+                axes,
+                include,
+                exclude,
+            } => {
                 axes.iter().all(|(_, values)| values.constant().is_some())
                     && include.constant().is_some()
                     && exclude.constant().is_some()

@@ -21,7 +21,10 @@ impl Plan {
         let mut inputs = given.clone();
         let Some(map) = inputs.as_object() else {
             let message = "inputs must be an object".to_owned();
-            return Err(vec![Violation { pointer: String::new(), message }]);
+            return Err(vec![Violation {
+                pointer: String::new(),
+                message,
+            }]);
         };
         let Some(schema) = &self.input_schema else {
             if map.is_empty() {
@@ -82,7 +85,9 @@ impl Step {
 /// is not known, else JSON. What does not read stays a text, so that the check names the type.
 #[must_use]
 pub fn parse_input_text(schema: &Json, key: &str, text: &str) -> Json {
-    let property = schema.get("properties").and_then(|properties| properties.get(key));
+    let property = schema
+        .get("properties")
+        .and_then(|properties| properties.get(key));
     let property = property.map(|property| resolve(schema, property));
     let types = property.map(types).unwrap_or_default();
     if types.is_empty() || types.contains(&"string") {
@@ -115,9 +120,15 @@ pub fn check_outputs(
             }
             None => {}
             Some(value) => {
-                let Some(schema) = &declaration.checked else { continue };
+                let Some(schema) = &declaration.checked else {
+                    continue;
+                };
                 if let Err(violations) = schema.check(value) {
-                    wrong.extend(violations.iter().map(|one| format!("output `{name}`: {one}")));
+                    wrong.extend(
+                        violations
+                            .iter()
+                            .map(|one| format!("output `{name}`: {one}")),
+                    );
                 }
             }
         }
@@ -145,7 +156,10 @@ fn types(schema: &Json) -> Vec<&str> {
 fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
     let mut schema = schema;
     for _ in 0..DEPTH {
-        let pointer = schema.get("$ref").and_then(Json::as_str).and_then(|uri| uri.strip_prefix('#'));
+        let pointer = schema
+            .get("$ref")
+            .and_then(Json::as_str)
+            .and_then(|uri| uri.strip_prefix('#'));
         match pointer.and_then(|pointer| root.pointer(pointer)) {
             Some(target) => schema = target,
             None => break,
@@ -156,9 +170,13 @@ fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
 
 /// Fills in the defaults of absent properties, at every level that is there.
 fn fill(root: &Json, schema: &Json, value: &mut Json, depth: usize) {
-    let (Some(depth), Some(object)) = (depth.checked_sub(1), value.as_object_mut()) else { return };
+    let (Some(depth), Some(object)) = (depth.checked_sub(1), value.as_object_mut()) else {
+        return;
+    };
     let schema = resolve(root, schema);
-    let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
+    let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
+        return;
+    };
     for (name, property) in properties {
         let property = resolve(root, property);
         match (object.get_mut(name), property.get("default")) {
@@ -174,13 +192,20 @@ fn fill(root: &Json, schema: &Json, value: &mut Json, depth: usize) {
 }
 
 fn numbers(root: &Json, schema: &Json, value: &mut Json, depth: usize) {
-    let Some(depth) = depth.checked_sub(1) else { return };
+    let Some(depth) = depth.checked_sub(1) else {
+        return;
+    };
     let schema = resolve(root, schema);
     let types = types(schema);
     if types.contains(&"number") && !types.contains(&"integer") {
         as_double(value);
     }
-    for part in schema.get("allOf").and_then(Json::as_array).into_iter().flatten() {
+    for part in schema
+        .get("allOf")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+    {
         numbers(root, part, value, depth);
     }
     match value {
@@ -242,7 +267,11 @@ mod tests {
         });
         for (key, text, value) in [
             ("ref", "12", json!("12")),
-            ("count", "9007199254740993", json!(9_007_199_254_740_993_i64)),
+            (
+                "count",
+                "9007199254740993",
+                json!(9_007_199_254_740_993_i64),
+            ),
             ("count", "many", json!("many")),
             ("dry", "true", json!(true)),
             ("list", "[1]", json!([1])),

@@ -64,7 +64,11 @@ impl Schema {
             })
             .collect();
         violations.sort_by(|a, b| a.pointer.cmp(&b.pointer).then(a.message.cmp(&b.message)));
-        if violations.is_empty() { Ok(()) } else { Err(violations) }
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(violations)
+        }
     }
 }
 
@@ -105,13 +109,23 @@ impl Schemas {
             report.error(problem.found(kind.describe()).allowed("object"));
             return None;
         }
-        let subschemas = jsonschema::options().with_draft(Draft::Draft202012).build_map(&schema.json);
+        let subschemas = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .build_map(&schema.json);
         let properties = path.key("properties");
-        for entry in node.get("properties").and_then(Node::as_map).unwrap_or_default() {
-            let Some(default) = entry.value.get("default") else { continue };
+        for entry in node
+            .get("properties")
+            .and_then(Node::as_map)
+            .unwrap_or_default()
+        {
+            let Some(default) = entry.value.get("default") else {
+                continue;
+            };
             let key = entry.key.replace('~', "~0").replace('/', "~1");
             let Ok(map) = &subschemas else { continue };
-            let Some(validator) = map.get(&format!("#/properties/{key}")) else { continue };
+            let Some(validator) = map.get(&format!("#/properties/{key}")) else {
+                continue;
+            };
             let json = default.to_json();
             if let Some(error) = validator.iter_errors(&json).next() {
                 let message = shorten(&error.to_string());
@@ -133,16 +147,15 @@ impl Schemas {
         self.compile(node, path, report)
     }
 
-    fn compile(
-        &mut self,
-        node: &Node,
-        path: &Path<'_>,
-        report: &mut Report<'_>,
-    ) -> Option<Schema> {
+    fn compile(&mut self, node: &Node, path: &Path<'_>, report: &mut Report<'_>) -> Option<Schema> {
         let json = node.to_json();
         if !json.is_object() && !json.is_boolean() {
             let problem = Problem::on(node, path, "this is not a JSON Schema");
-            report.error(problem.found(node.describe()).allowed("an object, true or false"));
+            report.error(
+                problem
+                    .found(node.describe())
+                    .allowed("an object, true or false"),
+            );
             return None;
         }
         let key = canonical_string(&json);
@@ -158,21 +171,32 @@ impl Schemas {
             return None;
         }
         let mut remote = Vec::new();
-        remote_references(node, path.to_string(), &mut remote);
+        remote_references(node, &path.to_string(), &mut remote);
         for (place, pointer) in &remote {
             let message = "a remote `$ref` is not followed";
             let problem = Problem::new(place.at, message.to_owned());
-            let problem = Problem { pointer: pointer.clone(), ..problem };
+            let problem = Problem {
+                pointer: pointer.clone(),
+                ..problem
+            };
             report.error(
-                problem.found(place.describe()).allowed("a reference within the schema: #/$defs/…"),
+                problem
+                    .found(place.describe())
+                    .allowed("a reference within the schema: #/$defs/…"),
             );
         }
         if !remote.is_empty() {
             return None;
         }
-        match jsonschema::options().with_draft(Draft::Draft202012).build(&json) {
+        match jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .build(&json)
+        {
             Ok(validator) => {
-                let schema = Schema { json: Arc::new(json), validator: Arc::new(validator) };
+                let schema = Schema {
+                    json: Arc::new(json),
+                    validator: Arc::new(validator),
+                };
                 self.compiled.insert(key, schema.clone());
                 Some(schema)
             }
@@ -181,7 +205,10 @@ impl Schemas {
                 let place = node.pointer(&inner).unwrap_or(node);
                 let message = format!("invalid JSON Schema: {}", shorten(&error.to_string()));
                 let problem = Problem::new(place.at, message);
-                report.error(Problem { pointer: format!("{path}{inner}"), ..problem });
+                report.error(Problem {
+                    pointer: format!("{path}{inner}"),
+                    ..problem
+                });
                 None
             }
         }
@@ -189,33 +216,43 @@ impl Schemas {
 }
 
 /// Keywords whose value is an object of names to schemas.
-const NAMES: [&str; 6] =
-    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependentRequired"];
+const NAMES: [&str; 6] = [
+    "properties",
+    "patternProperties",
+    "$defs",
+    "definitions",
+    "dependentSchemas",
+    "dependentRequired",
+];
 /// Keywords whose value is data.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
 /// References that lead out of the schema.
-fn remote_references<'n>(node: &'n Node, pointer: String, out: &mut Vec<(&'n Node, String)>) {
+fn remote_references<'n>(node: &'n Node, pointer: &str, out: &mut Vec<(&'n Node, String)>) {
     use crate::document::Content;
     if let Content::List(items) = &node.content {
         for (index, item) in items.iter().enumerate() {
-            remote_references(item, format!("{pointer}/{index}"), out);
+            remote_references(item, &format!("{pointer}/{index}"), out);
         }
     }
     for entry in node.as_map().unwrap_or_default() {
         let key = &*entry.key;
         let place = || format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
         if matches!(key, "$ref" | "$dynamicRef") {
-            if entry.value.as_str().is_some_and(|uri| !uri.starts_with('#') && uri != DRAFT) {
+            if entry
+                .value
+                .as_str()
+                .is_some_and(|uri| !uri.starts_with('#') && uri != DRAFT)
+            {
                 out.push((&entry.value, place()));
             }
         } else if NAMES.contains(&key) {
             for named in entry.value.as_map().unwrap_or_default() {
                 let name = named.key.replace('~', "~0").replace('/', "~1");
-                remote_references(&named.value, format!("{}/{name}", place()), out);
+                remote_references(&named.value, &format!("{}/{name}", place()), out);
             }
         } else if !DATA.contains(&key) {
-            remote_references(&entry.value, place(), out);
+            remote_references(&entry.value, &place(), out);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Expressions where they stand: parsed, and their roots checked against the place (SEMANTICS 23).
 
 use super::Compiler;
-use super::reference::{Reference, Reader};
+use super::reference::{Reader, Reference};
 use crate::document::{Content, Node, Path, Problem, nearest};
-use crate::expr::{Condition, ExprError, References, Template};
+use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template};
 use crate::plan::types::StepIndex;
+use crate::value::Json;
+use std::sync::Arc;
 
 /// What an expression may name where it stands.
 pub(super) struct Place<'a> {
@@ -25,7 +27,12 @@ const ROOTS: [&str; 10] = [
 
 impl<'a> Place<'a> {
     pub(super) fn vars() -> Place<'static> {
-        Place { roots: &["inputs", "run"], item: &[], steps: None, needs: false }
+        Place {
+            roots: &["inputs", "run"],
+            item: &[],
+            steps: None,
+            needs: false,
+        }
     }
 
     pub(super) fn run_outputs() -> Place<'static> {
@@ -49,22 +56,40 @@ impl<'a> Place<'a> {
 
     /// `with`, the one place where the attempt may count.
     pub(super) fn with(index: StepIndex, finally: bool, item: &'a [&'a str]) -> Place<'a> {
-        Place { roots: &["inputs", "vars", "run", "attempt"], ..Place::step(index, finally, item) }
+        Place {
+            roots: &["inputs", "vars", "run", "attempt"],
+            ..Place::step(index, finally, item)
+        }
     }
 
     /// `retry.if`.
     pub(super) fn retry(item: &'a [&'a str]) -> Place<'a> {
-        Place { roots: &["inputs", "vars", "run", "attempt"], item, steps: None, needs: false }
+        Place {
+            roots: &["inputs", "vars", "run", "attempt"],
+            item,
+            steps: None,
+            needs: false,
+        }
     }
 
     /// `allow_failure`.
     pub(super) fn allow_failure(item: &'a [&'a str]) -> Place<'a> {
-        Place { roots: &["inputs", "vars", "run", "step"], item, steps: None, needs: false }
+        Place {
+            roots: &["inputs", "vars", "run", "step"],
+            item,
+            steps: None,
+            needs: false,
+        }
     }
 
     /// `needs.rule`, whose `needs` the rule itself resolves.
     pub(super) fn rule() -> Place<'static> {
-        Place { roots: &["inputs", "vars", "run"], item: &[], steps: None, needs: true }
+        Place {
+            roots: &["inputs", "vars", "run"],
+            item: &[],
+            steps: None,
+            needs: true,
+        }
     }
 
     fn known(&self) -> Vec<&'a str> {
@@ -94,7 +119,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             }
         };
         if source.contains("${{") {
-            let message = format!("`{}` is CEL as it stands, without `${{{{ }}}}`", path.last());
+            let message = format!(
+                "`{}` is CEL as it stands, without `${{{{ }}}}`",
+                path.last()
+            );
             self.report.error(
                 Problem::on(node, path, message)
                     .found(node.describe())
@@ -104,13 +132,29 @@ impl<'n> Compiler<'_, '_, 'n> {
         }
         match Condition::parse(source) {
             Ok(condition) => {
-                self.references(node, path, place, condition.references()).then_some(condition)
+                let known = self.references(node, path, place, condition.references());
+                let answer = constant(condition.references(), |scope| condition.evaluate(scope));
+                (known && self.boolean_constant(node, path, answer)).then_some(condition)
             }
             Err(error) => {
                 self.expression_error(node, path, error.offset, &error, &place.known());
                 None
             }
         }
+    }
+
+    /// Refuses an expression whose value the document fixes, and which is no boolean.
+    pub(super) fn boolean_constant(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        answer: Option<EvalError>,
+    ) -> bool {
+        let Some(error) = answer else { return true };
+        let problem = Problem::on(node, path, error.message).found(node.describe());
+        self.report
+            .error(problem.allowed("a CEL expression that gives true or false"));
+        false
     }
 
     /// Any JSON with `${{ }}` inside.
@@ -121,12 +165,16 @@ impl<'n> Compiler<'_, '_, 'n> {
         place: &Place<'_>,
     ) -> Option<Template> {
         match Template::parse(&node.to_json()) {
-            Ok(template) => {
-                self.references(node, path, place, template.references()).then_some(template)
-            }
+            Ok(template) => self
+                .references(node, path, place, template.references())
+                .then_some(template),
             Err(error) => {
                 let inner = node.pointer(&error.pointer).unwrap_or(node);
-                let offset = if error.key { 0 } else { error.offset + error.error.offset };
+                let offset = if error.key {
+                    0
+                } else {
+                    error.offset + error.error.offset
+                };
                 let place = self.offset(inner, offset);
                 let mut problem = Problem::new(place, error.error.message.clone());
                 problem.pointer = format!("{path}{}", error.pointer);
@@ -195,10 +243,16 @@ impl<'n> Compiler<'_, '_, 'n> {
     /// The document's offset of byte `offset` of a text, where the text stands there as it is; else
     /// the start of the text.
     pub(super) fn offset(&self, node: &Node, offset: usize) -> u32 {
-        let Some(text) = node.as_str() else { return node.at };
+        let Some(text) = node.as_str() else {
+            return node.at;
+        };
         let source = self.report.text();
         let at = node.at as usize;
-        let as_is = |start: usize| source.get(start..).is_some_and(|rest| rest.starts_with(text));
+        let as_is = |start: usize| {
+            source
+                .get(start..)
+                .is_some_and(|rest| rest.starts_with(text))
+        };
         match [at, at + 1].into_iter().find(|start| as_is(*start)) {
             Some(start) => (start + offset.min(text.len())) as u32,
             None => node.at,
@@ -227,7 +281,10 @@ impl<'n> Compiler<'_, '_, 'n> {
                 format!("unknown name `{root}`")
             };
             let known = place.known();
-            let problem = Problem { pointer, ..Problem::new(at, message) };
+            let problem = Problem {
+                pointer,
+                ..Problem::new(at, message)
+            };
             let near = (!ROOTS.contains(&root)).then(|| nearest(root, known.iter().copied()));
             let problem = problem.allowed(known.join(", ")).nearest(near.flatten());
             self.report.error(problem);
@@ -241,7 +298,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             if misplaced {
                 let (at, pointer) = self.locate(node, path, root);
                 let message = format!("`{root}` is not known in `{}`", path.last());
-                let problem = Problem { pointer, ..Problem::new(at, message) };
+                let problem = Problem {
+                    pointer,
+                    ..Problem::new(at, message)
+                };
                 self.report.error(problem.allowed(place.known().join(", ")));
             }
         }
@@ -260,7 +320,8 @@ impl<'n> Compiler<'_, '_, 'n> {
 
     /// Where a name stands inside a node, as well as that can be told, and the pointer to there.
     pub(super) fn locate(&self, node: &Node, path: &Path<'_>, name: &str) -> (u32, String) {
-        locate(self, node, &path.to_string(), name).unwrap_or_else(|| (node.at, path.to_string()))
+        locate(self, node, &path.to_string(), &|text| find_word(text, name))
+            .unwrap_or_else(|| (node.at, path.to_string()))
     }
 }
 
@@ -268,25 +329,59 @@ fn locate(
     compiler: &Compiler<'_, '_, '_>,
     node: &Node,
     pointer: &str,
-    name: &str,
+    find: &dyn Fn(&str) -> Option<usize>,
 ) -> Option<(u32, String)> {
     match &node.content {
         Content::Text(text) => {
-            let offset = find_word(text, name)?;
+            let offset = find(text)?;
             Some((compiler.offset(node, offset), pointer.to_owned()))
         }
-        Content::List(items) => items.iter().enumerate().find_map(|(index, item)| {
-            locate(compiler, item, &format!("{pointer}/{index}"), name)
-        }),
+        Content::List(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| locate(compiler, item, &format!("{pointer}/{index}"), find)),
         Content::Map(entries) => entries.iter().find_map(|entry| {
             let key = entry.key.replace('~', "~0").replace('/', "~1");
             let pointer = format!("{pointer}/{key}");
-            if entry.key.contains("${{") && find_word(&entry.key, name).is_some() {
+            if entry.key.contains("${{") && find(&entry.key).is_some() {
                 return Some((entry.at, pointer));
             }
-            locate(compiler, &entry.value, &pointer, name)
+            locate(compiler, &entry.value, &pointer, find)
         }),
         _ => None,
+    }
+}
+
+/// Why an expression that names nothing has no boolean value; `None` where it has, or names
+/// something.
+pub(super) fn constant(
+    references: &References,
+    evaluate: impl FnOnce(&dyn Scope) -> Result<bool, EvalError>,
+) -> Option<EvalError> {
+    let names_nothing = references.roots().next().is_none()
+        && references.step_references().is_empty()
+        && references.needs().is_empty();
+    if names_nothing {
+        evaluate(&Nowhere).err()
+    } else {
+        None
+    }
+}
+
+/// The scope of an expression that names nothing.
+struct Nowhere;
+
+impl Scope for Nowhere {
+    fn root(&self, _: &str) -> Option<Arc<Json>> {
+        None
+    }
+
+    fn step(&self, _: &str) -> Option<Arc<Json>> {
+        None
+    }
+
+    fn need(&self, _: &str) -> Option<Arc<Json>> {
+        None
     }
 }
 
@@ -300,12 +395,20 @@ fn find_word(text: &str, name: &str) -> Option<usize> {
     })
 }
 
-/// A copy of [`locate`] for pointers that were kept as texts.
+/// Where `name` stands in a text that names the step `id` too; the first text that names either,
+/// where there is none. For pointers that were kept as texts.
 pub(super) fn locate_from(
     compiler: &Compiler<'_, '_, '_>,
     node: &Node,
     pointer: &str,
+    id: &str,
     name: &str,
 ) -> (u32, String) {
-    locate(compiler, node, pointer, name).unwrap_or_else(|| (node.at, pointer.to_owned()))
+    let both = |text: &str| {
+        let after = find_word(text, id)?;
+        find_word(&text[after..], name).map(|at| after + at)
+    };
+    locate(compiler, node, pointer, &both)
+        .or_else(|| locate(compiler, node, pointer, &|text| find_word(text, name)))
+        .unwrap_or_else(|| (node.at, pointer.to_owned()))
 }

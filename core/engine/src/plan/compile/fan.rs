@@ -9,16 +9,41 @@ use crate::plan::types::{Fan, FanSource};
 use crate::value::Json;
 use std::sync::Arc;
 
-const MATRIX: Fields =
-    Fields::of(&["axes", "include", "exclude", "max_parallel", "fail_fast"]);
+const MATRIX: Fields = Fields::of(&["axes", "include", "exclude", "max_parallel", "fail_fast"]);
 const AXIS: Fields = Fields::of(&["name", "values"]);
 const FOREACH: Fields = Fields::of(&["items", "as", "max_items", "max_parallel", "fail_fast"]);
 
 /// Names that a `foreach` item cannot have: the roots, and what CEL keeps for itself.
 const RESERVED: [&str; 29] = [
-    "inputs", "vars", "run", "steps", "needs", "matrix", "attempt", "step", "resource", "event",
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function",
-    "if", "import", "let", "loop", "package", "namespace", "return", "void",
+    "inputs",
+    "vars",
+    "run",
+    "steps",
+    "needs",
+    "matrix",
+    "attempt",
+    "step",
+    "resource",
+    "event",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "void",
 ];
 
 impl<'n> Compiler<'_, '_, 'n> {
@@ -31,14 +56,19 @@ impl<'n> Compiler<'_, '_, 'n> {
     ) -> Result<Option<Fan>, ()> {
         match (step.get("matrix"), step.get("foreach")) {
             (None, None) => Ok(None),
-            (Some(node), None) => self.matrix(node, &path.key("matrix"), place).map(Some).ok_or(()),
-            (None, Some(node)) => {
-                self.foreach(node, &path.key("foreach"), place).map(Some).ok_or(())
-            }
+            (Some(node), None) => self
+                .matrix(node, &path.key("matrix"), place)
+                .map(Some)
+                .ok_or(()),
+            (None, Some(node)) => self
+                .foreach(node, &path.key("foreach"), place)
+                .map(Some)
+                .ok_or(()),
             (Some(matrix), Some(foreach)) => {
                 let message = "a step has either `matrix` or `foreach`";
                 let problem = Problem::on(foreach, &path.key("foreach"), message);
-                self.report.error(problem.related(matrix.at, "`matrix` is here"));
+                self.report
+                    .error(problem.related(matrix.at, "`matrix` is here"));
                 Err(())
             }
         }
@@ -53,13 +83,16 @@ impl<'n> Compiler<'_, '_, 'n> {
         let items = self.list(axes_node, &axes_path)?;
         if items.is_empty() {
             let problem = Problem::on(axes_node, &axes_path, "`axes` is empty");
-            self.report.error(problem.allowed("at least one axis: `name: [values…]`"));
+            self.report
+                .error(problem.allowed("at least one axis: `name: [values…]`"));
         }
         let mut axes: Vec<(Arc<str>, Template)> = Vec::new();
         let mut product: Option<u64> = Some(1);
         for (index, item) in items.iter().enumerate() {
             let path = axes_path.index(index);
-            let Some(axis) = self.object(item, &path, &AXIS) else { continue };
+            let Some(axis) = self.object(item, &path, &AXIS) else {
+                continue;
+            };
             let name = self.required(&axis, &path, "name");
             let name = name.and_then(|node| {
                 self.name(node, &path.key("name"), &IDENTIFIER, self.limits.id_bytes)
@@ -67,27 +100,36 @@ impl<'n> Compiler<'_, '_, 'n> {
             let values = self.required(&axis, &path, "values");
             let values =
                 values.and_then(|node| self.list_template(node, &path.key("values"), place));
-            let (Some(name), Some((values, count))) = (name, values) else { continue };
+            let (Some(name), Some((values, count))) = (name, values) else {
+                continue;
+            };
             if axes.iter().any(|(known, _)| &**known == name) {
                 let message = format!("the axis `{name}` stands twice");
                 self.report.error(Problem::on(item, &path, message));
             }
-            product = product.zip(count).map(|(all, count)| all.saturating_mul(count as u64));
+            product = product
+                .zip(count)
+                .map(|(all, count)| all.saturating_mul(count as u64));
             axes.push((name.into(), values));
         }
         let most = self.limits.matrix_instances;
         if let Some(product) = product
             && product > most
         {
-            let message =
-                format!("the matrix has {product} combinations; the limit `matrix_instances` is {most}");
+            let message = format!(
+                "the matrix has {product} combinations; the limit `matrix_instances` is {most}"
+            );
             self.report.error(Problem::on(node, path, message));
         }
         let include = self.combinations(&object, path, "include", place, None);
         let exclude = self.combinations(&object, path, "exclude", place, Some(&axes));
         let (include, exclude) = (include?, exclude?);
         (self.report.errors() == before).then_some(Fan {
-            source: FanSource::Matrix { axes, include, exclude },
+            source: FanSource::Matrix {
+                axes,
+                include,
+                exclude,
+            },
             max_parallel,
             fail_fast,
         })
@@ -124,7 +166,8 @@ impl<'n> Compiler<'_, '_, 'n> {
                 self.report.error(Problem::on(node, &path, message));
             }
         }
-        self.list_template(node, &path, place).map(|(template, _)| template)
+        self.list_template(node, &path, place)
+            .map(|(template, _)| template)
     }
 
     fn axes_exist(
@@ -141,9 +184,13 @@ impl<'n> Compiler<'_, '_, 'n> {
             }
             let names = || axes.iter().map(|(axis, _)| &**axis);
             let problem = Problem::new(entry.at, format!("`exclude` names no axis `{name}`"));
-            let problem = Problem { pointer: path.key(name).to_string(), ..problem };
+            let problem = Problem {
+                pointer: path.key(name).to_string(),
+                ..problem
+            };
             let allowed = names().collect::<Vec<_>>().join(", ");
-            self.report.error(problem.allowed(allowed).nearest(nearest(name, names())));
+            self.report
+                .error(problem.allowed(allowed).nearest(nearest(name, names())));
         }
     }
 
@@ -153,7 +200,9 @@ impl<'n> Compiler<'_, '_, 'n> {
         let (max_parallel, fail_fast) = self.fan_limits(&object, path);
         let most = ("foreach_items", self.limits.foreach_items);
         let max_items = match object.get("max_items") {
-            Some(node) => self.integer(node, &path.key("max_items"), 1, most).unwrap_or(most.1),
+            Some(node) => self
+                .integer(node, &path.key("max_items"), 1, most)
+                .unwrap_or(most.1),
             None => most.1,
         };
         let name = match object.get("as") {
@@ -171,7 +220,11 @@ impl<'n> Compiler<'_, '_, 'n> {
         }
         let name = name?;
         (self.report.errors() == before).then(|| Fan {
-            source: FanSource::Foreach { items: template, name: name.into(), max_items },
+            source: FanSource::Foreach {
+                items: template,
+                name: name.into(),
+                max_items,
+            },
             max_parallel,
             fail_fast,
         })

@@ -38,8 +38,11 @@ impl<'n> Object<'n> {
 impl<'n> Compiler<'_, '_, 'n> {
     pub(super) fn wrong_type(&mut self, node: &Node, path: &Path<'_>, allowed: &str) {
         let message = format!("`{}` has the wrong type", path.last());
-        self.report
-            .error(Problem::on(node, path, message).found(node.describe()).allowed(allowed));
+        self.report.error(
+            Problem::on(node, path, message)
+                .found(node.describe())
+                .allowed(allowed),
+        );
     }
 
     /// The entries of an object, or an error.
@@ -70,8 +73,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             let problem = if fields.later.contains(&name) {
                 Problem::new(entry.at, format!("`{name}` is not supported yet"))
             } else {
-                Problem::new(entry.at, format!("unknown field `{name}`"))
-                    .nearest(nearest(name, fields.known.iter().chain(fields.later).copied()))
+                Problem::new(entry.at, format!("unknown field `{name}`")).nearest(nearest(
+                    name,
+                    fields.known.iter().chain(fields.later).copied(),
+                ))
             };
             let problem = Problem { pointer, ..problem };
             self.report.error(problem.allowed(fields.known.join(", ")));
@@ -210,7 +215,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             self.wrong_type(node, path, &allowed);
             return None;
         };
-        let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+        let chosen = choices
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, choice)| *choice);
         if chosen.is_none() {
             let message = format!("`{}` cannot be {text:?}", path.last());
             let problem = Problem::on(node, path, message).allowed(allowed);

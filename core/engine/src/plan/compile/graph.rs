@@ -4,8 +4,8 @@ use super::Compiler;
 use super::step::Draft;
 use crate::document::{Path, Problem};
 use crate::plan::types::{Ordering, StepIndex};
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// The graph of a plan without cycles.
 pub(super) struct Graph {
@@ -22,8 +22,8 @@ impl<'n> Compiler<'_, '_, 'n> {
         let ordering = if steps.iter().any(|draft| draft.has_needs) {
             Ordering::Graph
         } else {
-            for index in 1..main {
-                steps[index].parents = vec![index as StepIndex - 1];
+            for (before, draft) in steps.iter_mut().skip(1).enumerate() {
+                draft.parents = vec![before as StepIndex];
             }
             Ordering::Listed
         };
@@ -49,7 +49,11 @@ impl<'n> Compiler<'_, '_, 'n> {
             self.cycles(drafts, &topological);
             return None;
         }
-        Some(Graph { ordering, children, topological })
+        Some(Graph {
+            ordering,
+            children,
+            topological,
+        })
     }
 
     /// Reports a cycle through each part of the graph that has one, as a path.
@@ -78,13 +82,18 @@ impl<'n> Compiler<'_, '_, 'n> {
                 };
                 at = next;
             }
-            let Some(first) = walk.iter().position(|step| *step == at) else { continue };
+            let Some(first) = walk.iter().position(|step| *step == at) else {
+                continue;
+            };
             // The walk went from child to parent; people read the other way.
             let mut cycle: Vec<&str> = walk[first..].iter().map(|s| drafts[*s].id()).collect();
             cycle.push(drafts[at].id());
             cycle.reverse();
             let path = if cycle.len() > 20 {
-                let (head, tail) = (cycle[..10].join(" -> "), cycle[cycle.len() - 9..].join(" -> "));
+                let (head, tail) = (
+                    cycle[..10].join(" -> "),
+                    cycle[cycle.len() - 9..].join(" -> "),
+                );
                 format!("{head} -> … ({} more) … -> {tail}", cycle.len() - 19)
             } else {
                 cycle.join(" -> ")
@@ -96,18 +105,21 @@ impl<'n> Compiler<'_, '_, 'n> {
             let step = steps.index(draft.place);
             let needs = step.key("needs");
             let node = draft.node.get("needs").unwrap_or(draft.node);
-            self.report.error(Problem::on(node, &needs, format!("the steps wait in a cycle: {path}")));
+            self.report.error(Problem::on(
+                node,
+                &needs,
+                format!("the steps wait in a cycle: {path}"),
+            ));
         }
     }
 }
 
 /// Parents before children, ties in document order; short where there is a cycle.
-fn order(
-    drafts: &[Draft<'_>],
-    children: &[Vec<StepIndex>],
-    main: usize,
-) -> Vec<StepIndex> {
-    let mut waiting: Vec<usize> = drafts[..main].iter().map(|draft| draft.parents.len()).collect();
+fn order(drafts: &[Draft<'_>], children: &[Vec<StepIndex>], main: usize) -> Vec<StepIndex> {
+    let mut waiting: Vec<usize> = drafts[..main]
+        .iter()
+        .map(|draft| draft.parents.len())
+        .collect();
     let mut ready: BinaryHeap<Reverse<StepIndex>> = BinaryHeap::new();
     for (index, count) in waiting.iter().enumerate() {
         if *count == 0 {

@@ -1,7 +1,7 @@
 //! `needs`, in its two forms (SEMANTICS 2, 3).
 
 use super::Compiler;
-use super::expression::Place;
+use super::expression::{Place, constant};
 use super::fields::Fields;
 use crate::document::{Content, Node, Path, Problem, nearest};
 use crate::expr::Rule;
@@ -21,9 +21,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         own: StepIndex,
     ) -> Option<(Needs, Vec<StepIndex>)> {
         match &node.content {
-            Content::List(items) => {
-                Some((Needs::All, self.step_list(items, path, own, "needs")?))
-            }
+            Content::List(items) => Some((Needs::All, self.step_list(items, path, own, "needs")?)),
             Content::Map(_) => self.rule(node, path, own),
             _ => {
                 self.wrong_type(node, path, "a list of step ids, or {rule: …, handles: […]}");
@@ -43,7 +41,9 @@ impl<'n> Compiler<'_, '_, 'n> {
         let mut whole = true;
         for (place, item) in items.iter().enumerate() {
             let path = path.index(place);
-            match self.text(item, &path).and_then(|id| self.known_step(item, &path, id, own, field))
+            match self
+                .text(item, &path)
+                .and_then(|id| self.known_step(item, &path, id, own, field))
             {
                 Some(parent) => parents.push(parent),
                 None => whole = false,
@@ -64,9 +64,11 @@ impl<'n> Compiler<'_, '_, 'n> {
         field: &str,
     ) -> Option<StepIndex> {
         let problem = match self.index.get(id) {
-            Some(step) if *step == own => {
-                Problem::on(node, path, format!("the step `{id}` cannot wait for itself"))
-            }
+            Some(step) if *step == own => Problem::on(
+                node,
+                path,
+                format!("the step `{id}` cannot wait for itself"),
+            ),
             Some(step) if *step >= self.main => {
                 let message = format!("`{id}` is a `finally` step; {field} cannot name it");
                 Problem::on(node, path, message)
@@ -96,15 +98,20 @@ impl<'n> Compiler<'_, '_, 'n> {
         let rule = match Rule::parse(source, &|id| index.contains_key(id)) {
             Ok(rule) => rule,
             Err(error) => {
-                let names: Vec<String> =
-                    self.index.keys().take(NAMES).map(|name| name.to_string()).collect();
+                let names: Vec<String> = self
+                    .index
+                    .keys()
+                    .take(NAMES)
+                    .map(|name| name.to_string())
+                    .collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 self.expression_error(source_node, &rule_path, error.offset, &error, &names);
                 return None;
             }
         };
-        let mut whole =
-            self.references(source_node, &rule_path, &Place::rule(), rule.references());
+        let mut whole = self.references(source_node, &rule_path, &Place::rule(), rule.references());
+        let answer = constant(rule.references(), |scope| rule.evaluate(scope));
+        whole &= self.boolean_constant(source_node, &rule_path, answer);
         let mut parents = Vec::new();
         for id in rule.parents() {
             match self.known_step(source_node, &rule_path, id, own, "a rule") {
@@ -119,7 +126,11 @@ impl<'n> Compiler<'_, '_, 'n> {
             handles = self.step_list(items, &path, own, "handles")?;
             for (place, item) in items.iter().enumerate() {
                 let id = item.as_str().unwrap_or_default();
-                if self.index.get(id).is_some_and(|step| !parents.contains(step)) {
+                if self
+                    .index
+                    .get(id)
+                    .is_some_and(|step| !parents.contains(step))
+                {
                     let message = format!("`handles` names `{id}`, which the rule does not");
                     let problem = Problem::on(item, &path.index(place), message);
                     let named: Vec<&str> = rule.parents().iter().map(|id| &**id).collect();

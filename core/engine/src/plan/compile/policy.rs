@@ -34,7 +34,9 @@ impl Policy {
             _ => &[],
         };
         for key in below {
-            let Some(mut merged) = self.json.get(key).cloned() else { continue };
+            let Some(mut merged) = self.json.get(key).cloned() else {
+                continue;
+            };
             if kind == "wait"
                 && let Json::Object(timeouts) = &mut merged
             {
@@ -156,7 +158,10 @@ impl TimeoutsLayer {
 
     /// What a `wait` knows of it.
     pub(super) fn only_total(self) -> TimeoutsLayer {
-        TimeoutsLayer { total: self.total, ..TimeoutsLayer::default() }
+        TimeoutsLayer {
+            total: self.total,
+            ..TimeoutsLayer::default()
+        }
     }
 }
 
@@ -203,7 +208,9 @@ impl<'n> Compiler<'_, '_, 'n> {
     }
 
     fn backoff(&mut self, node: &'n Node, path: &Path<'_>, layer: &mut RetryLayer) {
-        let Some(object) = self.object(node, path, &BACKOFF) else { return };
+        let Some(object) = self.object(node, path, &BACKOFF) else {
+            return;
+        };
         if let Some(node) = object.get("kind") {
             let choices = [
                 ("fixed", BackoffKind::Fixed),
@@ -241,7 +248,9 @@ impl<'n> Compiler<'_, '_, 'n> {
             if !fields.known.contains(&key) {
                 return None;
             }
-            object.get(key).and_then(|node| compiler.duration(node, &path.key(key)))
+            object
+                .get(key)
+                .and_then(|node| compiler.duration(node, &path.key(key)))
         };
         Some(TimeoutsLayer {
             queue: get(self, "queue"),

@@ -36,7 +36,9 @@ impl<'n> Compiler<'_, '_, 'n> {
         let mut asked = Vec::new();
         for (place, reference) in references.iter().enumerate() {
             for step in reference.references.step_references() {
-                let Some(index) = self.named(reference, &step.id) else { continue };
+                let Some(index) = self.named(reference, &step.id) else {
+                    continue;
+                };
                 for used in &step.uses {
                     self.check_use(reference, &drafts[index as usize], used);
                 }
@@ -48,18 +50,21 @@ impl<'n> Compiler<'_, '_, 'n> {
                     // Any step of `spec.steps` has ended by then.
                     _ if index < self.main => {}
                     _ => {
-                        let message = format!("`{}` is a `finally` step; nothing reads it", step.id);
-                        self.refuse(reference, &step.id, message, None);
+                        let message =
+                            format!("`{}` is a `finally` step; nothing reads it", step.id);
+                        self.refuse(reference, (&step.id, &step.id), message, None);
                     }
                 }
             }
             for id in reference.references.needs() {
-                let Some(index) = self.named(reference, id) else { continue };
+                let Some(index) = self.named(reference, id) else {
+                    continue;
+                };
                 if let Reader::Step(reader) = reference.reader
                     && !drafts[reader as usize].parents.contains(&index)
                 {
                     let message = format!("`needs.{id}`: the step does not wait for `{id}` itself");
-                    self.refuse(reference, id, message, None);
+                    self.refuse(reference, (id, id), message, None);
                 }
             }
         }
@@ -72,9 +77,11 @@ impl<'n> Compiler<'_, '_, 'n> {
             let message = if index == reader {
                 format!("the step `{own}` reads itself")
             } else {
-                format!("`steps.{id}` is not an ancestor of `{own}`: nothing says that it ends first")
+                format!(
+                    "`steps.{id}` is not an ancestor of `{own}`: nothing says that it ends first"
+                )
             };
-            self.refuse(&references[place], id, message, None);
+            self.refuse(&references[place], (id, id), message, None);
         }
     }
 
@@ -83,14 +90,28 @@ impl<'n> Compiler<'_, '_, 'n> {
         if index.is_none() {
             let near = nearest(id, self.index.keys().take(5_000).map(|name| &**name));
             let near = near.map(str::to_owned);
-            self.refuse(reference, id, format!("no step has the id `{id}`"), near.as_deref());
+            self.refuse(
+                reference,
+                (id, id),
+                format!("no step has the id `{id}`"),
+                near.as_deref(),
+            );
         }
         index
     }
 
-    fn refuse(&mut self, reference: &Reference<'n>, name: &str, message: String, near: Option<&str>) {
-        let (at, pointer) = locate_from(self, reference.node, &reference.pointer, name);
-        let problem = Problem { pointer, ..Problem::new(at, message) };
+    fn refuse(
+        &mut self,
+        reference: &Reference<'n>,
+        (id, name): (&str, &str),
+        message: String,
+        near: Option<&str>,
+    ) {
+        let (at, pointer) = locate_from(self, reference.node, &reference.pointer, id, name);
+        let problem = Problem {
+            pointer,
+            ..Problem::new(at, message)
+        };
         self.report.error(problem.nearest(near));
     }
 
@@ -100,9 +121,14 @@ impl<'n> Compiler<'_, '_, 'n> {
         let id = of.id();
         if !MEMBERS.contains(&member) {
             let message = format!("`steps.{id}` has no `{member}`");
-            let (at, pointer) = locate_from(self, reference.node, &reference.pointer, member);
-            let problem = Problem { pointer, ..Problem::new(at, message) };
-            let problem = problem.allowed(MEMBERS.join(", ")).nearest(nearest(member, MEMBERS));
+            let (at, pointer) = locate_from(self, reference.node, &reference.pointer, id, member);
+            let problem = Problem {
+                pointer,
+                ..Problem::new(at, message)
+            };
+            let problem = problem
+                .allowed(MEMBERS.join(", "))
+                .nearest(nearest(member, MEMBERS));
             self.report.error(problem);
             return;
         }
@@ -113,7 +139,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                 let message = format!(
                     "`steps.{id}.outputs` is a list, an entry for each instance; it has no `{name}`"
                 );
-                self.refuse(reference, name, message, None);
+                self.refuse(reference, (id, name), message, None);
                 return;
             }
             ("outputs", Given::Only(names)) => ("outputs", names.clone(), !used.optional),
@@ -131,9 +157,13 @@ impl<'n> Compiler<'_, '_, 'n> {
         } else {
             format!("the step `{id}` has no output `{name}`")
         };
-        let (at, pointer) = locate_from(self, reference.node, &reference.pointer, name);
+        let (at, pointer) = locate_from(self, reference.node, &reference.pointer, id, name);
         let near = nearest(name, known.iter().copied());
-        let mut problem = Problem { pointer, ..Problem::new(at, message) }.nearest(near);
+        let mut problem = Problem {
+            pointer,
+            ..Problem::new(at, message)
+        }
+        .nearest(near);
         if !known.is_empty() {
             problem = problem.allowed(known.join(", "));
         }

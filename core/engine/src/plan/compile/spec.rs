@@ -59,7 +59,12 @@ impl<'n> Compiler<'_, '_, 'n> {
         let spec = spec.and_then(|node| self.object(node, &path.key("spec"), &SPEC));
         let plan = self.spec(spec?, &path.key("spec"), digest);
         let (name, namespace, labels) = metadata?;
-        Some(Plan { name: name?, namespace, labels, ..plan? })
+        Some(Plan {
+            name: name?,
+            namespace,
+            labels,
+            ..plan?
+        })
     }
 
     pub(super) fn required(
@@ -70,7 +75,11 @@ impl<'n> Compiler<'_, '_, 'n> {
     ) -> Option<&'n Node> {
         let node = object.get(key);
         if node.is_none() {
-            self.report.error(Problem::on(object.node, path, format!("`{key}` is missing")));
+            self.report.error(Problem::on(
+                object.node,
+                path,
+                format!("`{key}` is missing"),
+            ));
         }
         node
     }
@@ -92,7 +101,11 @@ impl<'n> Compiler<'_, '_, 'n> {
         let labels = self.texts(&object, path, "labels", ("label_bytes", most));
         let most = self.limits.description_bytes;
         self.texts(&object, path, "annotations", ("description_bytes", most));
-        Some((name.map(Arc::from), namespace.unwrap_or("default").into(), labels))
+        Some((
+            name.map(Arc::from),
+            namespace.unwrap_or("default").into(),
+            labels,
+        ))
     }
 
     fn texts(
@@ -135,7 +148,12 @@ impl<'n> Compiler<'_, '_, 'n> {
             self.short_text(node, &path.key("description"), "description_bytes", most)
         });
         let resource = spec.get("resource").and_then(|node| {
-            self.name(node, &path.key("resource"), &DRIVER, self.limits.driver_bytes)
+            self.name(
+                node,
+                &path.key("resource"),
+                &DRIVER,
+                self.limits.driver_bytes,
+            )
         });
         let schema = spec
             .get("inputs")
@@ -145,7 +163,8 @@ impl<'n> Compiler<'_, '_, 'n> {
             None => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
         };
         let duration = |compiler: &mut Self, key: &str| {
-            spec.get(key).and_then(|node| compiler.duration(node, &path.key(key)))
+            spec.get(key)
+                .and_then(|node| compiler.duration(node, &path.key(key)))
         };
         let timeout = duration(self, "timeout");
         let finally_timeout = duration(self, "finally_timeout").unwrap_or(FINALLY_TIMEOUT);
@@ -158,14 +177,17 @@ impl<'n> Compiler<'_, '_, 'n> {
         let mut drafts: Vec<Draft<'n>> = Vec::new();
         for (node, key) in steps.into_iter().chain(finally) {
             let path = path.key(key);
-            let Some(items) = self.list(node, &path) else { continue };
+            let Some(items) = self.list(node, &path) else {
+                continue;
+            };
             if key == "steps" && items.is_empty() {
                 let problem = Problem::on(node, &path, "`steps` is empty");
                 self.report.error(problem.allowed("at least one step"));
             }
             if drafts.len() + items.len() > self.limits.steps {
                 let (count, most) = (drafts.len() + items.len(), self.limits.steps);
-                let message = format!("the pipeline has {count} steps; the limit `steps` is {most}");
+                let message =
+                    format!("the pipeline has {count} steps; the limit `steps` is {most}");
                 self.report.error(Problem::on(node, &path, message));
                 return None;
             }
@@ -175,16 +197,17 @@ impl<'n> Compiler<'_, '_, 'n> {
         let steps_path = path.key("steps");
         let finally_path = path.key("finally");
         for draft in &mut drafts {
-            let parent = if draft.finally { &finally_path } else { &steps_path };
+            let parent = if draft.finally {
+                &finally_path
+            } else {
+                &steps_path
+            };
             let path = parent.index(draft.place);
             self.step(draft, &path, &defaults);
         }
-        let outputs = match spec.get("outputs") {
-            Some(node) => {
-                Some(self.templates(node, &path.key("outputs"), &Place::run_outputs()))
-            }
-            None => None,
-        };
+        let outputs = spec
+            .get("outputs")
+            .map(|node| self.templates(node, &path.key("outputs"), &Place::run_outputs()));
         let graph = self.graph(&mut drafts);
         if let Some(graph) = &graph {
             self.check_references(&drafts, graph);
@@ -223,7 +246,9 @@ impl<'n> Compiler<'_, '_, 'n> {
     }
 
     fn fail_fast(&mut self, spec: &Object<'n>, path: &Path<'_>) -> FailFast {
-        let Some(node) = spec.get("fail_fast") else { return FailFast::NothingNew };
+        let Some(node) = spec.get("fail_fast") else {
+            return FailFast::NothingNew;
+        };
         match &node.content {
             Content::Bool(true) => FailFast::NothingNew,
             Content::Bool(false) => FailFast::Off,
@@ -237,8 +262,12 @@ impl<'n> Compiler<'_, '_, 'n> {
 
     fn defaults(&mut self, spec: &Object<'n>, path: &Path<'_>) -> Policy {
         let path = path.key("defaults");
-        let Some(node) = spec.get("defaults") else { return Policy::default() };
-        let Some(object) = self.object(node, &path, &DEFAULTS) else { return Policy::default() };
+        let Some(node) = spec.get("defaults") else {
+            return Policy::default();
+        };
+        let Some(object) = self.object(node, &path, &DEFAULTS) else {
+            return Policy::default();
+        };
         Policy {
             retry: object
                 .get("retry")

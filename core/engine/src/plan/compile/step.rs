@@ -48,8 +48,10 @@ const STEP: Fields = Fields {
         "artifacts",
     ],
 };
-const WAIT: Fields =
-    Fields { known: &["duration", "until"], later: &["event", "when", "since", "timeout"] };
+const WAIT: Fields = Fields {
+    known: &["duration", "until"],
+    later: &["event", "when", "since", "timeout"],
+};
 const OUTPUT: Fields = Fields::of(&["schema", "default"]);
 
 /// Fields that only some kinds know.
@@ -117,19 +119,29 @@ impl<'n> Compiler<'_, '_, 'n> {
                 given: Given::Unknown,
                 step: None,
             });
-            let Some(object) = self.map(node, &path) else { continue };
-            let Some(id_node) = self.required(&object, &path, "id") else { continue };
+            let Some(object) = self.map(node, &path) else {
+                continue;
+            };
+            let Some(id_node) = self.required(&object, &path, "id") else {
+                continue;
+            };
             let most = self.limits.id_bytes;
-            let Some(id) = self.name(id_node, &path.key("id"), &STEP_ID, most) else { continue };
+            let Some(id) = self.name(id_node, &path.key("id"), &STEP_ID, most) else {
+                continue;
+            };
             match self.index.get(id) {
                 None => {
                     self.index.insert(id.into(), index);
                 }
                 Some(first) => {
-                    let first = drafts[*first as usize].node.get("id").map_or(0, |node| node.at);
+                    let first = drafts[*first as usize]
+                        .node
+                        .get("id")
+                        .map_or(0, |node| node.at);
                     let message = format!("the step id {id:?} is not unique");
                     let problem = Problem::on(id_node, &path.key("id"), message);
-                    self.report.error(problem.related(first, "the first step of this id"));
+                    self.report
+                        .error(problem.related(first, "the first step of this id"));
                 }
             }
         }
@@ -141,7 +153,9 @@ impl<'n> Compiler<'_, '_, 'n> {
             return; // said already, with the ids
         }
         let before = self.report.errors();
-        let Some(object) = self.object(draft.node, path, &STEP) else { return };
+        let Some(object) = self.object(draft.node, path, &STEP) else {
+            return;
+        };
         let kind_name = self.kind_name(&object, path);
         if let Some(kind) = kind_name {
             self.fits(&object, path, kind);
@@ -150,13 +164,21 @@ impl<'n> Compiler<'_, '_, 'n> {
         let place = Place::step(draft.index, draft.finally, &names);
         let outer = Place::step(draft.index, draft.finally, &[]);
         let name = object.get("name").and_then(|node| {
-            self.short_text(node, &path.key("name"), "name_bytes", self.limits.name_bytes)
+            self.short_text(
+                node,
+                &path.key("name"),
+                "name_bytes",
+                self.limits.name_bytes,
+            )
         });
         let needs = self.step_needs(draft, &object, path);
         let when = object.get("when").and_then(|node| {
             let condition = self.condition(node, &path.key("when"), &place)?;
             let per_instance = names.iter().any(|name| condition.references().names(name));
-            Some(When { condition, per_instance })
+            Some(When {
+                condition,
+                per_instance,
+            })
         });
         let fan: Option<Fan> = self.fan(&object, path, &outer).unwrap_or_default();
         let is_wait = kind_name == Some("wait");
@@ -174,29 +196,37 @@ impl<'n> Compiler<'_, '_, 'n> {
         let allow_failure = self.allow_failure(&object, path, &names);
         let outputs = self.output_declarations(&object, path);
         let with_place = Place::with(draft.index, draft.finally, &names);
-        let kind = kind_name
-            .and_then(|kind| self.kind(kind, draft, &object, path, &place, &with_place));
+        let kind =
+            kind_name.and_then(|kind| self.kind(kind, draft, &object, path, &place, &with_place));
         if let (Given::Unknown, false) = (&draft.given, outputs.is_empty()) {
-            let declared = object.get("outputs").and_then(Node::as_map).unwrap_or_default();
+            let declared = object
+                .get("outputs")
+                .and_then(Node::as_map)
+                .unwrap_or_default();
             draft.given = Given::Declared(declared.iter().map(|entry| &*entry.key).collect());
         }
         if self.report.errors() > before {
             return;
         }
-        let (Some(kind), Some(needs)) = (kind, needs) else { return };
+        let (Some(kind), Some(needs)) = (kind, needs) else {
+            return;
+        };
         let definition = defaults.definition(draft.node, kind_name.unwrap_or_default());
         let retry: Option<Retry> = match (is_driver, retry, &defaults.retry) {
             (false, _, _) | (true, None, None) => None,
-            (true, own, below) => {
-                Some(own.unwrap_or_default().over(below.as_ref()).finish())
-            }
+            (true, own, below) => Some(own.unwrap_or_default().over(below.as_ref()).finish()),
         };
-        let mut layer = timeouts.unwrap_or_default().over(defaults.timeouts.as_ref());
+        let mut layer = timeouts
+            .unwrap_or_default()
+            .over(defaults.timeouts.as_ref());
         if is_wait {
             layer = layer.only_total();
         }
-        let timeouts =
-            if is_wait || is_driver { layer.finish() } else { Timeouts::default() };
+        let timeouts = if is_wait || is_driver {
+            layer.finish()
+        } else {
+            Timeouts::default()
+        };
         draft.step = Some(Step {
             id: draft.id().into(),
             name: name.map(Arc::from),
@@ -220,8 +250,10 @@ impl<'n> Compiler<'_, '_, 'n> {
 
     /// The one key that says what the step does.
     fn kind_name(&mut self, object: &Object<'n>, path: &Path<'_>) -> Option<&'static str> {
-        let present: Vec<&'static str> =
-            KINDS.into_iter().filter(|kind| object.get(kind).is_some()).collect();
+        let present: Vec<&'static str> = KINDS
+            .into_iter()
+            .filter(|kind| object.get(kind).is_some())
+            .collect();
         let later = LATER_KINDS.iter().any(|kind| object.get(kind).is_some());
         let allowed = "exactly one of driver, transform, wait";
         match present[..] {
@@ -256,7 +288,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             if let Some(entry) = object.entry(key) {
                 let message = format!("a `{kind}` step has no `{key}`");
                 let pointer = path.key(key).to_string();
-                self.report.error(Problem { pointer, ..Problem::new(entry.at, message) });
+                self.report.error(Problem {
+                    pointer,
+                    ..Problem::new(entry.at, message)
+                });
             }
         }
     }
@@ -267,12 +302,17 @@ impl<'n> Compiler<'_, '_, 'n> {
         object: &Object<'n>,
         path: &Path<'_>,
     ) -> Option<Needs> {
-        let Some(entry) = object.entry("needs") else { return Some(Needs::All) };
+        let Some(entry) = object.entry("needs") else {
+            return Some(Needs::All);
+        };
         let path = path.key("needs");
         if draft.finally {
             let message = "a `finally` step has no `needs`: it waits for all other steps";
             let problem = Problem::new(entry.at, message.to_owned());
-            self.report.error(Problem { pointer: path.to_string(), ..problem });
+            self.report.error(Problem {
+                pointer: path.to_string(),
+                ..problem
+            });
             return None;
         }
         let (needs, parents) = self.needs(&entry.value, &path, draft.index)?;
@@ -286,12 +326,18 @@ impl<'n> Compiler<'_, '_, 'n> {
         path: &Path<'_>,
         names: &[&str],
     ) -> AllowFailure {
-        let Some(node) = object.get("allow_failure") else { return AllowFailure::Never };
+        let Some(node) = object.get("allow_failure") else {
+            return AllowFailure::Never;
+        };
         match &node.content {
             Content::Bool(true) => AllowFailure::Always,
             Content::Bool(false) => AllowFailure::Never,
             _ => self
-                .condition(node, &path.key("allow_failure"), &Place::allow_failure(names))
+                .condition(
+                    node,
+                    &path.key("allow_failure"),
+                    &Place::allow_failure(names),
+                )
                 .map_or(AllowFailure::Never, AllowFailure::If),
         }
     }
@@ -315,14 +361,21 @@ impl<'n> Compiler<'_, '_, 'n> {
                 });
                 let with = match object.get("with") {
                     // `with:` and nothing after it.
-                    None | Some(Node { content: Content::Null, .. }) => {
-                        Template::parse(&Json::Object(serde_json::Map::new())).ok()
-                    }
+                    None
+                    | Some(Node {
+                        content: Content::Null,
+                        ..
+                    }) => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
                     Some(node) => self.templates(node, &path.key("with"), with_place),
                 };
                 let (driver, version) = named?;
                 let (driver, version) = (driver.into(), version.map(Arc::from));
-                Some(Kind::Driver { driver, version, action: action.map(Arc::from), with: with? })
+                Some(Kind::Driver {
+                    driver,
+                    version,
+                    action: action.map(Arc::from),
+                    with: with?,
+                })
             }
             "transform" => {
                 draft.given = match &node.content {
@@ -356,7 +409,8 @@ impl<'n> Compiler<'_, '_, 'n> {
                 "{}, at most {} characters, then perhaps @ and a version",
                 DRIVER.pattern, self.limits.driver_bytes
             );
-            self.report.error(problem.found(node.describe()).allowed(allowed));
+            self.report
+                .error(problem.found(node.describe()).allowed(allowed));
             return None;
         }
         if version.is_some_and(|version| !is_requirement(version)) {
@@ -378,7 +432,8 @@ impl<'n> Compiler<'_, '_, 'n> {
             (None, Some(node)) => ("until", node),
             (found, _) => {
                 // A later key was refused by name already.
-                if found.is_some() || !object.entries.iter().any(|e| WAIT.later.contains(&&*e.key)) {
+                if found.is_some() || !object.entries.iter().any(|e| WAIT.later.contains(&&*e.key))
+                {
                     let message = "a `wait` has exactly one of `duration` and `until`";
                     self.report.error(Problem::on(node, path, message));
                 }
@@ -393,12 +448,17 @@ impl<'n> Compiler<'_, '_, 'n> {
             } else if Time::parse(text).is_err() {
                 let problem = Problem::on(value, &path, "`until` is not an instant");
                 let problem = problem.found(value.describe());
-                self.report.error(problem.allowed("RFC 3339, such as 2030-01-31T18:00:00Z"));
+                self.report
+                    .error(problem.allowed("RFC 3339, such as 2030-01-31T18:00:00Z"));
                 return None;
             }
         }
         let template = self.template(value, &path, place)?;
-        Some(if key == "duration" { Wait::Duration(template) } else { Wait::Until(template) })
+        Some(if key == "duration" {
+            Wait::Duration(template)
+        } else {
+            Wait::Until(template)
+        })
     }
 
     fn output_declarations(
@@ -413,22 +473,25 @@ impl<'n> Compiler<'_, '_, 'n> {
         };
         for entry in map.entries {
             let path = path.key(&entry.key);
-            let Some(object) = self.object(&entry.value, &path, &OUTPUT) else { continue };
+            let Some(object) = self.object(&entry.value, &path, &OUTPUT) else {
+                continue;
+            };
             let checked = match object.get("schema") {
                 None => None,
-                Some(node) => {
-                    match self.schemas.output(node, &path.key("schema"), self.report) {
-                        Some(schema) => Some(schema),
-                        None => continue,
-                    }
-                }
+                Some(node) => match self.schemas.output(node, &path.key("schema"), self.report) {
+                    Some(schema) => Some(schema),
+                    None => continue,
+                },
             };
-            let default = object.get("default").map(|node| (node, Arc::new(node.to_json())));
+            let default = object
+                .get("default")
+                .map(|node| (node, Arc::new(node.to_json())));
             if let (Some(schema), Some((node, json))) = (&checked, &default)
                 && let Err(violations) = schema.check(json)
             {
                 let message = format!("the default does not satisfy its schema: {}", violations[0]);
-                self.report.error(Problem::on(node, &path.key("default"), message));
+                self.report
+                    .error(Problem::on(node, &path.key("default"), message));
             }
             out.insert(
                 Arc::from(&*entry.key),

@@ -6,7 +6,10 @@ pub(super) fn is_requirement(text: &str) -> bool {
 
 fn is_comparison(text: &str) -> bool {
     let operators = [">=", "<=", ">", "<", "=", "^", "~"];
-    let version = operators.iter().find_map(|operator| text.strip_prefix(operator)).unwrap_or(text);
+    let version = operators
+        .iter()
+        .find_map(|operator| text.strip_prefix(operator))
+        .unwrap_or(text);
     let version = version.trim_start();
     let (release, rest) = match version.split_once(['-', '+']) {
         Some((release, rest)) => (release, Some(rest)),
@@ -29,10 +32,20 @@ mod tests {
 
     #[test]
     fn requirements_are_told_from_other_texts() {
-        for text in ["1", ">=1.4", "^2.0", "~1.2.3", ">=1.0, <2", "=1.0.0-rc.1", "*"] {
+        for text in [
+            "1",
+            ">=1.4",
+            "^2.0",
+            "~1.2.3",
+            ">=1.0, <2",
+            "=1.0.0-rc.1",
+            "*",
+        ] {
             assert!(is_requirement(text), "{text}");
         }
-        for text in ["", ">=", "latest", "1.x", "1.2.3.4", ">=1,,<2", "v1", "1-rc"] {
+        for text in [
+            "", ">=", "latest", "1.x", "1.2.3.4", ">=1,,<2", "v1", "1-rc",
+        ] {
             assert!(!is_requirement(text), "{text}");
         }
     }
