@@ -36,6 +36,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const LOADS: usize = 32;
 /// How many turns of a run may join one record: 4 × 256 units (PROTOCOL P7).
 const TURNS: u32 = 4;
+/// A run that has so many bytes beside its record in a group takes no more values and log lines into
+/// it: 2 MiB, so that with one more of the longest outputs it stays far below what a store takes.
+const PART_BYTES: usize = 2 << 20;
 /// How many timers one tick fires, so that a burst of them does not hold up reports.
 const TIMERS: usize = 1024;
 /// The first pause after a failed commit; it doubles up to [`RETRY_MAX`].
@@ -97,6 +100,8 @@ pub struct Owner {
     hold_until: Option<Time>,
     claiming: bool,
     deposed: bool,
+    /// Reports and log lines of runs that have much in the group already: they join the next.
+    deferred: Vec<Input>,
 }
 
 impl std::fmt::Debug for Owner {
@@ -140,6 +145,7 @@ impl Owner {
             hold_until: None,
             claiming: true,
             deposed: false,
+            deferred: Vec::new(),
         }
     }
 
@@ -170,7 +176,12 @@ impl Owner {
         }
         match input {
             Input::Start { ticket, start } => self.start(now, ticket, start),
-            Input::Control { run, .. } | Input::Logs { run, .. } => self.of_run(now, run, input),
+            Input::Control { run, .. } => self.of_run(now, run, input),
+            Input::Logs { run, .. } if self.is_full(run) => self.deferred.push(input),
+            Input::Report { ref report, .. } if self.is_full(report.claimed.run) => {
+                self.deferred.push(input);
+            }
+            Input::Logs { run, .. } => self.of_run(now, run, input),
             Input::Report { ref report, .. } => self.of_run(now, report.claimed.run, input),
             Input::Register(info) => self.register(info),
             Input::Lost { run, .. } => self.of_run(now, run, input),
@@ -256,7 +267,10 @@ impl Owner {
     /// Whether nothing waits for a commit.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.flight.is_none() && self.splits.is_empty() && self.collecting.is_empty()
+        self.flight.is_none()
+            && self.splits.is_empty()
+            && self.collecting.is_empty()
+            && self.deferred.is_empty()
     }
 
     /// How many runs are in memory, and how many are only known.
@@ -330,10 +344,23 @@ impl Owner {
             match self.apply(now, run, Fact::TimerDue(key)) {
                 Ok(()) => {}
                 Err(Rejected::Missing(hashes)) => return self.want_values(run, hashes, None),
-                Err(_) => break,
+                // The run was set aside.
+                Err(Rejected::Broken(_)) => return,
+                // It names a timer and does not take it: it would be asked for ever.
+                Err(rejected) => {
+                    let sequence = self.live(run).map_or(0, |live| live.run.sequence());
+                    let reason = format!("its timer {key:?} is not taken: {rejected}");
+                    return self.quarantine(now, run, &reason, sequence);
+                }
             }
         }
         self.watch_timer(run);
+    }
+
+    fn is_full(&self, run: RunId) -> bool {
+        self.collecting
+            .get(&run)
+            .is_some_and(|part| part.bytes > PART_BYTES)
     }
 
     /// Puts a request to a run, loading it first where it is not in memory.

@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub(super) struct Part {
     /// Writes beside the record, which is made when the group is closed.
     pub(super) writes: Vec<Write>,
+    /// About how many bytes they have.
+    pub(super) bytes: usize,
     /// Held back until the group is durable.
     pub(super) outputs: Vec<Output>,
     /// Whether the run has an open record.
@@ -50,11 +52,12 @@ impl Part {
     /// Adds writes; a later one of the same key counts (PROTOCOL P14).
     pub(super) fn put(&mut self, writes: Vec<Write>) {
         for write in writes {
-            match self
+            self.bytes += write.len();
+            let earlier = self
                 .writes
                 .iter_mut()
-                .find(|earlier| earlier.key == write.key)
-            {
+                .find(|earlier| earlier.key == write.key);
+            match earlier {
                 Some(earlier) => *earlier = write,
                 None => self.writes.push(write),
             }
@@ -105,7 +108,13 @@ impl Owner {
         }
         let mut parts = match self.splits.pop_front() {
             Some(parts) => parts,
-            None => self.seal(),
+            None => {
+                let sealed = self.seal();
+                for input in std::mem::take(&mut self.deferred) {
+                    self.handle(now, input);
+                }
+                sealed
+            }
         };
         let mut writes = Vec::new();
         let mut documents = BTreeSet::new();
@@ -384,6 +393,9 @@ impl Owner {
             for (run, part) in parts {
                 self.undo(run, part, &error);
             }
+        }
+        for input in std::mem::take(&mut self.deferred) {
+            self.refuse(&input, &error);
         }
         self.outputs.push(Output::Deposed);
     }

@@ -184,6 +184,25 @@ async fn large_outputs_come_back_whole() {
 }
 
 #[tokio::test]
+async fn many_large_outputs_at_once_are_all_stored() {
+    let driver = Closure::driver(|task, _| async move {
+        let text = format!("{}", task.instance).repeat(4 << 20);
+        Outcome::Succeeded(serde_json::json!({ "text": text }))
+    });
+    let node = open(memory(), driver, Adopt::All).await;
+    let fan = pipeline(
+        "    - id: big\n      foreach: { items: \"${{ lists.range(5) }}\" }\n      driver: exec\n",
+    );
+    let run = start(&node, &fan).await;
+    let folded = finish(&node, run).await;
+    assert_eq!(folded.state(), RunState::Succeeded);
+    for instance in 0..5 {
+        let outputs = folded.instance(0, instance).unwrap().outputs.unwrap();
+        assert!(node.reader().text(run, &outputs).await.unwrap().len() > 4 << 20);
+    }
+}
+
+#[tokio::test]
 async fn outputs_over_the_limit_name_it() {
     let driver = Closure::driver(|_, _| async {
         Outcome::Succeeded(serde_json::json!({ "text": "x".repeat(9 << 20) }))
