@@ -7,3 +7,6 @@ mod tree;
 pub(crate) use live::Live;
 pub(crate) use plain::line;
 pub(crate) use tree::{Frame, Tails, tree};
+
+#[cfg(test)]
+mod tests;

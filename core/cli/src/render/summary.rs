@@ -117,7 +117,7 @@ fn step_lines(text: &mut String, step: &StepView, width: usize, now: Time, style
         "{} {:<width$}  {} {took:>7}{}",
         style.paint(tone, mark),
         step.id,
-        style.paint(tone, &format!("{:<9}", step.state)),
+        style.paint(tone, &format!("{:<9}", step.state.as_str())),
         style.paint(
             if tone == Tone::Bad {
                 Tone::Bad
@@ -190,3 +190,6 @@ fn verdict(view: &RunView, now: Time, style: Style) -> String {
     };
     format!("run {} {state} {joint} {took}{warnings}{why}\n", view.id)
 }
+
+#[cfg(test)]
+mod tests;

@@ -274,13 +274,10 @@ fn paint(line: &Line, width: usize, style: Style) -> String {
     let indent = "  ".repeat(line.depth.saturating_sub(1));
     let used = indent.len() + line.mark.chars().count() + 1;
     let text = cut(&line.text, width.saturating_sub(used));
-    let gap = if line.text.is_empty() || line.note.is_empty() {
-        ""
-    } else {
-        "  "
-    };
-    let used = used + text.chars().count() + gap.len();
-    let note = cut(&line.note, width.saturating_sub(used));
+    let gap = if line.text.is_empty() { 0 } else { 2 };
+    let room = width.saturating_sub(used + text.chars().count() + gap);
+    let note = cut(&line.note, room);
+    let gap = if note.is_empty() { "" } else { &"  "[..gap] };
     let tone = if line.rank == Rank::Head && line.depth == 0 {
         Tone::Strong
     } else {

@@ -1,0 +1,93 @@
+use super::*;
+use crate::render::view::{AttemptView, Counts, FailureView, InstanceView, sample};
+use conveyor_engine::run::{AttemptState, RunState};
+use serde_json::json;
+
+const PLAIN: Style = Style { colour: false };
+
+fn failed(number: u32) -> AttemptView {
+    AttemptView {
+        number,
+        state: Some(AttemptState::Failed),
+        claimed_at: Some(Time(0)),
+        ended_at: Some(Time(1_000)),
+        failure: Some(FailureView {
+            code: "exit_status".to_owned(),
+            message: "exit 1".to_owned(),
+        }),
+        reason: String::new(),
+    }
+}
+
+fn ended() -> RunView {
+    let mut view = sample(&["build", "test", "deploy"]);
+    (view.state, view.reason) = (RunState::Failed, "`test` failed".to_owned());
+    (view.started_at, view.ended_at) = (Some(Time(0)), Some(Time(65_000)));
+    view.outputs = Some(json!({"digest": "abc"}));
+    view.warnings = 1;
+    let mut good = InstanceView::new(Some(json!({"os": "linux"})));
+    (good.state, good.began_at, good.ended_at) =
+        (StepState::Succeeded, Some(Time(0)), Some(Time(2_000)));
+    let mut bad = InstanceView::new(Some(json!({"os": "mac"})));
+    bad.state = StepState::Failed;
+    bad.began_at = Some(Time(0));
+    bad.attempts = vec![failed(1), failed(2)];
+    let build = &mut view.steps[0];
+    (build.state, build.ok, build.ended_at) = (StepState::Succeeded, true, Some(Time(2_000)));
+    build.instances = vec![good.clone()];
+    let test = &mut view.steps[1];
+    (test.state, test.fan, test.ended_at) = (StepState::Failed, true, Some(Time(1_000)));
+    test.instances = vec![good, bad];
+    test.counts = Counts::of(&test.instances);
+    let deploy = &mut view.steps[2];
+    (deploy.state, deploy.reason) = (StepState::Omitted, "`test` failed".to_owned());
+    deploy.ended_at = Some(Time(1_000));
+    view
+}
+
+#[test]
+fn each_step_that_did_not_succeed_says_why() {
+    assert_eq!(
+        summary(&ended(), Time(65_000), PLAIN),
+        "✓ build   succeeded    2.0s\n\
+         ✗ test    failed       1.0s  1/2 succeeded  exit_status: exit 1\n    \
+             ✗ os=mac  failed after 2 attempts  exit_status: exit 1\n\
+         - deploy  omitted            `test` failed\n\
+         \n\
+         digest = \"abc\"\n\
+         \n\
+         run 0198 failed in 1m05s, 1 warning: `test` failed\n"
+    );
+}
+
+#[test]
+fn what_a_run_is_comes_before_what_its_steps_did() {
+    let mut view = ended();
+    view.inputs = json!({"ref": "main"});
+    view.actor = "ann\x1b[2J".to_owned();
+    let text = show(&view, Time(65_000), PLAIN);
+    for line in [
+        "run          0198\n",
+        "pipeline     default/release\n",
+        "state        failed\n",
+        "started      1970-01-01 00:00:00\n",
+        "by           ann\n",
+        "inputs       ref=\"main\"\n",
+    ] {
+        assert!(text.contains(line), "no {line:?} in:\n{text}");
+    }
+    view.interrupted = true;
+    assert!(show(&view, Time(0), PLAIN).contains("state        interrupted\n"));
+}
+
+#[test]
+fn programs_get_words_and_instants() {
+    let json = serde_json::to_value(ended()).expect("has a JSON form");
+    assert_eq!(json["state"], "failed");
+    assert_eq!(json["started_at"], "1970-01-01T00:00:00.000Z");
+    assert_eq!(
+        json["steps"][1]["instances"][1]["attempts"][1]["failure"]["code"],
+        "exit_status"
+    );
+    assert_eq!(json["steps"][2]["instances"], json!([]));
+}
