@@ -106,7 +106,7 @@ fn check_file(path: &std::path::Path, strict: bool) -> FileReport {
             match &unusable {
                 Unusable::Unread(message) => report.unreadable = Some(message.clone()),
                 Unusable::Wrong(wrong) => {
-                    report.diagnostics = wrong.iter().map(diagnostic).collect()
+                    report.diagnostics = wrong.iter().map(diagnostic).collect();
                 }
             }
         }
