@@ -80,6 +80,8 @@ struct World<'a> {
     facts: usize,
     /// Whether `pending` may have something new.
     stale: bool,
+    /// Steps that began.
+    began: BTreeSet<u32>,
 }
 
 /// Plays a case to its end.
@@ -107,6 +109,7 @@ pub(super) fn play(case: &Case, plan: &Arc<Plan>, inputs: &Json) -> Result<Playe
         count: 0,
         facts: 0,
         stale: true,
+        began: BTreeSet::new(),
     };
     for (index, action) in case.actions.iter().enumerate() {
         world.expect(case.at.after(action.after), Coming::Act(index));
@@ -272,7 +275,7 @@ impl World<'_> {
         if self.facts > MOST_FACTS {
             return Err(format!("the case takes more than {MOST_FACTS} facts"));
         }
-        let told = format!("{fact:?}");
+        let told = fact.clone();
         let Played {
             run, stored, now, ..
         } = &mut self.played;
@@ -280,7 +283,7 @@ impl World<'_> {
             Ok(decisions) => decisions,
             // Late for a claim that is over: what a node answers STALE, too.
             Err(Rejected::Stale | Rejected::Already) => return Ok(()),
-            Err(rejected) => return Err(format!("the engine refuses {told}: {rejected}")),
+            Err(rejected) => return Err(format!("the engine refuses {told:?}: {rejected}")),
         };
         if let Some(sealed) = run.take_record() {
             stored.0.extend(sealed.values);
@@ -299,7 +302,7 @@ impl World<'_> {
                     StepState::Queued | StepState::Running | StepState::Waiting
                 );
                 self.stale |= *to == StepState::Queued;
-                if began && !self.played.order.contains(step) {
+                if began && self.began.insert(*step) {
                     self.played.order.push(*step);
                 }
             }

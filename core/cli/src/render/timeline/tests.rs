@@ -62,7 +62,7 @@ fn bars_stand_under_their_time() {
     let text = text(&retried(), Time(10_000), 65, Style { colour: false });
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
-    let build = ["░".repeat(5), "█".repeat(5), "░".repeat(10), "█".repeat(10)].concat();
+    let build = ["░".repeat(5), "▓".repeat(5), "░".repeat(10), "█".repeat(10)].concat();
     assert_eq!(lines[1], format!("build  {build}{}  6.0s", " ".repeat(20)));
     assert_eq!(
         lines[2],

@@ -7,8 +7,8 @@ use crate::render::view::RunView;
 use conveyor_engine::time::{Duration, Time};
 use std::fmt::Write;
 
-/// The chart, `width` columns wide: an instance a line, `█` where a driver was at work, `░` where
-/// time passed. Ends with a line feed.
+/// The chart, `width` columns wide: an instance a line, `█` where a driver was at work (`▓` where the
+/// attempt failed, `▒` where it was lost or cancelled), `░` where time passed. Ends with a line feed.
 pub(crate) fn text(view: &RunView, now: Time, width: usize, style: Style) -> String {
     let (rows, left) = rows(view, now);
     let Some(start) = view.started_at else {
@@ -93,7 +93,13 @@ fn bars(text: &mut String, row: &Row, start: Time, span: u64, columns: usize, st
             continue;
         }
         let _ = write!(text, "{:pad$}", "", pad = from - at);
-        let block = if bar.work { "█" } else { "░" };
+        // Told apart without colours, too.
+        let block = match (bar.work, bar.tone) {
+            (false, _) => "░",
+            (true, Tone::Bad) => "▓",
+            (true, Tone::Warn) => "▒",
+            (true, _) => "█",
+        };
         text.push_str(&style.paint(bar.tone, &block.repeat(to - from)));
         at = to;
     }
