@@ -1,7 +1,7 @@
 //! Reading what a person names on the command line.
 
 use crate::args::Inputs;
-use conveyor_engine::document::{Diagnostic, Document, Limits, Severity, load};
+use conveyor_engine::document::{Diagnostic, Document, Limits, load};
 use conveyor_engine::plan::Plan;
 use conveyor_engine::value::Json;
 use std::io::Read;
@@ -72,13 +72,6 @@ pub(crate) fn diagnostics_text(diagnostics: &[Diagnostic]) -> String {
         .iter()
         .map(|diagnostic| format!("{diagnostic}\n"))
         .collect()
-}
-
-/// Whether there is an error among them.
-pub(crate) fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 /// A sentence for each driver of a plan that `conveyor run` does not have in process.
