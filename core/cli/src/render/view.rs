@@ -324,14 +324,6 @@ impl InstanceView {
     pub(crate) fn why(&self) -> String {
         why(&self.reason, self.failure())
     }
-
-    /// When its current or last attempt was taken, else when it began.
-    pub(crate) fn current_since(&self) -> Option<Time> {
-        self.attempts
-            .last()
-            .and_then(|attempt| attempt.claimed_at)
-            .or(self.began_at)
-    }
 }
 
 fn why(reason: &str, failure: Option<&FailureView>) -> String {

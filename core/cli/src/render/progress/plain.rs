@@ -6,7 +6,7 @@ use crate::render::view::{ProgressEvent, RunView, What};
 use conveyor_engine::run::{AttemptState, Identity, StepState};
 
 /// The line for an event, without a line feed; `None` for events that say nothing new to a person.
-/// `view` has taken the event.
+/// `view` has taken the event. Standard output of a step stands after `|`, standard error after `!`.
 pub(crate) fn line(view: &RunView, event: &ProgressEvent, style: Style) -> Option<String> {
     let (tone, text) = text(view, event)?;
     let time = style.paint(Tone::Faint, &human::clock(event.time));
@@ -120,8 +120,9 @@ fn text(view: &RunView, event: &ProgressEvent) -> Option<(Tone, String)> {
         }
         What::Outputs(_) => None,
         What::NoEffect(reason) => Some((Tone::Faint, format!("no effect{}", because(reason)))),
-        What::Log { id, text, .. } => {
-            let text = format!("{} | {}", name(view, *id)?, human::printable(text));
+        What::Log { id, stderr, text } => {
+            let bar = if *stderr { '!' } else { '|' };
+            let text = format!("{} {bar} {}", name(view, *id)?, human::printable(text));
             Some((Tone::Plain, text))
         }
     }

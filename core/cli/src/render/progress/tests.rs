@@ -212,7 +212,7 @@ fn plain_lines_tell_each_event_once() {
         [
             "00:00:00.000 run 0198 running",
             "00:01:01.250 build running",
-            "00:01:01.250 build | oh no",
+            "00:01:01.250 build ! oh no",
             "00:01:03.250 build attempt 1 failed: exit_status: exit status 1",
             "00:01:03.250 build failed in 2.0s",
             "00:01:03.250 run 0198 failed in 1m03s: `build` failed",
