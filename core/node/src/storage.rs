@@ -273,7 +273,7 @@ fn scan(
 ///
 /// # Errors
 /// When the store cannot be read, holds something else, or `each` fails.
-pub(crate) fn records(
+pub fn records(
     store: &dyn Store,
     run: RunId,
     sequence: u64,

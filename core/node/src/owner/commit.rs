@@ -74,6 +74,9 @@ pub(super) struct Flight {
     resend: bool,
     /// Whether the commit key is to be read.
     unknown: bool,
+    /// Whether a copy with an unknown outcome was sent. It may still be on its way, so that a later
+    /// copy's failure decides nothing: only the commit key does, and only the same bytes may be sent.
+    unsure: bool,
 }
 
 impl Owner {
@@ -102,7 +105,11 @@ impl Owner {
         if self.deposed || self.hold_until.is_some_and(|until| now < until) {
             return None;
         }
-        self.hold_until = None;
+        // Whoever notices first that the pause is over ends it: this call, or a tick.
+        if self.hold_until.take().is_some() {
+            self.retry();
+            self.claim(now);
+        }
         if let Some(flight) = &mut self.flight {
             return std::mem::take(&mut flight.resend).then(|| Arc::clone(&flight.group));
         }
@@ -146,6 +153,7 @@ impl Owner {
             parts,
             resend: false,
             unknown: false,
+            unsure: false,
         });
         Some(group)
     }
@@ -200,8 +208,14 @@ impl Owner {
             }
             Outcome::Unknown => {
                 flight.unknown = true;
+                flight.unsure = true;
                 self.flight = Some(flight);
                 self.outputs.push(Output::ReadCommit);
+            }
+            Outcome::Failed(_) | Outcome::Refused(_) if flight.unsure => {
+                self.back_off(now);
+                flight.unknown = true;
+                self.flight = Some(flight);
             }
             Outcome::Failed(reason) => {
                 self.back_off(now);

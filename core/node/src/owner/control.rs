@@ -17,7 +17,10 @@ impl Owner {
         let run = start.run;
         match self.slots.get_mut(&run) {
             None if start.fresh => self.create(now, ticket, *start),
-            None => self.load(run, vec![Input::Start { ticket, start }]),
+            // A run that waits to be read again may prove not to be there at all.
+            None | Some(Slot::Waiting | Slot::Parked(_)) => {
+                self.load(run, vec![Input::Start { ticket, start }]);
+            }
             Some(Slot::Loading(waiting)) => waiting.push(Input::Start { ticket, start }),
             // What is collected or in flight decides when the answer may be given.
             Some(_) => self.answer_of(run, ticket, Ok(Answer::Started { existed: true })),
