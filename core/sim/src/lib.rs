@@ -2,6 +2,8 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
+//! | [`simulation`] | lives of a store whose disk, clock and processes fail |
 //! | [`model`] | SEMANTICS, written a second time, naively, to compare the engine with |
 
 pub mod model;
+pub mod simulation;

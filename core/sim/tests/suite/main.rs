@@ -3,3 +3,4 @@
 mod case;
 mod examples;
 mod random_runs;
+mod simulation;

@@ -1,0 +1,139 @@
+//! People and programs that start runs, and stop, pause and resume them.
+
+use crate::model::{SplitMix64, random_pipeline};
+use conveyor_engine::document;
+use conveyor_engine::plan::Plan;
+use conveyor_engine::run::{Inherited, Stop, StopKind};
+use conveyor_engine::time::Time;
+use conveyor_engine::value::Value;
+use conveyor_node::RunId;
+use conveyor_node::owner::{Control, Start};
+use conveyor_proto::storage::v1::StoredDocument;
+use prost::Message as _;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Something that a client wants, until it is answered.
+#[derive(Clone, Debug)]
+pub(super) enum Wish {
+    Start(Box<Start>),
+    Control(RunId, Control),
+}
+
+/// A wish and when it is sent next.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) at: Time,
+    pub(super) wish: Wish,
+}
+
+/// What the clients of one seed will ask for.
+pub(super) fn requests(random: &mut SplitMix64, now: Time) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for _ in 0..1 + random.below(4) {
+        let start = start(random);
+        let run = start.run;
+        let at = Time(now.0 + random.below(3_000) as u64);
+        requests.push(Request {
+            at,
+            wish: Wish::Start(Box::new(start)),
+        });
+        if random.percent(35) {
+            let at = Time(at.0 + random.below(12_000) as u64);
+            let kind = [StopKind::Drain, StopKind::Cancel, StopKind::Terminate][random.below(3)];
+            requests.push(stop(run, at, kind));
+            if random.percent(40) {
+                let later = Time(at.0 + random.below(8_000) as u64);
+                let kind = [StopKind::Cancel, StopKind::Terminate][random.below(2)];
+                requests.push(stop(run, later, kind));
+            }
+        }
+        if random.percent(35) {
+            let at = Time(at.0 + random.below(6_000) as u64);
+            let (actor, reason) = (Arc::from("ann"), Arc::from(""));
+            requests.push(Request {
+                at,
+                wish: Wish::Control(run, Control::Pause { actor, reason }),
+            });
+            let at = Time(at.0 + random.below(6_000) as u64);
+            let (actor, reason) = (Arc::from("ann"), Arc::from(""));
+            requests.push(Request {
+                at,
+                wish: Wish::Control(run, Control::Resume { actor, reason }),
+            });
+        }
+    }
+    requests
+}
+
+fn stop(run: RunId, at: Time, kind: StopKind) -> Request {
+    let stop = Stop {
+        kind,
+        actor: Arc::from("ann"),
+        reason: Arc::from(""),
+    };
+    Request {
+        at,
+        wish: Wish::Control(run, Control::Stop(stop)),
+    }
+}
+
+/// The starts among the requests.
+pub(super) fn starts(requests: &[Request]) -> Vec<Start> {
+    let start = |request: &Request| match &request.wish {
+        Wish::Start(start) => Some(Start::clone(start)),
+        Wish::Control(..) => None,
+    };
+    requests.iter().filter_map(start).collect()
+}
+
+/// The start of a fork.
+pub(super) fn fork(random: &mut SplitMix64, old: Start, inherited: Vec<Inherited>) -> Start {
+    Start {
+        run: id(random),
+        forked_from: Some(old.run.text()),
+        inherited,
+        ..old
+    }
+}
+
+fn id(random: &mut SplitMix64) -> RunId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&random.next_u64().to_be_bytes());
+    id[8..].copy_from_slice(&random.next_u64().to_be_bytes());
+    // The bits that make it a UUIDv7.
+    id[6] = 0x70 | (id[6] & 0x0f);
+    id[8] = 0x80 | (id[8] & 0x3f);
+    RunId(id)
+}
+
+fn start(random: &mut SplitMix64) -> Start {
+    let run = id(random);
+    let printed = random_pipeline(random).document();
+    let (plan, document) = compile(&printed.text);
+    Start {
+        run,
+        fresh: true,
+        plan,
+        document,
+        inputs: Value::inline(&printed.inputs),
+        labels: BTreeMap::new(),
+        actor: Arc::from("ann"),
+        forked_from: None,
+        inherited: Vec::new(),
+        values: Vec::new(),
+    }
+}
+
+fn compile(text: &str) -> (Arc<Plan>, Arc<[u8]>) {
+    let document = document::load("random.json", text.as_bytes()).unwrap_or_else(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        panic!("{}\n{text}", errors.join("\n"))
+    });
+    let stored = StoredDocument {
+        canonical: document.canonical.to_vec().into(),
+        source: text.as_bytes().to_vec().into(),
+        file_name: "random.json".into(),
+    };
+    (document.plan(), stored.encode_to_vec().into())
+}
