@@ -1,0 +1,115 @@
+//! The control service's handlers.
+
+mod calls;
+mod check;
+mod fork;
+mod logs;
+mod read;
+mod resolve;
+mod start;
+mod stop;
+mod watch;
+
+use crate::gate::Gate;
+use crate::refusal;
+use crate::values::StoredValues;
+use crate::wire::{self, Around};
+use conveyor_node::reader::RunRow;
+use conveyor_node::{Node, NodeError, Reader, RunId};
+use conveyor_proto::v1;
+use std::sync::Arc;
+use tonic::Status;
+
+/// The most labels of a run.
+pub const LIMIT_LABELS: usize = 64;
+
+/// What a process says about itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// `run` or `serve`.
+    pub role: String,
+    /// Absolute path of the data directory; empty without one.
+    pub data_directory: String,
+    /// When it started: milliseconds since 1970.
+    pub started_ms: u64,
+    /// Names of the drivers in this process.
+    pub drivers: Vec<String>,
+    /// How many tasks they take at once.
+    pub capacity: u32,
+    /// Whether more drivers may come: a server. Without, a pipeline that names a driver which is
+    /// not in `drivers` is refused.
+    pub drivers_may_come: bool,
+}
+
+/// The handlers of the control service over a node. Clones share everything. They need a tokio
+/// runtime, and do their heavy work on threads of their own.
+#[derive(Clone, Debug)]
+pub struct ControlHandlers {
+    node: Node,
+    reader: Reader,
+    gate: Arc<Gate>,
+    about: Arc<About>,
+}
+
+impl ControlHandlers {
+    /// Over a node.
+    #[must_use]
+    pub fn new(node: Node, about: About) -> ControlHandlers {
+        let reader = node.reader().clone();
+        ControlHandlers {
+            node,
+            reader,
+            gate: Arc::default(),
+            about: Arc::new(about),
+        }
+    }
+
+    /// Which runs were given to this process, and when it may end.
+    #[must_use]
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// What is durable.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    fn values(&self, run: RunId) -> StoredValues {
+        StoredValues {
+            store: Arc::clone(self.reader.store()),
+            run,
+        }
+    }
+
+    fn around(&self, row: &RunRow) -> Around {
+        Around {
+            interrupted: row.interrupted,
+            drivers: self.about.drivers.clone(),
+            capacity: self.about.capacity,
+        }
+    }
+
+    /// A run as answers to writes tell it: without inputs, outputs and counts.
+    async fn brief(&self, run: RunId) -> Result<v1::Run, Status> {
+        let row = self
+            .reader
+            .summary(run)
+            .await
+            .map_err(|error| refusal::status(&error))?;
+        Ok(wire::listed(&row))
+    }
+}
+
+fn refuse(error: NodeError) -> Status {
+    refusal::status(&error)
+}
+
+/// Checks the length of a text that a client gave.
+fn short(name: &str, text: &str, maximum: usize) -> Result<(), Status> {
+    if text.len() > maximum {
+        return Err(refusal::limit(name, text.len(), maximum));
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The table of calls: those that this release serves, and those that come later.
+
+use super::ControlHandlers;
+use super::watch::Stream;
+use conveyor_proto::v1::control_service_server::ControlService;
+use conveyor_proto::v1::*;
+use tonic::{Request, Response, Status};
+
+macro_rules! calls {
+    (
+        served { $($call:ident($request:ident) -> $response:ty = $method:ident;)* }
+        later { $($later:ident($later_request:ident) -> $later_response:ident = $name:literal;)* }
+    ) => {
+        #[tonic::async_trait]
+        impl ControlService for ControlHandlers {
+            type WatchRunEventsStream = Stream<WatchRunEventsResponse>;
+            type ReadLogsStream = Stream<ReadLogsResponse>;
+            type WatchEventsStream = Stream<WatchEventsResponse>;
+
+            $(async fn $call(&self, request: Request<$request>) -> std::result::Result<Response<$response>, Status> {
+                self.$method(request.into_inner()).await.map(Response::new)
+            })*
+
+            async fn get_server_info(
+                &self,
+                _request: Request<GetServerInfoRequest>,
+            ) -> std::result::Result<Response<GetServerInfoResponse>, Status> {
+                self.info().await.map(Response::new)
+            }
+
+            async fn watch_events(
+                &self,
+                _request: Request<WatchEventsRequest>,
+            ) -> std::result::Result<Response<Self::WatchEventsStream>, Status> {
+                Err(not_yet("WatchEvents"))
+            }
+
+            $(async fn $later(
+                &self,
+                _request: Request<$later_request>,
+            ) -> std::result::Result<Response<$later_response>, Status> {
+                Err(not_yet($name))
+            })*
+        }
+    };
+}
+
+fn not_yet(call: &str) -> Status {
+    Status::unimplemented(format!("{call} comes with a later release"))
+}
+
+calls! {
+    served {
+        check_pipeline(CheckPipelineRequest) -> CheckPipelineResponse = check_documents;
+        start_run(StartRunRequest) -> StartRunResponse = start;
+        continue_run(ContinueRunRequest) -> ContinueRunResponse = go_on;
+        get_run(GetRunRequest) -> GetRunResponse = get;
+        list_runs(ListRunsRequest) -> ListRunsResponse = list;
+        watch_run_events(WatchRunEventsRequest) -> Stream<WatchRunEventsResponse> = watch;
+        read_logs(ReadLogsRequest) -> Stream<ReadLogsResponse> = logs;
+        stop_run(StopRunRequest) -> StopRunResponse = stop;
+        pause_run(PauseRunRequest) -> PauseRunResponse = pause;
+        resume_run(ResumeRunRequest) -> ResumeRunResponse = unpause;
+        fork_run(ForkRunRequest) -> ForkRunResponse = fork;
+        release_run(ReleaseRunRequest) -> ReleaseRunResponse = release;
+    }
+    later {
+        plan_pipeline(PlanPipelineRequest) -> PlanPipelineResponse = "PlanPipeline";
+        delete_run(DeleteRunRequest) -> DeleteRunResponse = "DeleteRun";
+        create_namespace(CreateNamespaceRequest) -> CreateNamespaceResponse = "CreateNamespace";
+        list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse = "ListNamespaces";
+        delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse = "DeleteNamespace";
+        apply_definition(ApplyDefinitionRequest) -> ApplyDefinitionResponse = "ApplyDefinition";
+        get_definition(GetDefinitionRequest) -> GetDefinitionResponse = "GetDefinition";
+        list_definitions(ListDefinitionsRequest) -> ListDefinitionsResponse = "ListDefinitions";
+        delete_definition(DeleteDefinitionRequest) -> DeleteDefinitionResponse = "DeleteDefinition";
+        apply_resource(ApplyResourceRequest) -> ApplyResourceResponse = "ApplyResource";
+        get_resource(GetResourceRequest) -> GetResourceResponse = "GetResource";
+        list_resources(ListResourcesRequest) -> ListResourcesResponse = "ListResources";
+        delete_resource(DeleteResourceRequest) -> DeleteResourceResponse = "DeleteResource";
+        apply_pipeline(ApplyPipelineRequest) -> ApplyPipelineResponse = "ApplyPipeline";
+        get_pipeline(GetPipelineRequest) -> GetPipelineResponse = "GetPipeline";
+        list_pipelines(ListPipelinesRequest) -> ListPipelinesResponse = "ListPipelines";
+        delete_pipeline(DeletePipelineRequest) -> DeletePipelineResponse = "DeletePipeline";
+        list_drivers(ListDriversRequest) -> ListDriversResponse = "ListDrivers";
+        create_token(CreateTokenRequest) -> CreateTokenResponse = "CreateToken";
+        list_tokens(ListTokensRequest) -> ListTokensResponse = "ListTokens";
+        revoke_token(RevokeTokenRequest) -> RevokeTokenResponse = "RevokeToken";
+    }
+}

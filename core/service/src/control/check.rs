@@ -1,0 +1,164 @@
+//! Documents and inputs, checked before anything is stored.
+
+use super::{About, ControlHandlers, LIMIT_LABELS, short};
+use crate::refusal::{self, diagnostic, input};
+use conveyor_engine::document::{self, Document};
+use conveyor_engine::plan::{Kind, Plan};
+use conveyor_engine::value::Json;
+use conveyor_proto::v1;
+use std::collections::{BTreeMap, BTreeSet};
+use tonic::Status;
+
+/// The most bytes of inputs.
+const INPUT_BYTES: usize = 16 << 20;
+/// The most documents of one check.
+const DOCUMENTS: usize = 1000;
+
+/// Reads a document on a stack of the engine's size.
+pub(super) fn read(document: &v1::Document) -> Result<Document, Status> {
+    short("file_name", &document.file_name, 4096)?;
+    document::load(&document.file_name, &document.source)
+        .map_err(|found| refusal::refused(found.iter().map(diagnostic).collect()))
+}
+
+/// What is given as inputs: an object, with the texts that a person typed read as the plan says.
+pub(super) fn given(
+    plan: &Plan,
+    inputs: &[u8],
+    texts: &BTreeMap<String, String>,
+    base: Option<&Json>,
+) -> Result<Json, Status> {
+    if inputs.len() > INPUT_BYTES {
+        return Err(refusal::limit("inputs", inputs.len(), INPUT_BYTES));
+    }
+    let mut object = serde_json::Map::new();
+    if !inputs.is_empty() {
+        match serde_json::from_slice(inputs) {
+            Ok(Json::Object(read)) => object = read,
+            Ok(_) => return Err(Status::invalid_argument("inputs must be a JSON object")),
+            Err(error) => {
+                return Err(Status::invalid_argument(format!(
+                    "inputs are not JSON: {error}"
+                )));
+            }
+        }
+    }
+    for (key, text) in texts {
+        if object.contains_key(key) {
+            return Err(Status::invalid_argument(format!(
+                "the input `{key}` is given twice"
+            )));
+        }
+        object.insert(key.clone(), plan.parse_input(key, text));
+    }
+    if let Some(Json::Object(base)) = base {
+        for (key, value) in base {
+            object.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    Ok(Json::Object(object))
+}
+
+/// Inputs with defaults filled in.
+pub(super) fn inputs(plan: &Plan, given: &Json) -> Result<Json, Status> {
+    plan.resolve_inputs(given).map_err(|violations| {
+        let one = |violation: conveyor_engine::plan::Violation| {
+            let place = if violation.pointer.is_empty() {
+                ""
+            } else {
+                " "
+            };
+            let message = format!("inputs{place}{}: {}", violation.pointer, violation.message);
+            input(violation.pointer, message, "input")
+        };
+        refusal::refused(violations.into_iter().map(one).collect())
+    })
+}
+
+/// Refuses a plan that names drivers which this process does not have and which cannot come.
+pub(super) fn drivers(about: &About, plan: &Plan, file_name: &str) -> Result<(), Status> {
+    if about.drivers_may_come {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    let mut named = BTreeSet::new();
+    for step in &plan.steps {
+        let Kind::Driver { driver, .. } = &step.kind else {
+            continue;
+        };
+        if about.drivers.iter().any(|known| **known == **driver) || !named.insert(driver.clone()) {
+            continue;
+        }
+        let message = format!(
+            "step `{}` needs the driver `{driver}`, which this process does not have; it has: {}",
+            step.id,
+            about.drivers.join(", ")
+        );
+        let mut one = input(
+            format!("{}/driver", step.pointer),
+            message,
+            "unknown_driver",
+        );
+        one.file_name = file_name.to_owned();
+        one.found = driver.to_string();
+        one.allowed = about.drivers.clone();
+        found.push(one);
+    }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(refusal::refused(found))
+    }
+}
+
+/// The labels of a run: the document's, and over them what the request gives.
+pub(super) fn labels(
+    base: &BTreeMap<String, String>,
+    given: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Status> {
+    let mut labels = base.clone();
+    labels.extend(given);
+    if labels.len() > LIMIT_LABELS {
+        return Err(refusal::limit("labels", labels.len(), LIMIT_LABELS));
+    }
+    for (key, value) in &labels {
+        short("label key", key, 63)?;
+        // A directory's path is a label too.
+        short(
+            "label value",
+            value,
+            if key.starts_with("conveyor/") {
+                4096
+            } else {
+                256
+            },
+        )?;
+    }
+    Ok(labels)
+}
+
+impl ControlHandlers {
+    pub(super) async fn check_documents(
+        &self,
+        request: v1::CheckPipelineRequest,
+    ) -> Result<v1::CheckPipelineResponse, Status> {
+        if request.documents.len() > DOCUMENTS {
+            return Err(refusal::limit(
+                "documents",
+                request.documents.len(),
+                DOCUMENTS,
+            ));
+        }
+        crate::stack::on_stack(move || {
+            let mut diagnostics = Vec::new();
+            for document in &request.documents {
+                match document::load(&document.file_name, &document.source) {
+                    Ok(read) => diagnostics.extend(read.diagnostics.iter().map(diagnostic)),
+                    Err(found) => diagnostics.extend(found.iter().map(diagnostic)),
+                }
+            }
+            v1::CheckPipelineResponse { diagnostics }
+        })
+        .await
+    }
+}

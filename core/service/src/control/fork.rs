@@ -1,0 +1,207 @@
+//! A new run from one that has ended (SEMANTICS 27).
+
+use super::{ControlHandlers, check, refuse, short};
+use crate::stack::on_stack;
+use crate::values::StoredValues;
+use conveyor_engine::document::Document;
+use conveyor_engine::plan::Plan;
+use conveyor_engine::run::{Failure, Fork, ForkFrom, Inherited, Run, Values};
+use conveyor_engine::value::{Hash, Json, Value};
+use conveyor_node::{RunId, StartRun};
+use conveyor_proto::v1;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tonic::Status;
+
+/// The most steps that a fork may begin at.
+const STEPS: usize = 1000;
+
+/// What a fork would start.
+struct Prepared {
+    document: Document,
+    inputs: Json,
+    fork: Fork,
+    values: Vec<(Hash, Arc<[u8]>)>,
+}
+
+impl ControlHandlers {
+    pub(super) async fn fork(
+        &self,
+        request: v1::ForkRunRequest,
+    ) -> Result<v1::ForkRunResponse, Status> {
+        let entry = self.gate.enter()?;
+        short("actor", &request.actor, 256)?;
+        if request.from_steps.len() > STEPS {
+            return Err(crate::refusal::limit(
+                "from_steps",
+                request.from_steps.len(),
+                STEPS,
+            ));
+        }
+        let from = match (request.from_failed, request.from_steps.is_empty()) {
+            (true, true) => ForkFrom::Failed,
+            (false, false) => ForkFrom::Steps(
+                request
+                    .from_steps
+                    .iter()
+                    .map(|id| id.as_str().into())
+                    .collect(),
+            ),
+            _ => {
+                return Err(Status::invalid_argument(
+                    "give `from_steps` or `from_failed`",
+                ));
+            }
+        };
+        let new = match request.run_id.as_str() {
+            "" => None,
+            id => Some(RunId::parse(id).ok_or_else(|| {
+                Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
+            })?),
+        };
+        let old = self.resolve(&request.run).await?;
+        let row = self.reader.summary(old).await.map_err(refuse)?;
+        let run = self.reader.load(old).await.map_err(refuse)?;
+        let document = match request.document {
+            Some(document) => document,
+            None => {
+                let digest = row
+                    .document()
+                    .ok_or_else(|| Status::data_loss("no document"))?;
+                let stored = self.reader.document(digest).await.map_err(refuse)?;
+                // The canonical text is what the old run pinned, whatever this release makes of the
+                // source.
+                let file_name = format!("{}.json", stored.file_name.trim_end_matches(".json"));
+                v1::Document {
+                    source: stored.canonical,
+                    file_name,
+                }
+            }
+        };
+        let (about, values) = (self.about.clone(), self.values(old));
+        let labels = check::labels(run.labels(), request.labels)?;
+        let (given, texts) = (request.inputs, request.text_inputs);
+        let file_name = document.file_name.clone();
+        let preview = request.preview;
+        let prepared = on_stack(move || -> Result<Prepared, Status> {
+            let read = check::read(&document)?;
+            if !preview {
+                check::drivers(&about, &read.plan(), &document.file_name)?;
+            }
+            prepare(&run, read, &given, &texts, &from, &values)
+        })
+        .await??;
+        let plan = prepared.document.plan();
+        let steps = told(&plan, &prepared.fork);
+        if preview {
+            return Ok(v1::ForkRunResponse {
+                run: None,
+                steps,
+                existing: false,
+            });
+        }
+        let start = StartRun {
+            run: new.unwrap_or_else(RunId::fresh),
+            fresh: new.is_none(),
+            source: prepared.document.source.clone(),
+            file_name,
+            labels,
+            forked_from: Some(old),
+            inherited: prepared.fork.inherited,
+            values: prepared.values,
+            ..StartRun::new(
+                plan,
+                prepared.document.canonical,
+                prepared.inputs,
+                &request.actor,
+            )
+        };
+        let started = self.node.start_run(start).await.map_err(refuse)?;
+        if !started.existed {
+            entry.given(started.run);
+        }
+        let run = Some(self.brief(started.run).await?);
+        Ok(v1::ForkRunResponse {
+            run,
+            steps,
+            existing: started.existed,
+        })
+    }
+}
+
+fn prepare(
+    run: &Run,
+    document: Document,
+    given: &[u8],
+    texts: &BTreeMap<String, String>,
+    from: &ForkFrom,
+    values: &StoredValues,
+) -> Result<Prepared, Status> {
+    let plan = document.plan();
+    let given = check::given(&plan, given, texts, Some(run.inputs()))?;
+    let inputs = check::inputs(&plan, &given)?;
+    let fork = run
+        .fork(&plan, &Value::inline(&inputs), from, values)
+        .map_err(|error| Status::failed_precondition(error.to_string()))?;
+    let mut texts = BTreeMap::new();
+    for hash in fork.inherited.iter().flat_map(hashes) {
+        let text = values.get(&hash);
+        let text =
+            text.ok_or_else(|| Status::data_loss(format!("the value {hash} is not there")))?;
+        texts.insert(hash, text);
+    }
+    Ok(Prepared {
+        document,
+        inputs,
+        fork,
+        values: texts.into_iter().collect(),
+    })
+}
+
+/// Values that an inherited step names by hash.
+fn hashes(step: &Inherited) -> Vec<Hash> {
+    let details = |failure: &Failure| failure.details.clone();
+    let of = |value: Value| match value {
+        Value::Stored { hash, .. } => Some(hash),
+        Value::Inline(_) => None,
+    };
+    let instances = step.instances.iter().flatten();
+    instances
+        .flat_map(|instance| {
+            [
+                instance.outputs.clone(),
+                instance.failure.as_ref().and_then(details),
+            ]
+        })
+        .flatten()
+        .filter_map(of)
+        .collect()
+}
+
+/// Every step of the new plan, in its order, and what becomes of it.
+fn told(plan: &Plan, fork: &Fork) -> Vec<v1::ForkStep> {
+    let inherited: BTreeMap<_, _> = fork
+        .inherited
+        .iter()
+        .map(|step| (&*step.step, step.state))
+        .collect();
+    let runs: BTreeMap<_, _> = fork
+        .runs
+        .iter()
+        .map(|(step, why)| (&**step, &**why))
+        .collect();
+    let step = |step: &conveyor_engine::plan::Step| {
+        let kept = inherited.get(&*step.id);
+        let reason = match (kept, runs.get(&*step.id)) {
+            (Some(state), _) => format!("it ended {state}, and would be given the same"),
+            (None, Some(why)) => (*why).to_owned(),
+            (None, None) => "`finally` always runs".to_owned(),
+        };
+        v1::ForkStep {
+            step: step.id.to_string(),
+            inherited: kept.is_some(),
+            reason,
+        }
+    };
+    plan.steps.iter().map(step).collect()
+}

@@ -1,0 +1,213 @@
+//! Runs as they are.
+
+use super::{ControlHandlers, refuse};
+use crate::refusal;
+use crate::stack::on_stack;
+use crate::wire::{self, History, Page, Shown, step_counts};
+use conveyor_engine::plan::StepIndex;
+use conveyor_engine::run::{Run, RunState, SEMANTICS};
+use conveyor_node::reader::Filter;
+use conveyor_node::{NodeError, RunId};
+use conveyor_proto::v1;
+use std::collections::BTreeSet;
+use tonic::Status;
+
+/// The most instances of one answer.
+const INSTANCES: u32 = 10_000;
+/// The most steps that a request may name.
+const STEPS: usize = 1000;
+/// Runs of one answer, by default and at most.
+const RUNS: (u32, u32) = (100, 1000);
+
+impl ControlHandlers {
+    /// A run folded, with what its state does not keep.
+    pub(super) async fn folded(&self, run: RunId) -> Result<(Run, History), NodeError> {
+        let mut follower = self.reader.follow(run);
+        let mut history = History::default();
+        loop {
+            let events = follower.poll().await?;
+            if events.is_empty() {
+                break;
+            }
+            events.iter().for_each(|event| history.take(event));
+        }
+        let missing = || NodeError::NotFound(format!("there is no run {run}"));
+        Ok((follower.into_run().ok_or_else(missing)?, history))
+    }
+
+    pub(super) async fn get(
+        &self,
+        request: v1::GetRunRequest,
+    ) -> Result<v1::GetRunResponse, Status> {
+        let id = self.resolve(&request.run).await?;
+        if request.steps.len() > STEPS {
+            return Err(refusal::limit("steps", request.steps.len(), STEPS));
+        }
+        let row = self.reader.summary(id).await.map_err(refuse)?;
+        let mut told = wire::listed(&row);
+        let document = match row.document().filter(|_| request.include_document) {
+            Some(digest) => {
+                let stored = self.reader.document(digest).await.map_err(refuse)?;
+                Some(v1::Document {
+                    source: stored.canonical,
+                    file_name: stored.file_name,
+                })
+            }
+            None => None,
+        };
+        if row.state() == RunState::Quarantined {
+            // It does not fold: its row and the mark are all there is to tell.
+            let mark = self.reader.quarantine(id).await.map_err(refuse)?;
+            told.quarantine = mark.as_ref().map(wire::quarantine);
+            return Ok(v1::GetRunResponse {
+                run: Some(told),
+                document,
+                ..Default::default()
+            });
+        }
+        let (run, history) = self.folded(id).await.map_err(refuse)?;
+        let page = match request.page_token.as_str() {
+            "" => Page::default(),
+            token => Page::parse(token)
+                .ok_or_else(|| Status::invalid_argument("the page token is not one of this run"))?,
+        };
+        let limit = match request.page_size {
+            0 => INSTANCES,
+            size => size.min(INSTANCES),
+        };
+        let mut only = BTreeSet::new();
+        for step in &request.steps {
+            only.insert(step_of(&run, step)?);
+        }
+        let (view, values, around) = (request.view(), self.values(id), self.around(&row));
+        on_stack(move || {
+            fill(&mut told, &run, &history, &values);
+            let shown = Shown {
+                run: &run,
+                history: &history,
+                values: &values,
+                around: &around,
+                only: &only,
+                instances: view != v1::RunView::Steps,
+            };
+            let (steps, next) = match view {
+                v1::RunView::Run => (Vec::new(), None),
+                _ => shown.steps(page, limit as usize),
+            };
+            let next_page_token = next.map(Page::token).unwrap_or_default();
+            v1::GetRunResponse {
+                run: Some(told),
+                steps,
+                next_page_token,
+                document,
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn list(
+        &self,
+        request: v1::ListRunsRequest,
+    ) -> Result<v1::ListRunsResponse, Status> {
+        let states: Result<Vec<_>, _> = request.states().map(state).collect();
+        let named = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let filter = Filter {
+            namespace: named(&request.namespace),
+            pipeline: named(&request.pipeline),
+            states: states?,
+            interrupted: request.interrupted.then_some(true),
+            labels: request.labels,
+        };
+        let before = match request.page_token.as_str() {
+            "" => None,
+            token => Some(RunId::parse(token).ok_or_else(|| {
+                Status::invalid_argument("the page token is not one of this listing")
+            })?),
+        };
+        let limit = match request.page_size {
+            0 => RUNS.0,
+            size => size.min(RUNS.1),
+        };
+        let page = self
+            .reader
+            .list(filter, before, limit as usize)
+            .await
+            .map_err(refuse)?;
+        let within = |run: &v1::Run| {
+            request
+                .created_from_ms
+                .is_none_or(|from| run.created_ms >= from)
+                && request
+                    .created_before_ms
+                    .is_none_or(|before| run.created_ms < before)
+        };
+        Ok(v1::ListRunsResponse {
+            runs: page.rows.iter().map(wire::listed).filter(within).collect(),
+            next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
+        })
+    }
+
+    pub(super) async fn info(&self) -> Result<v1::GetServerInfoResponse, Status> {
+        let filter = Filter {
+            interrupted: Some(true),
+            ..Filter::default()
+        };
+        let interrupted = self
+            .reader
+            .list(filter, None, RUNS.1 as usize)
+            .await
+            .map_err(refuse)?;
+        Ok(v1::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            data_directory: self.about.data_directory.clone(),
+            role: self.about.role.clone(),
+            started_ms: self.about.started_ms,
+            semantics: SEMANTICS,
+            drivers: self.about.drivers.clone(),
+            live_runs: self.gate.live(&self.reader).await.len() as u64,
+            interrupted_runs: interrupted.rows.len() as u64,
+            not_ready: String::new(),
+        })
+    }
+}
+
+/// What the fold knows better than the row, and what listings leave out.
+fn fill(told: &mut v1::Run, run: &Run, history: &History, values: &crate::values::StoredValues) {
+    told.state = run.state().code().into();
+    told.reason = history.reason.to_string();
+    told.started_ms = history.started.map(|at| at.0);
+    told.ended_ms = run.ended_at().map(|at| at.0);
+    told.warnings = run.warnings();
+    told.sequence = run.sequence();
+    told.inputs = conveyor_engine::value::canonical_bytes(run.inputs()).into();
+    told.outputs = run
+        .outputs()
+        .map(|outputs| values.text(outputs))
+        .unwrap_or_default();
+    told.step_counts = step_counts(run);
+}
+
+fn step_of(run: &Run, id: &str) -> Result<StepIndex, Status> {
+    let known = run.plan().index.get(id).copied();
+    known.ok_or_else(|| {
+        let ids: Vec<_> = run
+            .plan()
+            .steps
+            .iter()
+            .take(20)
+            .map(|step| &*step.id)
+            .collect();
+        Status::invalid_argument(format!(
+            "the run has no step `{id}`; it has: {}",
+            ids.join(", ")
+        ))
+    })
+}
+
+fn state(state: v1::RunState) -> Result<RunState, Status> {
+    let known = u8::try_from(i32::from(state))
+        .ok()
+        .and_then(RunState::from_code);
+    known.ok_or_else(|| Status::invalid_argument("a state of the filter is not one"))
+}

@@ -1,0 +1,158 @@
+//! Runs begin, and go on.
+
+use super::{ControlHandlers, check, refuse, short};
+use crate::stack::on_stack;
+use crate::{refusal, wire};
+use conveyor_node::{NodeError, RunId, StartRun};
+use conveyor_proto::v1;
+use conveyor_proto::v1::start_run_request::Pipeline;
+use prost::bytes::Bytes;
+use std::time::Duration;
+use tonic::Status;
+
+/// The longest that a start waits for the end.
+const WAIT_MS: u64 = 60_000;
+
+impl ControlHandlers {
+    pub(super) async fn start(
+        &self,
+        request: v1::StartRunRequest,
+    ) -> Result<v1::StartRunResponse, Status> {
+        let entry = self.gate.enter()?;
+        short("actor", &request.actor, 256)?;
+        let document = match request.pipeline {
+            Some(Pipeline::Document(document)) => document,
+            Some(Pipeline::Stored(_)) => return Err(later("stored pipelines")),
+            None => return Err(Status::invalid_argument("give a document to run")),
+        };
+        if request.resource.is_some() {
+            return Err(later("runs for a resource"));
+        }
+        let run = match request.run_id.as_str() {
+            "" => None,
+            id => Some(RunId::parse(id).ok_or_else(|| {
+                Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
+            })?),
+        };
+        let about = self.about.clone();
+        let (inputs, texts) = (request.inputs, request.text_inputs);
+        let (read, inputs, file_name) = on_stack(move || -> Result<_, Status> {
+            let read = check::read(&document)?;
+            let plan = read.plan();
+            check::drivers(&about, &plan, &document.file_name)?;
+            let given = check::given(&plan, &inputs, &texts, None)?;
+            let inputs = check::inputs(&plan, &given)?;
+            Ok((read, inputs, document.file_name))
+        })
+        .await??;
+        let plan = read.plan();
+        if !request.namespace.is_empty() && *request.namespace != *plan.namespace {
+            return Err(later("a namespace other than the document's"));
+        }
+        let labels = check::labels(&plan.labels, request.labels)?;
+        let diagnostics = read.diagnostics.iter().map(refusal::diagnostic).collect();
+        let digest = read.digest;
+        let start = StartRun {
+            run: run.unwrap_or_else(RunId::fresh),
+            fresh: run.is_none(),
+            source: read.source.clone(),
+            file_name,
+            labels,
+            ..StartRun::new(plan.clone(), read.canonical.clone(), inputs, &request.actor)
+        };
+        let text = Bytes::from(conveyor_engine::value::canonical_bytes(&start.inputs));
+        if request.validate_only {
+            let run = v1::Run {
+                id: start.run.to_string(),
+                namespace: plan.namespace.to_string(),
+                pipeline: plan.name.to_string(),
+                digest: digest.to_string(),
+                semantics: conveyor_engine::run::SEMANTICS,
+                labels: start.labels,
+                actor: request.actor,
+                inputs: text,
+                ..v1::Run::default()
+            };
+            return Ok(v1::StartRunResponse {
+                run: Some(run),
+                existing: false,
+                diagnostics,
+            });
+        }
+        let given = start.inputs.clone();
+        let started = self.node.start_run(start).await.map_err(refuse)?;
+        if started.existed {
+            self.same(started.run, digest, &given).await?;
+        } else {
+            entry.given(started.run);
+        }
+        drop(entry);
+        if request.wait_ms > 0 {
+            let limit = Duration::from_millis(request.wait_ms.min(WAIT_MS));
+            // Too slow is no error: the answer tells the state.
+            let _ = tokio::time::timeout(limit, self.ended(started.run)).await;
+        }
+        let mut run = self.brief(started.run).await?;
+        run.inputs = text;
+        Ok(v1::StartRunResponse {
+            run: Some(run),
+            existing: started.existed,
+            diagnostics,
+        })
+    }
+
+    /// Whether a run that was there is what a repeated request asks for.
+    async fn same(
+        &self,
+        run: RunId,
+        digest: conveyor_engine::value::Hash,
+        inputs: &conveyor_engine::value::Json,
+    ) -> Result<(), Status> {
+        let row = self.reader.summary(run).await.map_err(refuse)?;
+        let there = self.reader.load(run).await.map_err(refuse)?;
+        if row.document() != Some(digest) || there.inputs() != inputs {
+            return Err(Status::already_exists(format!(
+                "the run {run} is there already, of another document or with other inputs"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn ended(&self, run: RunId) -> Result<(), NodeError> {
+        let mut follower = self.reader.follow(run);
+        while !self.reader.summary(run).await?.state().is_terminal() {
+            follower.changed().await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn go_on(
+        &self,
+        request: v1::ContinueRunRequest,
+    ) -> Result<v1::ContinueRunResponse, Status> {
+        let entry = self.gate.enter()?;
+        let run = self.resolve(&request.run).await?;
+        let row = self.reader.summary(run).await.map_err(refuse)?;
+        if row.state().is_terminal() || self.node.is_held(run) {
+            let run = Some(wire::listed(&row));
+            return Ok(v1::ContinueRunResponse {
+                run,
+                continued: false,
+            });
+        }
+        let about = self.about.clone();
+        let folded = self.reader.load(run).await.map_err(refuse)?;
+        check::drivers(&about, folded.plan(), "")?;
+        self.node.continue_run(run).await.map_err(refuse)?;
+        entry.given(run);
+        Ok(v1::ContinueRunResponse {
+            run: Some(self.brief(run).await?),
+            continued: true,
+        })
+    }
+}
+
+/// Something of the contract that a later release has.
+pub(super) fn later(what: &str) -> Status {
+    Status::unimplemented(format!("not supported yet: {what}"))
+}

@@ -1,0 +1,132 @@
+//! Stops, pauses and releases.
+
+use super::{ControlHandlers, refuse, short};
+use conveyor_engine::run::{RunState, Stop, StopKind};
+use conveyor_node::{NodeError, RunId};
+use conveyor_proto::v1;
+use tonic::Status;
+
+/// The longest reason.
+const REASON_BYTES: usize = 4096;
+
+impl ControlHandlers {
+    async fn asked(
+        &self,
+        run: &str,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(RunId, RunState), Status> {
+        short("actor", actor, 256)?;
+        short("reason", reason, REASON_BYTES)?;
+        let run = self.resolve(run).await?;
+        let row = self.reader.summary(run).await.map_err(refuse)?;
+        Ok((run, row.state()))
+    }
+
+    pub(super) async fn stop(
+        &self,
+        request: v1::StopRunRequest,
+    ) -> Result<v1::StopRunResponse, Status> {
+        let kind = match request.kind() {
+            v1::StopKind::Drain => StopKind::Drain,
+            v1::StopKind::Cancel => StopKind::Cancel,
+            v1::StopKind::Terminate => StopKind::Terminate,
+            v1::StopKind::Unspecified => {
+                return Err(Status::invalid_argument(
+                    "say how hard: drain, cancel or terminate",
+                ));
+            }
+        };
+        let entry = self.gate.enter()?;
+        let (run, before) = self
+            .asked(&request.run, &request.actor, &request.reason)
+            .await?;
+        let stop = Stop {
+            kind,
+            actor: request.actor.as_str().into(),
+            reason: request.reason.as_str().into(),
+        };
+        let mut no_effect = without_effect(before, kind);
+        match self.node.stop(run, stop).await {
+            Ok(()) => entry.given(run),
+            Err(NodeError::Ended(state)) => no_effect = format!("the run has ended: {state}"),
+            Err(error) => return Err(refuse(error)),
+        }
+        Ok(v1::StopRunResponse {
+            run: Some(self.brief(run).await?),
+            no_effect,
+        })
+    }
+
+    pub(super) async fn pause(
+        &self,
+        request: v1::PauseRunRequest,
+    ) -> Result<v1::PauseRunResponse, Status> {
+        let (run, before) = self
+            .asked(&request.run, &request.actor, &request.reason)
+            .await?;
+        let mut no_effect = match before {
+            RunState::Paused => "it is paused already".to_owned(),
+            _ => String::new(),
+        };
+        match self.node.pause(run, &request.actor, &request.reason).await {
+            Ok(()) => {}
+            Err(NodeError::Ended(state)) => no_effect = format!("the run has ended: {state}"),
+            Err(error) => return Err(refuse(error)),
+        }
+        Ok(v1::PauseRunResponse {
+            run: Some(self.brief(run).await?),
+            no_effect,
+        })
+    }
+
+    pub(super) async fn unpause(
+        &self,
+        request: v1::ResumeRunRequest,
+    ) -> Result<v1::ResumeRunResponse, Status> {
+        let (run, before) = self
+            .asked(&request.run, &request.actor, &request.reason)
+            .await?;
+        let no_effect = match before {
+            RunState::Paused => {
+                self.node
+                    .resume(run, &request.actor, &request.reason)
+                    .await
+                    .map_err(refuse)?;
+                String::new()
+            }
+            state => format!("it is not paused: {state}"),
+        };
+        Ok(v1::ResumeRunResponse {
+            run: Some(self.brief(run).await?),
+            no_effect,
+        })
+    }
+
+    pub(super) async fn release(
+        &self,
+        request: v1::ReleaseRunRequest,
+    ) -> Result<v1::ReleaseRunResponse, Status> {
+        let entry = self.gate.enter()?;
+        let (run, _) = self.asked(&request.run, &request.actor, "").await?;
+        self.node.release(run).await.map_err(refuse)?;
+        entry.given(run);
+        Ok(v1::ReleaseRunResponse {
+            run: Some(self.brief(run).await?),
+        })
+    }
+}
+
+/// Why a stop changes nothing in a state (SEMANTICS 18); empty where it does.
+fn without_effect(state: RunState, kind: StopKind) -> String {
+    match (state, kind) {
+        (RunState::Cancelling, StopKind::Cancel | StopKind::Drain) => {
+            "it is being cancelled already".to_owned()
+        }
+        (RunState::Draining, StopKind::Drain) => "it is being drained already".to_owned(),
+        (RunState::Finishing, StopKind::Cancel | StopKind::Drain) => {
+            "its `finally` steps run already".to_owned()
+        }
+        _ => String::new(),
+    }
+}

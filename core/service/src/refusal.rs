@@ -1,0 +1,110 @@
+//! Answers that say no, with all that is wrong in their details.
+
+use conveyor_engine::document;
+use conveyor_node::NodeError;
+use conveyor_proto::v1::{Diagnostic, Refusal, Severity};
+use prost::Message as _;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+/// The key in an answer's metadata which says that the process that was asked is about to end: the
+/// same call, made again to whoever comes next, may succeed.
+pub const CLOSING: &str = "conveyor-closing";
+
+/// How many bytes of diagnostics one answer has: they travel as a header, and a client takes no
+/// header of any length.
+const DETAILS: usize = 1 << 20;
+
+/// The document, or the inputs, are refused.
+pub(crate) fn refused(mut diagnostics: Vec<Diagnostic>) -> Status {
+    let mut bytes = 0;
+    let fit = diagnostics.iter().take_while(|one| {
+        bytes += one.encoded_len() + 8;
+        bytes <= DETAILS
+    });
+    let fit = fit.count();
+    let more = diagnostics.len() - fit;
+    diagnostics.truncate(fit);
+    if more > 0 {
+        diagnostics.push(input(String::new(), format!("and {more} more"), "more"));
+    }
+    let message = match diagnostics.first() {
+        Some(one) if diagnostics.len() == 1 => one.message.clone(),
+        Some(one) => format!("{} (and {} more)", one.message, diagnostics.len() - 1),
+        None => "refused".to_owned(),
+    };
+    let details = Refusal { diagnostics }.encode_to_vec();
+    // The message is a header too.
+    let message: String = message.chars().take(2000).collect();
+    Status::with_details(Code::InvalidArgument, message, details.into())
+}
+
+/// One thing that is wrong with what came besides the document.
+pub(crate) fn input(pointer: String, message: String, code: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error.into(),
+        code: code.to_owned(),
+        message,
+        pointer,
+        ..Diagnostic::default()
+    }
+}
+
+/// A document's diagnostic as a message.
+pub(crate) fn diagnostic(found: &document::Diagnostic) -> Diagnostic {
+    let mut message = found.message.clone();
+    if let Some(related) = &found.related {
+        message.push_str(&format!(
+            " ({}:{}: {})",
+            related.line, related.column, related.message
+        ));
+    }
+    Diagnostic {
+        severity: match found.severity {
+            document::Severity::Error => Severity::Error,
+            document::Severity::Warning => Severity::Warning,
+        }
+        .into(),
+        code: "document".to_owned(),
+        message,
+        file_name: found.file.clone(),
+        line: found.line,
+        column: found.column,
+        pointer: found.pointer.clone(),
+        found: found.found.clone().unwrap_or_default(),
+        allowed: found.allowed.iter().cloned().collect(),
+        suggestion: found.nearest.clone().unwrap_or_default(),
+    }
+}
+
+/// What the node says, as a status.
+pub(crate) fn status(error: &NodeError) -> Status {
+    let message = error.to_string();
+    match error {
+        NodeError::NotFound(_) => Status::not_found(message),
+        NodeError::Ended(_) | NodeError::Invalid(_) | NodeError::Quarantined(_) => {
+            Status::failed_precondition(message)
+        }
+        NodeError::Interrupted(_) => Status::failed_precondition(format!(
+            "{message}; `conveyor run --continue RUN` goes on with it"
+        )),
+        NodeError::Unavailable(_) => Status::unavailable(message),
+        NodeError::Corrupt(_) => Status::data_loss(message),
+    }
+}
+
+/// The process is about to end.
+pub(crate) fn closing() -> Status {
+    let mut status = Status::unavailable("the process that was asked is about to end; ask again");
+    status
+        .metadata_mut()
+        .insert(CLOSING, MetadataValue::from_static("1"));
+    status
+}
+
+/// A limit that a client controls is exceeded.
+pub(crate) fn limit(name: &str, value: usize, maximum: usize) -> Status {
+    Status::invalid_argument(format!(
+        "the limit `{name}` is {maximum}; the request has {value}"
+    ))
+}

@@ -1,0 +1,48 @@
+//! A run's row.
+
+use conveyor_engine::run::SEMANTICS;
+use conveyor_node::reader::RunRow;
+use conveyor_proto::{storage, v1};
+use std::fmt::Write as _;
+
+/// A run as listings show it: without inputs, outputs and counts.
+pub(crate) fn listed(row: &RunRow) -> v1::Run {
+    let stored = &row.row;
+    v1::Run {
+        id: row.id.to_string(),
+        namespace: stored.namespace.clone(),
+        pipeline: stored.pipeline.clone(),
+        digest: hex(&stored.document),
+        semantics: SEMANTICS,
+        state: i32::from(row.state().code()),
+        reason: stored.reason.clone(),
+        labels: stored.labels.clone(),
+        actor: stored.actor.clone(),
+        created_ms: stored.created_ms,
+        started_ms: stored.started_ms,
+        ended_ms: stored.ended_ms,
+        warnings: stored.warnings,
+        forked_from: stored.forked_from.clone().unwrap_or_default(),
+        sequence: stored.sequence,
+        interrupted: row.interrupted,
+        ..v1::Run::default()
+    }
+}
+
+/// Why a run is quarantined.
+pub(crate) fn quarantine(mark: &storage::v1::Quarantine) -> v1::Quarantine {
+    v1::Quarantine {
+        reason: mark.reason.clone(),
+        sequence: mark.sequence,
+        recorded_digest: mark.recorded_digest,
+        folded_digest: mark.folded_digest,
+        since_ms: mark.since_ms,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

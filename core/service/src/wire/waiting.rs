@@ -1,0 +1,119 @@
+//! Why something is not running.
+
+use conveyor_engine::plan::{Plan, StepIndex};
+use conveyor_engine::run::Waiting;
+use conveyor_proto::v1;
+use conveyor_proto::v1::waiting_for::What;
+
+/// How many steps are named; the message tells how many more.
+const NAMED: usize = 100;
+/// How many steps a message names.
+const SAID: usize = 5;
+
+/// What this process knows besides the run.
+#[derive(Clone, Debug)]
+pub(crate) struct Around {
+    /// Whether nobody moves the run.
+    pub(crate) interrupted: bool,
+    /// Names of the drivers in this process.
+    pub(crate) drivers: Vec<String>,
+    /// How many tasks they take at once.
+    pub(crate) capacity: u32,
+}
+
+pub(crate) fn waiting(
+    plan: &Plan,
+    step: StepIndex,
+    attempts: u32,
+    waiting: &Waiting,
+    around: &Around,
+) -> v1::WaitingFor {
+    if around.interrupted {
+        return v1::WaitingFor {
+            what: Some(What::Continue(v1::WaitingForContinue {})),
+            message: "somebody to go on with the run, which was interrupted".to_owned(),
+        };
+    }
+    let step = &plan.steps[step as usize];
+    let (what, message) = match waiting {
+        Waiting::Needs(open) => {
+            let ids: Vec<_> = open
+                .iter()
+                .map(|at| plan.steps[*at as usize].id.to_string())
+                .collect();
+            let mut message = ids
+                .iter()
+                .take(SAID)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            if ids.len() > SAID {
+                message.push_str(&format!(" and {} more", ids.len() - SAID));
+            }
+            let ids = ids.into_iter().take(NAMED).collect();
+            (What::Steps(v1::WaitingForSteps { ids }), message)
+        }
+        Waiting::Turn => {
+            let limit = step
+                .fan
+                .as_ref()
+                .and_then(|fan| fan.max_parallel)
+                .unwrap_or(0);
+            let message = match limit {
+                0 => "its turn".to_owned(),
+                limit => format!("a free place: at most {limit} at once"),
+            };
+            (What::Parallel(v1::WaitingForParallel { limit }), message)
+        }
+        Waiting::Driver(name) if around.drivers.iter().any(|known| **known == **name) => {
+            let message = format!(
+                "a free place of `{name}`, which takes {} at once",
+                around.capacity
+            );
+            let capacity = v1::WaitingForCapacity {
+                driver: name.to_string(),
+                capacity: around.capacity,
+                ahead: None,
+            };
+            (What::Capacity(capacity), message)
+        }
+        Waiting::Driver(name) => {
+            let driver = v1::WaitingForDriver {
+                name: name.to_string(),
+                version: String::new(),
+            };
+            (
+                What::Driver(driver),
+                format!("the driver `{name}`, which nobody offers"),
+            )
+        }
+        Waiting::Until(at) if attempts > 0 => {
+            let retry = v1::WaitingForRetry {
+                attempt: attempts + 1,
+                at_ms: at.0,
+            };
+            (
+                What::Retry(retry),
+                format!("attempt {}, due at {at}", attempts + 1),
+            )
+        }
+        Waiting::Until(at) => (
+            What::Timer(v1::WaitingForTimer { at_ms: at.0 }),
+            format!("{at}"),
+        ),
+        Waiting::Resume => {
+            let resume = v1::WaitingForResume {
+                actor: String::new(),
+            };
+            (What::Resume(resume), "the end of the pause".to_owned())
+        }
+        Waiting::Finally => (
+            What::Finally(v1::WaitingForFinally {}),
+            "the run's other steps to end".to_owned(),
+        ),
+    };
+    v1::WaitingFor {
+        what: Some(what),
+        message,
+    }
+}
