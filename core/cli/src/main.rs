@@ -11,6 +11,7 @@
 //! | [`terminal`] | where the output goes, how wide it is, whether it has colours |
 
 mod args;
+mod client;
 mod exit;
 mod offline;
 mod online;

@@ -1,70 +1,94 @@
 //! Verbs that need an engine: this process's own, or the one that holds the data directory.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `run`, `fork` | runs begin, and go on |
+//! | `follow` | a run is shown until it ends |
+//! | `runs` | `runs list`, `show`, `release` |
+//! | `logs`, `events` | what runs said and did |
+//! | `stop` | cancel, drain, terminate, pause, resume |
+//! | `given` | documents and inputs from files |
+//! | `interrupts` | Ctrl-C |
 
-use crate::args::{
-    EventsArgs, ForkArgs, ListArgs, LogsArgs, ReleaseArgs, RunArgs, ShowArgs, StopArgs,
-};
+mod events;
+mod follow;
+mod fork;
+mod given;
+mod interrupts;
+mod logs;
+mod run;
+mod runs;
+mod stop;
+
+pub(crate) use events::events;
+pub(crate) use fork::fork;
+pub(crate) use interrupts::Interrupts;
+pub(crate) use logs::logs;
+pub(crate) use run::run;
+pub(crate) use runs::{runs_list, runs_release, runs_show};
+pub(crate) use stop::{cancel, drain, pause, resume, terminate};
+
+use crate::client::{Engine, Options, Problem};
 use crate::exit::{Exit, refuse};
+use conveyor_engine::time::Time;
+use conveyor_store::Access;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-fn not_supported(verb: &str) -> Exit {
-    refuse(format!("`conveyor {verb}` is not supported yet"))
+/// How long tasks have to end with the program.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// What a verb that starts nothing needs of the engine.
+fn reading(data_dir: Option<PathBuf>) -> Options {
+    // Others may give this process runs while it holds the directory.
+    Options {
+        data_dir,
+        capacity: 16,
+        access: Access::Existing,
+    }
 }
 
-/// `conveyor run`.
-pub(crate) fn run(_args: RunArgs) -> Exit {
-    not_supported("run")
+/// Opens the engine, does something with it, and leaves it.
+fn with_engine<F>(options: Options, verb: F) -> Exit
+where
+    F: AsyncFnOnce(&mut Engine) -> Result<Exit, Problem>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(format!("cannot start threads: {error}")),
+    };
+    let exit = runtime.block_on(async {
+        let mut engine = match Engine::open(options).await {
+            Ok(engine) => engine,
+            Err(problem) => return problem.tell(),
+        };
+        let exit = verb(&mut engine)
+            .await
+            .unwrap_or_else(|problem| problem.tell());
+        engine.finish().await;
+        exit
+    });
+    runtime.shutdown_timeout(SHUTDOWN);
+    exit
 }
 
-/// `conveyor runs list`.
-pub(crate) fn runs_list(_args: ListArgs) -> Exit {
-    not_supported("runs list")
+/// Who asks, for the records: the user's name.
+fn actor() -> String {
+    let name = ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok());
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+        .chars()
+        .take(64)
+        .collect()
 }
 
-/// `conveyor runs show`.
-pub(crate) fn runs_show(_args: ShowArgs) -> Exit {
-    not_supported("runs show")
-}
-
-/// `conveyor runs release`.
-pub(crate) fn runs_release(_args: ReleaseArgs) -> Exit {
-    not_supported("runs release")
-}
-
-/// `conveyor logs`.
-pub(crate) fn logs(_args: LogsArgs) -> Exit {
-    not_supported("logs")
-}
-
-/// `conveyor events`.
-pub(crate) fn events(_args: EventsArgs) -> Exit {
-    not_supported("events")
-}
-
-/// `conveyor cancel`.
-pub(crate) fn cancel(_args: StopArgs) -> Exit {
-    not_supported("cancel")
-}
-
-/// `conveyor drain`.
-pub(crate) fn drain(_args: StopArgs) -> Exit {
-    not_supported("drain")
-}
-
-/// `conveyor terminate`.
-pub(crate) fn terminate(_args: StopArgs) -> Exit {
-    not_supported("terminate")
-}
-
-/// `conveyor pause`.
-pub(crate) fn pause(_args: StopArgs) -> Exit {
-    not_supported("pause")
-}
-
-/// `conveyor resume`.
-pub(crate) fn resume(_args: StopArgs) -> Exit {
-    not_supported("resume")
-}
-
-/// `conveyor fork`.
-pub(crate) fn fork(_args: ForkArgs) -> Exit {
-    not_supported("fork")
+fn now() -> Time {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time(now.map_or(0, |now| now.as_millis() as u64))
 }

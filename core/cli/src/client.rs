@@ -1,0 +1,28 @@
+//! The control service as the verbs use it: opened once, in this process or over the socket of
+//! whoever holds the data directory.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `directory` | which data directory |
+//! | `open` | hold it, or reach who holds it |
+//! | `holder` | what this process does for others while it holds the directory |
+//! | `status` | an answer that says no, as a message and an exit status |
+//! | `view`, `event` | answers as what is drawn |
+
+mod directory;
+mod event;
+mod holder;
+mod open;
+mod status;
+mod view;
+
+pub(crate) use directory::data_dir;
+pub(crate) use event::Events;
+pub(crate) use open::{Engine, Options};
+pub(crate) use status::{Problem, is_closing};
+pub(crate) use view::{json, run_view};
+
+use conveyor_proto::v1::control_service_client::ControlServiceClient;
+
+/// What the verbs call.
+pub(crate) type Client = ControlServiceClient<conveyor_api::Control>;

@@ -1,0 +1,149 @@
+//! Holds the data directory, or reaches who holds it.
+
+use super::holder::Holder;
+use super::status::Problem;
+use super::{Client, data_dir};
+use conveyor_proto::v1::control_service_client::ControlServiceClient;
+use conveyor_proto::v1::{GetServerInfoRequest, GetServerInfoResponse};
+use conveyor_store::{Access, DataDir, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a process that holds the directory has to answer. It may be busy opening it.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long to wait between two tries: far below what a person notices.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// What a verb needs of the engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// `--data-dir`.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// `--capacity`.
+    pub(crate) capacity: u32,
+    /// Whether a directory that is not there is made.
+    pub(crate) access: Access,
+}
+
+/// The control service, wherever it is.
+pub(crate) struct Engine {
+    options: Options,
+    client: Client,
+    /// Absolute.
+    directory: PathBuf,
+    /// Present where this process holds the directory.
+    holder: Option<Holder>,
+}
+
+impl Engine {
+    /// Holds the data directory if nobody does, else connects to who does.
+    ///
+    /// # Errors
+    /// Exit status 2: the directory cannot be used, or is held by a process that does not answer.
+    pub(crate) async fn open(options: Options) -> Result<Engine, Problem> {
+        let path = data_dir(options.data_dir.clone()).map_err(Problem::refused)?;
+        let deadline = Instant::now() + ANSWER;
+        loop {
+            match DataDir::open(&path, options.access) {
+                Ok(directory) => {
+                    let path = directory.path().to_owned();
+                    let (holder, control) = Holder::open(directory, options.capacity).await?;
+                    let client = client(control);
+                    return Ok(Engine {
+                        options,
+                        client,
+                        directory: path,
+                        holder: Some(holder),
+                    });
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::Locked { pid } => {
+                        let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+                        let answered = tokio::time::timeout_at(deadline, reach(&real)).await;
+                        if let Ok(Some(client)) = answered {
+                            return Ok(Engine {
+                                options,
+                                client,
+                                directory: real,
+                                holder: None,
+                            });
+                        }
+                        if Instant::now() >= deadline {
+                            return Err(silent(&real, *pid));
+                        }
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    ErrorKind::NotFound => {
+                        return Err(Problem::refused(format!(
+                            "nothing has run here yet: there is no data directory {}",
+                            path.display()
+                        )));
+                    }
+                    _ => return Err(Problem::refused(error.to_string())),
+                },
+            }
+        }
+    }
+
+    /// What verbs call.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The data directory's absolute path.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether this process holds the directory.
+    pub(crate) fn holds(&self) -> bool {
+        self.holder.is_some()
+    }
+
+    /// Opens the directory again after the process that was asked has gone.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub(crate) async fn reopen(&mut self) -> Result<(), Problem> {
+        if self.holder.is_none() {
+            *self = Engine::open(self.options.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the engine. A holder stays until every run that it was given has ended.
+    pub(crate) async fn finish(self) {
+        drop(self.client);
+        if let Some(holder) = self.holder {
+            holder.finish().await;
+        }
+    }
+}
+
+fn client(control: conveyor_api::Control) -> Client {
+    ControlServiceClient::new(control)
+        .max_decoding_message_size(conveyor_api::MESSAGE_BYTES)
+        .max_encoding_message_size(conveyor_api::MESSAGE_BYTES)
+}
+
+/// The holder's client, once it has answered.
+async fn reach(directory: &Path) -> Option<Client> {
+    let mut client = client(conveyor_api::connect(directory).await.ok()?);
+    let answer = client.get_server_info(GetServerInfoRequest {}).await.ok()?;
+    let GetServerInfoResponse { .. } = answer.into_inner();
+    Some(client)
+}
+
+fn silent(directory: &Path, pid: Option<u32>) -> Problem {
+    let holder = match pid {
+        Some(pid) => format!("process {pid}"),
+        None => "another process".to_owned(),
+    };
+    Problem::refused(format!(
+        "the data directory {} is held by {holder}, which does not answer on its socket within {} s; \
+         end that process, or use another --data-dir",
+        directory.display(),
+        ANSWER.as_secs()
+    ))
+}

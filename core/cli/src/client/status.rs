@@ -1,0 +1,137 @@
+//! An answer that says no.
+
+use crate::exit::Exit;
+use crate::terminal;
+use conveyor_engine::document;
+use conveyor_proto::v1::{Diagnostic, Document, Refusal, Severity};
+use prost::Message as _;
+use std::fmt::Write as _;
+use tonic::{Code, Status};
+
+/// Why a verb did not do what it was asked, and how the program ends.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    exit: Exit,
+    message: String,
+}
+
+impl Problem {
+    /// Something that the person can mend: exit status 2.
+    pub(crate) fn refused(message: impl Into<String>) -> Problem {
+        Problem {
+            exit: Exit::Refused,
+            message: message.into(),
+        }
+    }
+
+    /// The engine does not answer: exit status 3.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Problem {
+        Problem {
+            exit: Exit::Unreachable,
+            message: message.into(),
+        }
+    }
+
+    /// A refusal of a document, with the lines that it is about.
+    pub(crate) fn about(status: Status, document: &Document) -> Problem {
+        let refusal = Refusal::decode(status.details()).unwrap_or_default();
+        if refusal.diagnostics.is_empty() {
+            return status.into();
+        }
+        let source = String::from_utf8_lossy(&document.source);
+        Problem::refused(diagnostics(&refusal.diagnostics, &source))
+    }
+
+    /// Says it, and gives the exit status.
+    pub(crate) fn tell(&self) -> Exit {
+        terminal::error(&self.message);
+        self.exit
+    }
+}
+
+impl From<Status> for Problem {
+    fn from(status: Status) -> Problem {
+        let refusal = Refusal::decode(status.details()).unwrap_or_default();
+        if !refusal.diagnostics.is_empty() {
+            return Problem::refused(diagnostics(&refusal.diagnostics, ""));
+        }
+        match status.code() {
+            // What the transport says when the holder's process ends, or never was there.
+            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
+                Problem::unreachable(message(&status))
+            }
+            Code::Internal | Code::DataLoss => Problem {
+                exit: Exit::Failed,
+                message: message(&status),
+            },
+            _ => Problem::refused(message(&status)),
+        }
+    }
+}
+
+/// Whether the process that was asked is about to end, so that the same call is worth another try
+/// once it has.
+pub(crate) fn is_closing(status: &Status) -> bool {
+    status.metadata().contains_key(conveyor_service::CLOSING)
+}
+
+fn message(status: &Status) -> String {
+    if status.message().is_empty() {
+        return format!("the engine says {:?}", status.code());
+    }
+    status.message().to_owned()
+}
+
+/// The longest line of a document that is shown.
+const EXCERPT: usize = 160;
+
+/// As a person reads them: all of them, each with its place.
+fn diagnostics(diagnostics: &[Diagnostic], source: &str) -> String {
+    let each = diagnostics.iter().map(|diagnostic| match diagnostic.line {
+        0 => placeless(diagnostic),
+        line => placed(
+            diagnostic,
+            source.lines().nth(line as usize - 1).unwrap_or_default(),
+        ),
+    });
+    each.collect::<Vec<_>>().join("\n")
+}
+
+/// As `conveyor check` prints it.
+fn placed(diagnostic: &Diagnostic, excerpt: &str) -> String {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let shown = document::Diagnostic {
+        severity: match diagnostic.severity() {
+            Severity::Warning => document::Severity::Warning,
+            _ => document::Severity::Error,
+        },
+        file: diagnostic.file_name.clone(),
+        line: diagnostic.line,
+        column: diagnostic.column,
+        pointer: diagnostic.pointer.clone(),
+        message: diagnostic.message.clone(),
+        found: some(&diagnostic.found),
+        allowed: some(&diagnostic.allowed.join(", ")),
+        nearest: some(&diagnostic.suggestion),
+        related: None,
+        excerpt: if excerpt.len() > EXCERPT {
+            String::new()
+        } else {
+            excerpt.to_owned()
+        },
+    };
+    shown.to_string()
+}
+
+/// What is about inputs, or about no one place.
+fn placeless(diagnostic: &Diagnostic) -> String {
+    let mut text = match diagnostic.file_name.as_str() {
+        "" => String::new(),
+        name => format!("{name}: "),
+    };
+    text.push_str(&diagnostic.message);
+    if !diagnostic.file_name.is_empty() && !diagnostic.pointer.is_empty() {
+        let _ = write!(text, "\n  at: {}", diagnostic.pointer);
+    }
+    text
+}

@@ -1,0 +1,375 @@
+//! A run is shown until it ends.
+
+use super::{Interrupts, actor, now};
+use crate::args::{Output, Progress};
+use crate::client::{Client, Engine, Events, Problem, json, run_view};
+use crate::exit::Exit;
+use crate::render::progress::{Frame, Live, line};
+use crate::render::style::Style;
+use crate::render::view::{Counts, ProgressEvent, RunView, What};
+use crate::render::{data, summary};
+use crate::terminal;
+use conveyor_engine::run::{RunState, StepState};
+use conveyor_proto::v1;
+use conveyor_proto::v1::{read_logs_response, watch_run_events_response};
+use std::io::{IsTerminal as _, Stderr};
+use std::time::Duration;
+use tonic::{Status, Streaming};
+
+/// How often a tree is drawn.
+const DRAWN: Duration = Duration::from_millis(100);
+/// Fan-outs up to this size have their instances named by their parameters.
+const NAMED: usize = 500;
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) progress: Progress,
+    pub(super) output: Output,
+}
+
+/// From where a run is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// From its first event: it has just begun.
+    AtTheStart,
+    /// From what is new: it began long ago.
+    Now,
+}
+
+/// Shows a run until it ends, then its summary. Ctrl-C once cancels it, twice terminates it.
+///
+/// # Errors
+/// When the engine goes away.
+pub(super) async fn follow(
+    engine: &Engine,
+    run: &str,
+    begin: Begin,
+    shown: Shown,
+) -> Result<Exit, Problem> {
+    let progress = match shown.progress {
+        Progress::Auto if std::io::stderr().is_terminal() => Progress::Tree,
+        Progress::Auto => Progress::Plain,
+        progress => progress,
+    };
+    if progress != Progress::None {
+        terminal::print_err(&format!("run {run} in {}\n", engine.directory().display()));
+    }
+    let mut client = engine.client();
+    let (told, steps) = whole(&mut client, run).await?;
+    let mut view = run_view(&told, &steps);
+    if begin == Begin::AtTheStart {
+        blank(&mut view);
+    }
+    let watch = v1::WatchRunEventsRequest {
+        run: run.to_owned(),
+        after: if begin == Begin::Now {
+            told.sequence.to_string()
+        } else {
+            String::new()
+        },
+        follow: true,
+    };
+    let read = v1::ReadLogsRequest {
+        run: run.to_owned(),
+        tail: (begin == Begin::Now).then_some(0),
+        follow: true,
+        ..v1::ReadLogsRequest::default()
+    };
+    let events = client.watch_run_events(watch).await?.into_inner();
+    let logs = client.read_logs(read).await?.into_inner();
+    let mut following = Following {
+        names: Events::of(&view),
+        screen: Screen::new(progress),
+        client,
+        view,
+        pressed: 0,
+    };
+    let outcome = following.to_the_end(events, logs).await;
+    following.screen.clear();
+    let mut client = engine.client();
+    match outcome {
+        Ok(Some(exit)) => return Ok(exit),
+        Ok(None) => {}
+        Err(status) if engine.holds() => return Err(status.into()),
+        Err(status) => {
+            return Err(Problem::unreachable(format!(
+                "the process that moves the run {run} has gone ({}); once it is listed as \
+                 interrupted, `conveyor run --continue {run}` goes on with it",
+                status.message()
+            )));
+        }
+    }
+    let (told, steps) = whole(&mut client, run).await?;
+    let view = run_view(&told, &steps);
+    print(&view, shown.output)?;
+    Ok(exit(&view))
+}
+
+/// A run with all its steps, page by page.
+pub(super) async fn whole(
+    client: &mut Client,
+    run: &str,
+) -> Result<(v1::Run, Vec<v1::Step>), Status> {
+    let mut steps: Vec<v1::Step> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::GetRunRequest {
+            run: run.to_owned(),
+            page_token,
+            ..v1::GetRunRequest::default()
+        };
+        let answer = client.get_run(request).await?.into_inner();
+        for step in answer.steps {
+            match steps.last_mut() {
+                // A fan-out that goes over a page's end.
+                Some(last) if last.id == step.id => last.instances.extend(step.instances),
+                _ => steps.push(step),
+            }
+        }
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return Ok((answer.run.unwrap_or_default(), steps));
+        }
+    }
+}
+
+/// Prints a summary, or the whole view for programs.
+///
+/// # Errors
+/// When the view has no such form.
+pub(super) fn print(view: &RunView, output: Output) -> Result<(), Problem> {
+    let text = match output {
+        Output::Table => summary::summary(
+            view,
+            now(),
+            Style {
+                colour: terminal::colours_out(),
+            },
+        ),
+        Output::Json => data::json(view).map_err(Problem::refused)?,
+        Output::Yaml => data::yaml(view).map_err(Problem::refused)?,
+    };
+    terminal::print(&text);
+    Ok(())
+}
+
+/// How the program ends after a run.
+pub(super) fn exit(view: &RunView) -> Exit {
+    match view.state {
+        RunState::Succeeded => Exit::Succeeded,
+        RunState::Cancelled => Exit::Cancelled,
+        _ => Exit::Failed,
+    }
+}
+
+/// The view of a run of which nothing has happened yet.
+fn blank(view: &mut RunView) {
+    view.state = RunState::Queued;
+    view.reason.clear();
+    view.warnings = 0;
+    (view.started_at, view.ended_at, view.outputs) = (None, None, None);
+    for step in &mut view.steps {
+        step.state = StepState::Pending;
+        step.ok = false;
+        step.reason.clear();
+        step.warnings = 0;
+        step.waiting_for = None;
+        step.ended_at = None;
+        step.instances.clear();
+        step.counts = Counts::default();
+    }
+}
+
+struct Following {
+    client: Client,
+    names: Events,
+    screen: Screen,
+    view: RunView,
+    /// How often Ctrl-C was pressed.
+    pressed: u32,
+}
+
+impl Following {
+    /// Until both streams have ended; an exit status when the person leaves before.
+    async fn to_the_end(
+        &mut self,
+        mut events: Streaming<v1::WatchRunEventsResponse>,
+        mut logs: Streaming<v1::ReadLogsResponse>,
+    ) -> Result<Option<Exit>, Status> {
+        let mut interrupts = Interrupts::new();
+        let mut tick = tokio::time::interval(DRAWN);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let (mut eventful, mut logging) = (true, true);
+        while eventful || logging {
+            tokio::select! {
+                biased;
+                () = interrupts.next() => {
+                    if let Some(exit) = self.interrupt().await? {
+                        return Ok(Some(exit));
+                    }
+                }
+                item = logs.message(), if logging => match item?.and_then(|item| item.item) {
+                    Some(read_logs_response::Item::Records(records)) => {
+                        for record in &records.records {
+                            if let Some(event) = self.names.line(record) {
+                                self.screen.show(&self.view, &event);
+                            }
+                        }
+                    }
+                    Some(read_logs_response::Item::LogEnd(_)) => {}
+                    Some(read_logs_response::Item::End(_)) | None => logging = false,
+                },
+                item = events.message(), if eventful => match item?.and_then(|item| item.item) {
+                    Some(watch_run_events_response::Item::Event(event)) => self.take(&event).await,
+                    Some(watch_run_events_response::Item::End(end)) => {
+                        eventful = false;
+                        // A run that nobody moves any more writes no logs either.
+                        logging &= end.state().is_final();
+                    }
+                    None => eventful = false,
+                },
+                _ = tick.tick(), if self.screen.draws() => self.screen.draw(&self.view),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn take(&mut self, event: &v1::Event) {
+        let Some(mut event) = self.names.event(event) else {
+            return;
+        };
+        if let What::Expanded {
+            step,
+            instances: instances @ Err(_),
+        } = &mut event.what
+            && let Some(named) = self
+                .parameters(*step, instances.as_ref().err().copied())
+                .await
+        {
+            *instances = Ok(named);
+        }
+        self.view.apply(&event);
+        self.screen.show(&self.view, &event);
+    }
+
+    /// The parameters of a fan-out's instances, where all of them are known.
+    async fn parameters(
+        &mut self,
+        step: usize,
+        count: Option<usize>,
+    ) -> Option<Vec<conveyor_engine::value::Json>> {
+        let count = count.filter(|count| *count > 0 && *count <= NAMED)?;
+        let request = v1::GetRunRequest {
+            run: self.view.id.clone(),
+            steps: vec![self.view.steps.get(step)?.id.clone()],
+            ..v1::GetRunRequest::default()
+        };
+        // Names are a help for people; without them there are numbers.
+        let answer = self.client.get_run(request).await.ok()?.into_inner();
+        let instances = &answer.steps.first()?.instances;
+        let named: Vec<_> = instances
+            .iter()
+            .filter_map(|instance| json(&instance.parameters))
+            .collect();
+        (named.len() == count).then_some(named)
+    }
+
+    async fn interrupt(&mut self) -> Result<Option<Exit>, Status> {
+        self.pressed += 1;
+        let (kind, message) = match self.pressed {
+            1 => (
+                v1::StopKind::Cancel,
+                "cancelling; `finally` runs. Ctrl-C again terminates the run",
+            ),
+            2 => (v1::StopKind::Terminate, "terminating"),
+            _ => return Ok(Some(Exit::Cancelled)),
+        };
+        self.screen.say(message);
+        let request = v1::StopRunRequest {
+            run: self.view.id.clone(),
+            kind: kind.into(),
+            actor: actor(),
+            reason: "interrupted at the terminal".to_owned(),
+        };
+        self.client.stop_run(request).await?;
+        Ok(None)
+    }
+}
+
+/// Where progress goes.
+enum Screen {
+    Tree(Box<Live<Stderr>>),
+    Plain(Style),
+    Nothing,
+}
+
+impl Screen {
+    fn new(progress: Progress) -> Screen {
+        let style = Style {
+            colour: terminal::colours_err(),
+        };
+        match progress {
+            Progress::Tree => Screen::Tree(Box::new(Live::new(std::io::stderr(), style))),
+            Progress::None => Screen::Nothing,
+            Progress::Plain | Progress::Auto => Screen::Plain(style),
+        }
+    }
+
+    fn draws(&self) -> bool {
+        matches!(self, Screen::Tree(_))
+    }
+
+    fn show(&mut self, view: &RunView, event: &ProgressEvent) {
+        match self {
+            Screen::Tree(live) => live.take(event),
+            Screen::Plain(style) => {
+                if let Some(line) = line(view, event, *style) {
+                    terminal::print_err(&format!("{line}\n"));
+                }
+            }
+            Screen::Nothing => {}
+        }
+    }
+
+    fn draw(&mut self, view: &RunView) {
+        let (width, height) = terminal::size().unwrap_or((80, 24));
+        if let Screen::Tree(live) = self {
+            // A terminal that cannot be written is no reason to stop a run.
+            let _ = live.draw(
+                view,
+                Frame {
+                    width,
+                    height,
+                    now: now(),
+                    turn: 0,
+                },
+            );
+        }
+    }
+
+    fn say(&mut self, message: &str) {
+        self.clear();
+        terminal::print_err(&format!("conveyor: {message}\n"));
+    }
+
+    fn clear(&mut self) {
+        if let Screen::Tree(live) = self {
+            let _ = live.clear();
+        }
+    }
+}
+
+/// Whether nothing follows a state.
+trait Final {
+    fn is_final(self) -> bool;
+}
+
+impl Final for v1::RunState {
+    fn is_final(self) -> bool {
+        matches!(
+            self,
+            v1::RunState::Succeeded | v1::RunState::Failed | v1::RunState::Cancelled
+        )
+    }
+}

@@ -1,0 +1,111 @@
+//! `logs`.
+
+use super::follow::whole;
+use super::{reading, with_engine};
+use crate::args::{LogsArgs, Output};
+use crate::client::{Engine, Events, Problem, run_view};
+use crate::exit::Exit;
+use crate::render::data;
+use crate::render::human;
+use crate::render::view::{RunView, What};
+use crate::terminal;
+use conveyor_engine::time::Time;
+use conveyor_proto::v1;
+use conveyor_proto::v1::read_logs_response::Item;
+
+/// `conveyor logs`.
+pub(crate) fn logs(args: LogsArgs) -> Exit {
+    with_engine(reading(args.data_dir.clone()), async |engine| {
+        read(engine, &args).await
+    })
+}
+
+async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
+    let mut client = engine.client();
+    let (run, steps) = whole(&mut client, &args.run).await?;
+    let view = run_view(&run, &steps);
+    let names = Events::of(&view);
+    if args.follow && run.interrupted {
+        terminal::warning(&format!(
+            "run {} is interrupted: nothing more comes",
+            run.id
+        ));
+    }
+    let request = v1::ReadLogsRequest {
+        run: run.id.clone(),
+        step: args.step.clone().unwrap_or_default(),
+        instance: args.instance,
+        attempt: args.attempt,
+        from_offset: 0,
+        tail: args.tail,
+        follow: args.follow && !run.interrupted,
+    };
+    let mut stream = client.read_logs(request).await?.into_inner();
+    while let Some(item) = stream.message().await? {
+        match item.item {
+            Some(Item::Records(records)) => {
+                for record in &records.records {
+                    print(&view, &names, record, args)?;
+                }
+            }
+            Some(Item::LogEnd(_)) | None => {}
+            Some(Item::End(_)) => break,
+        }
+    }
+    Ok(Exit::Succeeded)
+}
+
+fn print(
+    view: &RunView,
+    names: &Events,
+    record: &v1::LogRecord,
+    args: &LogsArgs,
+) -> Result<(), Problem> {
+    if args.output != Output::Table {
+        let id = record.id.clone().unwrap_or_default();
+        let line = serde_json::json!({
+            "run": id.run, "step": id.step, "instance": id.instance, "attempt": id.attempt,
+            "offset": record.offset, "time": Time(record.time_ms).to_string(),
+            "stream": match record.stream() {
+                v1::LogStream::Stdout => "stdout",
+                v1::LogStream::Stderr => "stderr",
+                _ => "driver",
+            },
+            "text": String::from_utf8_lossy(&record.text), "truncated": record.truncated,
+        });
+        let text = match args.output {
+            Output::Yaml => data::yaml(&line).map(|text| format!("---\n{text}")),
+            _ => data::json_line(&line),
+        };
+        terminal::print(&text.map_err(Problem::refused)?);
+        return Ok(());
+    }
+    let time = match args.timestamps {
+        true => format!("{} ", Time(record.time_ms)),
+        false => String::new(),
+    };
+    let Some(event) = names.line(record) else {
+        return Ok(());
+    };
+    let What::Log { id, text, .. } = event.what else {
+        return Ok(());
+    };
+    let step = view.steps.get(id.step as usize);
+    let name = match step {
+        Some(step) if step.fan => match step.instances.get(id.instance as usize) {
+            Some(instance) => format!("{}[{}]", step.id, instance.label(id.instance as usize)),
+            None => format!("{}[{}]", step.id, id.instance),
+        },
+        Some(step) => step.id.clone(),
+        None => String::new(),
+    };
+    // Of one plain step there is nothing to tell apart.
+    let alone = args.step.is_some() && step.is_some_and(|step| !step.fan);
+    let prefix = if alone {
+        String::new()
+    } else {
+        format!("{name} | ")
+    };
+    terminal::print(&format!("{time}{prefix}{}\n", human::printable(&text)));
+    Ok(())
+}

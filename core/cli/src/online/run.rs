@@ -1,0 +1,159 @@
+//! `run`.
+
+use super::follow::{Begin, Shown, follow};
+use super::{actor, given, with_engine};
+use crate::args::RunArgs;
+use crate::client::{Engine, Options, Problem, is_closing};
+use crate::exit::Exit;
+use crate::terminal;
+use conveyor_driver_exec::WORKDIR_LABEL;
+use conveyor_node::RunId;
+use conveyor_proto::v1;
+use conveyor_proto::v1::start_run_request::Pipeline;
+use conveyor_store::Access;
+use std::collections::BTreeMap;
+use tonic::{Code, Status};
+
+/// How often a start is tried with who holds the directory next.
+const TRIES: u32 = 5;
+
+/// `conveyor run`.
+pub(crate) fn run(args: RunArgs) -> Exit {
+    let shown = Shown {
+        progress: args.progress,
+        output: args.output,
+    };
+    let options = Options {
+        data_dir: args.local.data_dir.clone(),
+        capacity: args.local.capacity,
+        access: if args.continue_run.is_some() {
+            Access::Existing
+        } else {
+            Access::Create
+        },
+    };
+    if let Some(run) = args.continue_run {
+        return with_engine(options, async |engine| go_on(engine, &run, shown).await);
+    }
+    let request = match request(&args) {
+        Ok(request) => request,
+        Err(problem) => return problem.tell(),
+    };
+    with_engine(options, async |engine| start(engine, request, shown).await)
+}
+
+fn request(args: &RunArgs) -> Result<v1::StartRunRequest, Problem> {
+    let path = args
+        .file
+        .as_deref()
+        .ok_or_else(|| Problem::refused("give a document to run"))?;
+    let document = given::document(path)?;
+    let inputs = given::inputs(&args.inputs)?;
+    let mut labels: BTreeMap<_, _> = args.labels.iter().cloned().collect();
+    labels
+        .entry(WORKDIR_LABEL.to_owned())
+        .or_insert(directory()?);
+    Ok(v1::StartRunRequest {
+        pipeline: Some(Pipeline::Document(document)),
+        inputs: inputs.inputs.into(),
+        text_inputs: inputs.texts,
+        labels,
+        run_id: RunId::fresh().to_string(),
+        actor: actor(),
+        ..v1::StartRunRequest::default()
+    })
+}
+
+/// Where the program was started: where the steps' relative directories begin.
+fn directory() -> Result<String, Problem> {
+    let directory = std::env::current_dir()
+        .map_err(|error| Problem::refused(format!("the current directory is gone: {error}")))?;
+    directory
+        .into_os_string()
+        .into_string()
+        .map_err(|directory| {
+            let directory = directory.to_string_lossy().into_owned();
+            Problem::refused(format!(
+                "the current directory's name is not UTF-8: {directory}"
+            ))
+        })
+}
+
+async fn start(
+    engine: &mut Engine,
+    request: v1::StartRunRequest,
+    shown: Shown,
+) -> Result<Exit, Problem> {
+    let mut tries = 0;
+    let answer = loop {
+        match engine.client().start_run(request.clone()).await {
+            Ok(answer) => break answer.into_inner(),
+            Err(status) if tries < TRIES && gone(engine, &status) => {
+                tries += 1;
+                engine.reopen().await?;
+            }
+            Err(status) => return Err(refused(status, &request)),
+        }
+    };
+    for warning in &answer.diagnostics {
+        terminal::warning(&format!(
+            "{}:{}:{}: {}",
+            warning.file_name, warning.line, warning.column, warning.message
+        ));
+    }
+    let run = answer.run.unwrap_or_default();
+    if answer.existing && run.interrupted {
+        // Our own first try was taken by a process that has gone since.
+        let again = v1::ContinueRunRequest {
+            run: run.id.clone(),
+            actor: actor(),
+        };
+        engine.client().continue_run(again).await?;
+    }
+    follow(engine, &run.id, Begin::AtTheStart, shown).await
+}
+
+async fn go_on(engine: &mut Engine, run: &str, shown: Shown) -> Result<Exit, Problem> {
+    let request = v1::ContinueRunRequest {
+        run: run.to_owned(),
+        actor: actor(),
+    };
+    let mut tries = 0;
+    let answer = loop {
+        match engine.client().continue_run(request.clone()).await {
+            Ok(answer) => break answer.into_inner(),
+            Err(status) if tries < TRIES && gone(engine, &status) => {
+                tries += 1;
+                engine.reopen().await?;
+            }
+            Err(status) => return Err(status.into()),
+        }
+    };
+    let run = answer.run.unwrap_or_default();
+    if !answer.continued {
+        let why = if run.ended_ms.is_some() {
+            "has ended already"
+        } else {
+            "is moving already"
+        };
+        terminal::warning(&format!("run {} {why}", run.id));
+    }
+    follow(engine, &run.id, Begin::Now, shown).await
+}
+
+/// Whether the process that was asked has gone, or is about to.
+pub(super) fn gone(engine: &Engine, status: &Status) -> bool {
+    let transport = matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Cancelled
+    );
+    !engine.holds() && (is_closing(status) || transport)
+}
+
+/// A refusal with the lines of the document that it is about.
+fn refused(status: Status, request: &v1::StartRunRequest) -> Problem {
+    match &request.pipeline {
+        Some(Pipeline::Document(document)) => Problem::about(status, document),
+        _ => status.into(),
+    }
+}

@@ -1,0 +1,169 @@
+//! `runs list`, `runs show`, `runs release`.
+
+use super::follow::whole;
+use super::{actor, now, reading, with_engine};
+use crate::args::{ListArgs, Output, ReleaseArgs, ShowArgs, ShowOutput};
+use crate::client::{Engine, Problem, run_view};
+use crate::exit::Exit;
+use crate::render::style::{self, Style, Tone};
+use crate::render::table::Table;
+use crate::render::view::RunView;
+use crate::render::{data, human, summary, timeline};
+use crate::terminal;
+use conveyor_proto::v1;
+use std::collections::BTreeMap;
+
+/// The narrowest chart, and its width where there is no terminal.
+const WIDTH: usize = 100;
+
+/// `conveyor runs list`.
+pub(crate) fn runs_list(args: ListArgs) -> Exit {
+    with_engine(reading(args.data_dir.clone()), async |engine| {
+        list(engine, &args).await
+    })
+}
+
+async fn list(engine: &Engine, args: &ListArgs) -> Result<Exit, Problem> {
+    let mut client = engine.client();
+    let interrupted = args.state.iter().any(|state| state == "interrupted");
+    if interrupted && args.state.len() > 1 {
+        return Err(Problem::refused(
+            "`--state interrupted` goes alone: it is no state, but that nobody moves a run",
+        ));
+    }
+    let states: Result<Vec<_>, _> = args
+        .state
+        .iter()
+        .filter(|state| *state != "interrupted")
+        .map(|word| number(word))
+        .collect();
+    let states = states?;
+    let mut runs: Vec<RunView> = Vec::new();
+    let mut page_token = args.after.clone().unwrap_or_default();
+    let limit = args.limit as usize;
+    while runs.len() < limit {
+        let request = v1::ListRunsRequest {
+            pipeline: args.pipeline.clone().unwrap_or_default(),
+            states: states.clone(),
+            interrupted,
+            page_size: (limit - runs.len()) as u32,
+            page_token,
+            labels: BTreeMap::new(),
+            ..v1::ListRunsRequest::default()
+        };
+        let answer = client.list_runs(request).await?.into_inner();
+        runs.extend(answer.runs.iter().map(|run| run_view(run, &[])));
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let text = match args.output {
+        Output::Json => data::json(&runs.iter().map(row).collect::<Vec<_>>()),
+        Output::Yaml => data::yaml(&runs.iter().map(row).collect::<Vec<_>>()),
+        Output::Table => Ok(table(&runs)),
+    };
+    terminal::print(&text.map_err(Problem::refused)?);
+    Ok(Exit::Succeeded)
+}
+
+fn number(word: &str) -> Result<i32, Problem> {
+    let known = conveyor_engine::run::RunState::ALL
+        .iter()
+        .find(|state| state.as_str() == word);
+    let known = known.ok_or_else(|| Problem::refused(format!("`{word}` is no state of a run")))?;
+    Ok(known.code().into())
+}
+
+/// A run in a list for programs.
+fn row(view: &RunView) -> serde_json::Value {
+    serde_json::json!({
+        "id": view.id, "namespace": view.namespace, "pipeline": view.pipeline,
+        "state": view.state.as_str(), "interrupted": view.interrupted, "reason": view.reason,
+        "actor": view.actor, "labels": view.labels, "warnings": view.warnings,
+        "forked_from": view.forked_from,
+        "started_at": view.started_at.map(|at| at.to_string()),
+        "ended_at": view.ended_at.map(|at| at.to_string()),
+    })
+}
+
+fn table(runs: &[RunView]) -> String {
+    let mut table = Table::new(&["run", "pipeline", "state", "started", "took", "why"]);
+    let now = now();
+    for view in runs {
+        let tone = match view.interrupted {
+            true => Tone::Warn,
+            false => style::run_tone(view.state),
+        };
+        let took = match view.interrupted {
+            true => String::new(),
+            false => human::duration(view.elapsed(now)),
+        };
+        table.row([
+            (Tone::Plain, view.id.clone()),
+            (Tone::Plain, view.pipeline.clone()),
+            (tone, view.word().to_owned()),
+            (
+                Tone::Plain,
+                view.started_at.map(human::instant).unwrap_or_default(),
+            ),
+            (Tone::Plain, took),
+            (Tone::Faint, human::printable(&view.reason)),
+        ]);
+    }
+    table.render(Style {
+        colour: terminal::colours_out(),
+    })
+}
+
+/// `conveyor runs show`.
+pub(crate) fn runs_show(args: ShowArgs) -> Exit {
+    with_engine(reading(args.data_dir.clone()), async |engine| {
+        show(engine, &args).await
+    })
+}
+
+async fn show(engine: &Engine, args: &ShowArgs) -> Result<Exit, Problem> {
+    let (run, steps) = whole(&mut engine.client(), &args.run).await?;
+    let view = run_view(&run, &steps);
+    let style = Style {
+        colour: terminal::colours_out(),
+    };
+    let text = match args.output {
+        ShowOutput::Json => data::json(&view).map_err(Problem::refused)?,
+        ShowOutput::Yaml => data::yaml(&view).map_err(Problem::refused)?,
+        ShowOutput::Svg => timeline::svg(&view, now()),
+        ShowOutput::Table if args.timeline => {
+            let width = terminal::size().map_or(WIDTH, |(width, _)| width);
+            timeline::text(&view, now(), width, style)
+        }
+        ShowOutput::Table => summary::show(&view, now(), style),
+    };
+    terminal::print(&text);
+    if let Some(mark) = &run.quarantine {
+        terminal::print_err(&format!(
+            "conveyor: quarantined at record {}: {}; `conveyor runs release {}` folds it again\n",
+            mark.sequence, mark.reason, run.id
+        ));
+    }
+    Ok(Exit::Succeeded)
+}
+
+/// `conveyor runs release`.
+pub(crate) fn runs_release(args: ReleaseArgs) -> Exit {
+    with_engine(reading(args.data_dir.clone()), async |engine| {
+        let request = v1::ReleaseRunRequest {
+            run: args.run.clone(),
+            actor: actor(),
+        };
+        let answer = engine.client().release_run(request).await?.into_inner();
+        let view = run_view(&answer.run.unwrap_or_default(), &[]);
+        let text = match args.output {
+            Output::Table => Ok(format!("run {} {}\n", view.id, view.word())),
+            Output::Json => data::json(&row(&view)),
+            Output::Yaml => data::yaml(&row(&view)),
+        };
+        terminal::print(&text.map_err(Problem::refused)?);
+        Ok(Exit::Succeeded)
+    })
+}
