@@ -36,7 +36,11 @@ pub(crate) fn choose(data_dir: &Path) -> io::Result<PathBuf> {
     }
     let directory = runtime_directory()?;
     // The process id is enough: a process holds a directory once, and the pointer names the file.
-    let name = format!("{}-{:x}.sock", std::process::id(), fs::metadata(data_dir)?.ino());
+    let name = format!(
+        "{}-{:x}.sock",
+        std::process::id(),
+        fs::metadata(data_dir)?.ino()
+    );
     let outside = directory.join(name);
     if !fits(&outside) {
         return Err(io::Error::new(
@@ -123,7 +127,11 @@ mod tests {
         let long = dir.path().join("x".repeat(120));
         fs::create_dir(&long).expect("a directory");
         let socket = choose(&long).expect("a place");
-        assert!(fits(&socket) && !socket.starts_with(&long), "{}", socket.display());
+        assert!(
+            fits(&socket) && !socket.starts_with(&long),
+            "{}",
+            socket.display()
+        );
         assert_eq!(find(&long), socket);
         forget(&long, &socket);
         assert_eq!(find(&long), long.join(SOCKET_FILE));

@@ -38,7 +38,11 @@ impl Listener {
         let listener = UnixListener::bind(&socket)?;
         // The directory around it is closed to others already.
         fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
-        Ok(Listener { listener: Some(listener), data_dir: data_dir.to_owned(), socket })
+        Ok(Listener {
+            listener: Some(listener),
+            data_dir: data_dir.to_owned(),
+            socket,
+        })
     }
 
     /// Where it is.
@@ -56,7 +60,9 @@ impl Listener {
         service: Arc<S>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let Some(listener) = self.listener.take() else {
+            return Ok(());
+        };
         tonic::transport::Server::builder()
             .max_concurrent_streams(STREAMS)
             .add_service(service_of(service))
