@@ -4,7 +4,6 @@
 //! [`Document`] (its canonical text, its digest, the compiled [`Plan`]) or every error it found.
 //! The canonical text alone is enough to build the plan again: [`Plan::from_canonical`].
 
-
 mod diagnostic;
 mod json;
 mod limits;
@@ -87,7 +86,10 @@ pub fn load_with(
             let mut report = Report::new(file_name, before, limits.diagnostics);
             report.error(Problem::new(
                 valid as u32,
-                format!("invalid UTF-8: byte 0x{:02x} at offset {valid}", bytes[valid]),
+                format!(
+                    "invalid UTF-8: byte 0x{:02x} at offset {valid}",
+                    bytes[valid]
+                ),
             ));
             return Err(report.finish());
         }
@@ -124,7 +126,10 @@ pub fn load_with(
 fn read(file_name: &str, text: &str, limits: &Limits) -> Result<Node, Problem> {
     // Positions are 32 bits wide, whatever the limit says.
     if u32::try_from(text.len()).is_err() {
-        return Err(Problem::new(0, "a document cannot have 4 GiB or more".to_owned()));
+        return Err(Problem::new(
+            0,
+            "a document cannot have 4 GiB or more".to_owned(),
+        ));
     }
     if file_name.ends_with(".json") {
         return json::read(text, limits);

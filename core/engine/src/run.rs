@@ -37,8 +37,8 @@ pub use identity::{Identity, TimerKey, TimerKind};
 pub use machine::{FoldError, Fork, ForkError, ForkFrom, Rejected, Run, Sealed, TURN_UNITS};
 pub use oracle::{INLINE_BYTES, NoValues, Values};
 pub use pending::{CancelOrder, Pending, TaskSpec};
-pub use scope::expand;
 pub use record::{Entry, Evaluated, Evaluation, Record, Site};
+pub use scope::expand;
 pub use states::{AttemptState, RunState, StepState};
 pub use view::{InstanceView, StepView, Waiting};
 

@@ -166,7 +166,13 @@ fn report(settings: &Settings) {
     // SAFETY: the path ends with a zero byte and outlives the call.
     let fd = unsafe {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC;
-        libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) as c_int
+        libc::syscall(
+            libc::SYS_openat,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+            0o600,
+        ) as c_int
     };
     if fd >= 0 {
         raw_write(fd, line.as_bytes());

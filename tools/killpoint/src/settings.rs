@@ -48,9 +48,7 @@ impl Settings {
     pub(crate) fn failure(&self, call: Call, count: u64) -> Option<c_int> {
         self.failures
             .iter()
-            .find(|failure| {
-                failure.call == call && (failure.first..=failure.last).contains(&count)
-            })
+            .find(|failure| failure.call == call && (failure.first..=failure.last).contains(&count))
             .map(|failure| failure.errno)
     }
 }
@@ -92,5 +90,10 @@ fn failure(text: &str) -> Result<Failure, String> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let first = first.parse().map_err(|_| wrong())?;
     let last = last.parse().map_err(|_| wrong())?;
-    Ok(Failure { call, errno, first, last })
+    Ok(Failure {
+        call,
+        errno,
+        first,
+        last,
+    })
 }

@@ -80,7 +80,7 @@ impl Run {
             };
             match inst.state {
                 StepState::Queued if !self.state.paused => {
-                    pending.offers.push(id(inst.attempt + 1))
+                    pending.offers.push(id(inst.attempt + 1));
                 }
                 StepState::Running => {
                     let session = inst.claim.as_ref().map(|claim| Arc::clone(&claim.session));
@@ -204,7 +204,7 @@ pub(crate) fn stored_inputs(plan: &Plan, state: &State, work: Work) -> Vec<Hash>
         Kind::Driver { with, .. } => names(with.references()),
         Kind::Transform { outputs } => names(outputs.references()),
         Kind::Wait(Wait::Duration(template) | Wait::Until(template)) => {
-            names(template.references())
+            names(template.references());
         }
     }
     if let Some(inst) = state.instance(step, instance) {

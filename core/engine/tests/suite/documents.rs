@@ -3,7 +3,6 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p conveyor-engine --test suite documents` writes the texts anew.
 
-
 use conveyor_engine::document::{Diagnostic, Document, Limits, Severity, load, load_with};
 use conveyor_engine::plan::{FanSource, Kind, Ordering, Plan, check_outputs};
 use conveyor_engine::time::Duration;

@@ -35,7 +35,10 @@ fn the_document_shows_the_tables_that_the_code_runs_on() {
 #[test]
 fn every_event_has_a_row_and_nothing_leaves_a_terminal_state() {
     for event in Event::ALL {
-        assert!(table::INSTANCE.iter().any(|row| row.1 == *event), "{event:?}");
+        assert!(
+            table::INSTANCE.iter().any(|row| row.1 == *event),
+            "{event:?}"
+        );
     }
     for event in RunEvent::ALL {
         assert!(table::RUN.iter().any(|row| row.1 == *event), "{event:?}");

@@ -29,7 +29,11 @@ pub(crate) fn world(spec: &str) -> World {
 /// The same, with inputs.
 pub(crate) fn world_with(spec: &str, inputs: Json) -> World {
     let mut world = World::unstarted(spec);
-    let inputs = world.run.plan().resolve_inputs(&inputs).expect("the inputs fit");
+    let inputs = world
+        .run
+        .plan()
+        .resolve_inputs(&inputs)
+        .expect("the inputs fit");
     world.apply(Fact::Started(Box::new(Started {
         run: Arc::from("01890a5d-ac96-774b-bcce-b302099a8057"),
         document: world.run.plan().digest,
@@ -45,7 +49,8 @@ pub(crate) fn world_with(spec: &str, inputs: Json) -> World {
 
 impl World {
     pub(crate) fn unstarted(spec: &str) -> World {
-        let mut text = String::from("apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: t}\nspec:\n");
+        let mut text =
+            String::from("apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: t}\nspec:\n");
         for line in spec.lines() {
             text.push_str("  ");
             text.push_str(line);
@@ -101,8 +106,15 @@ impl World {
     #[track_caller]
     fn current(&self, name: &str) -> Identity {
         let (step, instance) = self.find(name);
-        let attempt = self.run.instance(step, instance).map_or(0, |inst| inst.attempt);
-        Identity { step, instance, attempt }
+        let attempt = self
+            .run
+            .instance(step, instance)
+            .map_or(0, |inst| inst.attempt);
+        Identity {
+            step,
+            instance,
+            attempt,
+        }
     }
 
     /// A session takes the next attempt.
@@ -143,7 +155,11 @@ impl World {
         let outputs = outputs.map(|json| Value::inline(&json));
         self.apply(Fact::Reported(Report {
             id,
-            result: EndedAttempt { state, outputs, failure },
+            result: EndedAttempt {
+                state,
+                outputs,
+                failure,
+            },
             last_log: None,
         }))
     }
@@ -186,15 +202,25 @@ impl World {
     }
 
     pub(crate) fn stop(&mut self, kind: StopKind) -> &mut World {
-        self.apply(Fact::Stopped(Stop { kind, actor: Arc::from("ann"), reason: Arc::from("") }))
+        self.apply(Fact::Stopped(Stop {
+            kind,
+            actor: Arc::from("ann"),
+            reason: Arc::from(""),
+        }))
     }
 
     pub(crate) fn pause(&mut self) -> &mut World {
-        self.apply(Fact::Paused { actor: Arc::from("ann"), reason: Arc::from("") })
+        self.apply(Fact::Paused {
+            actor: Arc::from("ann"),
+            reason: Arc::from(""),
+        })
     }
 
     pub(crate) fn resume(&mut self) -> &mut World {
-        self.apply(Fact::Resumed { actor: Arc::from("ann"), reason: Arc::from("") })
+        self.apply(Fact::Resumed {
+            actor: Arc::from("ann"),
+            reason: Arc::from(""),
+        })
     }
 
     /// Lets time pass; every timer that comes due on the way is applied at its instant.
@@ -217,7 +243,9 @@ impl World {
                 let name = pair.split('=').next().unwrap_or_default();
                 let (step, instance) = self.find(name);
                 let state = if name.contains('[') {
-                    self.run.instance(step, instance).map_or(StepState::Pending, |inst| inst.state)
+                    self.run
+                        .instance(step, instance)
+                        .map_or(StepState::Pending, |inst| inst.state)
                 } else {
                     self.run.step(step).state
                 };
@@ -237,7 +265,10 @@ impl World {
             Some(self.run.step(step).reason)
         };
         let reason = reason.unwrap_or_else(|| Arc::from(""));
-        assert!(reason.contains(part), "the reason of {name} is `{reason}`, not `{part}`");
+        assert!(
+            reason.contains(part),
+            "the reason of {name} is `{reason}`, not `{part}`"
+        );
         self
     }
 
@@ -262,7 +293,10 @@ impl World {
         for step in 0..again.plan().steps.len() as StepIndex {
             assert_eq!(again.step(step), self.run.step(step));
             for instance in 0..again.step(step).instances {
-                assert_eq!(again.instance(step, instance), self.run.instance(step, instance));
+                assert_eq!(
+                    again.instance(step, instance),
+                    self.run.instance(step, instance)
+                );
             }
         }
     }
@@ -276,7 +310,13 @@ impl World {
                 None => step.id.to_string(),
             }
         };
-        self.run.pending().offers.iter().map(name).collect::<Vec<_>>().join(" ")
+        self.run
+            .pending()
+            .offers
+            .iter()
+            .map(name)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// The `with` of an instance that is queued or runs.

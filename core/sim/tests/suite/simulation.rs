@@ -17,28 +17,41 @@ fn sweep(seeds: std::ops::Range<u64>, options: Options) -> Result<Counts, Violat
 
 #[test]
 fn two_thousand_lives_keep_every_promise_and_meet_every_row() {
-    let counts = sweep(0..SEEDS, Options::default()).unwrap_or_else(|violation| panic!("{violation}"));
+    let counts =
+        sweep(0..SEEDS, Options::default()).unwrap_or_else(|violation| panic!("{violation}"));
     for (fault, count) in &counts.faults {
         assert!(*count > 0, "{fault}");
     }
     assert_eq!(counts.faults.len(), 16, "{:?}", counts.faults.keys());
-    let missing: Vec<_> =
-        table::INSTANCE.iter().filter(|row| !counts.rows.contains_key(row)).collect();
+    let missing: Vec<_> = table::INSTANCE
+        .iter()
+        .filter(|row| !counts.rows.contains_key(row))
+        .collect();
     assert!(missing.is_empty(), "no seed met {missing:?}");
-    let missing: Vec<_> =
-        table::RUN.iter().filter(|row| !counts.run_rows.contains_key(row)).collect();
+    let missing: Vec<_> = table::RUN
+        .iter()
+        .filter(|row| !counts.run_rows.contains_key(row))
+        .collect();
     assert!(missing.is_empty(), "no seed met {missing:?}");
 }
 
 #[test]
 fn a_seed_lives_the_same_life_twice() {
-    let life = || format!("{:?}", sweep(0..20, Options::default()).expect("a clean life"));
+    let life = || {
+        format!(
+            "{:?}",
+            sweep(0..20, Options::default()).expect("a clean life")
+        )
+    };
     assert_eq!(life(), life());
 }
 
 #[test]
 fn commits_without_their_guard_are_caught() {
-    let options = Options { unguarded: true, ..Options::default() };
+    let options = Options {
+        unguarded: true,
+        ..Options::default()
+    };
     let violation = sweep(0..SEEDS, options).expect_err("an unguarded commit does harm");
     assert!(!violation.what.is_empty());
 }

@@ -35,7 +35,7 @@ impl Machine<'_> {
         for armed in std::mem::take(&mut inst.timers) {
             self.state.timers.disarm(&armed);
         }
-        self.transit(step, instance, event, to, None, reason.clone());
+        self.transit(step, instance, event, to, None, reason);
         let run = &mut self.state.steps[step as usize];
         run.ended += 1;
         if instance < run.cursor {
@@ -298,10 +298,9 @@ impl Machine<'_> {
 
     /// Nothing of the run is left.
     pub(super) fn end_run(&mut self) {
-        for timer in [self.state.run_timer.take(), self.state.finally_timer.take()] {
-            if let Some(armed) = timer {
-                self.state.timers.disarm(&armed);
-            }
+        let timers = [self.state.run_timer.take(), self.state.finally_timer.take()];
+        for armed in timers.into_iter().flatten() {
+            self.state.timers.disarm(&armed);
         }
         self.state.ended_at = Some(self.now);
         let to = self.verdict_of_run();

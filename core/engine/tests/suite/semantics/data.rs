@@ -24,7 +24,10 @@ fn rule_23_a_step_shows_its_state_outputs_failure_and_attempts() {
   - {id: b, driver: d, with: {s: '${{ steps.a.state }}', c: '${{ steps.a.failure.code }}', n: '${{ steps.a.attempts }}', o: '${{ steps.a.outputs }}'}}",
     );
     w.claim("a").fail("a");
-    assert_eq!(w.with("b"), json!({"s": "failed", "c": "no", "n": 1, "o": {}}));
+    assert_eq!(
+        w.with("b"),
+        json!({"s": "failed", "c": "no", "n": 1, "o": {}})
+    );
     w.done("b").ends(Succeeded);
 }
 

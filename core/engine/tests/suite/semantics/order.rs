@@ -19,7 +19,10 @@ steps:
   - {id: b, driver: d, needs: []}
   - {id: c, driver: d, needs: [a, b]}",
     );
-    w.claim("a").fail("a").expect("b=queued c=omitted").reason("c", "`a` failed");
+    w.claim("a")
+        .fail("a")
+        .expect("b=queued c=omitted")
+        .reason("c", "`a` failed");
     w.done("b").ends(Failed);
 }
 
@@ -32,7 +35,12 @@ steps:
   - {id: b, driver: d, needs: []}
   - {id: c, driver: d, needs: {rule: \"needs['a-1'].failed || needs.b.failed\"}}",
     );
-    w.claim("a-1").fail("a-1").expect("c=pending").done("b").expect("c=queued").done("c");
+    w.claim("a-1")
+        .fail("a-1")
+        .expect("c=pending")
+        .done("b")
+        .expect("c=queued")
+        .done("c");
     w.ends(Failed);
 }
 
@@ -47,7 +55,10 @@ steps:
   - {id: e, driver: d, needs: [], foreach: {items: []}}
   - {id: none, driver: d, needs: {rule: 'e.any_succeeded || !e.all_succeeded'}}",
     );
-    w.claim("f[0]").fail("f[0]").done("f[1]").expect("any=queued all=omitted none=omitted");
+    w.claim("f[0]")
+        .fail("f[0]")
+        .done("f[1]")
+        .expect("any=queued all=omitted none=omitted");
     w.done("any").ends(Failed);
 }
 
@@ -58,7 +69,10 @@ fn rule_5_when_is_asked_once_or_for_each_instance() {
   - {id: f, driver: d, foreach: {items: [1, 2, 3]}, when: 'item != 2'}
   - {id: g, driver: d, foreach: {items: [1, 2]}, when: 'size(inputs) > 0'}",
     );
-    w.expect("f[1]=skipped").done("f[0]").done("f[2]").expect("f=succeeded g=skipped");
+    w.expect("f[1]=skipped")
+        .done("f[0]")
+        .done("f[2]")
+        .expect("f=succeeded g=skipped");
     w.ends(Succeeded);
 }
 
@@ -69,7 +83,9 @@ fn rule_7_an_evaluation_that_fails_ends_the_step_without_an_attempt() {
   - {id: a, driver: d}
   - {id: b, driver: d, with: {x: '${{ steps.a.outputs.x }}'}}",
     );
-    w.done("a").expect("b=errored").reason("b", "steps.a.outputs.x");
+    w.done("a")
+        .expect("b=errored")
+        .reason("b", "steps.a.outputs.x");
     w.ends(Failed);
 }
 
@@ -83,8 +99,15 @@ fn rule_16_an_error_branch_and_what_follows_it_still_run() {
   - {id: tell, driver: d, needs: [undo]}
   - {id: next, driver: d, needs: [other]}",
     );
-    w.claim("other").claim("a").fail("a").expect("undo=queued tell=pending next=omitted");
-    w.succeed("other").done("undo").expect("tell=queued").done("tell").ends(Failed);
+    w.claim("other")
+        .claim("a")
+        .fail("a")
+        .expect("undo=queued tell=pending next=omitted");
+    w.succeed("other")
+        .done("undo")
+        .expect("tell=queued")
+        .done("tell")
+        .ends(Failed);
 }
 
 #[test]
@@ -94,10 +117,19 @@ fn rule_16_a_rule_with_a_parent_that_runs_is_judged_when_it_has_ended() {
   - {id: b, driver: d, needs: []}
   - {id: undo, driver: d, needs: {rule: b.failed}}";
     let mut w = world(SPEC);
-    w.claim("b").claim("a").fail("a").expect("undo=pending").fail("b").expect("undo=queued");
+    w.claim("b")
+        .claim("a")
+        .fail("a")
+        .expect("undo=pending")
+        .fail("b")
+        .expect("undo=queued");
     w.done("undo").ends(Failed);
     let mut w = world(SPEC);
-    w.claim("b").claim("a").fail("a").succeed("b").expect("undo=omitted");
+    w.claim("b")
+        .claim("a")
+        .fail("a")
+        .succeed("b")
+        .expect("undo=omitted");
     w.reason("undo", "run failed at `a`").ends(Failed);
 }
 
@@ -121,6 +153,13 @@ fn rule_17_the_run_goes_on_while_a_handler_is_undecided() {
   - {id: c, driver: d, needs: [b]}
   - {id: undo, driver: d, needs: {rule: a.failed, handles: [a]}}",
     );
-    w.claim("b").claim("a").fail("a").succeed("b").expect("c=queued undo=queued");
-    w.claim("undo").fail("undo").expect("c=omitted").ends(Failed);
+    w.claim("b")
+        .claim("a")
+        .fail("a")
+        .succeed("b")
+        .expect("c=queued undo=queued");
+    w.claim("undo")
+        .fail("undo")
+        .expect("c=omitted")
+        .ends(Failed);
 }
