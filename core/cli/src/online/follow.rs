@@ -1,5 +1,6 @@
 //! A run is shown until it ends.
 
+use super::run::gone;
 use super::{Interrupts, actor, now};
 use crate::args::{Output, Progress};
 use crate::client::{Client, Engine, Events, Problem, json, run_view};
@@ -9,9 +10,10 @@ use crate::render::style::Style;
 use crate::render::view::{Counts, ProgressEvent, RunView, What};
 use crate::render::{data, summary};
 use crate::terminal;
-use conveyor_engine::run::{RunState, StepState};
+use conveyor_engine::run::{Identity, RunState, StepState};
 use conveyor_proto::v1;
 use conveyor_proto::v1::{read_logs_response, watch_run_events_response};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Stderr};
 use std::time::Duration;
 use tonic::{Status, Streaming};
@@ -29,12 +31,12 @@ pub(super) struct Shown {
 }
 
 /// From where a run is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Begin {
     /// From its first event: it has just begun.
     AtTheStart,
-    /// From what is new: it began long ago.
-    Now,
+    /// From what is new since this: it began long ago.
+    After(Box<v1::Run>, Vec<v1::Step>),
 }
 
 /// Shows a run until it ends, then its summary. Ctrl-C once cancels it, twice terminates it.
@@ -42,7 +44,7 @@ pub(super) enum Begin {
 /// # Errors
 /// When the engine goes away.
 pub(super) async fn follow(
-    engine: &Engine,
+    engine: &mut Engine,
     run: &str,
     begin: Begin,
     shown: Shown,
@@ -56,23 +58,26 @@ pub(super) async fn follow(
         terminal::print_err(&format!("run {run} in {}\n", engine.directory().display()));
     }
     let mut client = engine.client();
-    let (told, steps) = whole(&mut client, run).await?;
-    let mut view = run_view(&told, &steps);
-    if begin == Begin::AtTheStart {
-        blank(&mut view);
-    }
+    let (view, after, old) = match begin {
+        Begin::AtTheStart => {
+            let (told, steps) = whole(&mut client, run).await?;
+            let mut view = run_view(&told, &steps);
+            blank(&mut view);
+            (view, String::new(), BTreeSet::new())
+        }
+        Begin::After(told, steps) => {
+            let view = run_view(&told, &steps);
+            let old = attempts(&view, told.interrupted);
+            (view, told.sequence.to_string(), old)
+        }
+    };
     let watch = v1::WatchRunEventsRequest {
         run: run.to_owned(),
-        after: if begin == Begin::Now {
-            told.sequence.to_string()
-        } else {
-            String::new()
-        },
+        after,
         follow: true,
     };
     let read = v1::ReadLogsRequest {
         run: run.to_owned(),
-        tail: (begin == Begin::Now).then_some(0),
         follow: true,
         ..v1::ReadLogsRequest::default()
     };
@@ -83,6 +88,8 @@ pub(super) async fn follow(
         screen: Screen::new(progress),
         client,
         view,
+        old,
+        early: BTreeMap::new(),
         pressed: 0,
     };
     let outcome = following.to_the_end(events, logs).await;
@@ -100,7 +107,15 @@ pub(super) async fn follow(
             )));
         }
     }
-    let (told, steps) = whole(&mut client, run).await?;
+    let told = match whole(&mut client, run).await {
+        // The holder may end as soon as the run has: who holds the directory next knows the rest.
+        Err(status) if gone(engine, &status) => {
+            engine.reopen().await?;
+            whole(&mut engine.client(), run).await
+        }
+        told => told,
+    };
+    let (told, steps) = told?;
     let view = run_view(&told, &steps);
     print(&view, shown.output)?;
     Ok(exit(&view))
@@ -163,6 +178,36 @@ pub(super) fn exit(view: &RunView) -> Exit {
     }
 }
 
+/// Attempts that a person has been told about: those that have ended, or all where the process that
+/// had them has gone.
+fn attempts(view: &RunView, gone: bool) -> BTreeSet<Identity> {
+    let mut all = BTreeSet::new();
+    for (step, view) in (0..).zip(&view.steps) {
+        for (instance, view) in (0..).zip(&view.instances) {
+            let ended = view
+                .attempts
+                .iter()
+                .filter(|one| gone || one.state.is_some());
+            all.extend(ended.map(|attempt| Identity {
+                step,
+                instance,
+                attempt: attempt.number,
+            }));
+        }
+    }
+    all
+}
+
+/// Whether a view has an attempt.
+fn knows(view: &RunView, id: Identity) -> bool {
+    let step = view.steps.get(id.step as usize);
+    let instance = step.and_then(|step| step.instances.get(id.instance as usize));
+    instance.is_some_and(|instance| {
+        let mut attempts = instance.attempts.iter();
+        attempts.any(|attempt| attempt.number == id.attempt)
+    })
+}
+
 /// The view of a run of which nothing has happened yet.
 fn blank(view: &mut RunView) {
     view.state = RunState::Queued;
@@ -186,6 +231,10 @@ struct Following {
     names: Events,
     screen: Screen,
     view: RunView,
+    /// Attempts whose lines a person has seen before.
+    old: BTreeSet<Identity>,
+    /// Lines of attempts whose claim is not shown yet: events and logs come by different ways.
+    early: BTreeMap<Identity, Vec<ProgressEvent>>,
     /// How often Ctrl-C was pressed.
     pressed: u32,
 }
@@ -212,9 +261,7 @@ impl Following {
                 item = logs.message(), if logging => match item?.and_then(|item| item.item) {
                     Some(read_logs_response::Item::Records(records)) => {
                         for record in &records.records {
-                            if let Some(event) = self.names.line(record) {
-                                self.screen.show(&self.view, &event);
-                            }
+                            self.line(record);
                         }
                     }
                     Some(read_logs_response::Item::LogEnd(_)) => {}
@@ -235,6 +282,23 @@ impl Following {
         Ok(None)
     }
 
+    fn line(&mut self, record: &v1::LogRecord) {
+        let Some(event) = self.names.line(record) else {
+            return;
+        };
+        let What::Log { id, .. } = event.what else {
+            return;
+        };
+        if self.old.contains(&id) {
+            return;
+        }
+        if knows(&self.view, id) {
+            self.screen.show(&self.view, &event);
+        } else {
+            self.early.entry(id).or_default().push(event);
+        }
+    }
+
     async fn take(&mut self, event: &v1::Event) {
         let Some(mut event) = self.names.event(event) else {
             return;
@@ -251,6 +315,11 @@ impl Following {
         }
         self.view.apply(&event);
         self.screen.show(&self.view, &event);
+        if let What::Claimed { id } = event.what {
+            for line in self.early.remove(&id).into_iter().flatten() {
+                self.screen.show(&self.view, &line);
+            }
+        }
     }
 
     /// The parameters of a fan-out's instances, where all of them are known.

@@ -1,6 +1,6 @@
 //! `run`.
 
-use super::follow::{Begin, Shown, follow};
+use super::follow::{Begin, Shown, follow, whole};
 use super::{actor, given, with_engine};
 use crate::args::RunArgs;
 use crate::client::{Engine, Options, Problem, is_closing};
@@ -119,6 +119,8 @@ async fn go_on(engine: &mut Engine, run: &str, shown: Shown) -> Result<Exit, Pro
         actor: actor(),
     };
     let mut tries = 0;
+    // What there was before it goes on is not told again.
+    let (before, steps) = whole(&mut engine.client(), run).await?;
     let answer = loop {
         match engine.client().continue_run(request.clone()).await {
             Ok(answer) => break answer.into_inner(),
@@ -138,7 +140,8 @@ async fn go_on(engine: &mut Engine, run: &str, shown: Shown) -> Result<Exit, Pro
         };
         terminal::warning(&format!("run {} {why}", run.id));
     }
-    follow(engine, &run.id, Begin::Now, shown).await
+    let begin = Begin::After(Box::new(before), steps);
+    follow(engine, &run.id, begin, shown).await
 }
 
 /// Whether the process that was asked has gone, or is about to.

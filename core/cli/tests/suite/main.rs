@@ -1,7 +1,12 @@
 //! The real program, by its real command line.
 
+mod beside;
 mod check;
+mod crash;
+mod directory;
+mod engine;
 mod help;
 mod plan;
 mod program;
+mod runs;
 mod test_cases;

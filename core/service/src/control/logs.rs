@@ -165,13 +165,13 @@ impl ControlHandlers {
                         kept.pop_front();
                     }
                 }
-                None if !done => {
-                    let item = lines(&named, page.lines);
-                    if sender.send(Ok(item)).await.is_err() {
-                        return Ok(false);
+                None => {
+                    for some in page.lines.chunks(LINES) {
+                        if sender.send(Ok(lines(&named, some))).await.is_err() {
+                            return Ok(false);
+                        }
                     }
                 }
-                None => {}
             }
             if done || attempt.complete {
                 break;
@@ -180,7 +180,7 @@ impl ControlHandlers {
         if let Some((_, kept)) = tail {
             let kept: Vec<_> = kept.into();
             for some in kept.chunks(LINES) {
-                if sender.send(Ok(lines(&named, some.to_vec()))).await.is_err() {
+                if sender.send(Ok(lines(&named, some))).await.is_err() {
                     return Ok(false);
                 }
             }
@@ -246,16 +246,16 @@ fn answer(item: Item) -> v1::ReadLogsResponse {
     v1::ReadLogsResponse { item: Some(item) }
 }
 
-fn lines(id: &v1::AttemptId, records: Vec<NumberedLine>) -> v1::ReadLogsResponse {
-    let record = |record: NumberedLine| v1::LogRecord {
+fn lines(id: &v1::AttemptId, records: &[NumberedLine]) -> v1::ReadLogsResponse {
+    let record = |record: &NumberedLine| v1::LogRecord {
         id: Some(id.clone()),
         offset: record.offset,
         time_ms: record.line.time_ms,
         stream: record.line.stream,
-        text: record.line.text,
+        text: record.line.text.clone(),
         truncated: record.line.truncated,
     };
     answer(Item::Records(v1::LogRecords {
-        records: records.into_iter().map(record).collect(),
+        records: records.iter().map(record).collect(),
     }))
 }

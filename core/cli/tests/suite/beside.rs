@@ -1,0 +1,131 @@
+//! Several processes over one data directory.
+
+use crate::engine::{GATED, shown, start, text};
+use crate::program::{conveyor, files};
+use rustix::process::Signal;
+
+#[test]
+fn a_second_run_is_executed_by_the_holder() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let mut holder = start(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let first = holder.run();
+    holder.until("second | waiting");
+    let mut beside = start(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let second = beside.run();
+    beside.until("second | waiting");
+    assert_ne!(first, second);
+    let list = conveyor(dir.path(), &["runs", "list", "--data-dir", "data"]);
+    assert!(
+        !list.out.contains("interrupted"),
+        "both are moved: {}",
+        list.out
+    );
+
+    // Ctrl-C in a terminal stops that terminal's run alone, and the holder stays for the other.
+    holder.signal(Signal::INT);
+    holder.until("stays until 1 run");
+    assert_eq!(shown(dir.path(), &first)["state"], "cancelled");
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    let beside = beside.ended();
+    assert_eq!(beside.status, 0, "{}", beside.err);
+    let holder = holder.ended();
+    assert_eq!(holder.status, 130, "{}", holder.err);
+    assert_eq!(shown(dir.path(), &second)["state"], "succeeded");
+}
+
+#[test]
+fn another_process_cancels_and_reads() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let mut holder = start(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let run = holder.run();
+    holder.until("second | waiting");
+    let logs = conveyor(dir.path(), &["logs", &run, "second", "--data-dir", "data"]);
+    assert_eq!(logs.out, "waiting\n", "{}", logs.err);
+    let reason = "wrong branch";
+    let cancel = ["cancel", &run, "--reason", reason, "--data-dir", "data"];
+    let cancel = conveyor(dir.path(), &cancel);
+    assert_eq!(cancel.status, 0, "{}", cancel.err);
+    let ended = holder.ended();
+    assert_eq!(ended.status, 130, "{}", ended.err);
+    assert!(ended.out.contains(reason), "{}", ended.out);
+    assert_eq!(
+        text(&dir.path().join("ran")),
+        "first\nsecond 1\nbye\n",
+        "`finally` runs"
+    );
+    let again = conveyor(dir.path(), &["cancel", &run, "--data-dir", "data"]);
+    assert_eq!(again.status, 0, "{}", again.err);
+    assert!(again.out.contains("no effect"), "{}", again.out);
+}
+
+#[test]
+fn ctrl_c_twice_terminates() {
+    let stubborn = GATED.replace("echo waiting", "trap '' TERM; echo waiting");
+    let dir = files(&[("p.yaml", &stubborn)]);
+    let mut holder = start(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    holder.until("second | waiting");
+    holder.signal(Signal::INT);
+    holder.until("Ctrl-C again terminates");
+    holder.signal(Signal::INT);
+    let ended = holder.ended();
+    assert_eq!(ended.status, 130, "{}", ended.err);
+    assert_eq!(
+        text(&dir.path().join("ran")),
+        "first\nsecond 1\n",
+        "no `finally`"
+    );
+}
+
+#[test]
+fn a_run_is_paused_and_goes_on() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let mut holder = start(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let run = holder.run();
+    holder.until("second | waiting");
+    let verb = |verb| conveyor(dir.path(), &[verb, run.as_str(), "--data-dir", "data"]);
+    let pause = verb("pause");
+    assert_eq!(
+        (pause.status, pause.out.contains("paused")),
+        (0, true),
+        "{}",
+        pause.err
+    );
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    holder.until("second succeeded");
+    assert_eq!(
+        shown(dir.path(), &run)["steps"][2]["waiting_for"],
+        "the end of the pause"
+    );
+    assert_eq!(verb("resume").status, 0);
+    assert_eq!(holder.ended().status, 0);
+}
+
+#[test]
+fn a_reader_follows_to_the_end() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let mut holder = start(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let run = holder.run();
+    holder.until("second | waiting");
+    let logs = start(
+        dir.path(),
+        &["logs", &run, "--follow", "--data-dir", "data"],
+    );
+    let events = start(
+        dir.path(),
+        &["events", &run, "--follow", "--data-dir", "data"],
+    );
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    assert_eq!(holder.ended().status, 0);
+    assert_eq!(logs.ended().out, "second | waiting\n");
+    let events = events.ended();
+    assert_eq!(events.status, 0, "{}", events.err);
+    assert!(
+        events
+            .out
+            .lines()
+            .last()
+            .is_some_and(|line| line.contains("succeeded")),
+        "{}",
+        events.out
+    );
+}

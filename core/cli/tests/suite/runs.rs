@@ -1,0 +1,246 @@
+//! `run` and what is left of it.
+
+use crate::engine::{shown, text};
+use crate::program::{conveyor, conveyor_with, files, root};
+
+fn one(with: &str) -> String {
+    format!(
+        "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {{name: one}}\nspec:\n  steps:\n    \
+         - {{id: only, driver: exec, with: {{run: \"{with}\"}}}}\n"
+    )
+}
+
+#[test]
+fn the_hello_example_runs_to_its_end() {
+    let dir = files(&[]);
+    let document = root().join("examples/hello/pipeline.yaml");
+    let document = document.to_str().expect("UTF-8");
+    let run = conveyor(
+        dir.path(),
+        &["run", document, "--data-dir", "data", "-i", "name=you"],
+    );
+    assert_eq!(run.status, 0, "{}{}", run.out, run.err);
+    assert!(
+        run.out.contains("greeting = \"Hello, you!\""),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("flaky") && run.out.contains("2 attempts"),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("1 warning"), "{}", run.out);
+    // Lines of a step come after its beginning.
+    let begun = run
+        .err
+        .find("greet[language=french word=Bonjour] running")
+        .expect("it begins");
+    let said = run.err.find("| Bonjour, you!").expect("it speaks");
+    assert!(begun < said, "{}", run.err);
+}
+
+#[test]
+fn the_exit_status_tells_how_the_run_ended() {
+    let dir = files(&[("good.yaml", &one("exit 0")), ("bad.yaml", &one("exit 7"))]);
+    let run = |file| {
+        conveyor(
+            dir.path(),
+            &["run", file, "--data-dir", "data", "-o", "json"],
+        )
+    };
+    let good = run("good.yaml");
+    assert_eq!(good.status, 0, "{}", good.err);
+    let bad = run("bad.yaml");
+    assert_eq!(bad.status, 1, "{}", bad.err);
+    let view: serde_json::Value = serde_json::from_str(&bad.out).expect("it is JSON");
+    assert_eq!(view["state"], "failed");
+    assert_eq!(
+        view["steps"][0]["instances"][0]["attempts"][0]["failure"]["code"],
+        "exit_status"
+    );
+    let list = conveyor(
+        dir.path(),
+        &["runs", "list", "--data-dir", "data", "-o", "json"],
+    );
+    let list: serde_json::Value = serde_json::from_str(&list.out).expect("it is JSON");
+    let states: Vec<_> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|run| run["state"].clone())
+        .collect();
+    assert_eq!(states, ["failed", "succeeded"], "newest first");
+}
+
+#[test]
+fn a_document_can_come_by_standard_input() {
+    let dir = files(&[]);
+    let run = conveyor_with(
+        dir.path(),
+        &["run", "-", "--data-dir", "data"],
+        &one("echo hi"),
+    );
+    assert_eq!(run.status, 0, "{}", run.err);
+    let logs = conveyor(dir.path(), &["logs", "latest", "--data-dir", "data"]);
+    assert_eq!(logs.out, "only | hi\n");
+}
+
+#[test]
+fn steps_run_where_the_program_was_started() {
+    let dir = files(&[("p.yaml", &one("pwd -P >here"))]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    let here = dir.path().canonicalize().expect("it is there");
+    assert_eq!(
+        text(&dir.path().join("here")).trim(),
+        here.to_str().expect("UTF-8")
+    );
+}
+
+#[test]
+fn a_driver_that_is_not_here_is_refused_by_name() {
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  steps:\n    \
+                    - {id: a, driver: exec, with: {run: 'echo a >ran'}}\n    \
+                    - {id: b, driver: kubernetes}\n";
+    let dir = files(&[("p.yaml", document)]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 2, "{}", run.err);
+    let wanted =
+        "step `b` needs the driver `kubernetes`, which this process does not have; it has: exec";
+    assert!(run.err.contains(wanted), "{}", run.err);
+    assert!(run.err.contains("at: /spec/steps/1/driver"), "{}", run.err);
+    assert!(!dir.path().join("ran").exists(), "nothing was started");
+    let list = conveyor(
+        dir.path(),
+        &["runs", "list", "--data-dir", "data", "-o", "json"],
+    );
+    assert_eq!(list.out.trim(), "[]", "nothing was stored");
+}
+
+#[test]
+fn every_violation_of_the_inputs_is_told() {
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  inputs:\n    \
+                    type: object\n    required: [ref]\n    properties:\n      ref: {type: string}\n      \
+                    copies: {type: integer, minimum: 1}\n      deep: {type: object, properties: {a: \
+                    {type: boolean}}}\n  steps:\n    - {id: a, driver: exec, with: {run: 'true'}}\n";
+    let dir = files(&[
+        ("p.yaml", document),
+        ("inputs.yaml", "copies: 0\ndeep: {a: 3}\n"),
+    ]);
+    let run = conveyor(
+        dir.path(),
+        &[
+            "run",
+            "p.yaml",
+            "--data-dir",
+            "data",
+            "--inputs",
+            "inputs.yaml",
+        ],
+    );
+    assert_eq!(run.status, 2, "{}", run.err);
+    for wanted in ["ref", "/copies", "/deep/a"] {
+        assert!(run.err.contains(wanted), "{wanted} is not in:\n{}", run.err);
+    }
+    let run = conveyor(
+        dir.path(),
+        &[
+            "run",
+            "p.yaml",
+            "--data-dir",
+            "data",
+            "--inputs",
+            "inputs.yaml",
+            "-i",
+            "copies=2",
+            "-i",
+            "ref=main",
+            "-i",
+            "deep={\"a\":true}",
+        ],
+    );
+    assert_eq!(
+        run.status, 0,
+        "what is typed wins over the file: {}",
+        run.err
+    );
+    let view = shown(dir.path(), "latest");
+    let inputs = serde_json::json!({"copies": 2, "ref": "main", "deep": {"a": true}});
+    assert_eq!(view["inputs"], inputs);
+}
+
+#[test]
+fn a_broken_document_is_refused_with_its_lines() {
+    let dir = files(&[("p.yaml", &one("true").replace("driver", "drvier"))]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 2, "{}", run.err);
+    assert!(run.err.contains("p.yaml:6:"), "{}", run.err);
+    assert!(
+        run.err.contains("driver") && run.err.contains('^'),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_run_is_named_by_a_part_of_its_id() {
+    let dir = files(&[("p.yaml", &one("true"))]);
+    conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let id = shown(dir.path(), "latest")["id"]
+        .as_str()
+        .expect("it has an id")
+        .to_owned();
+    assert_eq!(shown(dir.path(), &id[id.len() - 12..])["id"], id.as_str());
+    let both = conveyor(
+        dir.path(),
+        &["runs", "show", &id[..6], "--data-dir", "data"],
+    );
+    assert_eq!(both.status, 2);
+    assert!(both.err.contains("fits 2 runs"), "{}", both.err);
+    let none = conveyor(
+        dir.path(),
+        &["runs", "show", "ffffff", "--data-dir", "data"],
+    );
+    assert_eq!(none.status, 2);
+    assert!(
+        none.err.contains("there is no run `ffffff`"),
+        "{}",
+        none.err
+    );
+}
+
+#[test]
+fn a_fork_inherits_what_ended_well() {
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  steps:\n    \
+                    - {id: a, driver: exec, with: {run: 'echo a >>ran'}}\n    \
+                    - {id: b, driver: exec, with: {run: 'echo b >>ran; test -e good'}}\n";
+    let dir = files(&[("p.yaml", document)]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 1, "{}", run.err);
+    let old = shown(dir.path(), "latest")["id"].clone();
+    std::fs::write(dir.path().join("good"), "").expect("it is writable");
+    let fork = ["fork", "latest", "--from-failed", "--data-dir", "data"];
+    let preview = conveyor(
+        dir.path(),
+        &[&fork[..], &["--preview", "-o", "json"]].concat(),
+    );
+    assert_eq!(preview.status, 0, "{}", preview.err);
+    let steps: serde_json::Value = serde_json::from_str(&preview.out).expect("it is JSON");
+    assert_eq!(
+        (&steps[0]["inherited"], &steps[1]["inherited"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(
+        text(&dir.path().join("ran")),
+        "a\nb\n",
+        "a preview starts nothing"
+    );
+    let forked = conveyor(dir.path(), &fork);
+    assert_eq!(forked.status, 0, "{}", forked.err);
+    assert_eq!(text(&dir.path().join("ran")), "a\nb\nb\n");
+    let view = shown(dir.path(), "latest");
+    assert_eq!(view["forked_from"], old);
+    assert_eq!(view["steps"][0]["inherited"], true);
+}
