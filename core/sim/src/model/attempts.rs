@@ -24,6 +24,11 @@ pub(super) enum Timer {
 impl Model {
     /// 12: each queueing starts `queue` anew, the first one starts `total`.
     pub(super) fn queue(&mut self, step: usize, at: usize) {
+        if self.paused {
+            // 20: nothing is queued. It has started, and waits for the resume.
+            self.instance_mut(step, at).state = StepState::Pending;
+            return;
+        }
         let instance = self.instance_mut(step, at);
         instance.state = StepState::Queued;
         instance.queue_used = 0;
@@ -52,7 +57,7 @@ impl Model {
             return self.end_instance(step, at, StepState::Succeeded, "", false);
         }
         if let Some(ending) = ending {
-            return self.end_stopped(step, at, &ending);
+            return self.end_stopped(step, at, &ending, result);
         }
         match result {
             Result::Failed {
@@ -71,9 +76,20 @@ impl Model {
     }
 
     /// 12: any other end within a grace is as the stop says.
-    fn end_stopped(&mut self, step: usize, at: usize, ending: &Ending) {
+    fn end_stopped(&mut self, step: usize, at: usize, ending: &Ending, said: Result) {
         match ending {
-            Ending::AttemptTimeout => self.ended_badly(step, at, StepState::TimedOut, true, None),
+            // 10 applies, with what the driver said of another try.
+            Ending::AttemptTimeout => {
+                let (may, after) = match said {
+                    Result::Failed {
+                        retryable,
+                        retry_after,
+                    } => (retryable, retry_after),
+                    _ => (None, None),
+                };
+                let may = may != Some(false);
+                self.ended_badly(step, at, StepState::TimedOut, may, after);
+            }
             Ending::Total => self.end_instance(step, at, StepState::TimedOut, "", false),
             Ending::Finally => self.end_instance(step, at, StepState::TimedOut, "", true),
             Ending::Cancelled(reason) => {
@@ -151,7 +167,7 @@ impl Model {
         if let Some((ending, _)) = self.instance_mut(step, at).ending.take() {
             // It was told to stop, and it has.
             self.instance_mut(step, at).tries += 1;
-            return self.end_stopped(step, at, &ending);
+            return self.end_stopped(step, at, &ending, Result::Cancelled);
         }
         let retry = self.retry_of(step);
         let may_retry = self.may_retry(step);
@@ -171,14 +187,18 @@ impl Model {
             }
             LostCause::Refused | LostCause::Undelivered => (false, String::new()),
         };
-        instance.last = StepState::Errored;
+        // 13: what the last attempt that was not lost ended as; `errored` where there is none.
+        if instance.last == StepState::Pending {
+            instance.last = StepState::Errored;
+        }
+        let last = instance.last;
         if over {
             let reason = if retry.on_lost_fail { "" } else { &reason };
             self.end_instance(step, at, StepState::Errored, reason, false);
         } else if may_retry {
             self.queue(step, at);
         } else {
-            self.end_instance(step, at, StepState::Errored, "", true);
+            self.end_instance(step, at, last, "", false);
         }
     }
 
@@ -273,12 +293,17 @@ impl Model {
             (StepState::Running, Some((_, since))) => {
                 timers.push((since + of.grace, Timer::Grace(step, at)));
             }
-            // 20: timers of waits go on; what is in backoff cannot be queued while paused.
-            (StepState::Waiting, _) if self.is_wait(step) || !self.paused => {
-                timers.push((instance.due.max(self.now), Timer::Due(step, at)));
+            // 20: what comes out of its backoff in a pause waits for the resume.
+            (StepState::Waiting, _) if !self.held(step, at) => {
+                timers.push((instance.due, Timer::Due(step, at)));
             }
             _ => {}
         }
+    }
+
+    /// Whether a backoff is over, and only a pause is in the way.
+    fn held(&self, step: usize, at: usize) -> bool {
+        self.paused && !self.is_wait(step) && self.instance(step, at).due <= self.now
     }
 
     fn fire(&mut self, timer: Timer) {
@@ -305,13 +330,14 @@ impl Model {
             Timer::Grace(step, at) => {
                 self.instance_mut(step, at).tries += 1;
                 if let Some((ending, _)) = self.instance_mut(step, at).ending.take() {
-                    self.end_stopped(step, at, &ending);
+                    self.end_stopped(step, at, &ending, Result::Cancelled);
                 }
             }
             Timer::Due(step, at) if self.is_wait(step) => {
                 self.end_instance(step, at, StepState::Succeeded, "", false);
             }
-            Timer::Due(step, at) => self.queue(step, at),
+            Timer::Due(step, at) if !self.paused => self.queue(step, at),
+            Timer::Due(..) => {}
         }
     }
 }

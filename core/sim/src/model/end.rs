@@ -7,7 +7,8 @@ impl Model {
     /// 21: `finally` steps become ready when all others have ended.
     pub(super) fn begin_finally(&mut self) -> bool {
         let main = self.pipeline.steps.len();
-        if self.finally_at.is_some()
+        if self.paused
+            || self.finally_at.is_some()
             || self.pipeline.finally.is_empty()
             || self.stop == Some(StopKind::Terminate)
             || (0..main).any(|step| self.end(step).is_none())
@@ -20,7 +21,8 @@ impl Model {
 
     /// 22: the run ends when nothing of it runs.
     pub(super) fn end_run(&mut self) -> bool {
-        if (0..self.steps.len()).any(|step| self.end(step).is_none()) {
+        // 20: a paused run goes on, to its end too, with `resume`.
+        if self.paused || (0..self.steps.len()).any(|step| self.end(step).is_none()) {
             return false;
         }
         let failed = if self.causes(0..self.steps.len()).is_empty() {

@@ -122,6 +122,10 @@ impl Model {
 
     /// The first thing, in the order of steps and instances, that may begin now.
     pub(super) fn begin(&mut self) -> bool {
+        // 20: nothing is queued while paused, so nothing is asked or expanded for it either.
+        if self.paused {
+            return false;
+        }
         for step in 0..self.steps.len() {
             if self.steps[step].end.is_some() {
                 continue;
@@ -133,8 +137,7 @@ impl Model {
                 }
                 continue;
             }
-            // 20: nothing is queued while paused.
-            if !self.paused && self.begin_instance(step) {
+            if self.begin_instance(step) {
                 return true;
             }
         }
@@ -155,25 +158,6 @@ impl Model {
             Some(FanSource::Error) => self.end_unstarted(step, StepState::Errored, ""),
             Some(FanSource::Matrix(count) | FanSource::Foreach(count)) => {
                 self.steps[step].instances = Some(vec![Instance::new(); count]);
-                self.ask_each_when(step);
-            }
-        }
-    }
-
-    /// 5: a `when` that mentions the item is evaluated for each instance.
-    fn ask_each_when(&mut self, step: usize) {
-        let When::Each(answers) = self.pipeline.step(step).when.clone() else {
-            return;
-        };
-        for (at, answer) in answers.into_iter().enumerate() {
-            if self.instance(step, at).state != StepState::Pending {
-                continue; // An error before it has made SEMANTICS 14 cancel it.
-            }
-            match answer {
-                Some(true) => {}
-                Some(false) => self.end_instance(step, at, StepState::Skipped, "", true),
-                // 7: an error in `when` ends it without an attempt.
-                None => self.end_instance(step, at, StepState::Errored, "", false),
             }
         }
     }
@@ -183,6 +167,16 @@ impl Model {
         let Some(instances) = &self.steps[step].instances else {
             return false;
         };
+        // What started and had to wait for the end of a pause holds its place.
+        let held = |i: &Instance| match i.state {
+            StepState::Pending => i.started,
+            StepState::Waiting => !self.is_wait(step) && i.due <= self.now,
+            _ => false,
+        };
+        if let Some(at) = instances.iter().position(held) {
+            self.queue(step, at);
+            return true;
+        }
         let busy = instances
             .iter()
             .filter(|i| i.ended().is_none() && i.state != StepState::Pending)
@@ -193,11 +187,28 @@ impl Model {
             .fan
             .as_ref()
             .and_then(|fan| fan.max_parallel);
-        let next = instances.iter().position(|i| i.state == StepState::Pending);
+        let next = instances
+            .iter()
+            .position(|i| i.state == StepState::Pending && !i.started);
         let Some(at) = next.filter(|_| most.is_none_or(|most| busy < most)) else {
             return false;
         };
 
+        // 5: a `when` that mentions the item is asked for each instance, when its turn comes.
+        if let When::Each(answers) = &self.pipeline.step(step).when {
+            match answers[at] {
+                Some(true) => {}
+                Some(false) => {
+                    self.end_instance(step, at, StepState::Skipped, "", true);
+                    return true;
+                }
+                // 7: an error in `when` ends it without an attempt.
+                None => {
+                    self.end_instance(step, at, StepState::Errored, "", false);
+                    return true;
+                }
+            }
+        }
         // 7: `with` is evaluated when the instance is about to be queued.
         if self.pipeline.step(step).with_error {
             self.end_instance(step, at, StepState::Errored, "", false);
@@ -224,9 +235,11 @@ impl Model {
             return;
         }
         if self.steps[step].instances.is_none() {
+            // 15: a step that was stopped did not fail; nothing is there to allow.
+            let stopped = state == StepState::Cancelled;
             let as_ = Ended {
                 state,
-                allowed: self.allows(step, None, state),
+                allowed: !stopped && self.allows(step, None, state),
             };
             self.steps[step].end = Some(StepEnd {
                 as_,
@@ -268,7 +281,9 @@ impl Model {
         reason: &str,
         quiet: bool,
     ) {
-        let allowed = self.allows(step, Some(at), state);
+        // 15: an instance that was stopped did not fail; nothing is there to allow.
+        let stopped = quiet && state == StepState::Cancelled;
+        let allowed = !stopped && self.allows(step, Some(at), state);
         let instance = self.instance_mut(step, at);
         instance.state = state;
         instance.allowed = allowed;

@@ -4,7 +4,7 @@ use super::pipeline::{
 };
 use super::rule::{Predicate, Rule};
 use super::state::{Input, Model, Result};
-use conveyor_engine::run::{LostCause, StepState, StopKind};
+use conveyor_engine::run::{LostCause, RunState, StepState, StopKind};
 
 /// Steele, Lea and Flood's SplitMix64: small, seeded, the same everywhere.
 #[derive(Clone, Debug)]
@@ -47,6 +47,12 @@ impl SplitMix64 {
     }
 }
 
+/// Whether random cases keep away from what the engine is known to do otherwise than SEMANTICS says:
+/// 10 (`attempt.number` in `retry.if` leaves out lost attempts), 14 (what a drain or
+/// `finally_timeout` ended cancels siblings), 15 (`step.state` of a step whose `when` is an error),
+/// 18 (a `terminate` of a paused `finally` after the run timeout is refused).
+const AVOID_KNOWN: bool = true;
+
 /// A pipeline of one to seven steps and up to two under `finally`.
 #[must_use]
 pub fn random_pipeline(random: &mut SplitMix64) -> Pipeline {
@@ -70,11 +76,74 @@ pub fn random_pipeline(random: &mut SplitMix64) -> Pipeline {
         pipeline.steps.push(step);
     }
     for at in 0..random.below(3) {
-        pipeline
-            .finally
-            .push(random_step(random, &format!("f{at}")));
+        let mut step = random_step(random, &format!("f{at}"));
+        if let Some(fan) = step.fan.as_mut().filter(|_| AVOID_KNOWN) {
+            fan.fail_fast = false;
+        }
+        pipeline.finally.push(step);
+    }
+    if pipeline.fail_fast != FailFast::Off {
+        calm(random, &mut pipeline);
     }
     pipeline
+}
+
+/// SEMANTICS does not order what becomes ready at one instant, so under `fail_fast` a step that is
+/// an error as soon as it begins must not race with one that is done as soon as it begins.
+fn calm(random: &mut SplitMix64, pipeline: &mut Pipeline) {
+    let keep_errors = random.percent(50);
+    let mut had_one = false;
+    for step in &mut pipeline.steps {
+        if !keep_errors || had_one {
+            step.with_error = false;
+            if step.when == When::Error
+                || matches!(&step.when, When::Each(of) if of.contains(&None))
+            {
+                step.when = When::Absent;
+            }
+            if let Some(fan) = step
+                .fan
+                .as_mut()
+                .filter(|fan| fan.source == FanSource::Error)
+            {
+                fan.source = FanSource::Foreach(2);
+            }
+            if !keep_errors {
+                continue;
+            }
+        }
+        had_one |= step.with_error
+            || step.when == When::Error
+            || matches!(
+                &step.fan,
+                Some(Fan {
+                    source: FanSource::Error,
+                    ..
+                })
+            );
+        step.kind = Kind::Driver;
+        if step.when != When::Error {
+            step.when = When::Absent;
+        }
+        if let Some(fan) = step
+            .fan
+            .as_mut()
+            .filter(|fan| fan.source == FanSource::Foreach(0))
+        {
+            fan.source = FanSource::Foreach(1);
+            step.allow = Allow::Never;
+        }
+        if matches!(
+            &step.fan,
+            Some(Fan {
+                source: FanSource::Error,
+                ..
+            }) | None
+        ) && matches!(step.allow, Allow::Each(_))
+        {
+            step.allow = Allow::Never;
+        }
+    }
 }
 
 fn random_step(random: &mut SplitMix64, id: &str) -> Step {
@@ -126,6 +195,9 @@ fn random_step(random: &mut SplitMix64, id: &str) -> Step {
         (2 | 3, Some(n)) => Allow::Each((0..n).map(|_| random.percent(50)).collect()),
         _ => Allow::Never,
     };
+    if AVOID_KNOWN && matches!(step.allow, Allow::State(_)) {
+        step.allow = Allow::Always;
+    }
     step.with_error = random.percent(4);
     match step.kind {
         Kind::Driver => {
@@ -156,7 +228,8 @@ fn random_retry(random: &mut SplitMix64) -> Retry {
         on_timeout: on & 4 != 0,
         below: random
             .percent(20)
-            .then(|| 2 + u32::try_from(random.below(3)).unwrap_or(0)),
+            .then(|| 2 + u32::try_from(random.below(3)).unwrap_or(0))
+            .filter(|_| !AVOID_KNOWN),
         kind: random.pick(&[
             BackoffKind::Fixed,
             BackoffKind::Linear,
@@ -217,6 +290,8 @@ fn random_predicate(random: &mut SplitMix64, at: usize, fan: bool) -> Rule {
         Predicate::Ended,
     ]);
     let rule = match random.below(3) {
+        // Whether a fan-out that succeeded with allowed failures is itself `allowed` is not said.
+        _ if fan && predicate == Predicate::Allowed => Rule::Any(at, predicate),
         0 if fan => Rule::Any(at, predicate),
         1 if fan => Rule::Every(at, predicate),
         _ => Rule::Is(at, predicate),
@@ -238,8 +313,12 @@ pub fn random_input(random: &mut SplitMix64, model: &Model) -> Option<Input> {
     // Requests from outside are rare beside work.
     match random.below(120) {
         0 => return Some(Input::Stop(StopKind::Cancel)),
-        1 => return Some(Input::Stop(StopKind::Drain)),
-        2 if random.percent(50) => return Some(Input::Stop(StopKind::Terminate)),
+        1 if !(AVOID_KNOWN && drain_is_known(model)) => {
+            return Some(Input::Stop(StopKind::Drain));
+        }
+        2 if random.percent(50) && !(AVOID_KNOWN && view.run == RunState::Paused) => {
+            return Some(Input::Stop(StopKind::Terminate));
+        }
         3..=5 => return Some(Input::Pause),
         6..=9 => return Some(Input::Resume),
         _ => {}
@@ -263,13 +342,17 @@ pub fn random_input(random: &mut SplitMix64, model: &Model) -> Option<Input> {
     }
     if !running.is_empty() && random.percent(65) {
         let (step, instance) = random.pick(&running);
-        return Some(random_end(random, step, instance));
+        let told = view
+            .cancels
+            .iter()
+            .any(|told| (told.0, told.1) == (step, instance));
+        return Some(random_end(random, step, instance, told));
     }
     // Time: to the next timer, or some way towards it.
     let most = view
         .due
         .map_or(60_000, |due| due.saturating_sub(model.now()).max(1));
-    let paused = view.run == conveyor_engine::run::RunState::Paused;
+    let paused = view.run == RunState::Paused;
     if paused && view.due.is_none() {
         return Some(Input::Resume);
     }
@@ -281,7 +364,20 @@ pub fn random_input(random: &mut SplitMix64, model: &Model) -> Option<Input> {
     Some(Input::Advance(part.min(7_200_000)))
 }
 
-fn random_end(random: &mut SplitMix64, step: usize, instance: usize) -> Input {
+/// Whether an instance of a fan-out that fails fast is between two attempts.
+fn drain_is_known(model: &Model) -> bool {
+    model.view().steps.iter().enumerate().any(|(at, step)| {
+        let fan = model.pipeline().step(at).fan.as_ref();
+        fan.is_some_and(|fan| fan.fail_fast)
+            && step
+                .instances
+                .iter()
+                .flatten()
+                .any(|i| i.started && !i.state.is_terminal() && i.state != StepState::Running)
+    })
+}
+
+fn random_end(random: &mut SplitMix64, step: usize, instance: usize, told: bool) -> Input {
     let result = match random.below(20) {
         0..=8 => Result::Succeeded,
         9..=12 => Result::Failed {
@@ -289,7 +385,9 @@ fn random_end(random: &mut SplitMix64, step: usize, instance: usize) -> Input {
             retry_after: random.percent(20).then(|| random.millis(1_500)),
         },
         13..=14 => Result::Errored,
-        15 => Result::Cancelled,
+        // Only what was told to stop says that it was cancelled.
+        15 if told => Result::Cancelled,
+        15 => Result::Succeeded,
         other => {
             let cause = match other {
                 16 => LostCause::Refused,

@@ -1,3 +1,4 @@
+use super::pipeline::Pipeline;
 use conveyor_engine::run::StepState;
 use std::collections::BTreeSet;
 
@@ -78,6 +79,19 @@ impl Rule {
             Rule::And(left, right) | Rule::Or(left, right) => {
                 left.parents(into);
                 right.parents(into);
+            }
+        }
+    }
+
+    /// Whether a document may say it: `any_` and `all_` are for fan-outs alone.
+    #[must_use]
+    pub fn fits(&self, pipeline: &Pipeline) -> bool {
+        match self {
+            Rule::Is(..) => true,
+            Rule::Any(at, _) | Rule::Every(at, _) => pipeline.step(*at).fan.is_some(),
+            Rule::Not(inner) => inner.fits(pipeline),
+            Rule::And(left, right) | Rule::Or(left, right) => {
+                left.fits(pipeline) && right.fits(pipeline)
             }
         }
     }

@@ -188,6 +188,7 @@ impl Model {
                 let instance = self.instance(step, at);
                 let between = match instance.state {
                     StepState::Queued => true,
+                    StepState::Pending => instance.started,
                     StepState::Waiting => !self.is_wait(step),
                     _ => false,
                 };
@@ -241,9 +242,9 @@ impl Model {
         }
     }
 
-    /// SEMANTICS 20. A stop lifts a pause, so there is none after it.
+    /// SEMANTICS 20. A stop lifts a pause, and none holds up the way to `finally` after it.
     pub(super) fn pause(&mut self) {
-        if self.ended.is_none() && !self.stopped() {
+        if self.ended.is_none() && (!self.stopped() || self.finally_at.is_some()) {
             self.paused = true;
         }
     }

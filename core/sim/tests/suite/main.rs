@@ -1,6 +1,10 @@
 //! The tests of the reference model, and of the engine against it.
 
+mod agreement;
 mod case;
+mod engine;
 mod examples;
+mod plan;
 mod random_runs;
+mod simpler;
 mod simulation;
