@@ -24,7 +24,10 @@ pub(crate) fn fdatasync(folder: &Path, times: usize) -> std::io::Result<Calibrat
         samples.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let unsorted = samples.clone();
-    let (p50, p99) = (percentile(&mut samples, 0.5), percentile(&mut samples, 0.99));
+    let (p50, p99) = (
+        percentile(&mut samples, 0.5),
+        percentile(&mut samples, 0.99),
+    );
     let name = "fdatasync after a 512-byte append";
     Ok(Calibration {
         f_ms: p50,

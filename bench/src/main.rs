@@ -1,2 +1,121 @@
-//! Skeleton.
-fn main() {}
+//! Conveyor's benchmarks: each figure beside its budget and a calibration of the disk.
+
+mod calibrate;
+mod chains;
+mod graphs;
+mod load;
+mod many;
+mod program;
+mod report;
+
+use report::{Line, Results};
+use std::path::Path;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Measures Conveyor against its budgets, durably, on this machine.
+
+Usage: conveyor-bench [run [--quick] | render]
+
+  run      measure, print one table, write docs/results/local.json, render docs/benchmarks.md
+           --quick  a tenth of the work: to see that it runs, not to quote
+  render   write docs/benchmarks.md from docs/results/*.json
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        [] | ["run"] => run(1),
+        ["run", "--quick"] => run(10),
+        ["render"] => render(),
+        // The process that `many` kills.
+        ["in-flight", folder, runs] => many::in_flight(Path::new(folder), runs),
+        _ => {
+            print(HELP);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print(&format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Done = Result<(), Box<dyn std::error::Error>>;
+
+/// All benchmarks, with `part` of the work left out of each.
+fn run(part: u32) -> Done {
+    let folder = tempfile::tempdir_in(report::docs().join("../target"))?;
+    let calibration = calibrate::fdatasync(folder.path(), (2000 / part) as usize)?;
+    let f = calibration.f_ms;
+    let mut lines = Vec::new();
+    let show = |lines: &mut Vec<Line>, new: Vec<Line>| {
+        print(&report::table(&new));
+        lines.extend(new);
+    };
+    show(&mut lines, calibration.lines);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        show(&mut lines, chains::one(folder.path(), f, 200 / part).await?);
+        show(
+            &mut lines,
+            chains::many(folder.path(), 64, 40 / part.min(8)).await?,
+        );
+        show(
+            &mut lines,
+            graphs::fans(folder.path(), 1, 40 / part.min(8)).await?,
+        );
+        show(&mut lines, graphs::fans(folder.path(), 32, 5).await?);
+        show(&mut lines, graphs::layers(folder.path(), part).await?);
+        show(
+            &mut lines,
+            many::parked(folder.path(), 100_000 / part).await?,
+        );
+        show(
+            &mut lines,
+            many::recovery(folder.path(), 20_000 / part).await?,
+        );
+        Ok::<(), Box<dyn std::error::Error>>(())
+    })?;
+    show(&mut lines, program::lines()?);
+    let commit = std::process::Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()?;
+    let results = Results {
+        command: if part == 1 {
+            "make bench"
+        } else {
+            "make bench (quick)"
+        }
+        .to_owned(),
+        commit: String::from_utf8_lossy(&commit.stdout).trim().to_owned(),
+        machine: report::machine(),
+        lines,
+    };
+    if part == 1 {
+        std::fs::create_dir_all(report::docs().join("results"))?;
+        let text = serde_json::to_string_pretty(&results)? + "\n";
+        std::fs::write(report::docs().join("results/local.json"), text)?;
+        render()?;
+    }
+    Ok(())
+}
+
+fn render() -> Done {
+    let page = report::page(&report::read_all()?);
+    std::fs::write(report::docs().join("benchmarks.md"), page)?;
+    Ok(())
+}
+
+fn print(text: &str) {
+    use std::io::Write as _;
+    // Nobody is left to be told that the terminal is gone.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

@@ -74,7 +74,11 @@ impl Line {
 
     pub(crate) fn samples(mut self, samples: &[f64]) -> Line {
         let step = samples.len().div_ceil(1000).max(1);
-        self.samples = samples.iter().step_by(step).map(|x| (x * 1e3).round() / 1e3).collect();
+        self.samples = samples
+            .iter()
+            .step_by(step)
+            .map(|x| (x * 1e3).round() / 1e3)
+            .collect();
         self
     }
 
@@ -110,7 +114,7 @@ fn thousands(value: i64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 && digit.is_ascii_digit() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) && digit.is_ascii_digit() {
             out.push(',');
         }
         out.push(digit);
@@ -149,7 +153,12 @@ pub(crate) fn page(all: &[(String, Results)]) -> String {
             out,
             "\n## {file}\n\n`{}` at {}, on {} ({} cores, {} GiB, Linux {}).\n\n\
              | what | figure | value | budget | |\n| --- | --- | ---: | --- | --- |\n",
-            results.command, results.commit, machine.cpu, machine.cores, machine.memory_gib, machine.kernel
+            results.command,
+            results.commit,
+            machine.cpu,
+            machine.cores,
+            machine.memory_gib,
+            machine.kernel
         );
         for line in &results.lines {
             let _ = writeln!(
@@ -175,12 +184,21 @@ pub(crate) fn docs() -> PathBuf {
 /// All results in `docs/results`, by file name.
 pub(crate) fn read_all() -> std::io::Result<Vec<(String, Results)>> {
     let mut all = Vec::new();
-    let Ok(folder) = std::fs::read_dir(docs().join("results")) else { return Ok(all) };
+    let Ok(folder) = std::fs::read_dir(docs().join("results")) else {
+        return Ok(all);
+    };
     for entry in folder {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             let results = serde_json::from_slice(&std::fs::read(&path)?)?;
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             all.push((name, results));
         }
     }
@@ -192,11 +210,18 @@ pub(crate) fn read_all() -> std::io::Result<Vec<(String, Results)>> {
 pub(crate) fn machine() -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default();
         line.split(':').nth(1).unwrap_or_default().trim().to_owned()
     };
     let memory = field(&read("/proc/meminfo"), "MemTotal");
-    let kib: u64 = memory.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
+    let kib: u64 = memory
+        .split(' ')
+        .next()
+        .and_then(|kib| kib.parse().ok())
+        .unwrap_or(0);
     Machine {
         cpu: field(&read("/proc/cpuinfo"), "model name"),
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -211,9 +236,13 @@ mod tests {
 
     #[test]
     fn numbers_have_three_significant_digits() {
-        for (value, text) in
-            [(0.0, "0"), (0.01234, "0.0123"), (1.5, "1.50"), (99.95, "99.9"), (12345.6, "12,346")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.01234, "0.0123"),
+            (1.5, "1.50"),
+            (99.95, "99.9"),
+            (12345.6, "12,346"),
+        ] {
             assert_eq!(number(value), text);
         }
     }
@@ -221,7 +250,12 @@ mod tests {
     #[test]
     fn the_page_shows_the_results() {
         let all = read_all().expect("docs/results reads");
-        let found = std::fs::read_to_string(docs().join("benchmarks.md")).expect("docs/benchmarks.md");
-        assert_eq!(found, page(&all), "run `cargo run --release -p conveyor-bench -- render`");
+        let found =
+            std::fs::read_to_string(docs().join("benchmarks.md")).expect("docs/benchmarks.md");
+        assert_eq!(
+            found,
+            page(&all),
+            "run `cargo run --release -p conveyor-bench -- render`"
+        );
     }
 }

@@ -23,16 +23,16 @@ pub(crate) struct World {
 
 /// A run of the pipeline whose `spec` is given.
 pub(crate) fn world(spec: &str) -> World {
-    world_with(spec, json!({}))
+    world_with(spec, &json!({}))
 }
 
 /// The same, with inputs.
-pub(crate) fn world_with(spec: &str, inputs: Json) -> World {
+pub(crate) fn world_with(spec: &str, inputs: &Json) -> World {
     let mut world = World::unstarted(spec);
     let inputs = world
         .run
         .plan()
-        .resolve_inputs(&inputs)
+        .resolve_inputs(inputs)
         .expect("the inputs fit");
     world.apply(Fact::Started(Box::new(Started {
         run: Arc::from("01890a5d-ac96-774b-bcce-b302099a8057"),

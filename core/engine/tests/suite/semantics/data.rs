@@ -57,7 +57,7 @@ fn rule_24_a_whole_template_keeps_its_type_and_a_longer_one_is_text() {
     let mut w = world_with(
         "inputs: {type: object, properties: {n: {type: integer}, l: {type: array}}}
 steps: [{id: a, driver: d, with: {n: '${{ inputs.n }}', t: 'n=${{ inputs.n }}', l: '${{ inputs.l }}', raw: '$${{ x }}'}}]",
-        json!({"n": 9_007_199_254_740_993_i64, "l": [1, "a"]}),
+        &json!({"n": 9_007_199_254_740_993_i64, "l": [1, "a"]}),
     );
     assert_eq!(
         w.with("a"),
@@ -71,7 +71,7 @@ fn rule_25_a_declared_number_is_a_double_and_an_integer_an_int() {
     let mut w = world_with(
         "inputs: {type: object, properties: {x: {type: number}, n: {type: integer}}}
 steps: [{id: a, driver: d, with: {x: '${{ inputs.x / 2.0 }}', n: '${{ inputs.n / 2 }}', t: '${{ type(inputs.x) == double }}'}}]",
-        json!({"x": 3, "n": 3}),
+        &json!({"x": 3, "n": 3}),
     );
     assert_eq!(w.with("a"), json!({"x": 1.5, "n": 1, "t": true}));
     w.done("a").ends(Succeeded);

@@ -50,7 +50,7 @@ fn rule_6_items_that_are_no_list_end_the_step() {
     let mut w = world_with(
         "inputs: {type: object, properties: {n: {}}}
 steps: [{id: each, driver: d, foreach: {items: '${{ inputs.n }}'}}]",
-        json!({"n": {"a": 1}}),
+        &json!({"n": {"a": 1}}),
     );
     w.expect("each=errored")
         .reason("each", "expected a list, found an object")
