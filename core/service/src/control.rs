@@ -102,6 +102,10 @@ impl ControlHandlers {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`map_err` hands the error over"
+)]
 fn refuse(error: NodeError) -> Status {
     refusal::status(&error)
 }

@@ -19,9 +19,9 @@ use conveyor_proto::v1::watch_run_events_response::Item;
 use serde_json::json;
 
 /// `conveyor events`.
-pub(crate) fn events(args: EventsArgs) -> Exit {
+pub(crate) fn events(args: &EventsArgs) -> Exit {
     with_engine(reading(args.data_dir.clone()), async |engine| {
-        watch(engine, &args).await
+        watch(engine, args).await
     })
 }
 

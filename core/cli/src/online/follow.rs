@@ -92,7 +92,7 @@ pub(super) async fn follow(
         early: BTreeMap::new(),
         pressed: 0,
     };
-    let outcome = following.to_the_end(events, logs).await;
+    let outcome = following.until_the_end(events, logs).await;
     following.screen.clear();
     let mut client = engine.client();
     match outcome {
@@ -241,7 +241,7 @@ struct Following {
 
 impl Following {
     /// Until both streams have ended; an exit status when the person leaves before.
-    async fn to_the_end(
+    async fn until_the_end(
         &mut self,
         mut events: Streaming<v1::WatchRunEventsResponse>,
         mut logs: Streaming<v1::ReadLogsResponse>,
@@ -272,7 +272,7 @@ impl Following {
                     Some(watch_run_events_response::Item::End(end)) => {
                         eventful = false;
                         // A run that nobody moves any more writes no logs either.
-                        logging &= end.state().is_final();
+                        logging &= ended(end.state());
                     }
                     None => eventful = false,
                 },
@@ -430,15 +430,9 @@ impl Screen {
 }
 
 /// Whether nothing follows a state.
-trait Final {
-    fn is_final(self) -> bool;
-}
-
-impl Final for v1::RunState {
-    fn is_final(self) -> bool {
-        matches!(
-            self,
-            v1::RunState::Succeeded | v1::RunState::Failed | v1::RunState::Cancelled
-        )
-    }
+fn ended(state: v1::RunState) -> bool {
+    matches!(
+        state,
+        v1::RunState::Succeeded | v1::RunState::Failed | v1::RunState::Cancelled
+    )
 }

@@ -14,7 +14,7 @@ use conveyor_proto::v1;
 use conveyor_store::Access;
 
 /// `conveyor fork`.
-pub(crate) fn fork(args: ForkArgs) -> Exit {
+pub(crate) fn fork(args: &ForkArgs) -> Exit {
     let shown = Shown {
         progress: args.progress,
         output: args.output,
@@ -24,7 +24,7 @@ pub(crate) fn fork(args: ForkArgs) -> Exit {
         capacity: args.local.capacity,
         access: Access::Existing,
     };
-    let request = match request(&args) {
+    let request = match request(args) {
         Ok(request) => request,
         Err(problem) => return problem.tell(),
     };

@@ -14,9 +14,9 @@ use conveyor_proto::v1;
 use conveyor_proto::v1::read_logs_response::Item;
 
 /// `conveyor logs`.
-pub(crate) fn logs(args: LogsArgs) -> Exit {
+pub(crate) fn logs(args: &LogsArgs) -> Exit {
     with_engine(reading(args.data_dir.clone()), async |engine| {
-        read(engine, &args).await
+        read(engine, args).await
     })
 }
 

@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 const WIDTH: usize = 100;
 
 /// `conveyor runs list`.
-pub(crate) fn runs_list(args: ListArgs) -> Exit {
+pub(crate) fn runs_list(args: &ListArgs) -> Exit {
     with_engine(reading(args.data_dir.clone()), async |engine| {
-        list(engine, &args).await
+        list(engine, args).await
     })
 }
 
@@ -117,9 +117,9 @@ fn table(runs: &[RunView]) -> String {
 }
 
 /// `conveyor runs show`.
-pub(crate) fn runs_show(args: ShowArgs) -> Exit {
+pub(crate) fn runs_show(args: &ShowArgs) -> Exit {
     with_engine(reading(args.data_dir.clone()), async |engine| {
-        show(engine, &args).await
+        show(engine, args).await
     })
 }
 
@@ -150,7 +150,7 @@ async fn show(engine: &Engine, args: &ShowArgs) -> Result<Exit, Problem> {
 }
 
 /// `conveyor runs release`.
-pub(crate) fn runs_release(args: ReleaseArgs) -> Exit {
+pub(crate) fn runs_release(args: &ReleaseArgs) -> Exit {
     with_engine(reading(args.data_dir.clone()), async |engine| {
         let request = v1::ReleaseRunRequest {
             run: args.run.clone(),
