@@ -87,7 +87,7 @@ impl<'a> RunScope<'a> {
             return json!({"number": inst.attempt + 1});
         };
         let mut attempt = json!({
-            "number": inst.tries,
+            "number": inst.attempt,
             "state": last.as_str(),
             "duration": format!("{}", self.now.since(inst.claimed_at)),
         });
@@ -105,6 +105,8 @@ impl<'a> RunScope<'a> {
             if let Some(failure) = &inst.failure {
                 step["failure"] = steps::failure(failure);
             }
+        } else {
+            step["state"] = json!(self.state.step(self.step).state.as_str());
         }
         step
     }

@@ -47,12 +47,6 @@ impl SplitMix64 {
     }
 }
 
-/// Whether random cases keep away from what the engine is known to do otherwise than SEMANTICS says:
-/// 10 (`attempt.number` in `retry.if` leaves out lost attempts), 14 (what a drain or
-/// `finally_timeout` ended cancels siblings), 15 (`step.state` of a step whose `when` is an error),
-/// 18 (a `terminate` of a paused `finally` after the run timeout is refused).
-const AVOID_KNOWN: bool = true;
-
 /// A pipeline of one to seven steps and up to two under `finally`.
 #[must_use]
 pub fn random_pipeline(random: &mut SplitMix64) -> Pipeline {
@@ -76,10 +70,7 @@ pub fn random_pipeline(random: &mut SplitMix64) -> Pipeline {
         pipeline.steps.push(step);
     }
     for at in 0..random.below(3) {
-        let mut step = random_step(random, &format!("f{at}"));
-        if let Some(fan) = step.fan.as_mut().filter(|_| AVOID_KNOWN) {
-            fan.fail_fast = false;
-        }
+        let step = random_step(random, &format!("f{at}"));
         pipeline.finally.push(step);
     }
     if pipeline.fail_fast != FailFast::Off {
@@ -195,9 +186,6 @@ fn random_step(random: &mut SplitMix64, id: &str) -> Step {
         (2 | 3, Some(n)) => Allow::Each((0..n).map(|_| random.percent(50)).collect()),
         _ => Allow::Never,
     };
-    if AVOID_KNOWN && matches!(step.allow, Allow::State(_)) {
-        step.allow = Allow::Always;
-    }
     step.with_error = random.percent(4);
     match step.kind {
         Kind::Driver => {
@@ -228,8 +216,7 @@ fn random_retry(random: &mut SplitMix64) -> Retry {
         on_timeout: on & 4 != 0,
         below: random
             .percent(20)
-            .then(|| 2 + u32::try_from(random.below(3)).unwrap_or(0))
-            .filter(|_| !AVOID_KNOWN),
+            .then(|| 2 + u32::try_from(random.below(3)).unwrap_or(0)),
         kind: random.pick(&[
             BackoffKind::Fixed,
             BackoffKind::Linear,
@@ -313,12 +300,8 @@ pub fn random_input(random: &mut SplitMix64, model: &Model) -> Option<Input> {
     // Requests from outside are rare beside work.
     match random.below(120) {
         0 => return Some(Input::Stop(StopKind::Cancel)),
-        1 if !(AVOID_KNOWN && drain_is_known(model)) => {
-            return Some(Input::Stop(StopKind::Drain));
-        }
-        2 if random.percent(50) && !(AVOID_KNOWN && view.run == RunState::Paused) => {
-            return Some(Input::Stop(StopKind::Terminate));
-        }
+        1 => return Some(Input::Stop(StopKind::Drain)),
+        2 if random.percent(50) => return Some(Input::Stop(StopKind::Terminate)),
         3..=5 => return Some(Input::Pause),
         6..=9 => return Some(Input::Resume),
         _ => {}
@@ -362,19 +345,6 @@ pub fn random_input(random: &mut SplitMix64, model: &Model) -> Option<Input> {
         1 + random.next_u64() % most
     };
     Some(Input::Advance(part.min(7_200_000)))
-}
-
-/// Whether an instance of a fan-out that fails fast is between two attempts.
-fn drain_is_known(model: &Model) -> bool {
-    model.view().steps.iter().enumerate().any(|(at, step)| {
-        let fan = model.pipeline().step(at).fan.as_ref();
-        fan.is_some_and(|fan| fan.fail_fast)
-            && step
-                .instances
-                .iter()
-                .flatten()
-                .any(|i| i.started && !i.state.is_terminal() && i.state != StepState::Running)
-    })
 }
 
 fn random_end(random: &mut SplitMix64, step: usize, instance: usize, told: bool) -> Input {

@@ -144,7 +144,7 @@ impl Machine<'_> {
         } else if dead >= DEAD_MAX {
             format!("its process died {dead} times").into()
         } else if stopping {
-            return self.end_as_last(id.step, id.instance, last);
+            return self.end_as_last(id.step, id.instance, last, true);
         } else {
             self.rebase_total(id.step, id.instance, Clock::Active);
             self.state
@@ -170,7 +170,14 @@ impl Machine<'_> {
     }
 
     /// An instance that a drain keeps from its next attempt ends as its last one did (SEMANTICS 13).
-    pub(super) fn end_as_last(&mut self, step: StepIndex, instance: u32, last: Option<StepState>) {
+    /// `triggers`: whether the attempt's own end came now, and not that of the drain (14).
+    pub(super) fn end_as_last(
+        &mut self,
+        step: StepIndex,
+        instance: u32,
+        last: Option<StepState>,
+        triggers: bool,
+    ) {
         let to = last.unwrap_or(StepState::Errored);
         let reason = match last {
             Some(_) => "nothing is tried again after a stop",
@@ -182,7 +189,7 @@ impl Machine<'_> {
             event_of(to),
             to,
             Some(Arc::from(reason)),
-            true,
+            triggers,
         );
     }
 

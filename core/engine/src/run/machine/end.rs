@@ -57,7 +57,9 @@ impl Machine<'_> {
             .fan
             .as_ref()
             .is_some_and(|fan| fan.fail_fast);
-        if fails && triggers && fan_fails {
+        // What `finally_timeout` ended triggers nothing: the siblings are its to end (19).
+        let over = self.step_plan(step).finally && self.state.finally_timer.is_none();
+        if fails && triggers && !over && fan_fails {
             self.fail_siblings(step, instance);
         } else {
             self.refill(step);
@@ -106,7 +108,10 @@ impl Machine<'_> {
                 let before = self
                     .instance_mut(step, instance)
                     .map(|inst| inst.last.replace(to));
+                // A step without instances has only its own.
+                let bare = std::mem::replace(&mut self.state.steps[step as usize].state, to);
                 let verdict = self.condition(Site::AllowFailure, step, instance, condition);
+                self.state.steps[step as usize].state = bare;
                 if let (Some(inst), Some(before)) = (self.instance_mut(step, instance), before) {
                     inst.last = before;
                 }

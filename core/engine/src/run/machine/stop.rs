@@ -43,7 +43,13 @@ impl Machine<'_> {
                 }
                 self.stop_steps(&reason, true);
             }
-            StopKind::Terminate => self.terminate(&reason),
+            StopKind::Terminate => {
+                // A run that its timeout names does not end `cancelled`, as a paused one else does.
+                if self.state.run == RunState::Paused && timed_out {
+                    self.transit_run(RunEvent::Resume, RunState::Finishing, Arc::from(""));
+                }
+                self.terminate(&reason);
+            }
         }
     }
 
@@ -100,7 +106,7 @@ impl Machine<'_> {
         {
             // Between two attempts: a drain lets no other follow.
             let last = inst.last;
-            self.end_as_last(step, instance, last);
+            self.end_as_last(step, instance, last, false);
         }
     }
 
