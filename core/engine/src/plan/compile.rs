@@ -11,6 +11,8 @@ mod spec;
 mod step;
 mod version;
 
+pub use version::version_satisfies;
+
 use super::schema::Schemas;
 use super::types::{Plan, StepIndex};
 use crate::document::{Limits, Node, Report};

@@ -3,6 +3,7 @@
 use super::messages::SessionInfo;
 use crate::id::RunId;
 use crate::token::Claimed;
+use conveyor_engine::plan::version_satisfies;
 use conveyor_engine::run::Identity;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -257,16 +258,8 @@ impl Session {
         };
         key.version
             .as_ref()
-            .is_none_or(|wanted| satisfies(version, wanted))
+            .is_none_or(|wanted| version_satisfies(wanted, version))
     }
-}
-
-/// Whether a version begins with the numbers that a document asks for: `1.4.2` satisfies `1` and
-/// `1.4`, not `1.40`.
-fn satisfies(version: &str, wanted: &str) -> bool {
-    version
-        .strip_prefix(wanted)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']))
 }
 
 #[cfg(test)]
@@ -366,7 +359,7 @@ mod tests {
         assert_eq!(queues.waiting(), 0);
         queues.offer(key("a"), &Arc::from("default"), offer(1, 0));
         assert_eq!(queues.waiting(), 1);
-        assert!(satisfies("1.4.2", "1.4") && satisfies("1.4.2", "1.4.2"));
-        assert!(!satisfies("1.40.2", "1.4") && !satisfies("2.0.0", "1"));
+        assert!(version_satisfies("1.4", "1.4.2") && version_satisfies("1.4.2", "1.4.2"));
+        assert!(!version_satisfies("1.4", "1.40.2") && !version_satisfies("1", "2.0.0"));
     }
 }

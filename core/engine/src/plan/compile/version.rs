@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 /// Whether `text` is a version requirement: comparisons such as `>=1.4`, `^2`, `~1.2.3`, `=1.0.0-rc.1`
 /// or a bare version, joined by commas; or `*`.
 pub(super) fn is_requirement(text: &str) -> bool {
@@ -26,9 +28,142 @@ fn is_comparison(text: &str) -> bool {
     (1..=3).contains(&parts.len()) && parts.iter().all(number) && tail
 }
 
+/// Whether a driver's version satisfies a requirement as documents write it after `@`.
+///
+/// Parts that are left out are free: `1.4` and `=1.4` are satisfied by each `1.4.x`, `>1.4` begins
+/// at 1.5, `<=1.4` ends before it. `^1.4` is up to the next number that may break (`^0.3` up to 0.4),
+/// `~1.4` up to the next minor one. A pre-release comes before its release.
+#[must_use]
+pub fn version_satisfies(requirement: &str, version: &str) -> bool {
+    let Some(version) = Version::parse(version) else {
+        return false;
+    };
+    requirement == "*"
+        || requirement
+            .split(',')
+            .all(|part| version.satisfies(part.trim()))
+}
+
+/// Numbers in their order, those that are there, and the pre-release.
+struct Version<'a> {
+    numbers: Vec<u64>,
+    pre: Option<&'a str>,
+}
+
+impl<'a> Version<'a> {
+    fn parse(text: &'a str) -> Option<Version<'a>> {
+        let text = text.trim().split('+').next()?;
+        let (release, pre) = match text.split_once('-') {
+            Some((release, pre)) => (release, Some(pre)),
+            None => (text, None),
+        };
+        let numbers: Result<Vec<u64>, _> = release.split('.').map(str::parse).collect();
+        Some(Version {
+            numbers: numbers.ok()?,
+            pre,
+        })
+    }
+
+    fn number(&self, at: usize) -> u64 {
+        self.numbers.get(at).copied().unwrap_or(0)
+    }
+
+    /// The numbers that `wanted` gives, compared; then the pre-release, where it gives all three.
+    fn compare(&self, wanted: &Version<'_>) -> Ordering {
+        for (at, number) in wanted.numbers.iter().enumerate() {
+            match self.number(at).cmp(number) {
+                Ordering::Equal => {}
+                other => return other,
+            }
+        }
+        if wanted.numbers.len() < 3 {
+            return Ordering::Equal;
+        }
+        match (self.pre, wanted.pre) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            (Some(own), Some(wanted)) => identifiers(own).cmp(&identifiers(wanted)),
+        }
+    }
+
+    fn satisfies(&self, comparison: &str) -> bool {
+        let operators = [">=", "<=", ">", "<", "=", "^", "~"];
+        let operator = operators
+            .into_iter()
+            .find(|operator| comparison.starts_with(operator))
+            .unwrap_or("=");
+        let rest = comparison.strip_prefix(operator).unwrap_or(comparison);
+        let Some(wanted) = Version::parse(rest) else {
+            return false;
+        };
+        let order = self.compare(&wanted);
+        let same = |count: usize| (0..count).all(|at| self.number(at) == wanted.number(at));
+        match operator {
+            ">=" => order.is_ge(),
+            "<=" => order.is_le(),
+            ">" => order.is_gt(),
+            "<" => order.is_lt(),
+            "~" => order.is_ge() && same(wanted.numbers.len().min(2)),
+            "^" => {
+                let first = wanted.numbers.iter().position(|number| *number > 0);
+                let fixed = first.map_or(wanted.numbers.len(), |at| at + 1);
+                order.is_ge() && same(fixed)
+            }
+            _ => order.is_eq(),
+        }
+    }
+}
+
+/// Numeric identifiers come before others, and in the order of their numbers.
+fn identifiers(pre: &str) -> Vec<(bool, u64, &str)> {
+    let one = |part| match str::parse(part) {
+        Ok(number) => (false, number, ""),
+        Err(_) => (true, 0, part),
+    };
+    pre.split('.').map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_requirement;
+    use super::{is_requirement, version_satisfies};
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        for (requirement, version, satisfied) in [
+            ("*", "0.1.0", true),
+            ("1", "1.4.2", true),
+            ("1.4", "1.4.2", true),
+            ("1.4", "1.40.0", false),
+            ("=1.4.2", "1.4.2", true),
+            ("=1.4.2", "1.4.3", false),
+            (">=1.4", "1.4.0", true),
+            (">=1.4", "1.10.0", true),
+            (">=1.4", "1.3.9", false),
+            (">1.4", "1.4.9", false),
+            (">1.4", "1.5.0", true),
+            ("<=1.4", "1.4.9", true),
+            ("<2", "1.9.9", true),
+            ("<2", "2.0.0", false),
+            (">=1.0, <2", "1.2.0", true),
+            (">=1.0, <2", "2.2.0", false),
+            ("^1.2", "1.9.0", true),
+            ("^1.2", "1.1.0", false),
+            ("^1.2", "2.0.0", false),
+            ("^0.3", "0.3.7", true),
+            ("^0.3", "0.4.0", false),
+            ("~1.2.3", "1.2.9", true),
+            ("~1.2.3", "1.3.0", false),
+            ("~1", "1.9.0", true),
+            ("=1.0.0-rc.1", "1.0.0-rc.1", true),
+            (">=1.0.0-rc.2", "1.0.0-rc.10", true),
+            (">=1.0.0", "1.0.0-rc.1", false),
+            ("1", "not a version", false),
+        ] {
+            let found = version_satisfies(requirement, version);
+            assert_eq!(found, satisfied, "{requirement} and {version}");
+        }
+    }
 
     #[test]
     fn requirements_are_told_from_other_texts() {
