@@ -17,6 +17,7 @@ use crate::wire::{self, Around};
 use conveyor_node::reader::RunRow;
 use conveyor_node::{Node, NodeError, Reader, RunId};
 use conveyor_proto::v1;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -32,8 +33,8 @@ pub struct About {
     pub data_directory: String,
     /// When it started: milliseconds since 1970.
     pub started_ms: u64,
-    /// Names of the drivers in this process.
-    pub drivers: Vec<String>,
+    /// The drivers in this process by name, with the version of each.
+    pub drivers: BTreeMap<String, String>,
     /// How many tasks they take at once.
     pub capacity: u32,
     /// Whether more drivers may come: a server. Without, a pipeline that names a driver which is
@@ -86,7 +87,7 @@ impl ControlHandlers {
     fn around(&self, row: &RunRow) -> Around {
         Around {
             interrupted: row.interrupted,
-            drivers: self.about.drivers.clone(),
+            drivers: self.about.drivers.keys().cloned().collect(),
             capacity: self.about.capacity,
         }
     }

@@ -49,7 +49,8 @@ impl Holder {
             started_ms: now(),
             drivers: drivers
                 .iter()
-                .map(|driver| driver.info().name.to_string())
+                .map(|driver| driver.info())
+                .map(|info| (info.name.to_string(), info.version.to_string()))
                 .collect(),
             capacity,
             drivers_may_come: false,

@@ -111,6 +111,15 @@ fn a_driver_that_is_not_here_is_refused_by_name() {
     assert!(run.err.contains(wanted), "{}", run.err);
     assert!(run.err.contains("at: /spec/steps/1/driver"), "{}", run.err);
     assert!(!dir.path().join("ran").exists(), "nothing was started");
+    let newer = document.replace("kubernetes", "exec@>=9");
+    std::fs::write(dir.path().join("newer.yaml"), newer).expect("it is writable");
+    let newer = conveyor(dir.path(), &["run", "newer.yaml", "--data-dir", "data"]);
+    assert_eq!(newer.status, 2, "{}", newer.err);
+    assert!(
+        newer.err.contains("needs the driver `exec@>=9`"),
+        "{}",
+        newer.err
+    );
     let list = conveyor(
         dir.path(),
         &["runs", "list", "--data-dir", "data", "-o", "json"],

@@ -3,7 +3,7 @@
 use super::{About, ControlHandlers, LIMIT_LABELS, short};
 use crate::refusal::{self, diagnostic, input};
 use conveyor_engine::document::{self, Document};
-use conveyor_engine::plan::{Kind, Plan};
+use conveyor_engine::plan::{Kind, Plan, version_satisfies};
 use conveyor_engine::value::Json;
 use conveyor_proto::v1;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,28 +80,42 @@ pub(super) fn drivers(about: &About, plan: &Plan, file_name: &str) -> Result<(),
     if about.drivers_may_come {
         return Ok(());
     }
+    let known: Vec<_> = about
+        .drivers
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
     let mut found = Vec::new();
     let mut named = BTreeSet::new();
     for step in &plan.steps {
-        let Kind::Driver { driver, .. } = &step.kind else {
+        let Kind::Driver {
+            driver, version, ..
+        } = &step.kind
+        else {
             continue;
         };
-        if about.drivers.iter().any(|known| **known == **driver) || !named.insert(driver.clone()) {
+        let there = about.drivers.get(&**driver);
+        let fits = |there: &String| {
+            let wanted = version.as_deref();
+            wanted.is_none_or(|wanted| version_satisfies(wanted, there))
+        };
+        if there.is_some_and(fits) || !named.insert((driver, version)) {
             continue;
         }
+        let wanted = match version {
+            Some(version) => format!("{driver}@{version}"),
+            None => driver.to_string(),
+        };
         let message = format!(
-            "step `{}` needs the driver `{driver}`, which this process does not have; it has: {}",
+            "step `{}` needs the driver `{wanted}`, which this process does not have; it has: {}",
             step.id,
-            about.drivers.join(", ")
+            known.join(", ")
         );
-        let mut one = input(
-            format!("{}/driver", step.pointer),
-            message,
-            "unknown_driver",
-        );
+        let pointer = format!("{}/driver", step.pointer);
+        let mut one = input(pointer, message, "unknown_driver");
         one.file_name = file_name.to_owned();
-        one.found = driver.to_string();
-        one.allowed = about.drivers.clone();
+        one.found = wanted;
+        one.allowed.clone_from(&known);
         found.push(one);
     }
     if found.is_empty() {

@@ -164,7 +164,7 @@ impl ControlHandlers {
             role: self.about.role.clone(),
             started_ms: self.about.started_ms,
             semantics: SEMANTICS,
-            drivers: self.about.drivers.clone(),
+            drivers: self.about.drivers.keys().cloned().collect(),
             live_runs: self.gate.live(&self.reader).await.len() as u64,
             interrupted_runs: interrupted.rows.len() as u64,
             not_ready: String::new(),
