@@ -63,7 +63,7 @@ pub(crate) fn read(
 /// A row: a small record that is one message.
 ///
 /// # Errors
-/// As [`read`].
+/// When the store cannot be read, or has something else there.
 pub(crate) fn row<M: Message + Default>(
     store: &dyn Store,
     kind: RecordKind,
@@ -111,7 +111,7 @@ fn commit_value(point: &CommitPoint) -> Vec<u8> {
 /// What the commit key holds; `None` in a new store.
 ///
 /// # Errors
-/// As [`read`].
+/// When the store cannot be read, or has something else there.
 pub fn commit_point(store: &dyn Store) -> Result<Option<CommitPoint>, NodeError> {
     let row: Option<ShardCommit> = row(store, RecordKind::ShardCommit, &keys::commit())?;
     Ok(row.map(|row| CommitPoint {
@@ -223,7 +223,7 @@ pub fn outcome(group: &Group, result: Result<(), CommitError>) -> Outcome {
 /// Every run that has not ended, with its row among live work.
 ///
 /// # Errors
-/// As [`read`].
+/// When the store cannot be read, or has something else there.
 pub fn live_entries(store: &dyn Store) -> Result<Vec<(RunId, LiveEntry)>, NodeError> {
     let mut entries = Vec::new();
     scan(store, KeyRange::prefix(keys::lives()), |key, value| {
@@ -237,7 +237,7 @@ pub fn live_entries(store: &dyn Store) -> Result<Vec<(RunId, LiveEntry)>, NodeEr
 /// Every run that is quarantined, and why.
 ///
 /// # Errors
-/// As [`read`].
+/// When the store cannot be read, or has something else there.
 pub fn quarantines(store: &dyn Store) -> Result<Vec<(RunId, Quarantine)>, NodeError> {
     let mut entries = Vec::new();
     scan(
@@ -309,7 +309,7 @@ pub fn records(
 /// A value of a run.
 ///
 /// # Errors
-/// As [`read`]; also when the text is not what the hash says.
+/// When the store cannot be read, or has something else there; also when the text is not what the hash says.
 pub(crate) fn value(
     store: &dyn Store,
     run: RunId,
