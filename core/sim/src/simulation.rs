@@ -2,7 +2,7 @@
 //!
 //! One seed is one life of a store: runs are started, drivers work, people stop and pause, commits
 //! fail, outcomes stay unknown, copies come late, and the process dies at every point between two of
-//! its actions. What clients and drivers saw is written down in a [`ledger`], and held against the
+//! its actions. What clients and drivers saw is written down in a ledger, and held against the
 //! store: at once, and when all is quiet. The same seed gives the same life.
 
 mod client;
