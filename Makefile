@@ -17,7 +17,7 @@ build: ## Builds the program and all tests, in the one profile that both use
 
 test: ## Runs all tests, simulator and examples included
 	$(CARGO) build --workspace --release --locked
-	$(CARGO) test --workspace --release --locked
+	$(CARGO) test --workspace --release --locked --no-fail-fast
 
 test-full: test fuzz ## Runs what takes longer, too
 	$(CARGO) test --workspace --release --locked -- --ignored
