@@ -66,6 +66,11 @@ fn run(part: u32) -> Done {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        // First, while the process is small: what is resident later is what the allocator kept.
+        show(
+            &mut lines,
+            many::parked(folder.path(), 100_000 / part).await?,
+        );
         show(&mut lines, chains::one(folder.path(), f, 200 / part).await?);
         show(
             &mut lines,
@@ -77,10 +82,6 @@ fn run(part: u32) -> Done {
         );
         show(&mut lines, graphs::fans(folder.path(), 32, 5).await?);
         show(&mut lines, graphs::layers(folder.path(), part).await?);
-        show(
-            &mut lines,
-            many::parked(folder.path(), 100_000 / part).await?,
-        );
         show(
             &mut lines,
             many::recovery(folder.path(), 20_000 / part).await?,
