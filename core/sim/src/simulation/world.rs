@@ -1,25 +1,21 @@
 //! The life of one store, and what must hold at every moment of it.
 
+mod outside;
+mod store;
+
 use super::client::{self, Request, Wish};
 use super::disk::{Disk, Fate};
-use super::driver;
 use super::ledger::{Counts, Ledger};
 use super::process::{Asker, Event, Process};
 use crate::model::SplitMix64;
-use conveyor_engine::run::{
-    AttemptState, Decision, EndedAttempt, Fact, ForkFrom, Identity, NoValues, Run, RunState,
-};
+use conveyor_engine::run::EndedAttempt;
 use conveyor_engine::time::{Duration, Time};
-use conveyor_node::NodeError;
-use conveyor_node::Plans;
-use conveyor_node::RunId;
 use conveyor_node::owner::{
-    Answer, Config, Control, Input, Loaded, Outcome, Output, Owner, Reported, SessionInfo, Start,
-    StartTask,
+    Config, Group, Input, Loaded, Outcome, Owner, Reported, SessionInfo, Start,
 };
-use conveyor_node::storage;
 use conveyor_node::token::Claimed;
-use std::collections::{BTreeMap, BTreeSet};
+use conveyor_node::{NodeError, Plans, storage};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -105,12 +101,6 @@ struct World {
     history: Vec<String>,
 }
 
-/// What the store says of a run.
-struct Durable {
-    run: Run,
-    decisions: Vec<Decision>,
-}
-
 impl World {
     fn new(options: &Options) -> World {
         let mut random = SplitMix64::new(options.seed);
@@ -164,69 +154,6 @@ impl World {
             }
         }
         Err(format!("nothing comes to rest after {MOST} actions"))
-    }
-
-    /// Somebody releases what is quarantined, and resumes what is still paused: a resume may have
-    /// come before its pause.
-    fn wake(&mut self) -> Result<bool, String> {
-        let quarantined = self.quarantined()?;
-        let mut any = false;
-        for run in self.ledger.runs.clone() {
-            let control = if quarantined.contains(&run) {
-                self.counts.fault("a quarantined run was released");
-                Control::Release
-            } else if self.durable(run)?.run.state() == RunState::Paused {
-                Control::Resume {
-                    actor: Arc::from("ann"),
-                    reason: Arc::from(""),
-                }
-            } else {
-                continue;
-            };
-            self.requests.push(Request {
-                at: self.now,
-                wish: Wish::Control(run, control),
-            });
-            any = true;
-        }
-        if !any && !self.forked {
-            self.forked = true;
-            any = self.fork()?;
-        }
-        Ok(any)
-    }
-
-    /// Somebody forks every run that has ended: half of them where they failed.
-    fn fork(&mut self) -> Result<bool, String> {
-        let before = self.requests.len();
-        for start in self.starts.clone() {
-            if !self.ledger.runs.contains(&start.run) {
-                continue;
-            }
-            let old = self.durable(start.run)?.run;
-            let step = self.random.below(start.plan.main as usize);
-            let from = if self.random.percent(50) {
-                ForkFrom::Failed
-            } else {
-                ForkFrom::Steps(vec![Arc::clone(&start.plan.steps[step].id)])
-            };
-            let fork = old.fork(&start.plan, &start.inputs, &from, &NoValues);
-            let fork = fork.map_err(|error| format!("{} cannot be forked: {error}", start.run))?;
-            let start = client::fork(&mut self.random, start, fork.inherited);
-            self.requests.push(Request {
-                at: self.now,
-                wish: Wish::Start(Box::new(start)),
-            });
-        }
-        Ok(self.requests.len() > before)
-    }
-
-    fn quarantined(&self) -> Result<BTreeSet<RunId>, String> {
-        let rows = storage::quarantines(&self.disk.store).map_err(|error| error.to_string())?;
-        if !rows.is_empty() && !self.may_quarantine {
-            return Err(format!("{rows:?} are quarantined"));
-        }
-        Ok(rows.into_iter().map(|(run, _)| run).collect())
     }
 
     /// The process dies.
@@ -452,7 +379,7 @@ impl World {
         }
     }
 
-    fn commit(&mut self, group: &Arc<conveyor_node::owner::Group>) -> Check {
+    fn commit(&mut self, group: &Arc<Group>) -> Check {
         if self.stormy() && self.random.percent(3) {
             self.crash("crash before a commit");
             return Ok(());
@@ -478,263 +405,6 @@ impl World {
             process.owner.handle(self.now, Input::Committed(outcome));
         }
         Ok(())
-    }
-
-    fn carry_out(&mut self, outputs: Vec<Output>) -> Check {
-        for output in outputs {
-            if self.stormy() && self.random.below(400) == 0 {
-                self.crash("crash between two outputs");
-                return Ok(());
-            }
-            self.output(output)?;
-            if self.process.is_none() {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    fn output(&mut self, output: Output) -> Check {
-        self.note(|| format!("out {output:?}").chars().take(240).collect());
-        let soon = self.now.after(Duration(self.random.below(20) as u64));
-        let stormy = self.stormy();
-        let Some(process) = &mut self.process else {
-            return Ok(());
-        };
-        match output {
-            Output::Answer { ticket, answer } => {
-                if let Some(asker) = process.askers.remove(&ticket) {
-                    return self.answered(asker, answer);
-                }
-            }
-            Output::Start(task) => return self.started(&task),
-            Output::Cancel { claimed, .. } => {
-                if process.tasks.get(&claimed) == Some(&false) && self.random.percent(60) {
-                    let result = driver::cancelled(&mut self.random);
-                    process.at(soon, Event::Done(claimed, result));
-                }
-            }
-            Output::Abort { session, claimed } => {
-                process.tasks.remove(&claimed);
-                let released = Input::Released { session, claimed };
-                process.at(soon, Event::Input(Box::new(released)));
-            }
-            Output::Load { run } => process.at(soon, Event::Load(run)),
-            Output::LoadValues { run, hashes } => {
-                let values = storage::load_values(&self.disk.store, run, &hashes);
-                process.at(soon, Event::Input(Box::new(Input::Values { run, values })));
-            }
-            Output::ReadCommit => {
-                let point = if stormy && self.random.percent(20) {
-                    self.counts.fault("the commit key could not be read");
-                    None
-                } else {
-                    storage::commit_point(&self.disk.store).map_err(|error| error.to_string())?
-                };
-                process.at(soon, Event::Input(Box::new(Input::CommitKey(point))));
-            }
-            Output::Changed { .. } | Output::Logged { .. } => {}
-            Output::Deposed => return Err("the only process was deposed".into()),
-        }
-        Ok(())
-    }
-
-    /// A driver starts an attempt.
-    fn started(&mut self, task: &StartTask) -> Check {
-        let Claimed { run, id, .. } = task.claimed;
-        self.counts.attempts += 1;
-        if !self.ledger.start(run, id) {
-            return Err(format!("attempt {id} of {run} was started twice"));
-        }
-        let durable = self.durable(run)?;
-        if !durable.was_claimed(id) {
-            return Err(format!(
-                "attempt {id} of {run} was started before its claim was durable"
-            ));
-        }
-        let plan = durable.run.plan();
-        let step = &plan.steps[id.step as usize];
-        let open = step
-            .parents
-            .iter()
-            .find(|parent| !durable.run.step(**parent).state.is_terminal());
-        if let Some(parent) = open {
-            let parent = &plan.steps[*parent as usize].id;
-            return Err(format!(
-                "{} of {run} was started before {parent} had ended",
-                step.id
-            ));
-        }
-        let main_open = || (0..plan.main).any(|at| !durable.run.step(at).state.is_terminal());
-        if step.finally && main_open() {
-            return Err(format!(
-                "{} of {run} was started before all steps had ended",
-                step.id
-            ));
-        }
-        let result = driver::result(&mut self.random);
-        let mut after = driver::duration(&mut self.random);
-        if !self.stormy() {
-            after = after.min(2_000);
-        }
-        let at = self.now.after(Duration(after));
-        if let Some(process) = &mut self.process {
-            process.tasks.insert(task.claimed, false);
-            process.at(at, Event::Done(task.claimed, result));
-        }
-        Ok(())
-    }
-
-    fn answered(&mut self, asker: Asker, answer: Result<Answer, NodeError>) -> Check {
-        match asker {
-            Asker::Client(request) => self.client_answered(request, answer),
-            Asker::Driver(claimed, result) => self.driver_answered(claimed, result, answer),
-            Asker::Repeat => match answer {
-                Ok(Answer::Taken { already: false }) => {
-                    Err("a repeated report was taken as a new one".into())
-                }
-                _ => Ok(()),
-            },
-        }
-    }
-
-    fn client_answered(&mut self, request: Request, answer: Result<Answer, NodeError>) -> Check {
-        match (&request.wish, answer) {
-            (Wish::Start(start), Ok(_)) => {
-                self.ledger.runs.insert(start.run);
-                self.durable(start.run).map(|_| ())
-            }
-            (Wish::Control(run, Control::Stop(_)), Ok(_)) => {
-                self.ledger.stopped.insert(*run);
-                Ok(())
-            }
-            (_, Ok(_)) => Ok(()),
-            (_, Err(error)) if error.is_temporary() => {
-                self.ask_again(request);
-                Ok(())
-            }
-            // A control may come before its run; the run then still is to be started.
-            (Wish::Control(..), Err(NodeError::NotFound(_))) if !self.requests.is_empty() => {
-                self.ask_again(request);
-                Ok(())
-            }
-            (Wish::Start(start), Err(error)) if !self.may_quarantine => {
-                Err(format!("{} was not started: {error}", start.run))
-            }
-            (_, Err(_)) => Ok(()),
-        }
-    }
-
-    fn driver_answered(
-        &mut self,
-        claimed: Claimed,
-        result: EndedAttempt,
-        answer: Result<Answer, NodeError>,
-    ) -> Check {
-        let Claimed { run, id, .. } = claimed;
-        let Some(process) = &mut self.process else {
-            return Ok(());
-        };
-        match answer {
-            Ok(Answer::Taken { .. }) => {
-                process.tasks.remove(&claimed);
-                if self.random.percent(15) {
-                    let at = self.now.after(Duration(self.random.below(3_000) as u64));
-                    process.at(at, Event::Again(claimed, result.clone()));
-                }
-                self.ledger.taken.insert((run, id), result.state);
-                self.check_taken(run, id, result.state)
-            }
-            Err(error) if error.is_temporary() => {
-                process.tasks.insert(claimed, false);
-                let at = self.now.after(Duration(1 + self.random.below(500) as u64));
-                process.at(at, Event::Done(claimed, result));
-                Ok(())
-            }
-            Ok(_) | Err(_) => {
-                process.tasks.remove(&claimed);
-                Ok(())
-            }
-        }
-    }
-
-    fn check_taken(&mut self, run: RunId, id: Identity, state: AttemptState) -> Check {
-        let durable = self.durable(run)?;
-        match (durable.ended(id), state) {
-            (None, _) => Err(format!(
-                "the acknowledged result of {id} of {run} is not in the store"
-            )),
-            (Some(found), AttemptState::Succeeded) if found != AttemptState::Succeeded => Err(
-                format!("{id} of {run} succeeded, and the store says {found}"),
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// What the store says of a run now.
-    fn durable(&mut self, run: RunId) -> Result<Durable, String> {
-        let mut durable: Option<Durable> = None;
-        let (store, plans) = (&self.disk.store, &self.plans);
-        storage::records(store, run, 0, |record| {
-            if durable.is_none() {
-                let Some(Fact::Started(started)) = record.entries.first().map(|entry| &entry.fact)
-                else {
-                    return Err(NodeError::Corrupt(
-                        "the journal does not begin with a start".into(),
-                    ));
-                };
-                let run = Run::new(plans.get(store, &started.document)?);
-                durable = Some(Durable {
-                    run,
-                    decisions: Vec::new(),
-                });
-            }
-            if let Some(durable) = &mut durable {
-                let folded = durable.run.fold(&record);
-                let folded = folded.map_err(|error| NodeError::Corrupt(error.to_string()))?;
-                durable.decisions.extend(folded);
-            }
-            Ok(true)
-        })
-        .map_err(|error| format!("{run} does not fold: {error}"))?;
-        durable.ok_or_else(|| format!("{run} was acknowledged and is not in the store"))
-    }
-
-    /// Nothing is left to do: everything must have come to its end.
-    fn at_rest(&mut self) -> Check {
-        let live = storage::live_entries(&self.disk.store).map_err(|error| error.to_string())?;
-        for run in self.ledger.runs.clone() {
-            let durable = self.durable(run)?;
-            let state = durable.run.state();
-            if !state.is_terminal() {
-                return Err(format!("{run} is {state} and nothing moves it"));
-            }
-            if live.iter().any(|(id, _)| *id == run) {
-                return Err(format!("{run} has ended and is still among live work"));
-            }
-            self.counts.runs += 1;
-            self.counts.decisions(&durable.decisions);
-        }
-        for ((run, id), state) in self.ledger.taken.clone() {
-            self.check_taken(run, id, state)?;
-        }
-        Ok(())
-    }
-}
-
-impl Durable {
-    fn was_claimed(&self, id: Identity) -> bool {
-        let is_claim =
-            |decision: &Decision| matches!(decision, Decision::Claimed { id: of, .. } if *of == id);
-        self.decisions.iter().any(is_claim)
-    }
-
-    /// How an attempt ended.
-    fn ended(&self, id: Identity) -> Option<AttemptState> {
-        self.decisions.iter().find_map(|decision| match decision {
-            Decision::Attempt { id: of, state, .. } if *of == id => Some(*state),
-            _ => None,
-        })
     }
 }
 
