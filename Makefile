@@ -20,7 +20,6 @@ test: ## Runs all tests, simulator and examples included
 	$(CARGO) test --workspace --release --locked --no-fail-fast
 
 test-full: test fuzz ## Runs what takes longer, too
-	$(CARGO) test --workspace --release --locked -- --ignored
 
 lint: $(BUF) ## Checks format, lints, generated code, documentation and the contract
 	$(CARGO) fmt --all --check

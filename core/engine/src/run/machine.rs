@@ -220,7 +220,7 @@ impl Run {
             if entry.time < self.state.time {
                 return Err(error(format!("its time {} goes back", entry.time)));
             }
-            check::check_fold(&self.plan, &self.state, &entry.fact)
+            check::check_fold(&self.state, &entry.fact)
                 .map_err(|rejected| error(rejected.to_string()))?;
             let mut machine = Machine {
                 plan: &self.plan,

@@ -16,7 +16,7 @@ pub(super) fn check(
     fact: &Fact,
     values: &dyn Values,
 ) -> Result<(), Rejected> {
-    check_fold(plan, state, fact)?;
+    check_fold(state, fact)?;
     let Some(id) = ends(fact) else { return Ok(()) };
     let step = &plan.steps[id.step as usize];
     let params = state
@@ -45,7 +45,7 @@ fn ends(fact: &Fact) -> Option<Identity> {
 }
 
 /// What holds live and in a fold.
-pub(super) fn check_fold(plan: &Plan, state: &State, fact: &Fact) -> Result<(), Rejected> {
+pub(super) fn check_fold(state: &State, fact: &Fact) -> Result<(), Rejected> {
     if let Fact::Started(_) = fact {
         return match state.run {
             RunState::Queued if state.id.is_empty() => Ok(()),
@@ -105,10 +105,7 @@ pub(super) fn check_fold(plan: &Plan, state: &State, fact: &Fact) -> Result<(), 
         },
         Fact::Resumed { .. } if !state.paused => Err(Rejected::NoChange),
         Fact::Turn if !state.has_work() => Err(Rejected::NoChange),
-        _ => {
-            debug_assert!(!plan.name.is_empty());
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }
 
