@@ -180,7 +180,14 @@ pub(crate) fn cpu() -> Duration {
 
 /// A field of `/proc/self/status`, in KiB.
 pub(crate) fn status_kib(field: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kib(
+        &std::fs::read_to_string("/proc/self/status").unwrap_or_default(),
+        field,
+    )
+}
+
+/// A field of a process's status, in KiB.
+pub(crate) fn kib(status: &str, field: &str) -> f64 {
     let line = status
         .lines()
         .find(|line| line.starts_with(field))

@@ -103,7 +103,7 @@ pub(crate) fn in_flight(folder: &Path, runs: &str) -> Result<(), Failed> {
 
 /// SIGKILL with so many runs in flight, and how long until a new run is done after that.
 pub(crate) async fn recovery(folder: &Path, runs: u32) -> Result<Vec<Line>, Failed> {
-    let folder = folder.join("recovery");
+    let folder = folder.join(format!("recovery-{runs}"));
     let mut child = Command::new(std::env::current_exe()?)
         .arg("in-flight")
         .arg(&folder)
