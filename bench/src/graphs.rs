@@ -1,6 +1,6 @@
 //! Wide and large graphs.
 
-use crate::load::{Clockwork, Failed, callers, complete, open, pipeline, status_kib};
+use crate::load::{Clockwork, Failed, callers, complete, open, pipeline, runtime, status_kib};
 use crate::report::Line;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -32,29 +32,35 @@ pub(crate) async fn fans(folder: &Path, at_once: u32, runs: u32) -> Result<Vec<L
 /// Layers of a hundred steps, each size in a process of its own: what is at its peak is then its own.
 pub(crate) fn layers(folder: &Path, part: u32) -> Result<Vec<Line>, Failed> {
     let mut lines = Vec::new();
-    let mut small = f64::NAN;
-    for size in [100_u32, 10_000, 100_000 / part] {
-        let output = Command::new(std::env::current_exe()?)
-            .arg("layered")
-            .arg(folder.join(format!("layers-{size}")))
-            .arg(size.to_string())
-            .stderr(Stdio::inherit())
-            .output()?;
-        let Layered { each_ms, peak_kib } = serde_json::from_slice(&output.stdout)
-            .map_err(|error| format!("layered {size}: {}, {error}", output.status))?;
+    let mut measure = |size: u32, small: Option<f64>| {
+        let Layered { each_ms, peak_kib } = in_a_process(folder, size)?;
         let name = format!("layered graph of {size} steps");
         let line = Line::plain(&name, "time per step", each_ms, "ms");
-        if size == 100 {
-            small = each_ms;
-            lines.push(line);
-        } else if size == 10_000 {
-            lines.push(line.at_most(1.3 * small, " (1.3 × that of 100)"));
-        } else {
-            lines.push(line);
-        }
+        lines.push(match small {
+            Some(small) => line.at_most(1.3 * small, " (1.3 × that of 100)"),
+            None => line,
+        });
         lines.push(Line::plain(&name, "peak memory", peak_kib / 1024.0, "MiB"));
-    }
+        Ok::<f64, Failed>(each_ms)
+    };
+    let small = measure(100, None)?;
+    measure(10_000 / part, Some(small))?;
+    measure(100_000 / part, None)?;
     Ok(lines)
+}
+
+fn in_a_process(folder: &Path, size: u32) -> Result<Layered, Failed> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg("layered")
+        .arg(folder.join(format!("layers-{size}")))
+        .arg(size.to_string())
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        return Err(format!("layered {size}: {}: {said}", output.status).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// What the process of one size says.
@@ -67,11 +73,7 @@ struct Layered {
 /// The process of one size: completes the graph once unmeasured, then measured, and says how it went.
 pub(crate) fn layered(folder: &Path, size: &str) -> Result<(), Failed> {
     let size: u32 = size.parse()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    let each_ms = runtime.block_on(async {
+    let each_ms = runtime()?.block_on(async {
         let work = Clockwork::new(false);
         let node = open(folder, &work, 256).await?;
         let graph = pipeline(&layered_spec(size))?;

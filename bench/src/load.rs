@@ -79,6 +79,14 @@ impl Driver for D {
     }
 }
 
+/// The runtime of every benchmark: as many threads as the budgets' cores.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
 /// A node on a directory.
 pub(crate) async fn open(
     folder: &Path,

@@ -63,11 +63,7 @@ fn run(part: u32) -> Done {
         lines.extend(new);
     };
     show(&mut lines, calibration.lines);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    load::runtime()?.block_on(async {
         // First, while the process is small: what is resident later is what the allocator kept.
         show(
             &mut lines,

@@ -4,14 +4,17 @@ use crate::load::{Failed, kib};
 use crate::report::{Line, percentile};
 use object::{Object as _, ObjectSegment as _};
 use std::io::BufRead as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 /// A pipeline that does nothing for longer than this takes.
-const PARKED: &str = "{\"apiVersion\": \"conveyor/v1\", \"kind\": \"Pipeline\", \
-    \"metadata\": {\"name\": \"parked\"}, \
-    \"spec\": {\"steps\": [{\"id\": \"w\", \"wait\": {\"duration\": \"1h\"}}]}}";
+const PARKED: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: parked}
+spec: {steps: [{id: w, wait: {duration: 1h}}]}
+";
 /// How often the program is started.
 const STARTS: usize = 30;
 
@@ -39,6 +42,7 @@ pub(crate) fn lines(folder: &Path) -> Result<Vec<Line>, Failed> {
         starts.push(holder.ready_ms);
         resident.push(holder.resident_kib()? / 1024.0);
     }
+    let in_order = starts.clone();
     let name = "conveyor run, a run that waits";
     Ok(vec![
         Line::plain(
@@ -54,7 +58,7 @@ pub(crate) fn lines(folder: &Path) -> Result<Vec<Line>, Failed> {
             "ms",
         )
         .at_most(100.0, "")
-        .samples(&starts),
+        .samples(&in_order),
         Line::plain(name, "resident, p50", percentile(&mut resident, 0.5), "MiB").at_most(30.0, ""),
         Line::plain(
             "the program, as it is loaded",
@@ -83,7 +87,7 @@ struct Holder {
 impl Holder {
     fn start(program: &Path, folder: &Path) -> Result<Holder, Failed> {
         std::fs::create_dir_all(folder)?;
-        let file: PathBuf = folder.join("parked.json");
+        let file = folder.join("parked.yaml");
         std::fs::write(&file, PARKED)?;
         let begun = Instant::now();
         let process = Command::new(program)
@@ -100,7 +104,7 @@ impl Holder {
         };
         let stderr = holder.process.stderr.take().ok_or("no standard error")?;
         for line in std::io::BufReader::new(stderr).lines() {
-            // The wait began: the run is durable, and the socket answers.
+            // Only what is durable is told: the run was accepted, and waits.
             if line?.contains("w waiting") {
                 holder.ready_ms = begun.elapsed().as_secs_f64() * 1e3;
                 return Ok(holder);
