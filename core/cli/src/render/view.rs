@@ -128,6 +128,17 @@ impl Counts {
         ended.map(|state| self.get(*state)).sum()
     }
 
+    /// How many have ended otherwise than well.
+    pub(crate) fn bad(&self) -> u32 {
+        let bad = [
+            StepState::Failed,
+            StepState::Errored,
+            StepState::TimedOut,
+            StepState::Cancelled,
+        ];
+        bad.iter().map(|state| self.get(*state)).sum()
+    }
+
     fn add(&mut self, state: StepState) {
         self.0[usize::from(state.code())] += 1;
     }

@@ -9,4 +9,5 @@ mod help;
 mod plan;
 mod program;
 mod runs;
+mod terminal;
 mod test_cases;
