@@ -8,6 +8,7 @@ mod engine;
 mod help;
 mod plan;
 mod program;
+mod refusals;
 mod runs;
 mod terminal;
 mod test_cases;
