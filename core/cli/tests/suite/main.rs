@@ -5,6 +5,7 @@ mod check;
 mod crash;
 mod directory;
 mod engine;
+mod examples;
 mod help;
 mod plan;
 mod program;
