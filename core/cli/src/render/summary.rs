@@ -189,7 +189,7 @@ fn verdict(view: &RunView, now: Time, style: Style) -> String {
     let joint = if view.state.is_terminal() {
         "in"
     } else {
-        "since"
+        "for"
     };
     let warnings = match view.warnings {
         0 => String::new(),
@@ -199,7 +199,12 @@ fn verdict(view: &RunView, now: Time, style: Style) -> String {
         reason if reason.is_empty() => String::new(),
         reason => format!(": {reason}"),
     };
-    format!("run {} {state} {joint} {took}{warnings}{why}\n", view.id)
+    let id = &view.id;
+    // How long a process has been dead is not known, and says nothing.
+    if view.interrupted {
+        return format!("run {id} {state}; `conveyor run --continue {id}` goes on with it\n");
+    }
+    format!("run {id} {state} {joint} {took}{warnings}{why}\n")
 }
 
 #[cfg(test)]

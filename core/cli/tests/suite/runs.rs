@@ -170,6 +170,26 @@ fn a_run_is_named_by_a_part_of_its_id() {
 }
 
 #[test]
+fn a_log_that_there_is_not_is_no_empty_log() {
+    let dir = files(&[("p.yaml", &one("true"))]);
+    conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let logs = |more: &[&str]| {
+        let logs = ["logs", "latest", "only", "--data-dir", "data"];
+        conveyor(dir.path(), &[&logs[..], more].concat())
+    };
+    let silent = logs(&["--attempt", "1", "--instance", "0"]);
+    assert_eq!((silent.status, &*silent.out), (0, ""), "{}", silent.err);
+    let attempt = logs(&["--attempt", "5"]);
+    assert_eq!(attempt.status, 2);
+    let wanted = "the step `only` has had no attempt 5: it has had 1 attempt";
+    assert!(attempt.err.contains(wanted), "{}", attempt.err);
+    let instance = logs(&["--instance", "3"]);
+    assert_eq!(instance.status, 2);
+    let wanted = "the step `only` has no instance 3: it has 1 instance, numbered from 0";
+    assert!(instance.err.contains(wanted), "{}", instance.err);
+}
+
+#[test]
 fn a_fork_inherits_what_ended_well() {
     let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  steps:\n    \
                     - {id: a, driver: exec, with: {run: 'echo a >>ran'}}\n    \

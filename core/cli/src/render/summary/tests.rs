@@ -94,7 +94,10 @@ fn what_a_run_is_comes_before_what_its_steps_did() {
         assert!(text.contains(line), "no {line:?} in:\n{text}");
     }
     view.interrupted = true;
-    assert!(show(&view, Time(0), PLAIN).contains("state        interrupted\n"));
+    let text = show(&view, Time(0), PLAIN);
+    assert!(text.contains("state        interrupted\n"));
+    let last = "run 0198 interrupted; `conveyor run --continue 0198` goes on with it\n";
+    assert!(text.ends_with(last), "{text}");
 }
 
 #[test]
