@@ -199,6 +199,22 @@ fn a_fan_out_of_ten_thousand_is_its_counts_what_runs_and_what_failed_last() {
 }
 
 #[test]
+fn time_in_the_queue_is_no_time_at_work() {
+    let mut told = Told::new(&["test"]);
+    told.fan(0, 2);
+    told.instance(0, 0, StepState::Queued);
+    told.instance(0, 1, StepState::Queued);
+    told.time = 60_000;
+    told.tell(What::Claimed { id: id(0, 1, 1) });
+    told.instance(0, 1, StepState::Running);
+    told.time = 62_000;
+    assert_eq!(told.draw(24, 9)[2], "  ⠋ #2              2.0s");
+    told.end(id(0, 1, 1), AttemptState::Succeeded, StepState::Succeeded);
+    let last = told.lines.last().map(String::as_str);
+    assert_eq!(last, Some("00:01:02.000 test[#2] succeeded in 2.0s"));
+}
+
+#[test]
 fn a_tree_is_never_higher_than_its_frame_and_keeps_what_runs() {
     let ids: Vec<_> = (0..100).map(|step| format!("s{step}")).collect();
     let mut told = Told::new(&ids.iter().map(String::as_str).collect::<Vec<_>>());

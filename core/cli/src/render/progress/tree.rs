@@ -307,7 +307,7 @@ fn instance_row(instance: &InstanceView, at: usize, frame: Frame) -> Row {
         note.push(instance.why());
     }
     let took = instance
-        .began_at
+        .started_at()
         .map(|began| instance.ended_at.unwrap_or(frame.now).since(began));
     let label = instance.label(at);
     row(
