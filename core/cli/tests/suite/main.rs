@@ -6,6 +6,7 @@ mod crash;
 mod directory;
 mod engine;
 mod examples;
+mod exec;
 mod help;
 mod plan;
 mod program;
