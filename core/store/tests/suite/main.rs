@@ -4,3 +4,4 @@ mod backends;
 mod child;
 mod data_dir;
 mod faults;
+mod torn;
