@@ -71,6 +71,11 @@ impl Embedded {
     ///
     /// Those of I/O, and [`ErrorKind::Corrupt`].
     pub fn open(directory: DataDir) -> Result<Self, Error> {
+        let place = directory.path().to_owned();
+        Self::open_in(directory).map_err(|error| error.with("directory", place.display()))
+    }
+
+    fn open_in(directory: DataDir) -> Result<Self, Error> {
         create(directory.path())?;
         let torn = directory.path().join(TORN);
         let (engine, settled, last) = open(&path(&directory), Keep::All(&torn))?;
@@ -111,12 +116,14 @@ impl Embedded {
     /// Runs `read` on the open engine, opening it first where an earlier attempt failed.
     fn read<T>(&self, read: impl Fn(&Engine) -> Result<T, Error>) -> Result<T, Error> {
         if let Some(engine) = &*self.engine() {
-            return read(engine);
+            return read(engine).map_err(|error| self.located(error));
         }
         let mut writer = self.writer();
-        self.ensure_open(&mut writer)?;
+        let opened = self.ensure_open(&mut writer);
         drop(writer);
-        self.engine().as_ref().map_or_else(|| Err(closed()), read)
+        opened
+            .and_then(|()| self.engine().as_ref().map_or_else(|| Err(closed()), read))
+            .map_err(|error| self.located(error))
     }
 
     fn ensure_open(&self, writer: &mut Writer) -> Result<(), Error> {
@@ -137,12 +144,54 @@ impl Embedded {
         *slot = None;
         let (engine, settled, last) = open(&path(&self.directory), Keep::Until(writer.last))?;
         if last != writer.last {
-            return Err(lost(&path(&self.directory), last, writer.last));
+            return Err(lost(last, writer.last));
         }
         writer.journal = settled.bytes;
         writer.recoveries += 1;
         *slot = Some(engine);
         Ok(())
+    }
+
+    fn commit_checked(&self, transaction: &Transaction) -> Result<(), CommitError> {
+        let mut writer = self.writer();
+        self.ensure_open(&mut writer).map_err(CommitError::Failed)?;
+        let number = writer.last + 1;
+        let mut outcome = self.attempt(number, transaction);
+        if let Err(Attempt::NotBegun(_)) = outcome {
+            self.reopen(&mut writer).map_err(CommitError::Failed)?;
+            outcome = self.attempt(number, transaction);
+        }
+        match outcome {
+            Ok(bytes) => {
+                writer.last = number;
+                writer.journal += bytes;
+            }
+            Err(Attempt::Ended(error)) => return Err(error),
+            Err(Attempt::NotBegun(error)) => return Err(CommitError::Failed(error)),
+            Err(Attempt::Broken(error)) => {
+                return Err(match self.reopen(&mut writer) {
+                    Ok(()) => CommitError::Failed(error),
+                    Err(again) => {
+                        CommitError::Unknown(error.with("opening the store again", again))
+                    }
+                });
+            }
+        }
+        writer.commits += 1;
+        if writer.journal >= JOURNAL_BYTES {
+            self.checkpoint(&mut writer);
+        }
+        Ok(())
+    }
+
+    /// Says where the disk is that failed.
+    fn located(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::DiskFull | ErrorKind::Io | ErrorKind::Corrupt => {
+                error.with("directory", self.directory.path().display())
+            }
+            _ => error,
+        }
     }
 
     /// One try of a commit. Gives the bytes that it took.
@@ -241,35 +290,12 @@ impl Store for Embedded {
         transaction
             .check(&self.limits())
             .map_err(CommitError::Failed)?;
-        let mut writer = self.writer();
-        self.ensure_open(&mut writer).map_err(CommitError::Failed)?;
-        let number = writer.last + 1;
-        let mut outcome = self.attempt(number, transaction);
-        if let Err(Attempt::NotBegun(_)) = outcome {
-            self.reopen(&mut writer).map_err(CommitError::Failed)?;
-            outcome = self.attempt(number, transaction);
-        }
-        match outcome {
-            Ok(bytes) => {
-                writer.last = number;
-                writer.journal += bytes;
-            }
-            Err(Attempt::Ended(error)) => return Err(error),
-            Err(Attempt::NotBegun(error)) => return Err(CommitError::Failed(error)),
-            Err(Attempt::Broken(error)) => {
-                return Err(match self.reopen(&mut writer) {
-                    Ok(()) => CommitError::Failed(error),
-                    Err(again) => {
-                        CommitError::Unknown(error.with("opening the store again", again))
-                    }
-                });
-            }
-        }
-        writer.commits += 1;
-        if writer.journal >= JOURNAL_BYTES {
-            self.checkpoint(&mut writer);
-        }
-        Ok(())
+        self.commit_checked(transaction)
+            .map_err(|error| match error {
+                CommitError::Failed(error) => CommitError::Failed(self.located(error)),
+                CommitError::Unknown(error) => CommitError::Unknown(self.located(error)),
+                conflict @ CommitError::Conflict(_) => conflict,
+            })
     }
 
     fn limits(&self) -> Limits {
@@ -329,18 +355,16 @@ fn open(place: &Path, keep: Keep<'_>) -> Result<(Engine, Settled, u64), Error> {
     let last = engine.last_commit()?;
     match settled.last {
         // The sorted files know of a commit that is not in them and has gone from the journal.
-        Some(journal) if journal != last => Err(lost(place, journal, last)),
+        Some(journal) if journal != last => Err(lost(journal, last)),
         _ => Ok((engine, settled, last)),
     }
 }
 
-fn lost(place: &Path, found: u64, last: u64) -> Error {
-    Error::new(ErrorKind::Corrupt, "open")
-        .with("directory", place.display())
-        .with(
-            "problem",
-            format!("commit {last} was made, and the store ends with {found}"),
-        )
+fn lost(found: u64, last: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, "open").with(
+        "problem",
+        format!("commit {last} was made, and the store ends with {found}"),
+    )
 }
 
 /// Makes an empty store where there is none. fjall does not open what it had half made when it was

@@ -7,7 +7,7 @@ use fjall::{
 };
 use std::ops::Bound;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes that the memory table holds before it is written out as a sorted file: small enough for an
 /// engine of some 30 MB, large enough that a busy one writes a file every few thousand commits.
@@ -29,6 +29,9 @@ const OPEN_FILES: usize = 64;
 
 /// One thread writes out memory tables, the other merges files.
 const WORKERS: usize = 2;
+
+/// How long a process that was forked may take to its exec.
+const CHILD: Duration = Duration::from_secs(1);
 
 /// Where the number of the last commit lies, in a keyspace apart from the callers' keys.
 pub(super) const COMMIT_KEY: &[u8] = b"commit";
@@ -90,7 +93,17 @@ impl Engine {
                 database,
             })
         };
-        open().map_err(|error| foreign(error, "open"))
+        // fjall has a lock of its own, beneath ours. Only a child of this process can have it, as a
+        // copy, between its fork and its exec.
+        let deadline = Instant::now() + CHILD;
+        loop {
+            match open() {
+                Err(fjall::Error::Locked) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                opened => return opened.map_err(|error| foreign(error, "open")),
+            }
+        }
     }
 
     /// The number of the last commit, 0 in a new store.

@@ -360,12 +360,18 @@ impl Journal {
     /// memory what never reached the disk, takes it for written and does not try again; whoever saw
     /// that failure may have been killed before it could do anything about it.
     fn write_again(&self, offset: u64, bytes: usize) -> Result<(), Error> {
+        let failed = |error| io_error(error, &self.path);
         let mut batch = vec![0; bytes];
         self.file
             .read_exact_at(&mut batch, offset)
-            .and_then(|()| self.file.write_all_at(&batch, offset))
-            .and_then(|()| self.file.sync_data())
-            .map_err(|error| io_error(error, &self.path))
+            .map_err(failed)?;
+        match self.file.write_all_at(&batch, offset).map_err(failed) {
+            // A file system that never writes in place has no room for it. What is there can be read
+            // all the same, and all but sure to be on the disk.
+            Err(error) if *error.kind() == ErrorKind::DiskFull => {}
+            written => written?,
+        }
+        self.file.sync_data().map_err(failed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Journals that end in a torn commit, and journals that are damaged.
 
-use crate::backends::open;
-use conveyor_store::{Access, DataDir, Embedded, Error, ErrorKind, Expected, Store, Transaction};
+use crate::backends::{hold, open};
+use conveyor_store::{Access, Embedded, Error, ErrorKind, Expected, Store, Transaction};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ impl Made {
 
 /// In memory where the machine has such a place: thousands of stores are opened here, and none of
 /// them depends on a disk.
-fn memory_dir() -> tempfile::TempDir {
+pub(crate) fn memory_dir() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory)
         .or_else(|_| tempfile::tempdir())
@@ -98,15 +98,7 @@ fn last(store: &Embedded, what: &str) -> u64 {
 }
 
 fn try_open(data: &Path) -> Result<Embedded, Error> {
-    loop {
-        match DataDir::open(data, Access::Existing) {
-            // Another test's child holds a copy of our lock between its fork and its exec.
-            Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => {
-                std::thread::yield_now();
-            }
-            directory => return Embedded::open(directory.unwrap()),
-        }
-    }
+    Embedded::open(hold(data, Access::Existing))
 }
 
 /// Opens `data`, whose last commit must be in `allowed`, goes on from there, and opens it again.
