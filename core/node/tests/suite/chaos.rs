@@ -121,7 +121,7 @@ fn commit(h: &mut Harness, random: &mut Random) {
     h.commit_as(|store, group| {
         let really = || storage::outcome(group, store.commit(&storage::transaction(group)));
         match fate {
-            0 => Outcome::Failed("injected".into()),
+            0 => Outcome::Failed(NodeError::Unavailable("injected".into())),
             1 => Outcome::Unknown,
             2 => {
                 really();

@@ -59,7 +59,7 @@ impl Disk {
         }
         match fate {
             Fate::Committed => storage::outcome(group, self.store.commit(&transaction)),
-            Fate::Full => Outcome::Failed("no space left on device".into()),
+            Fate::Full => Outcome::Failed(NodeError::Full("no space left on device".into())),
             Fate::UnknownMade => {
                 // A conflict is as unknown to the caller as anything else.
                 let _ = self.store.commit(&transaction);
