@@ -4,6 +4,7 @@
 use crate::harness::{Harness, chain, pipeline, succeeded};
 use conveyor_engine::run::RunState;
 use conveyor_engine::time::Duration;
+use conveyor_node::NodeError;
 use conveyor_node::owner::{Answer, Outcome};
 use conveyor_node::storage;
 use conveyor_store::Store as _;

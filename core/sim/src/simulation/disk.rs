@@ -1,6 +1,7 @@
 //! The store under the simulator's hand: every commit has a fate.
 
 use crate::model::SplitMix64;
+use conveyor_node::NodeError;
 use conveyor_node::owner::{Group, Outcome};
 use conveyor_node::storage;
 use conveyor_store::{Memory, Store as _, Transaction};
