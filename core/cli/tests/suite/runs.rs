@@ -187,6 +187,13 @@ fn a_log_that_there_is_not_is_no_empty_log() {
     assert_eq!(instance.status, 2);
     let wanted = "the step `only` has no instance 3: it has 1 instance, numbered from 0";
     assert!(instance.err.contains(wanted), "{}", instance.err);
+    let follow = logs(&["--instance", "3", "--follow"]);
+    assert_eq!(follow.status, 2, "it has ended: nothing more comes");
+    let step = ["logs", "latest", "olny", "--data-dir", "data"];
+    let step = conveyor(dir.path(), &step);
+    assert_eq!(step.status, 2);
+    let wanted = "the run has no step `olny`; it has: only";
+    assert!(step.err.contains(wanted), "{}", step.err);
 }
 
 #[test]
