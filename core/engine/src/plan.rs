@@ -9,7 +9,7 @@ mod schema;
 mod types;
 
 pub use compile::version_satisfies;
-pub use inputs::{check_outputs, declared_numbers, parse_input_text};
+pub use inputs::{check_outputs, declared_numbers, read_input_text};
 pub use schema::{Schema, Violation};
 pub use types::*;
 
