@@ -1,14 +1,19 @@
 //! Reading what a person names on the command line.
 
 use crate::args::Inputs;
-use conveyor_engine::document::{Diagnostic, Document, Limits, load};
+use conveyor_driver_exec::ExecDriver;
+use conveyor_engine::document::{Diagnostic, Document, Limits, load_for};
 use conveyor_engine::plan::Plan;
 use conveyor_engine::value::Json;
+use conveyor_node::driver::{Driver, contracts};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The drivers that `conveyor run` has in process.
-pub(crate) const LOCAL_DRIVERS: &[&str] = &["exec"];
+pub(crate) fn local_drivers() -> Vec<Arc<dyn Driver>> {
+    vec![Arc::new(ExecDriver::new())]
+}
 
 /// The most that a file of inputs or of cases may have: 16 MiB. Documents have their own limit.
 const MOST_BYTES: usize = 16 << 20;
@@ -63,7 +68,9 @@ impl Unusable {
 pub(crate) fn document(path: &Path) -> Result<Document, Unusable> {
     let limits = Limits::default();
     let (name, bytes) = read(path, limits.bytes).map_err(Unusable::Unread)?;
-    load(&name, &bytes).map_err(Unusable::Wrong)
+    let drivers = contracts(&local_drivers());
+    let drivers = drivers.map_err(|error| Unusable::Unread(error.to_string()))?;
+    load_for(&name, &bytes, &limits, &drivers).map_err(Unusable::Wrong)
 }
 
 /// Diagnostics one after the other.
@@ -76,8 +83,9 @@ pub(crate) fn diagnostics_text(diagnostics: &[Diagnostic]) -> String {
 
 /// A sentence for each driver of a plan that `conveyor run` does not have in process.
 pub(crate) fn foreign_drivers(plan: &Plan) -> Vec<String> {
+    let known: Vec<_> = local_drivers().iter().map(|own| own.info().name).collect();
     let drivers = plan.drivers().into_iter();
-    let foreign = drivers.filter(|(name, _)| !LOCAL_DRIVERS.contains(&&**name));
+    let foreign = drivers.filter(|(name, _)| !known.contains(name));
     foreign
         .map(|(name, step)| {
             let step = &plan.steps[step as usize];
@@ -86,7 +94,7 @@ pub(crate) fn foreign_drivers(plan: &Plan) -> Vec<String> {
                  process; it has: {}",
                 step.id,
                 step.pointer,
-                LOCAL_DRIVERS.join(", ")
+                known.join(", ")
             )
         })
         .collect()
