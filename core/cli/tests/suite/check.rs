@@ -162,7 +162,7 @@ spec:
         "wrong.yaml:7:36: error: `with`: unknown key `comand`",
         "did you mean: command",
         "wrong.yaml:7:57: error: `with`: 7 is not of type \"string\"",
-        "at /spec/steps/1/with/dir",
+        "at: /spec/steps/1/with/dir",
         "wrong.yaml:8:52: error:",
         "wrong.yaml: refused: 3 errors",
     ] {
