@@ -51,6 +51,9 @@ impl Holder {
                 .map(|info| (info.name.to_string(), info.version.to_string()))
                 .collect(),
             capacity,
+            step_environment: conveyor_driver_exec::taken_environment()
+                .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
+                .collect(),
             drivers_may_come: false,
         };
         let config = Config {
