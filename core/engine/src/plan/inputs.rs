@@ -24,6 +24,7 @@ impl Plan {
             return Err(vec![Violation {
                 pointer: String::new(),
                 message,
+                known: Vec::new(),
             }]);
         };
         let Some(schema) = &self.input_schema else {
@@ -33,6 +34,7 @@ impl Plan {
             let message = |key: &String| Violation {
                 pointer: format!("/{}", key.replace('~', "~0").replace('/', "~1")),
                 message: format!("the pipeline {} declares no inputs", self.name),
+                known: Vec::new(),
             };
             return Err(map.keys().map(message).collect());
         };
