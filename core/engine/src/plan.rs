@@ -11,7 +11,7 @@ mod types;
 
 pub use compile::version_satisfies;
 pub use drivers::{ActionContract, DriverContract, Drivers};
-pub use inputs::{check_outputs, declared_numbers, parse_input_text};
+pub use inputs::{check_outputs, declared_numbers, read_input_text};
 pub use schema::{Schema, Violation};
 pub use types::*;
 
