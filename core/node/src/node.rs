@@ -1,6 +1,7 @@
 //! The node of a process: an owner over a store, with threads, a clock and drivers.
 
 mod attempt;
+mod checkpoint;
 mod config;
 mod judge;
 mod logs;
@@ -8,7 +9,7 @@ mod runtime;
 mod session;
 mod start;
 
-pub use config::{Adopt, Config};
+pub use config::{Adopt, Config, Limits};
 pub(crate) use logs::attempt_key;
 pub use start::StartRun;
 

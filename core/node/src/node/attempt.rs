@@ -1,9 +1,11 @@
 //! One attempt of a driver in this process, from its task to its report.
 
+use super::checkpoint::Saver;
+use super::config::Limits;
 use super::judge::{self, exception, failure};
 use super::logs::LogBuffer;
 use super::runtime::Message;
-use crate::driver::{Context, Driver, LogLine, Outcome, Task};
+use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
 use crate::error::NodeError;
 use crate::owner::{Answer, Input, Reported, StartTask};
 use crate::reader::Reader;
@@ -19,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Lines that a driver may be ahead of its log: beyond them it waits, and slows nobody else.
 pub(super) const LINES: usize = 4096;
 /// The first pause before a report is sent again; it doubles up to a second.
-const RESEND: Duration = Duration::from_millis(20);
+pub(super) const RESEND: Duration = Duration::from_millis(20);
 
 /// One claim, from its task to its report.
 pub(super) struct Attempt {
@@ -27,6 +29,13 @@ pub(super) struct Attempt {
     pub(super) reader: Reader,
     pub(super) messages: Sender<Message>,
     pub(super) log: LogBuffer,
+    pub(super) limits: Limits,
+}
+
+/// What a driver sends besides its result.
+pub(super) struct Sent {
+    pub(super) lines: mpsc::Receiver<LogLine>,
+    pub(super) checkpoints: mpsc::Receiver<Checkpoint>,
 }
 
 impl Attempt {
@@ -35,7 +44,7 @@ impl Attempt {
         driver: Result<(Arc<dyn Driver>, ActionContract), Failure>,
         start: StartTask,
         context: Context,
-        logs: mpsc::Receiver<LogLine>,
+        sent: Sent,
         mut aborted: oneshot::Receiver<()>,
     ) {
         let (outcome, action) = match driver {
@@ -44,7 +53,7 @@ impl Attempt {
                 let outcome = match self.task(&start, &action).await {
                     Err(failure) => Some(Outcome::Errored(failure)),
                     Ok(task) => {
-                        self.drive(&*driver, task, context, logs, &mut aborted)
+                        self.drive(&*driver, task, context, sent, &mut aborted)
                             .await
                     }
                 };
@@ -109,7 +118,7 @@ impl Attempt {
         driver: &dyn Driver,
         task: Task,
         context: Context,
-        mut lines: mpsc::Receiver<LogLine>,
+        sent: Sent,
         aborted: &mut oneshot::Receiver<()>,
     ) -> Option<Outcome> {
         // A panic may come from `run` itself, before there is a future.
@@ -118,6 +127,17 @@ impl Attempt {
             Ok(future) => AbortOnDrop(tokio::spawn(future)),
             Err(panic) => return Some(Outcome::Failed(exception(&*panic), None)),
         };
+        let Sent {
+            mut lines,
+            checkpoints,
+        } = sent;
+        let saver = Saver {
+            claimed: self.claimed,
+            messages: self.messages.clone(),
+            most: self.limits.checkpoint_bytes,
+        };
+        let mut saving = std::pin::pin!(saver.all(checkpoints));
+        let mut saves = true;
         let mut batch = Vec::new();
         let mut acknowledged: Option<oneshot::Receiver<Result<Answer, NodeError>>> = None;
         let outcome = loop {
@@ -131,11 +151,16 @@ impl Attempt {
                         tokio::select! {
                             ended = &mut work.0 => break Some(ended),
                             _ = &mut *aborted => break None,
+                            () = &mut saving, if saves => {
+                                saves = false;
+                                continue;
+                            }
                         }
                     }
                     self.log.add(batch.drain(..));
                     acknowledged = self.send_logs();
                 }
+                () = &mut saving, if saves => saves = false,
                 answer = wait(&mut acknowledged) => {
                     acknowledged = None;
                     if matches!(answer, Some(Ok(_))) {
@@ -192,7 +217,7 @@ impl Attempt {
     /// Reports until it is answered. Lines that are not acknowledged go in the same commit.
     async fn report(mut self, action: Option<&ActionContract>, outcome: Outcome) {
         let mut values = Vec::new();
-        let result = judge::ended(action, outcome, &mut values);
+        let result = judge::ended(action, outcome, self.limits.output_bytes, &mut values);
         let logs = self.log.finish();
         let report = Reported {
             claimed: self.claimed,

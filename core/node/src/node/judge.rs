@@ -8,8 +8,6 @@ use conveyor_engine::plan::{ActionContract, Kind, Schema, Step, Violation};
 use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
 use conveyor_engine::value::Json;
 
-/// The longest outputs of an attempt, as JSON: 8 MiB.
-const OUTPUT_BYTES: u64 = 8 << 20;
 /// As many violations of a schema as a failure tells.
 const TOLD: usize = 10;
 
@@ -45,15 +43,16 @@ fn told(what: &str, place: &str, violations: &[Violation]) -> String {
 pub(super) fn ended(
     action: Option<&ActionContract>,
     outcome: Outcome,
+    output_bytes: u64,
     values: &mut ValueTexts,
 ) -> EndedAttempt {
     let mut keep = |outputs: &Json| {
         let value = inline_or_stored(outputs, values);
-        if value.len() > OUTPUT_BYTES {
+        if value.len() > output_bytes {
             values.pop();
             let len = value.len();
             let message =
-                format!("the outputs have {len} bytes; the limit `output_bytes` is {OUTPUT_BYTES}");
+                format!("the outputs have {len} bytes; the limit `output_bytes` is {output_bytes}");
             return Err(failure("output_too_large", message, false));
         }
         Ok(value)

@@ -67,6 +67,15 @@ pub(super) fn open(
         Box::new(|| uuid::Uuid::new_v4().as_u64_pair().0),
     );
     let session = Session::new(config, Arc::clone(drivers));
+    if config.adopt == Adopt::All {
+        storage::quarantines(store.as_ref())?
+            .into_iter()
+            .for_each(|(run, _)| owner.recover_quarantined(run));
+        storage::live_entries(store.as_ref())?
+            .iter()
+            .for_each(|(run, entry)| owner.recover(*run, entry));
+    }
+    // Last: it is this that makes the owner load what it was told of, though nobody asks for anything.
     owner.handle(
         config.clock.now(),
         Input::Register(SessionInfo {
@@ -76,14 +85,6 @@ pub(super) fn open(
             capacity: config.capacity,
         }),
     );
-    if config.adopt == Adopt::All {
-        storage::quarantines(store.as_ref())?
-            .into_iter()
-            .for_each(|(run, _)| owner.recover_quarantined(run));
-        storage::live_entries(store.as_ref())?
-            .iter()
-            .for_each(|(run, entry)| owner.recover(*run, entry));
-    }
     let (messages, inbox) = channel();
     let (commits, groups) = channel();
     let thread = |name: &str| std::thread::Builder::new().name(name.into());

@@ -1,11 +1,12 @@
 //! Drivers in this process: one session, one task of the runtime for each claim.
 
 use super::Config;
-use super::attempt::{Attempt, LINES};
+use super::attempt::{Attempt, LINES, Sent};
+use super::config::Limits;
 use super::judge::failure;
 use super::logs::LogBuffer;
 use super::runtime::Message;
-use crate::driver::{Context, Driver};
+use crate::driver::{Checkpoints, Context, Driver};
 use crate::owner::StartTask;
 use crate::reader::Reader;
 use crate::token::Claimed;
@@ -23,6 +24,7 @@ pub(super) struct Session {
     pub(super) id: Arc<str>,
     drivers: BTreeMap<Arc<str>, Arc<dyn Driver>>,
     contracts: Arc<Drivers>,
+    limits: Limits,
 }
 
 impl Session {
@@ -34,6 +36,7 @@ impl Session {
                 .map(|driver| (driver.info().name, Arc::clone(driver)))
                 .collect(),
             contracts,
+            limits: config.limits,
         }
     }
 
@@ -97,20 +100,24 @@ impl Tasks {
                 _abort: abort,
             },
         );
-        let (lines, logs) = mpsc::channel(LINES);
+        let (logs, lines) = mpsc::channel(LINES);
+        let (saves, checkpoints) = Checkpoints::channel();
         let driver = self.driver(&start);
         let attempt = Attempt {
             claimed: start.claimed,
             reader: self.reader.clone(),
             messages: self.messages.clone(),
             log: LogBuffer::new(&start.claimed),
+            limits: self.session.limits,
         };
         self.runtime.spawn(async move {
             let context = Context {
-                logs: lines,
+                logs,
                 cancelled,
+                checkpoints: saves,
             };
-            attempt.run(driver, start, context, logs, aborted).await;
+            let sent = Sent { lines, checkpoints };
+            attempt.run(driver, start, context, sent, aborted).await;
         });
     }
 

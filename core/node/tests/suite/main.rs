@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test program has no public interface")]
 
 mod chaos;
+mod checkpoints;
 mod groups;
 mod harness;
 mod node;
