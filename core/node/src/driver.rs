@@ -1,6 +1,8 @@
 //! Drivers in this process: what one is, what a task looks like to it, and how it answers.
 
+use crate::error::NodeError;
 use bytes::Bytes;
+use conveyor_engine::plan::{DriverContract, Drivers};
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Json;
@@ -39,6 +41,22 @@ pub struct ActionInfo {
     pub inputs: Option<Json>,
     /// JSON Schema 2020-12 of the outputs.
     pub outputs: Option<Json>,
+}
+
+/// What drivers say of themselves, ready to check documents and tasks against.
+///
+/// # Errors
+/// [`NodeError::Invalid`], naming driver and action, when a schema cannot be used.
+pub fn contracts(drivers: &[Arc<dyn Driver>]) -> Result<Drivers, NodeError> {
+    let mut contracts = Drivers::default();
+    for driver in drivers {
+        let info = driver.info();
+        let actions = info.actions.iter();
+        let actions = actions.map(|of| (&*of.name, of.inputs.as_ref(), of.outputs.as_ref()));
+        let contract = DriverContract::new(&info.name, &info.version, actions);
+        contracts.insert(contract.map_err(NodeError::Invalid)?);
+    }
+    Ok(contracts)
 }
 
 /// An attempt as its driver sees it.

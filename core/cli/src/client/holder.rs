@@ -3,10 +3,9 @@
 use super::status::Problem;
 use crate::online::Interrupts;
 use crate::render::human;
+use crate::source;
 use crate::terminal;
 use conveyor_api::{Control, Listener};
-use conveyor_driver_exec::ExecDriver;
-use conveyor_node::driver::Driver;
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{DataDir, Embedded};
@@ -41,8 +40,7 @@ impl Holder {
         let store = opened
             .map_err(|error| Problem::refused(format!("opening the store: {error}")))?
             .map_err(|error| Problem::refused(error.to_string()))?;
-        let exec: Arc<dyn Driver> = Arc::new(ExecDriver::new());
-        let drivers = vec![exec];
+        let drivers = source::local_drivers();
         let about = About {
             role: "run".to_owned(),
             data_directory: path.display().to_string(),
@@ -53,6 +51,9 @@ impl Holder {
                 .map(|info| (info.name.to_string(), info.version.to_string()))
                 .collect(),
             capacity,
+            step_environment: conveyor_driver_exec::taken_environment()
+                .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
+                .collect(),
             drivers_may_come: false,
         };
         let config = Config {

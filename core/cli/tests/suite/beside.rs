@@ -1,7 +1,8 @@
 //! Several processes over one data directory.
 
-use crate::engine::{GATED, shown, start, text};
+use crate::engine::{GATED, holder_of, shown, start, text};
 use crate::program::{conveyor, files};
+use conveyor_proto::v1::GetServerInfoRequest;
 use rustix::process::Signal;
 
 #[test]
@@ -156,4 +157,23 @@ fn whose_holder_is_killed_is_told_how_to_go_on() {
         &["run", "--continue", &id, "--data-dir", "data"],
     );
     assert_eq!(more.status, 0, "{}", more.err);
+}
+
+#[test]
+fn the_holder_tells_what_its_steps_get() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let args = ["run", "p.yaml", "--data-dir", "data", "--capacity", "3"];
+    let mut holder = start(dir.path(), &args);
+    holder.until("second | waiting");
+    let info = holder_of(dir.path(), async |mut client| {
+        client.get_server_info(GetServerInfoRequest {}).await
+    });
+    assert_eq!(info.capacity, 3);
+    assert_eq!(info.pid, holder.pid());
+    // The program has the environment of this test.
+    let own = ["PATH", "HOME", "LANG"].into_iter();
+    let own = own.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    assert_eq!(info.step_environment, own.collect());
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    assert_eq!(holder.ended().status, 0);
 }

@@ -1,6 +1,7 @@
 //! Programs that run beside a test: runs that wait for a file, processes that are killed.
 
 use crate::program::{Ended, conveyor};
+use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -77,6 +78,11 @@ impl Running {
             .to_owned()
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -128,4 +134,22 @@ pub(crate) fn shown(dir: &Path, run: &str) -> serde_json::Value {
     );
     assert_eq!(show.status, 0, "{}", show.err);
     serde_json::from_str(&show.out).expect("it is JSON")
+}
+
+/// Asks the holder of the data directory `data` on its socket.
+pub(crate) fn holder_of<T>(
+    dir: &Path,
+    ask: impl AsyncFnOnce(
+        ControlServiceClient<conveyor_api::Control>,
+    ) -> Result<tonic::Response<T>, tonic::Status>,
+) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let data = dir.join("data").canonicalize().expect("it is there");
+    runtime.expect("a runtime").block_on(async {
+        let control = conveyor_api::connect(&data).await.expect("it answers");
+        let client = ControlServiceClient::new(control);
+        ask(client).await.expect("it is served").into_inner()
+    })
 }

@@ -12,6 +12,7 @@ use crate::reader::{Reader, Topic};
 use crate::storage;
 use crate::token::{Claimed, Tokens};
 use conveyor_engine::STACK_BYTES;
+use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::RunState;
 use conveyor_store::Store;
 use std::collections::HashMap;
@@ -48,7 +49,11 @@ enum Commit {
 }
 
 /// Acquires the shard and starts its threads. Blocks.
-pub(super) fn open(config: &Config, reader: &Reader) -> Result<Opened, NodeError> {
+pub(super) fn open(
+    config: &Config,
+    reader: &Reader,
+    drivers: &Arc<Drivers>,
+) -> Result<Opened, NodeError> {
     let store = Arc::clone(&config.store);
     let key = token_key(store.as_ref(), config.clock.now().0)?;
     let point = storage::acquire(store.as_ref(), uuid::Uuid::new_v4().as_u64_pair().0)?;
@@ -61,12 +66,13 @@ pub(super) fn open(config: &Config, reader: &Reader) -> Result<Opened, NodeError
         point,
         Box::new(|| uuid::Uuid::new_v4().as_u64_pair().0),
     );
-    let session = Session::new(config);
+    let session = Session::new(config, Arc::clone(drivers));
     owner.handle(
         config.clock.now(),
         Input::Register(SessionInfo {
             id: Arc::clone(&session.id),
             drivers: session.versions(),
+            schemas: session.schemas(),
             capacity: config.capacity,
         }),
     );

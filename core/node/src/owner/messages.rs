@@ -163,6 +163,8 @@ pub struct SessionInfo {
     pub id: Arc<str>,
     /// Drivers by name, with the version of each.
     pub drivers: BTreeMap<Arc<str>, Arc<str>>,
+    /// The digests of their actions and schemas, as far as they are known.
+    pub schemas: BTreeMap<Arc<str>, Hash>,
     /// How many tasks it takes at once.
     pub capacity: u32,
 }

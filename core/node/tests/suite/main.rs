@@ -7,4 +7,5 @@ mod groups;
 mod harness;
 mod node;
 mod recovery;
+mod schemas;
 mod support;
