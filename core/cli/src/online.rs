@@ -22,7 +22,7 @@ mod stop;
 
 pub(crate) use events::events;
 pub(crate) use fork::fork;
-pub(crate) use interrupts::Interrupts;
+pub(crate) use interrupts::{Interrupt, Interrupts};
 pub(crate) use logs::logs;
 pub(crate) use run::run;
 pub(crate) use runs::{runs_list, runs_release, runs_show};

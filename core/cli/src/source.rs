@@ -4,6 +4,7 @@ mod inputs;
 
 pub(crate) use inputs::{Given, refused};
 
+use crate::render::human::printable_lines;
 use conveyor_driver_exec::ExecDriver;
 use conveyor_engine::document::{Diagnostic, Document, Limits, Located, Severity, load_for};
 use conveyor_engine::plan::{Kind, version_satisfies};
@@ -81,7 +82,7 @@ impl Unusable {
     /// The text for people, with a line feed at the end.
     pub(crate) fn text(&self) -> String {
         match self {
-            Unusable::Unread(message) => format!("conveyor: error: {message}\n"),
+            Unusable::Unread(message) => printable_lines(&format!("conveyor: error: {message}\n")),
             Unusable::Wrong(diagnostics) => diagnostics_text(diagnostics),
         }
     }
@@ -103,7 +104,7 @@ pub(crate) fn document(path: &Path) -> Result<Document, Unusable> {
 pub(crate) fn diagnostics_text(diagnostics: &[Diagnostic]) -> String {
     diagnostics
         .iter()
-        .map(|diagnostic| format!("{diagnostic}\n"))
+        .map(|diagnostic| printable_lines(&format!("{diagnostic}\n")))
         .collect()
 }
 

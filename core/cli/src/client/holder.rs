@@ -1,5 +1,6 @@
 //! What this process does for others while it holds the data directory.
 
+use super::open::step_environment;
 use super::status::Problem;
 use crate::online::Interrupts;
 use crate::render::human;
@@ -51,9 +52,7 @@ impl Holder {
                 .map(|info| (info.name.to_string(), info.version.to_string()))
                 .collect(),
             capacity,
-            step_environment: conveyor_driver_exec::taken_environment()
-                .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
-                .collect(),
+            step_environment: step_environment().collect(),
             drivers_may_come: false,
         };
         let config = Config {
@@ -107,9 +106,9 @@ impl Holder {
         let (mut told, mut asked) = (0, false);
         while let Err(live) = gate.try_close(reader).await {
             if live.len() > told {
-                terminal::print_err(&format!(
-                    "conveyor: this process holds the data directory and stays until {} that it \
-                     moves {} ended\n",
+                terminal::note(&format!(
+                    "this process holds the data directory and stays until {} that it \
+                     moves {} ended",
                     human::count(live.len(), "run"),
                     if live.len() == 1 { "has" } else { "have" },
                 ));
@@ -117,14 +116,14 @@ impl Holder {
             told = live.len();
             tokio::select! {
                 () = gate.changed(reader, &live) => {}
-                () = interrupts.next() => {
+                _ = interrupts.next() => {
                     if asked {
                         gate.close();
                         break;
                     }
                     asked = true;
-                    terminal::print_err(
-                        "conveyor: leaving now would interrupt them; press Ctrl-C again to leave\n",
+                    terminal::note(
+                        "leaving now would interrupt them; press Ctrl-C again to leave",
                     );
                 }
             }

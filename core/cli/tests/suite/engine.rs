@@ -35,9 +35,15 @@ pub(crate) struct Running {
 
 /// Starts `conveyor` in a directory.
 pub(crate) fn start(dir: &Path, args: &[&str]) -> Running {
+    start_with(dir, args, &[])
+}
+
+/// Starts `conveyor` in a directory, with more in its environment.
+pub(crate) fn start_with(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Running {
     let mut child = Command::new(env!("CARGO_BIN_EXE_conveyor"))
         .args(args)
         .current_dir(dir)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
