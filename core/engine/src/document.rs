@@ -5,6 +5,7 @@
 //! The canonical text alone is enough to build the plan again: [`Plan::from_canonical`].
 
 mod diagnostic;
+mod excerpt;
 mod json;
 mod limits;
 mod located;
@@ -13,10 +14,12 @@ mod node;
 mod normal;
 mod path;
 mod report;
+mod scalar;
 mod unique;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Related, Severity};
+pub use excerpt::excerpt;
 pub use limits::Limits;
 pub use located::Located;
 
