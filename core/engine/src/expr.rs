@@ -60,6 +60,9 @@ pub use lower::{PREDICATES, ROOTS};
 pub use references::{References, StepReference, StepUse};
 pub use template::{Template, TemplateExpression};
 
+pub(crate) use template::expressions;
+pub(crate) use tokens::{find_name, find_step};
+
 use crate::value::Json;
 
 /// Where an expression's roots come from. Asked only for what the expression names, and only once.

@@ -4,10 +4,9 @@ use super::open::step_environment;
 use super::status::Problem;
 use crate::online::Interrupts;
 use crate::render::human;
+use crate::source;
 use crate::terminal;
 use conveyor_api::{Control, Listener};
-use conveyor_driver_exec::ExecDriver;
-use conveyor_node::driver::Driver;
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{DataDir, Embedded};
@@ -42,8 +41,7 @@ impl Holder {
         let store = opened
             .map_err(|error| Problem::refused(format!("opening the store: {error}")))?
             .map_err(|error| Problem::refused(error.to_string()))?;
-        let exec: Arc<dyn Driver> = Arc::new(ExecDriver::new());
-        let drivers = vec![exec];
+        let drivers = source::local_drivers();
         let about = About {
             role: "run".to_owned(),
             data_directory: path.display().to_string(),

@@ -120,7 +120,7 @@ fn parse_error(source: &str, errors: &cel::ParseErrors) -> ExprError {
 impl Lowering<'_> {
     fn fail<T>(&self, name: &str, message: impl Into<String>) -> Result<T, ExprError> {
         Err(ExprError::new(
-            tokens::find_name(self.source, name),
+            tokens::find_name(self.source, name).unwrap_or_default(),
             message,
         ))
     }

@@ -363,6 +363,16 @@ fn text(pieces: &[Piece], scope: &dyn Scope, budget: &Budget) -> Result<String, 
     Ok(text)
 }
 
+/// The expressions of a text, as far as it can be read, and where each starts in it.
+pub(crate) fn expressions(text: &str) -> Vec<(usize, &str)> {
+    let parts = scan::scan(text).unwrap_or_default();
+    let expressions = parts.into_iter().filter_map(|part| match part {
+        scan::Part::Expression { source, offset } => Some((offset, source)),
+        scan::Part::Literal(_) => None,
+    });
+    expressions.collect()
+}
+
 /// A source in a message.
 pub(super) fn shortened(source: &str) -> String {
     let source = source.trim();

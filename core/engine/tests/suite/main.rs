@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 mod documents;
+mod drivers;
+mod places;
 mod semantics;
 mod states;
 mod world;

@@ -3,6 +3,7 @@
 use super::Compiler;
 use super::expression::{Place, constant};
 use super::fields::Fields;
+use super::locate::Written;
 use crate::document::{Content, Node, Path, Problem, nearest};
 use crate::expr::Rule;
 use crate::plan::types::{Needs, Step, StepIndex};
@@ -43,7 +44,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             let path = path.index(place);
             match self
                 .text(item, &path)
-                .and_then(|id| self.known_step(item, &path, id, own, field))
+                .and_then(|id| self.known_step(item.at, &path, id, own, field))
             {
                 Some(parent) => parents.push(parent),
                 None => whole = false,
@@ -57,27 +58,28 @@ impl<'n> Compiler<'_, '_, 'n> {
     /// A step that another one may wait for.
     fn known_step(
         &mut self,
-        node: &Node,
+        at: u32,
         path: &Path<'_>,
         id: &str,
         own: StepIndex,
         field: &str,
     ) -> Option<StepIndex> {
+        let problem = |message: String| Problem {
+            pointer: path.to_string(),
+            ..Problem::new(at, message)
+        };
         let problem = match self.index.get(id) {
-            Some(step) if *step == own => Problem::on(
-                node,
-                path,
-                format!("the step `{id}` cannot wait for itself"),
-            ),
-            Some(step) if *step >= self.main => {
-                let message = format!("`{id}` is a `finally` step; {field} cannot name it");
-                Problem::on(node, path, message)
+            Some(step) if *step == own => {
+                problem(format!("the step `{id}` cannot wait for itself"))
             }
+            Some(step) if *step >= self.main => problem(format!(
+                "`{id}` is a `finally` step; {field} cannot name it"
+            )),
             Some(step) => return Some(*step),
             None => {
                 let names = self.index.keys().take(NAMES).map(|name| &**name);
                 let near = nearest(id, names);
-                Problem::on(node, path, format!("no step has the id `{id}`")).nearest(near)
+                problem(format!("no step has the id `{id}`")).nearest(near)
             }
         };
         self.report.error(problem);
@@ -109,12 +111,25 @@ impl<'n> Compiler<'_, '_, 'n> {
                 return None;
             }
         };
-        let mut whole = self.references(source_node, &rule_path, &Place::rule(), rule.references());
+        let mut whole = self.references(
+            source_node,
+            &rule_path,
+            &Place::rule(),
+            Written::Bare,
+            rule.references(),
+        );
         let answer = constant(rule.references(), |scope| rule.evaluate(scope));
         whole &= self.boolean_constant(source_node, &rule_path, answer);
         let mut parents = Vec::new();
         for id in rule.parents() {
-            match self.known_step(source_node, &rule_path, id, own, "a rule") {
+            let fits = |step: &&StepIndex| **step != own && **step < self.main;
+            if let Some(parent) = self.index.get(id).filter(fits) {
+                parents.push(*parent);
+                continue;
+            }
+            let place = (source_node, &*rule_path.to_string());
+            let (at, _) = self.locate_step(place, Written::Bare, id, "");
+            match self.known_step(at, &rule_path, id, own, "a rule") {
                 Some(parent) => parents.push(parent),
                 None => whole = false,
             }
