@@ -275,3 +275,18 @@ fn plain_lines_of_an_attempt_stand_between_its_beginning_and_its_end() {
         assert_eq!(told, expected.concat(), "{name}");
     }
 }
+
+#[test]
+fn a_run_that_is_not_quarantined_is_not_released() {
+    let dir = files(&[("p.yaml", &one("true"))]);
+    conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let release = ["runs", "release", "latest", "--data-dir", "data"];
+    let release = conveyor(dir.path(), &release);
+    assert_eq!(release.status, 2, "{}", release.out);
+    assert!(
+        release.err.contains("is not quarantined"),
+        "{}",
+        release.err
+    );
+    assert_eq!(shown(dir.path(), "latest")["state"], "succeeded");
+}
