@@ -6,6 +6,7 @@
 //! | `directory` | which data directory |
 //! | `open` | hold it, or reach who holds it |
 //! | `holder` | what this process does for others while it holds the directory |
+//! | `told` | that store, with words where it cannot write |
 //! | `status` | an answer that says no, as a message and an exit status |
 //! | `view`, `event` | answers as what is drawn |
 
@@ -14,6 +15,7 @@ mod event;
 mod holder;
 mod open;
 mod status;
+mod told;
 mod view;
 
 pub(crate) use directory::data_dir;

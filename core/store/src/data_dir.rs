@@ -46,7 +46,10 @@ impl DataDir {
     /// I/O. A directory that is refused for what it holds is left as it was.
     pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self, Error> {
         let path = path.as_ref();
-        Self::open_inner(path, access).map_err(|error| error.with("directory", path.display()))
+        Self::open_inner(path, access).map_err(|error| {
+            let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+            error.with("directory", real.display())
+        })
     }
 
     /// Where it is.

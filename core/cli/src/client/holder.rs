@@ -2,6 +2,7 @@
 
 use super::open::step_environment;
 use super::status::Problem;
+use super::told::told;
 use crate::online::Interrupts;
 use crate::render::human;
 use crate::source;
@@ -9,7 +10,7 @@ use crate::terminal;
 use conveyor_api::{Control, Listener};
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_service::{About, ControlHandlers};
-use conveyor_store::{DataDir, Embedded};
+use conveyor_store::{Cut, DataDir, Embedded};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
@@ -41,6 +42,10 @@ impl Holder {
         let store = opened
             .map_err(|error| Problem::refused(format!("opening the store: {error}")))?
             .map_err(|error| Problem::refused(error.to_string()))?;
+        if let Some(cut) = store.cut() {
+            terminal::warning(&unfinished(cut));
+        }
+        let (store, telling) = told(store);
         let drivers = source::local_drivers();
         let about = About {
             role: "run".to_owned(),
@@ -64,6 +69,7 @@ impl Holder {
         let node = node.map_err(|error| {
             Problem::refused(format!("the data directory {}: {error}", path.display()))
         })?;
+        tokio::spawn(telling.tell());
         let handlers = Arc::new(ControlHandlers::new(node.clone(), about));
         let control = conveyor_api::in_process(Arc::clone(&handlers));
         let (stop, stopped) = oneshot::channel();
@@ -140,6 +146,26 @@ impl Holder {
             terminal::warning(&error.to_string());
         }
     }
+}
+
+/// What a power failure left, in a sentence.
+fn unfinished(cut: &Cut) -> String {
+    let Cut {
+        journal,
+        offset,
+        bytes,
+        ..
+    } = cut;
+    let kept = match &cut.kept {
+        Some(kept) => format!("kept in {}", kept.display()),
+        None => "not kept".to_owned(),
+    };
+    format!(
+        "{} ended in a commit that a crash left unfinished ({}, {bytes} bytes at {offset}): it was \
+         never confirmed, is cut off and {kept}",
+        journal.display(),
+        cut.problem
+    )
 }
 
 fn now() -> u64 {

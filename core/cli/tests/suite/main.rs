@@ -4,6 +4,7 @@ mod beside;
 mod check;
 mod crash;
 mod directory;
+mod disk;
 mod engine;
 mod examples;
 mod exec;
