@@ -91,8 +91,20 @@ impl Template {
     /// # Errors
     /// At the first that is no expression, with its place.
     pub fn parse(json: &Json) -> Result<Template, TemplateError> {
-        let mut references = References::default();
-        let node = parse::parse(json, &Pointer::Root, &mut references)?;
+        Template::parse_all(json).map_err(|mut errors| errors.swap_remove(0))
+    }
+
+    /// [`Template::parse`], with everything that is wrong.
+    ///
+    /// # Errors
+    /// At each text or key that has no expression where one is begun; never empty.
+    pub fn parse_all(json: &Json) -> Result<Template, Vec<TemplateError>> {
+        let mut read = parse::Read::default();
+        let node = parse::parse(json, &Pointer::Root, &mut read);
+        if !read.errors.is_empty() {
+            return Err(read.errors);
+        }
+        let references = read.references;
         Ok(Template { node, references })
     }
 

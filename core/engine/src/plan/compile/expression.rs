@@ -3,8 +3,9 @@
 use super::Compiler;
 use super::locate::Written;
 use super::reference::{Reader, Reference};
-use crate::document::{Content, Node, Path, Problem, nearest};
-use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template};
+use crate::document::{Content, Node, Path, Problem};
+use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template, TemplateError};
+use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
 use crate::value::Json;
 use std::sync::Arc;
@@ -166,25 +167,35 @@ impl<'n> Compiler<'_, '_, 'n> {
         path: &Path<'_>,
         place: &Place<'_>,
     ) -> Option<Template> {
-        match Template::parse(&node.to_json()) {
+        match Template::parse_all(&node.to_json()) {
             Ok(template) => self
                 .references(node, path, place, Written::Template, template.references())
                 .then_some(template),
-            Err(error) => {
-                let offset = error.offset + error.error.offset;
-                let place = match node.key_at(&error.pointer) {
-                    Some((at, key)) if error.key => self.report.offset(at, key, offset),
-                    _ => self.offset(node.pointer(&error.pointer).unwrap_or(node), offset),
-                };
-                let mut problem = Problem::new(place, error.error.message.clone());
-                problem.pointer = format!("{path}{}", error.pointer);
-                if let Some(unknown) = &error.error.unknown {
-                    problem = problem.nearest(nearest(unknown, ROOTS));
+            Err(errors) => {
+                for error in errors {
+                    self.template_error(node, path, &error);
                 }
-                self.report.error(problem);
                 None
             }
         }
+    }
+
+    fn template_error(&mut self, node: &Node, path: &Path<'_>, error: &TemplateError) {
+        let offset = error.offset + error.error.offset;
+        // What is only counted needs no place.
+        let at = match self.report.is_full() {
+            true => node.at,
+            false => match node.key_at(&error.pointer) {
+                Some((at, key)) if error.key => self.report.offset(at, key, offset),
+                _ => self.offset(node.pointer(&error.pointer).unwrap_or(node), offset),
+            },
+        };
+        let mut problem = Problem::new(at, error.error.message.clone());
+        problem.pointer = format!("{path}{}", error.pointer);
+        if let Some(unknown) = &error.error.unknown {
+            problem = problem.nearest(nearest(unknown, ROOTS));
+        }
+        self.report.error(problem);
     }
 
     /// A template that gives an object: one with keys, or a text that is one expression.

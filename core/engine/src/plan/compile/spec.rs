@@ -209,9 +209,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             .get("outputs")
             .map(|node| self.templates(node, &path.key("outputs"), &Place::run_outputs()));
         let graph = self.graph(&mut drafts);
-        if let Some(graph) = &graph {
-            self.check_references(&drafts, graph);
-        }
+        self.check_references(&drafts, graph.as_ref());
         let graph = graph?;
         let steps: Option<Vec<_>> = drafts.into_iter().map(|draft| draft.step).collect();
         let outputs = match outputs {
