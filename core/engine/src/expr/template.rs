@@ -123,6 +123,15 @@ impl Template {
         }
     }
 
+    /// The CEL type of the value, where it is one expression that gives but one type.
+    #[must_use]
+    pub fn whole_type(&self, inputs: Option<&Json>) -> Option<&'static str> {
+        match &self.node {
+            Node::Whole(placed) => placed.expression.type_name(inputs),
+            _ => None,
+        }
+    }
+
     /// Whether an expression names `attempt`, so that each attempt evaluates it again.
     #[must_use]
     pub fn names_attempt(&self) -> bool {

@@ -17,7 +17,7 @@ pub use version::version_satisfies;
 use super::schema::Schemas;
 use super::types::{Plan, StepIndex};
 use crate::document::{Limits, Node, Report};
-use crate::value::Hash;
+use crate::value::{Hash, Json};
 use reference::Reference;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ pub(crate) fn compile(
         main: 0,
         references: Vec::new(),
         schemas: Schemas::default(),
+        inputs: None,
     };
     compiler.document(root, digest)
 }
@@ -50,4 +51,6 @@ struct Compiler<'c, 't, 'n> {
     /// What expressions read of steps: checked when the graph is known.
     references: Vec<Reference<'n>>,
     schemas: Schemas,
+    /// The schema of the run's inputs, for the types of expressions.
+    inputs: Option<Arc<Json>>,
 }

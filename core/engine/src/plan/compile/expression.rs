@@ -27,6 +27,9 @@ const ROOTS: [&str; 10] = [
     "inputs", "vars", "run", "steps", "needs", "matrix", "attempt", "step", "resource", "event",
 ];
 
+const OBJECT: &str = "an object, or a text `${{ … }}` that gives one";
+const LIST: &str = "a list, or a text `${{ … }}` that gives one";
+
 impl<'a> Place<'a> {
     pub(super) fn vars() -> Place<'static> {
         Place {
@@ -137,7 +140,8 @@ impl<'n> Compiler<'_, '_, 'n> {
                 let known =
                     self.references(node, path, place, Written::Bare, condition.references());
                 let answer = constant(condition.references(), |scope| condition.evaluate(scope));
-                (known && self.boolean_constant(node, path, answer)).then_some(condition)
+                let found = condition.not_boolean(self.inputs.as_deref());
+                (known && self.gives_boolean(node, path, answer, found)).then_some(condition)
             }
             Err(error) => {
                 self.expression_error(node, path, error.offset, &error, &place.known());
@@ -146,17 +150,45 @@ impl<'n> Compiler<'_, '_, 'n> {
         }
     }
 
-    /// Refuses an expression whose value the document fixes, and which is no boolean.
-    pub(super) fn boolean_constant(
+    /// Refuses an expression that has no boolean value: one whose value the document fixes, or whose
+    /// type is known.
+    pub(super) fn gives_boolean(
         &mut self,
         node: &Node,
         path: &Path<'_>,
         answer: Option<EvalError>,
+        found: Option<&str>,
     ) -> bool {
-        let Some(error) = answer else { return true };
-        let problem = Problem::on(node, path, error.message).found(node.describe());
+        let message = match (answer, found) {
+            (Some(error), _) => error.message,
+            (None, Some(found)) => format!("`{}` gives {found}, not bool", path.last()),
+            (None, None) => return true,
+        };
+        let blank = node
+            .as_str()
+            .map_or(0, |text| text.len() - text.trim_start().len());
+        let mut problem = Problem::on(node, path, message).found(node.describe());
+        problem.at = self.offset(node, blank);
         self.report
             .error(problem.allowed("a CEL expression that gives true or false"));
+        false
+    }
+
+    /// Refuses a text of one expression that is known to give another type than the place takes.
+    fn whole(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        template: &Template,
+        (wanted, allowed): (&str, &str),
+    ) -> bool {
+        let found = template.whole_type(self.inputs.as_deref());
+        let Some(found) = found.filter(|found| ![wanted, "optional"].contains(found)) else {
+            return true;
+        };
+        let message = format!("`{}` gives {found}, not {wanted}", path.last());
+        let problem = Problem::on(node, path, message).found(node.describe());
+        self.report.error(problem.allowed(allowed));
         false
     }
 
@@ -211,10 +243,12 @@ impl<'n> Compiler<'_, '_, 'n> {
             _ => false,
         };
         if !object {
-            self.wrong_type(node, path, "an object, or a text `${{ … }}` that gives one");
+            self.wrong_type(node, path, OBJECT);
             return None;
         }
-        self.template(node, path, place)
+        let template = self.template(node, path, place)?;
+        self.whole(node, path, &template, ("map", OBJECT))
+            .then_some(template)
     }
 
     /// A template that gives a list; how many items, where the document says it.
@@ -228,11 +262,13 @@ impl<'n> Compiler<'_, '_, 'n> {
             Content::List(items) => Some(items.len()),
             Content::Text(text) if text.trim_start().starts_with("${{") => None,
             _ => {
-                self.wrong_type(node, path, "a list, or a text `${{ … }}` that gives one");
+                self.wrong_type(node, path, LIST);
                 return None;
             }
         };
-        Some((self.template(node, path, place)?, count))
+        let template = self.template(node, path, place)?;
+        self.whole(node, path, &template, ("list", LIST))
+            .then_some((template, count))
     }
 
     pub(super) fn expression_error(

@@ -135,7 +135,8 @@ impl<'n> Compiler<'_, '_, 'n> {
         let mut whole =
             self.references(node, path, &Place::rule(), Written::Bare, rule.references());
         let answer = constant(rule.references(), |scope| rule.evaluate(scope));
-        whole &= self.boolean_constant(node, path, answer);
+        let found = rule.not_boolean(self.inputs.as_deref());
+        whole &= self.gives_boolean(node, path, answer, found);
         for id in rule.parents() {
             let fits = |step: &&StepIndex| **step != own && **step < self.main;
             if let Some(parent) = self.index.get(id).filter(fits) {

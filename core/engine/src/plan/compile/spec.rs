@@ -158,6 +158,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         let schema = spec
             .get("inputs")
             .and_then(|node| self.schemas.inputs(node, &path.key("inputs"), self.report));
+        self.inputs = schema.as_ref().map(|schema| schema.json());
         let vars = match spec.get("vars") {
             Some(node) => self.templates(node, &path.key("vars"), &Place::vars()),
             None => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
