@@ -9,7 +9,6 @@ mod excerpt;
 mod json;
 mod limits;
 mod located;
-mod nearest;
 mod node;
 mod normal;
 mod path;
@@ -23,7 +22,6 @@ pub use excerpt::excerpt;
 pub use limits::Limits;
 pub use located::Located;
 
-pub(crate) use nearest::nearest;
 pub(crate) use node::{Content, Entry, Node};
 pub(crate) use path::Path;
 pub(crate) use report::{Problem, Report};

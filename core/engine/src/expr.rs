@@ -43,6 +43,7 @@ mod condition;
 mod error;
 mod eval;
 mod functions;
+mod infer;
 mod limits;
 mod lower;
 mod references;

@@ -65,6 +65,8 @@ pub(crate) struct Report<'a> {
     kept: Vec<(Severity, Problem)>,
     errors: usize,
     dropped: usize,
+    /// Whether the document is in the seed form, which pointers are then turned back to.
+    seed: bool,
 }
 
 impl<'a> Report<'a> {
@@ -76,7 +78,13 @@ impl<'a> Report<'a> {
             kept: Vec::new(),
             errors: 0,
             dropped: 0,
+            seed: false,
         }
+    }
+
+    /// Says that what comes is about a document in the seed form, read as the full form.
+    pub(crate) fn seed_form(&mut self) {
+        self.seed = true;
     }
 
     pub(crate) fn error(&mut self, problem: Problem) {
@@ -88,7 +96,15 @@ impl<'a> Report<'a> {
         self.add(Severity::Warning, problem);
     }
 
-    fn add(&mut self, severity: Severity, problem: Problem) {
+    fn add(&mut self, severity: Severity, mut problem: Problem) {
+        if self.seed {
+            let inside = ["/spec", "/metadata"]
+                .into_iter()
+                .find_map(|around| problem.pointer.strip_prefix(around));
+            if let Some(inside) = inside {
+                problem.pointer = inside.to_owned();
+            }
+        }
         if self.kept.len() < self.most {
             self.kept.push((severity, problem));
             return;

@@ -4,12 +4,13 @@ mod macros;
 mod names;
 
 use super::ast::{Mode, Node};
-use super::error::{ExprError, nearest};
+use super::error::ExprError;
 use super::functions::{self, Style};
 use super::limits::Limits;
 use super::references::References;
 use super::tokens;
 use super::value::Value;
+use crate::nearest::nearest;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use std::sync::Arc;
 

@@ -2,9 +2,10 @@
 
 use super::{Dialect, Lowering, PREDICATES, ROOTS, TYPES};
 use crate::expr::ast::{Collection, Mode, Node};
-use crate::expr::error::{ExprError, nearest};
+use crate::expr::error::ExprError;
 use crate::expr::tokens;
 use crate::expr::value::Value;
+use crate::nearest::nearest;
 use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use std::sync::Arc;
 

@@ -3,8 +3,9 @@
 use super::Compiler;
 use super::locate::Written;
 use super::reference::{Reader, Reference};
-use crate::document::{Content, Node, Path, Problem, nearest};
-use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template};
+use crate::document::{Content, Node, Path, Problem};
+use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template, TemplateError};
+use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
 use crate::value::Json;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ pub(super) struct Place<'a> {
 const ROOTS: [&str; 10] = [
     "inputs", "vars", "run", "steps", "needs", "matrix", "attempt", "step", "resource", "event",
 ];
+
+const OBJECT: &str = "an object, or a text `${{ … }}` that gives one";
+const LIST: &str = "a list, or a text `${{ … }}` that gives one";
 
 impl<'a> Place<'a> {
     pub(super) fn vars() -> Place<'static> {
@@ -136,7 +140,8 @@ impl<'n> Compiler<'_, '_, 'n> {
                 let known =
                     self.references(node, path, place, Written::Bare, condition.references());
                 let answer = constant(condition.references(), |scope| condition.evaluate(scope));
-                (known && self.boolean_constant(node, path, answer)).then_some(condition)
+                let found = condition.not_boolean(self.inputs.as_deref());
+                (known && self.gives_boolean(node, path, answer, found)).then_some(condition)
             }
             Err(error) => {
                 self.expression_error(node, path, error.offset, &error, &place.known());
@@ -145,17 +150,45 @@ impl<'n> Compiler<'_, '_, 'n> {
         }
     }
 
-    /// Refuses an expression whose value the document fixes, and which is no boolean.
-    pub(super) fn boolean_constant(
+    /// Refuses an expression that has no boolean value: one whose value the document fixes, or whose
+    /// type is known.
+    pub(super) fn gives_boolean(
         &mut self,
         node: &Node,
         path: &Path<'_>,
         answer: Option<EvalError>,
+        found: Option<&str>,
     ) -> bool {
-        let Some(error) = answer else { return true };
-        let problem = Problem::on(node, path, error.message).found(node.describe());
+        let message = match (answer, found) {
+            (Some(error), _) => error.message,
+            (None, Some(found)) => format!("`{}` gives {found}, not bool", path.last()),
+            (None, None) => return true,
+        };
+        let blank = node
+            .as_str()
+            .map_or(0, |text| text.len() - text.trim_start().len());
+        let mut problem = Problem::on(node, path, message).found(node.describe());
+        problem.at = self.offset(node, blank);
         self.report
             .error(problem.allowed("a CEL expression that gives true or false"));
+        false
+    }
+
+    /// Refuses a text of one expression that is known to give another type than the place takes.
+    fn whole(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        template: &Template,
+        (wanted, allowed): (&str, &str),
+    ) -> bool {
+        let found = template.whole_type(self.inputs.as_deref());
+        let Some(found) = found.filter(|found| ![wanted, "optional"].contains(found)) else {
+            return true;
+        };
+        let message = format!("`{}` gives {found}, not {wanted}", path.last());
+        let problem = Problem::on(node, path, message).found(node.describe());
+        self.report.error(problem.allowed(allowed));
         false
     }
 
@@ -166,25 +199,35 @@ impl<'n> Compiler<'_, '_, 'n> {
         path: &Path<'_>,
         place: &Place<'_>,
     ) -> Option<Template> {
-        match Template::parse(&node.to_json()) {
+        match Template::parse_all(&node.to_json()) {
             Ok(template) => self
                 .references(node, path, place, Written::Template, template.references())
                 .then_some(template),
-            Err(error) => {
-                let offset = error.offset + error.error.offset;
-                let place = match node.key_at(&error.pointer) {
-                    Some((at, key)) if error.key => self.report.offset(at, key, offset),
-                    _ => self.offset(node.pointer(&error.pointer).unwrap_or(node), offset),
-                };
-                let mut problem = Problem::new(place, error.error.message.clone());
-                problem.pointer = format!("{path}{}", error.pointer);
-                if let Some(unknown) = &error.error.unknown {
-                    problem = problem.nearest(nearest(unknown, ROOTS));
+            Err(errors) => {
+                for error in errors {
+                    self.template_error(node, path, &error);
                 }
-                self.report.error(problem);
                 None
             }
         }
+    }
+
+    fn template_error(&mut self, node: &Node, path: &Path<'_>, error: &TemplateError) {
+        let offset = error.offset + error.error.offset;
+        // What is only counted needs no place.
+        let at = match self.report.is_full() {
+            true => node.at,
+            false => match node.key_at(&error.pointer) {
+                Some((at, key)) if error.key => self.report.offset(at, key, offset),
+                _ => self.offset(node.pointer(&error.pointer).unwrap_or(node), offset),
+            },
+        };
+        let mut problem = Problem::new(at, error.error.message.clone());
+        problem.pointer = format!("{path}{}", error.pointer);
+        if let Some(unknown) = &error.error.unknown {
+            problem = problem.nearest(nearest(unknown, ROOTS));
+        }
+        self.report.error(problem);
     }
 
     /// A template that gives an object: one with keys, or a text that is one expression.
@@ -200,10 +243,12 @@ impl<'n> Compiler<'_, '_, 'n> {
             _ => false,
         };
         if !object {
-            self.wrong_type(node, path, "an object, or a text `${{ … }}` that gives one");
+            self.wrong_type(node, path, OBJECT);
             return None;
         }
-        self.template(node, path, place)
+        let template = self.template(node, path, place)?;
+        self.whole(node, path, &template, ("map", OBJECT))
+            .then_some(template)
     }
 
     /// A template that gives a list; how many items, where the document says it.
@@ -217,11 +262,13 @@ impl<'n> Compiler<'_, '_, 'n> {
             Content::List(items) => Some(items.len()),
             Content::Text(text) if text.trim_start().starts_with("${{") => None,
             _ => {
-                self.wrong_type(node, path, "a list, or a text `${{ … }}` that gives one");
+                self.wrong_type(node, path, LIST);
                 return None;
             }
         };
-        Some((self.template(node, path, place)?, count))
+        let template = self.template(node, path, place)?;
+        self.whole(node, path, &template, ("list", LIST))
+            .then_some((template, count))
     }
 
     pub(super) fn expression_error(

@@ -1,11 +1,12 @@
 //! What expressions read of steps: the steps exist, come before, and have what is read of them.
 
 use super::Compiler;
-use super::graph::{Graph, ancestry};
+use super::graph::{Graph, ancestry, open_above};
 use super::locate::Written;
 use super::step::{Draft, Given};
-use crate::document::{Node, Problem, nearest};
+use crate::document::{Node, Problem};
 use crate::expr::{References, StepUse};
+use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
 
 /// Who reads.
@@ -31,7 +32,7 @@ const MEMBERS: [&str; 4] = ["state", "outputs", "failure", "attempts"];
 const FAILURE: [&str; 2] = ["code", "message"];
 
 impl<'n> Compiler<'_, '_, 'n> {
-    pub(super) fn check_references(&mut self, drafts: &[Draft<'n>], graph: &Graph) {
+    pub(super) fn check_references(&mut self, drafts: &[Draft<'n>], graph: Option<&Graph>) {
         let references = std::mem::take(&mut self.references);
         let mut pairs = Vec::new();
         let mut asked = Vec::new();
@@ -62,6 +63,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                     continue;
                 };
                 if let Reader::Step(reader) = reference.reader
+                    && drafts[reader as usize].parents_known
                     && !drafts[reader as usize].parents.contains(&index)
                 {
                     let message = format!("`needs.{id}`: the step does not wait for `{id}` itself");
@@ -69,9 +71,12 @@ impl<'n> Compiler<'_, '_, 'n> {
                 }
             }
         }
+        // With a cycle there is no before and after.
+        let Some(graph) = graph else { return };
+        let open = open_above(drafts, graph);
         let answers = ancestry(drafts, graph, &pairs);
         for ((answer, (index, reader)), place) in answers.into_iter().zip(&pairs).zip(asked) {
-            if answer {
+            if answer || open[*reader as usize] && index != reader {
                 continue;
             }
             let (id, own) = (drafts[*index as usize].id(), drafts[*reader as usize].id());
