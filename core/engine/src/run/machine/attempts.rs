@@ -3,6 +3,7 @@
 use super::Machine;
 use super::check::report_hash;
 use crate::plan::{OnLost, Retry, StepIndex};
+use crate::planted;
 use crate::run::record::Site;
 use crate::run::state::{CancelEnd, Cancelling, Work};
 use crate::run::table::Event;
@@ -135,6 +136,9 @@ impl Machine<'_> {
             LostCause::ProcessDead => inst.dead += 1,
             LostCause::Refused | LostCause::Undelivered => {}
         }
+        if planted!(AttemptNumberReused) && cause != LostCause::Lease {
+            inst.attempt -= 1;
+        }
         let (lost, dead, last) = (inst.lost, inst.dead, inst.last);
         let counts = matches!(cause, LostCause::Lease | LostCause::ProcessDead);
         let reason: Arc<str> = if counts && retry.on_lost == OnLost::Fail {
@@ -254,6 +258,9 @@ impl Machine<'_> {
         };
         inst.tries += 1;
         inst.last = Some(to);
+        if planted!(FailedOutputsKept) {
+            inst.outputs.clone_from(&end.outputs);
+        }
         if to == StepState::Succeeded {
             inst.outputs = end.outputs;
             inst.failure = None;
