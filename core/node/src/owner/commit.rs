@@ -211,7 +211,9 @@ impl Owner {
             return;
         };
         let outcome = match outcome {
-            Outcome::Unknown if planted!(UnknownTakenAsFailure) => Outcome::Failed(String::new()),
+            Outcome::Unknown if planted!(UnknownTakenAsFailure) => {
+                Outcome::Failed(NodeError::Unavailable(String::new()))
+            }
             Outcome::Unknown if planted!(UnknownTakenAsSuccess) => Outcome::Committed,
             outcome => outcome,
         };
@@ -237,12 +239,11 @@ impl Owner {
                 flight.unknown = true;
                 self.flight = Some(flight);
             }
-            Outcome::Failed(reason) => {
+            Outcome::Failed(error) => {
                 self.back_off(now);
                 if planted!(CommitNumberSkipped) {
                     self.point = flight.group.to;
                 }
-                let error = NodeError::Unavailable(format!("the store did not commit: {reason}"));
                 for (run, part) in flight.parts {
                     self.part_failed(run, part, &error);
                 }
