@@ -310,6 +310,12 @@ impl Owner {
         self.slots.contains_key(&run)
     }
 
+    /// Whether it pauses after a failed commit, and claims and commits nothing.
+    #[must_use]
+    pub fn is_pausing(&self) -> bool {
+        self.hold_until.is_some()
+    }
+
     /// Why commits fail, as far as one may tell: whether the last one did.
     #[must_use]
     pub fn is_failing(&self) -> bool {

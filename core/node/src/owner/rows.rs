@@ -44,7 +44,8 @@ pub(super) fn seal(
             &summary(run, live),
         ));
     }
-    if state.is_terminal() || planted!(RunLostWhileFinishing) && state == RunState::Finishing {
+    let ended = state.is_terminal() && !planted!(EndedRunKept);
+    if ended || planted!(RunLostWhileFinishing) && state == RunState::Finishing {
         writes.push(Write {
             key: keys::live(run),
             value: None,

@@ -2,7 +2,8 @@
 
 use conveyor_engine::plan::{Plan, StepIndex};
 use conveyor_engine::run::{
-    AttemptState, Decision, Fact, Identity, Record, Run, RunState, StopKind,
+    AttemptState, Decision, Fact, Failure, Identity, Record, Run, RunState, StepState, StopKind,
+    TimerKey, TimerKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub(super) struct Durable {
     pub(super) told: BTreeSet<Identity>,
     /// The attempt of each instance that was reported last.
     reported: BTreeMap<(StepIndex, u32), u32>,
+    /// How many attempts of each instance count against `retry.attempts`.
+    tries: BTreeMap<(StepIndex, u32), u32>,
+    /// Timers that were due. Each at most once.
+    fired: BTreeSet<TimerKey>,
     paused: bool,
 }
 
@@ -33,6 +38,8 @@ impl Durable {
             ended: BTreeMap::new(),
             told: BTreeSet::new(),
             reported: BTreeMap::new(),
+            tries: BTreeMap::new(),
+            fired: BTreeSet::new(),
             paused: false,
         }
     }
@@ -47,10 +54,14 @@ impl Durable {
                     let instance = (report.id.step, report.id.instance);
                     self.reported.insert(instance, report.id.attempt);
                 }
+                Fact::TimerDue(key) if !self.fired.insert(*key) => {
+                    return Err(format!("the timer {key:?} was due twice"));
+                }
                 _ => {}
             }
         }
         let mut told = BTreeSet::new();
+        let mut failed: BTreeMap<Identity, &Option<Failure>> = BTreeMap::new();
         for decision in &folded {
             match decision {
                 Decision::Claimed { id, session } => {
@@ -61,12 +72,34 @@ impl Durable {
                         return Err(format!("{id} was claimed twice"));
                     }
                 }
-                Decision::Attempt { id, state, .. } => {
+                Decision::Attempt {
+                    id, state, failure, ..
+                } => {
                     if !self.claims.contains_key(id) {
                         return Err(format!("{id} ended and was never claimed"));
                     }
                     if self.ended.insert(*id, *state).is_some() {
                         return Err(format!("{id} ended twice"));
+                    }
+                    self.count_try(*id, *state)?;
+                    if *state == AttemptState::Failed {
+                        failed.insert(*id, failure);
+                    }
+                }
+                Decision::Instance {
+                    step,
+                    instance,
+                    attempt,
+                    to: StepState::Failed,
+                    ..
+                } => {
+                    let id = Identity {
+                        step: *step,
+                        instance: *instance,
+                        attempt: *attempt,
+                    };
+                    if let Some(failure) = failed.get(&id) {
+                        self.check_given_up(id, failure.as_ref())?;
                     }
                 }
                 Decision::Cancel { id, .. } => drop(told.insert(*id)),
@@ -77,6 +110,43 @@ impl Durable {
         told.retain(|id| !self.ended.contains_key(id));
         self.told.append(&mut told);
         self.decisions.extend(folded);
+        Ok(())
+    }
+
+    /// No instance is tried more often than `retry.attempts` says (SEMANTICS 10).
+    fn count_try(&mut self, id: Identity, state: AttemptState) -> Result<(), String> {
+        if matches!(state, AttemptState::Lost | AttemptState::Cancelled) {
+            return Ok(());
+        }
+        let tries = self.tries.entry((id.step, id.instance)).or_default();
+        *tries += 1;
+        let retry = &self.run.plan().steps[id.step as usize].retry;
+        let most = retry.as_ref().map_or(1, |retry| retry.attempts);
+        if *tries > most {
+            return Err(format!("{id} was try {tries}, `retry.attempts` is {most}"));
+        }
+        Ok(())
+    }
+
+    /// An instance that failed had no try left, whatever became of attempts that were lost. Where
+    /// more than the count decides, the reference model says what is right.
+    fn check_given_up(&self, id: Identity, failure: Option<&Failure>) -> Result<(), String> {
+        let plan = self.run.plan();
+        let step = &plan.steps[id.step as usize];
+        let Some(retry) = &step.retry else {
+            return Ok(());
+        };
+        let refused = failure.and_then(|failure| failure.retryable) == Some(false);
+        let timed_out = self.fired.iter().any(|key| key.kind == TimerKind::Run);
+        let stopping = !self.stops.is_empty() || timed_out;
+        let open = retry.on_failure && retry.condition.is_none() && step.timeouts.total.is_none();
+        let tries = self.tries.get(&(id.step, id.instance)).copied();
+        if open && !refused && !stopping && tries < Some(retry.attempts) {
+            return Err(format!(
+                "{id} was the last try after {tries:?} of {} that count",
+                retry.attempts
+            ));
+        }
         Ok(())
     }
 

@@ -13,8 +13,20 @@ pub struct Hunt {
     pub fault: Fault,
     /// What gave it away; `None` where all seeds went well.
     pub caught: Option<Violation>,
+    /// How many seeds were lived through.
+    pub tried: u64,
+    /// Whether that seed fails without the fault, too: then nothing is known about the fault.
+    pub without: bool,
     /// How long it took.
     pub took: Duration,
+}
+
+impl Hunt {
+    /// Whether it was caught, and by nothing but itself.
+    #[must_use]
+    pub fn is_caught(&self) -> bool {
+        self.caught.is_some() && !self.without
+    }
 }
 
 /// Plants a fault and lives through seeds until one shows it. Call it on a stack of
@@ -30,11 +42,21 @@ pub fn hunt(fault: Fault, seeds: Range<u64>, options: &Options) -> Hunt {
         })
         .err()
     };
-    let caught = seeds.into_iter().find_map(life);
+    let from = seeds.start;
+    let mut tried = 0;
+    let caught = seeds.into_iter().find_map(|seed| {
+        tried = seed + 1 - from;
+        life(seed)
+    });
     plant(None);
+    let without = caught
+        .as_ref()
+        .is_some_and(|violation| life(violation.seed).is_some());
     Hunt {
         fault,
         caught,
+        tried,
+        without,
         took: started.elapsed(),
     }
 }

@@ -93,6 +93,12 @@ impl Process {
         self.events.keys().next().map(|(time, _)| *time)
     }
 
+    /// Whether a commit is on its way, or its outcome is looked for.
+    pub(super) fn commits(&self) -> bool {
+        let commits = |event: &Event| matches!(event, Event::Commit(_) | Event::CommitKey);
+        self.events.values().any(commits)
+    }
+
     pub(super) fn pop(&mut self) -> Option<Event> {
         self.events.pop_first().map(|(_, event)| event)
     }

@@ -84,7 +84,7 @@ pub fn run(options: &Options) -> Result<Counts, Violation> {
 }
 
 /// What was claimed is given, and what waits is claimed, whenever nothing happens for so long: longer
-/// than the owner's pause after failed commits.
+/// than the owner's pause after failed commits. At once where it neither pauses nor commits.
 const RESTLESS: Duration = Duration::secs(3);
 
 /// Nothing happens for a while: no attempt may wait while its session has room.
@@ -273,7 +273,9 @@ impl World {
         let Some(first) = [event, timer, client, letter].into_iter().flatten().min() else {
             return Ok(false);
         };
-        if first > self.now.after(RESTLESS) {
+        let still = !process.owner.is_pausing() && !process.commits();
+        let quiet = if still { Duration::ZERO } else { RESTLESS };
+        if first > self.now.after(quiet) {
             check_idle(process)?;
         }
         self.now = self.now.max(first);
@@ -285,6 +287,9 @@ impl World {
             if let Some(event) = process.pop() {
                 self.happen(event)?;
             }
+        } else if self.random.percent(20) {
+            // Whoever commits looks at the clock, too, and may be the first to see that it is time.
+            self.send_group()?;
         } else if !self.dies(100, "crash before a timer is taken")? {
             self.handle(Input::Tick);
         }

@@ -139,6 +139,7 @@ impl Machine<'_> {
         if planted!(AttemptNumberReused) && cause != LostCause::Lease {
             inst.attempt -= 1;
         }
+        inst.tries += u32::from(planted!(InterruptionCharged));
         let (lost, dead, last) = (inst.lost, inst.dead, inst.last);
         let counts = matches!(cause, LostCause::Lease | LostCause::ProcessDead);
         let reason: Arc<str> = if counts && retry.on_lost == OnLost::Fail {
@@ -317,7 +318,8 @@ impl Machine<'_> {
         let failure = inst.failure.as_deref();
         let refused = failure.and_then(|failure| failure.retryable) == Some(false);
         let retry_after = failure.and_then(|failure| failure.retry_after_millis);
-        if !listed || tries >= retry.attempts || refused || self.stops(id.step) {
+        let most = retry.attempts + u32::from(planted!(RetriesMiscounted));
+        if !listed || tries >= most || refused || self.stops(id.step) {
             return Err(None);
         }
         if let Some(condition) = &retry.condition {
@@ -433,6 +435,13 @@ impl Machine<'_> {
             TimerKind::Run => return self.run_timed_out(),
             TimerKind::Finally => return self.finally_timed_out(),
             _ => self.disarm(step, instance, key.kind),
+        }
+        if planted!(TimerFiredTwice) {
+            let after = Duration::secs(1);
+            let again = self.state.timers.arm(key, Clock::Wall, self.now, after);
+            if let Some(inst) = self.instance_mut(step, instance) {
+                inst.timers.push(again);
+            }
         }
         match key.kind {
             TimerKind::Queue => {

@@ -33,7 +33,7 @@ impl Machine<'_> {
         if step.ended() {
             return;
         }
-        if !rule && !ok {
+        if !rule && !ok && !planted!(NeedsIgnored) {
             let reason = format!("`{}` {}", self.step_plan(parent).id, parent_state);
             return self.end_bare(child, StepState::Omitted, Some(reason.into()));
         }

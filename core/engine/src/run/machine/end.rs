@@ -263,7 +263,7 @@ impl Machine<'_> {
         if let Some(armed) = self.state.run_timer.take() {
             self.state.timers.disarm(&armed);
         }
-        if self.state.open_finally == 0 {
+        if self.state.open_finally == 0 || planted!(FinallySkipped) {
             self.end_run();
         } else {
             self.begin_finally();

@@ -103,10 +103,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "planted")]
         Some(name) => planted::hunt(name, &asked),
         #[cfg(not(feature = "planted"))]
-        Some(_) => refuse(
-            "--planted: this simulator was built without the feature `planted`:\n\
-             cargo run --release -p conveyor-sim --features planted -- --planted all",
-        ),
+        Some(name) => refuse(&format!(
+            "--planted {name}: this simulator was built without the feature `planted`; with it:\n\
+             cargo run --release -p conveyor-sim --features planted -- --planted {name}"
+        )),
     }
 }
 
@@ -153,14 +153,18 @@ fn table(counts: &Counts) -> String {
         "{} runs, {} attempts, {} crashes\n\n",
         counts.runs, counts.attempts, counts.crashes
     );
-    for (name, count) in &counts.faults {
-        let _ = writeln!(text, "{count:>9}  {name}");
+    for (heading, crashes) in [("injected errors", false), ("crash points", true)] {
+        let _ = writeln!(text, "{heading}:");
+        let names = counts.faults.iter();
+        for (name, count) in names.filter(|(name, _)| name.starts_with("crash ") == crashes) {
+            let _ = writeln!(text, "{count:>9}  {name}");
+        }
+        text.push('\n');
     }
-    text.push('\n');
+    text.push_str("rows of the transition tables:\n");
     for ((from, event, to), count) in &counts.rows {
         let _ = writeln!(text, "{count:>9}  {from} --{}--> {to}", event.as_str());
     }
-    text.push('\n');
     for ((from, event, to), count) in &counts.run_rows {
         let _ = writeln!(text, "{count:>9}  run {from} --{}--> {to}", event.as_str());
     }

@@ -33,7 +33,7 @@ pub(super) fn hunt(name: &str, asked: &Asked) -> ExitCode {
     }
     let escaped: Vec<&str> = hunts
         .iter()
-        .filter(|hunt| hunt.caught.is_none())
+        .filter(|hunt| !hunt.is_caught())
         .map(|hunt| hunt.fault.word())
         .collect();
     let caught = hunts.len() - escaped.len();
@@ -75,16 +75,20 @@ fn all(faults: &[Fault], asked: &Asked) -> Vec<Hunt> {
 
 fn line(hunt: &Hunt) -> String {
     let (name, breaks) = (hunt.fault.word(), hunt.fault.breaks());
-    let seconds = hunt.took.as_secs_f64();
+    let (seconds, tried) = (hunt.took.as_secs_f64(), hunt.tried);
     match &hunt.caught {
+        Some(violation) if hunt.without => {
+            let seed = violation.seed;
+            format!("ESCAPED {name:<31} seed {seed:>4} fails without it, too: {violation}\n")
+        }
         Some(violation) => {
             let what: String = violation.what.chars().take(SHOWN).collect();
             let what = what.lines().next().unwrap_or_default();
             let seed = violation.seed;
             format!(
-                "caught  {name:<31} seed {seed:>4} {seconds:>6.1} s  {breaks}\n        {what}\n"
+                "caught  {name:<31} seed {seed:>4}, {tried:>4} tried {seconds:>5.1} s  {breaks}\n        {what}\n"
             )
         }
-        None => format!("ESCAPED {name:<31}           {seconds:>6.1} s  {breaks}\n"),
+        None => format!("ESCAPED {name:<31} {tried:>10} tried {seconds:>5.1} s  {breaks}\n"),
     }
 }

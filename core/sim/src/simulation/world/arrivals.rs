@@ -204,7 +204,7 @@ impl World {
     fn check_alive(&mut self, run: RunId, step: u32, instance: u32) -> Check {
         let durable = self.durable(run)?;
         let of = |id: &conveyor_engine::run::Identity| (id.step, id.instance) == (step, instance);
-        let last = durable.claims.iter().filter(|(id, _)| of(id)).next_back();
+        let last = durable.claims.iter().rfind(|(id, _)| of(id));
         let (Some((id, session)), Some(process)) = (last, &self.process) else {
             return Ok(());
         };

@@ -107,7 +107,7 @@ impl World {
         match asker {
             Asker::Client(request) => self.client_answered(request, answer),
             Asker::Driver(claimed, result) => self.driver_answered(claimed, result, answer),
-            Asker::Late(letter) => self.late_answered(letter, answer),
+            Asker::Late(letter) => self.late_answered(&letter, &answer),
         }
     }
 
@@ -127,6 +127,8 @@ impl World {
             }
             (Wish::Control(run, Control::Stop(stop)), Ok(_)) => {
                 let stored = self.durable(*run)?.stops.contains(&stop.kind);
+                // A terminate that came with it may have ended a run that does not fold.
+                self.find_abandoned();
                 if !stored && !self.ledger.abandoned.contains(run) {
                     let kind = stop.kind;
                     return Err(format!(
@@ -179,7 +181,7 @@ impl World {
         match answer {
             Ok(Answer::Taken { .. }) => {
                 process.tasks.remove(&claimed);
-                self.taken(claimed, result)
+                self.taken(claimed, &result)
             }
             Err(error) if error.is_temporary() => {
                 process.tasks.insert(claimed, false);
@@ -195,18 +197,18 @@ impl World {
     }
 
     /// A report was acknowledged as taken. Some drivers report again.
-    fn taken(&mut self, claimed: Claimed, result: Box<driver::Result>) -> Check {
+    fn taken(&mut self, claimed: Claimed, result: &driver::Result) -> Check {
         let Claimed { run, id, .. } = claimed;
         let ended = result.ended.clone();
         for _ in 0..[0, 0, 0, 1, 3][self.random.below(5)] {
-            self.late_report(claimed, result.clone(), true);
+            self.late_report(claimed, Box::new(result.clone()), true);
         }
         self.check_taken(run, id, &ended)?;
         self.ledger.taken.insert((run, id), ended);
         Ok(())
     }
 
-    fn late_answered(&mut self, letter: Letter, answer: Result<Answer, NodeError>) -> Check {
+    fn late_answered(&mut self, letter: &Letter, answer: &Result<Answer, NodeError>) -> Check {
         let Claimed { run, id, .. } = letter.claimed;
         match answer {
             Ok(Answer::Taken { already: false }) if letter.repeat => Err(format!(
@@ -215,7 +217,9 @@ impl World {
             Ok(Answer::Stale) if letter.repeat && self.durable(run)?.reported_last(id) => {
                 Err(format!("a repeated report of {id} of {run} is not known"))
             }
-            Ok(Answer::Taken { .. }) if !letter.repeat => self.taken(letter.claimed, letter.result),
+            Ok(Answer::Taken { .. }) if !letter.repeat => {
+                self.taken(letter.claimed, &letter.result)
+            }
             _ => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ use super::super::driver;
 use super::super::journal::Durable;
 use super::super::process::Process;
 use super::{Check, World};
+use conveyor_engine::plan::{AllowFailure, Needs, StepIndex};
 use conveyor_engine::run::{
     AttemptState, EndedAttempt, Fact, ForkFrom, Identity, NoValues, RunState, StepState,
 };
@@ -133,6 +134,23 @@ impl World {
             let parent = &plan.steps[*parent as usize].id;
             return Err(format!(
                 "{} of {run} was started before {parent} had ended",
+                step.id
+            ));
+        }
+        let met = |parent: &StepIndex| {
+            let allowed = !matches!(
+                plan.steps[*parent as usize].allow_failure,
+                AllowFailure::Never
+            );
+            let state = durable.run.step(*parent).state;
+            allowed || matches!(state, StepState::Succeeded | StepState::Skipped)
+        };
+        if matches!(step.needs, Needs::All)
+            && let Some(parent) = step.parents.iter().find(|parent| !met(parent))
+        {
+            let parent = &plan.steps[*parent as usize].id;
+            return Err(format!(
+                "{} of {run} was started although {parent} had not succeeded",
                 step.id
             ));
         }
@@ -305,7 +323,7 @@ impl World {
                 return Err(format!("{run} is {state} and nothing moves it"));
             }
             self.check_rows(run, &durable)?;
-            self.check_outputs(run, &durable)?;
+            self.check_steps(run, &durable)?;
             self.counts.runs += 1;
             self.counts.decisions(&durable.decisions);
         }
@@ -315,9 +333,13 @@ impl World {
         Ok(())
     }
 
-    /// Every output that readers are shown is in the store, and of an instance that succeeded.
-    fn check_outputs(&self, run: RunId, durable: &Durable) -> Check {
+    /// Every step has ended, `finally` and all. Every output that readers are shown is in the store, and of an instance that succeeded.
+    fn check_steps(&self, run: RunId, durable: &Durable) -> Check {
         for step in 0..durable.run.plan().steps.len() as u32 {
+            let state = durable.run.step(step).state;
+            if !state.is_terminal() {
+                return Err(format!("{run} has ended, and {step} is {state}"));
+            }
             for instance in 0..durable.run.step(step).instances {
                 let Some(view) = durable.run.instance(step, instance) else {
                     continue;
