@@ -304,7 +304,6 @@ fn a_run_that_is_killed_at_any_time_ends_with_each_attempt_started_once() {
     assert!(!killed(live(dir.path(), &["run", "p.yaml"], &Kill::Never)));
     let most = u64::try_from(started.elapsed().as_micros()).expect("it is short");
     let mut random = u64::from(std::process::id()) | 1;
-    println!("seed {random}");
     let mut next = move || {
         // xorshift64: what comes needs no quality, only variety.
         random ^= random << 13;
