@@ -18,6 +18,7 @@ build: ## Builds the program and all tests, in the one profile that both use
 test: ## Runs all tests, simulator and examples included
 	$(CARGO) build --workspace --release --locked
 	$(CARGO) test --workspace --release --locked --no-fail-fast
+	$(CARGO) run --quiet --release --locked -p conveyor-sim --features planted -- --planted all
 
 test-full: test fuzz ## Runs what takes longer, too
 

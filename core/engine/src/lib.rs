@@ -20,9 +20,30 @@ pub mod document;
 pub mod expr;
 mod nearest;
 pub mod plan;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod run;
 pub mod time;
 pub mod value;
+
+/// Whether the simulator has planted a fault here. Constant without the feature `planted`.
+#[cfg(not(feature = "planted"))]
+#[macro_export]
+#[doc(hidden)]
+macro_rules! planted {
+    ($fault:ident) => {
+        false
+    };
+}
+
+/// Whether the simulator has planted a fault here.
+#[cfg(feature = "planted")]
+#[macro_export]
+macro_rules! planted {
+    ($fault:ident) => {
+        $crate::planted::is_planted($crate::planted::Fault::$fault)
+    };
+}
 
 /// The stack a thread that calls this crate should have: 16 MiB.
 ///

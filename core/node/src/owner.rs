@@ -24,7 +24,8 @@ pub use messages::{
 use crate::error::NodeError;
 use crate::id::RunId;
 use commit::{Flight, Part};
-use conveyor_engine::run::{Fact, Rejected};
+use conveyor_engine::planted;
+use conveyor_engine::run::{Fact, Rejected, Run};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::LiveEntry;
@@ -81,6 +82,8 @@ pub struct Owner {
     /// Runs whose timer is due.
     urgent: VecDeque<RunId>,
     loading: usize,
+    /// Those among them that are read only once their groups have met their fate.
+    unread: BTreeSet<RunId>,
     /// Runs that this owner moves, where it does not move all.
     held: BTreeSet<RunId>,
     turns: VecDeque<RunId>,
@@ -131,6 +134,7 @@ impl Owner {
             adopt: BTreeSet::new(),
             urgent: VecDeque::new(),
             loading: 0,
+            unread: BTreeSet::new(),
             held: BTreeSet::new(),
             turns: VecDeque::new(),
             queues: Queues::default(),
@@ -199,6 +203,7 @@ impl Owner {
             Input::StopClaiming => self.claiming = false,
         }
         self.claim(now);
+        self.load_unread();
         self.load_more();
     }
 
@@ -289,10 +294,31 @@ impl Owner {
         (live, self.slots.len() - live)
     }
 
+    /// A run that is in memory and all of which is durable: a fold of its journal must equal it.
+    #[must_use]
+    pub fn settled(&self, run: RunId) -> Option<&Run> {
+        let flight = self.flight.iter().map(Flight::parts);
+        let mut open = flight
+            .chain(&self.splits)
+            .chain(std::iter::once(&self.collecting));
+        match self.slots.get(&run) {
+            Some(Slot::Live(live)) if !open.any(|parts| parts.contains_key(&run)) => {
+                Some(&live.run)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether this owner moves the run.
     #[must_use]
     pub fn holds(&self, run: RunId) -> bool {
         self.slots.contains_key(&run)
+    }
+
+    /// Whether it pauses after a failed commit, and claims and commits nothing.
+    #[must_use]
+    pub fn is_pausing(&self) -> bool {
+        self.hold_until.is_some()
     }
 
     /// Why commits fail, as far as one may tell: whether the last one did.
@@ -452,6 +478,9 @@ impl Owner {
 
     /// Answers once everything that the run has decided so far is durable.
     fn answer_of(&mut self, run: RunId, ticket: Ticket, answer: Result<Answer, NodeError>) {
+        if planted!(AnswerBeforeDurable) {
+            return self.answer_now(ticket, answer);
+        }
         if ticket != 0 {
             self.stage(run, Output::Answer { ticket, answer });
         }

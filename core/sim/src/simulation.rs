@@ -8,7 +8,11 @@
 mod client;
 mod disk;
 mod driver;
+mod journal;
 mod ledger;
+#[cfg(feature = "planted")]
+pub mod planted;
+mod points;
 mod process;
 mod world;
 

@@ -9,6 +9,7 @@ mod engine;
 mod examples;
 mod exec;
 mod help;
+mod killed;
 mod plan;
 mod program;
 mod refusals;

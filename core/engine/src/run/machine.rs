@@ -19,6 +19,7 @@ use super::state::State;
 use super::table::{self, Event, RunEvent};
 use super::{Decision, Fact, RunState, StepState, digest};
 use crate::plan::{Plan, Step, StepIndex};
+use crate::planted;
 use crate::time::Time;
 use crate::value::Hash;
 use std::collections::VecDeque;
@@ -103,6 +104,17 @@ impl fmt::Display for Rejected {
 }
 
 impl std::error::Error for Rejected {}
+
+/// Runs are equal when whatever happens to them has the same outcome: the same revision, in the same
+/// state in all its parts.
+impl PartialEq for Run {
+    fn eq(&self, other: &Run) -> bool {
+        self.plan.digest == other.plan.digest
+            && self.state == other.state
+            && self.entries == other.entries
+            && self.broken == other.broken
+    }
+}
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -252,7 +264,7 @@ impl Run {
             digest::add(&mut hasher, decision);
         }
         let digest = hasher.digest();
-        if digest != record.digest {
+        if digest != record.digest && !planted!(DigestUnchecked) {
             return Err(error(format!(
                 "its decisions have the digest {digest:016x}, recorded is {:016x}",
                 record.digest

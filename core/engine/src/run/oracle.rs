@@ -2,6 +2,7 @@
 
 use super::record::{Evaluated, Evaluation, Site};
 use crate::plan::StepIndex;
+use crate::planted;
 use crate::value::{Hash, Json, Value, canonical_bytes};
 use std::sync::Arc;
 
@@ -68,6 +69,10 @@ impl Oracle<'_> {
                 });
                 Ok(outcome)
             }
+            Oracle::Fold { evaluations, .. } if planted!(EvaluatedInFold) => {
+                evaluations.next();
+                Ok(live(&NoValues, &mut Vec::new()))
+            }
             Oracle::Fold { evaluations, .. } => match evaluations.next() {
                 Some(e) if (e.site, e.step, e.instance) == (site, step, instance) => {
                     Ok(e.outcome.clone())
@@ -77,6 +82,11 @@ impl Oracle<'_> {
                 )),
             },
         }
+    }
+
+    /// Whether this is a fold: for planted faults, which are the only ones that may ask.
+    pub(crate) fn folds(&self) -> bool {
+        matches!(self, Oracle::Fold { .. })
     }
 
     /// Takes one unit of bounded work from the turn's budget.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// The state of one run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
     /// The last record's sequence; 0 before the first.
     pub(crate) sequence: u64,
@@ -94,7 +94,7 @@ pub(crate) enum Exempt {
     Deferred,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StepRun {
     /// `Pending` until it ends; what people see in between is derived.
     pub(crate) state: StepState,
@@ -119,7 +119,7 @@ pub(crate) struct StepRun {
     pub(crate) inherited: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Instance {
     pub(crate) state: StepState,
     /// The number of the current or last attempt; 0 before the first claim.

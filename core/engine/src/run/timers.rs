@@ -24,7 +24,7 @@ pub(crate) struct Armed {
 }
 
 /// All armed timers of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Timers {
     wall: BTreeSet<(Time, TimerKey)>,
     active: BTreeSet<(Time, TimerKey)>,

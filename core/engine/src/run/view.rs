@@ -105,6 +105,12 @@ impl Run {
         self.state.time
     }
 
+    /// All of the state, for people who look for a difference.
+    #[must_use]
+    pub fn state_text(&self) -> String {
+        format!("{:?}", self.state)
+    }
+
     /// Who started the run.
     #[must_use]
     pub fn actor(&self) -> &Arc<str> {

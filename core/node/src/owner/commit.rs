@@ -6,6 +6,7 @@ use super::messages::{CommitPoint, Group, Outcome, Output, Write};
 use super::{Owner, RETRY, RETRY_MAX, quarantined};
 use crate::error::NodeError;
 use crate::id::RunId;
+use conveyor_engine::planted;
 use conveyor_engine::run::{Identity, RunState};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
@@ -79,6 +80,12 @@ pub(super) struct Flight {
     unsure: bool,
 }
 
+impl Flight {
+    pub(super) fn parts(&self) -> &BTreeMap<RunId, Part> {
+        &self.parts
+    }
+}
+
 impl Owner {
     /// What a run has in the group that is being collected.
     pub(super) fn part(&mut self, run: RunId) -> &mut Part {
@@ -108,7 +115,9 @@ impl Owner {
         // Whoever notices first that the pause is over ends it: this call, or a tick.
         if self.hold_until.take().is_some() {
             self.retry();
-            self.claim(now);
+            if !planted!(ClaimsForgottenAfterFailure) {
+                self.claim(now);
+            }
         }
         if let Some(flight) = &mut self.flight {
             return std::mem::take(&mut flight.resend).then(|| Arc::clone(&flight.group));
@@ -134,13 +143,16 @@ impl Owner {
                 && documents.insert(*digest)
             {
                 writes.extend_from_slice(puts);
+                if planted!(DocumentBelieved) {
+                    self.documents.insert(*digest);
+                }
             }
         }
         if writes.is_empty() {
             return None;
         }
         let to = CommitPoint {
-            number: self.point.number + 1,
+            number: self.point.number + u64::from(!planted!(CommitNumberKept)),
             ..self.point
         };
         let group = Arc::new(Group {
@@ -190,12 +202,20 @@ impl Owner {
             bytes += part.writes.iter().map(Write::len).sum::<usize>();
             sealed.insert(run, part);
         }
+        self.load_unread();
         sealed
     }
 
     pub(super) fn committed(&mut self, now: Time, outcome: Outcome) {
         let Some(mut flight) = self.flight.take() else {
             return;
+        };
+        let outcome = match outcome {
+            Outcome::Unknown if planted!(UnknownTakenAsFailure) => {
+                Outcome::Failed(NodeError::Unavailable(String::new()))
+            }
+            Outcome::Unknown if planted!(UnknownTakenAsSuccess) => Outcome::Committed,
+            outcome => outcome,
         };
         match outcome {
             Outcome::Committed => {
@@ -212,13 +232,18 @@ impl Owner {
                 self.flight = Some(flight);
                 self.outputs.push(Output::ReadCommit);
             }
-            Outcome::Failed(_) | Outcome::Refused(_) if flight.unsure => {
+            Outcome::Failed(_) | Outcome::Refused(_)
+                if flight.unsure && !planted!(LateCopyForgotten) =>
+            {
                 self.back_off(now);
                 flight.unknown = true;
                 self.flight = Some(flight);
             }
             Outcome::Failed(error) => {
                 self.back_off(now);
+                if planted!(CommitNumberSkipped) {
+                    self.point = flight.group.to;
+                }
                 for (run, part) in flight.parts {
                     self.part_failed(run, part, &error);
                 }
@@ -234,6 +259,7 @@ impl Owner {
             return;
         };
         match point {
+            None if planted!(CommitKeyReadOnce) => {}
             None => self.back_off(now),
             Some(point) if point == flight.group.to => self.committed(now, Outcome::Committed),
             Some(point) if point == flight.group.from => {
@@ -282,9 +308,20 @@ impl Owner {
         self.rest(now, run);
     }
 
+    /// Whether the store does not have all that the run decided yet, or may not have it: what is read
+    /// of it now may be out of date.
+    pub(super) fn is_open(&self, run: RunId) -> bool {
+        let flight = self.flight.as_ref().map(|flight| &flight.parts);
+        let flight = flight.filter(|_| !planted!(FlightForgotten));
+        let mut parts = std::iter::once(&self.collecting)
+            .chain(&self.splits)
+            .chain(flight);
+        parts.any(|parts| parts.contains_key(&run))
+    }
+
     /// Lets a run go from memory if nothing of it runs (DESIGN §5).
     pub(super) fn rest(&mut self, now: Time, run: RunId) {
-        if self.collecting.contains_key(&run) || self.splits.iter().any(|p| p.contains_key(&run)) {
+        if self.is_open(run) {
             return;
         }
         let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
@@ -341,7 +378,9 @@ impl Owner {
     /// Undoes what a part did outside of the store, and folds its run again.
     fn part_failed(&mut self, run: RunId, part: Part, error: &NodeError) {
         self.undo(run, part, error);
-        if let Some(later) = self.collecting.remove(&run) {
+        if !planted!(LaterFactsKept)
+            && let Some(later) = self.collecting.remove(&run)
+        {
             self.undo(run, later, error);
         }
         self.drop_live(run);
@@ -360,6 +399,9 @@ impl Owner {
             if let Output::Answer { ticket, .. } = output {
                 self.answer_now(ticket, Err(error.clone()));
             }
+        }
+        if planted!(PlaceLeaked) {
+            return;
         }
         for id in part.claims {
             self.queues.forget(run, id);
@@ -393,7 +435,9 @@ impl Owner {
         }
         let middle = parts.keys().nth(parts.len() / 2).copied();
         let second = middle.map(|run| parts.split_off(&run)).unwrap_or_default();
-        self.splits.push_front(second);
+        if !planted!(SplitDropped) {
+            self.splits.push_front(second);
+        }
         self.splits.push_front(parts);
     }
 

@@ -7,6 +7,7 @@ use crate::chunks;
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::keys;
+use conveyor_engine::planted;
 use conveyor_engine::run::{Fact, Rejected, Run, RunState, SEMANTICS, Started};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::RecordKind;
@@ -17,6 +18,9 @@ impl Owner {
         let run = start.run;
         match self.slots.get_mut(&run) {
             None if start.fresh => self.create(now, ticket, *start),
+            Some(Slot::Waiting | Slot::Parked(_)) if planted!(StartUnchecked) => {
+                self.answer_of(run, ticket, Ok(Answer::Started { existed: true }));
+            }
             // A run that waits to be read again may prove not to be there at all.
             None | Some(Slot::Waiting | Slot::Parked(_)) => {
                 self.load(run, vec![Input::Start { ticket, start }]);
@@ -76,6 +80,7 @@ impl Owner {
             Control::Continue if state.is_terminal() => Err(NodeError::Ended(state)),
             Control::Continue => Ok(()),
             Control::Release => Err(NodeError::Invalid(format!("run {run} is not quarantined"))),
+            Control::Stop(_) if planted!(StopUnstored) && state == RunState::Draining => Ok(()),
             Control::Stop(stop) => self.ask(now, run, Fact::Stopped(stop)),
             Control::Pause { .. } if state == RunState::Paused => Ok(()),
             Control::Pause { actor, reason } => self.ask(now, run, Fact::Paused { actor, reason }),

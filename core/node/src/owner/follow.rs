@@ -9,6 +9,7 @@ use crate::error::NodeError;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::{Kind, Plan, StepIndex};
+use conveyor_engine::planted;
 use conveyor_engine::run::{Claim, Decision, Fact, Identity, Rejected, RunState, StepState};
 use conveyor_engine::time::Time;
 use conveyor_engine::value::{Hash, Value};
@@ -83,6 +84,7 @@ impl Owner {
                     live.claims = live.claims.saturating_sub(1);
                     self.attempt_ended(run, id);
                 }
+                Decision::Cancel { .. } if planted!(CancelUnsent) => {}
                 Decision::Cancel { id, reason, grace } => {
                     if let Some((session, held)) = self.queues.holder(run, id) {
                         let claimed = Claimed {
@@ -126,17 +128,26 @@ impl Owner {
         }
     }
 
-    /// The session may still be at it: its place is given back when it says so, or reports.
+    /// The session may still be at it: its place is given back when it says so, or reports. A claim in
+    /// the group whose outcome is awaited is no different: its task is as good as sent.
     pub(super) fn attempt_ended(&mut self, run: RunId, id: Identity) {
         let Some((session, held)) = self.queues.holder(run, id) else {
             return;
         };
         let (nonce, returned) = (held.nonce, held.returned);
-        if held.durable && !returned {
-            let claimed = Claimed { run, id, nonce };
-            self.stage(run, Output::Abort { session, claimed });
+        let claimed = Claimed { run, id, nonce };
+        let part = self.part(run);
+        let of_claim =
+            |output: &Output| matches!(output, Output::Start(task) if task.claimed == claimed);
+        let unsent = part.outputs.iter().position(of_claim);
+        if let Some(at) = unsent {
+            // Claimed and ended in one record: nobody need ever hear of it.
+            part.outputs.remove(at);
+        }
+        if returned || unsent.is_some() || planted!(AbortForgotten) {
+            part.ended.push(id);
         } else {
-            self.part(run).ended.push(id);
+            self.stage(run, Output::Abort { session, claimed });
         }
     }
 
@@ -212,7 +223,12 @@ impl Owner {
             };
             let part = self.part(run);
             part.claims.push(id);
-            part.outputs.push(Output::Start(Box::new(task)));
+            let start = Output::Start(Box::new(task));
+            if planted!(StartBeforeDurable) {
+                self.outputs.push(start);
+                continue;
+            }
+            part.outputs.push(start);
         }
     }
 

@@ -7,9 +7,11 @@ use super::{LOADS, Owner, Write, quarantined, rows};
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::token::Claimed;
+use conveyor_engine::planted;
 use conveyor_engine::run::{LostCause, RunState, Stop, StopKind};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_proto::storage::v1::RunSummary;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How long after a failed read a run is loaded again.
@@ -23,7 +25,21 @@ impl Owner {
         }
         self.slots.insert(run, Slot::Loading(waiting));
         self.loading += 1;
-        self.outputs.push(Output::Load { run });
+        if self.is_open(run) {
+            self.unread.insert(run);
+        } else {
+            self.outputs.push(Output::Load { run });
+        }
+    }
+
+    /// Asks for runs whose groups have met their fate.
+    pub(super) fn load_unread(&mut self) {
+        let open = |run: &RunId| self.is_open(*run);
+        let (wait, read): (BTreeSet<RunId>, _) = self.unread.iter().copied().partition(open);
+        self.unread = wait;
+        let read: BTreeSet<RunId> = read;
+        self.outputs
+            .extend(read.into_iter().map(|run| Output::Load { run }));
     }
 
     /// Loads runs that wait for it: those that are due at once, others while the sessions do not
@@ -70,7 +86,8 @@ impl Owner {
                 waiting
                     .into_iter()
                     .for_each(|input| self.refuse(&input, &error));
-                self.park(run, Some(now.after(RELOAD)));
+                let again = now.after(RELOAD);
+                self.park(run, (!planted!(ReloadForgotten)).then_some(again));
             }
         }
     }
@@ -99,6 +116,10 @@ impl Owner {
             quarantined: marked,
         } = loaded;
         let ended = machine.state().is_terminal();
+        if !ended && let Some(state) = ended_as(summary.as_ref()) {
+            // It was terminated while it did not fold; that it folds now does not undo it.
+            return self.refuse_ended(run, state, waiting);
+        }
         let moves = |control: &Control| matches!(control, Control::Continue | Control::Stop(_));
         let controls = || {
             waiting.iter().filter_map(|input| match input {
@@ -188,7 +209,7 @@ impl Owner {
                 .queues
                 .holder(run, id)
                 .is_some_and(|(_, held)| Some(held.nonce) == nonce);
-            if !held {
+            if !held && !planted!(DeadClaimsKept) {
                 let cause = if known {
                     LostCause::Undelivered
                 } else {
@@ -216,9 +237,15 @@ impl Owner {
                 );
             }
         }
-        self.offer_all(run);
-        self.fire(now, run);
-        self.watch_turn(run);
+        if !planted!(OffersLostInFold) {
+            self.offer_all(run);
+        }
+        if !planted!(TimersUnwatchedAfterFold) {
+            self.fire(now, run);
+        }
+        if !planted!(TurnsForgottenAfterFold) {
+            self.watch_turn(run);
+        }
     }
 
     fn session_known(&self, session: &Arc<str>) -> bool {
@@ -235,6 +262,13 @@ impl Owner {
         }
     }
 
+    fn refuse_ended(&mut self, run: RunId, state: RunState, waiting: Vec<Input>) {
+        let error = NodeError::Ended(state);
+        waiting
+            .into_iter()
+            .for_each(|input| self.refuse_known(run, input, &error));
+    }
+
     fn broken(
         &mut self,
         now: Time,
@@ -244,13 +278,8 @@ impl Owner {
         summary: Option<&RunSummary>,
         waiting: Vec<Input>,
     ) {
-        let ended = summary
-            .and_then(|row| RunState::from_code(u8::try_from(row.state).ok()?))
-            .filter(|state| state.is_terminal());
-        if let Some(state) = ended {
-            return waiting
-                .into_iter()
-                .for_each(|input| self.refuse_known(run, input, &NodeError::Ended(state)));
+        if let Some(state) = ended_as(summary) {
+            return self.refuse_ended(run, state, waiting);
         }
         let terminate = waiting.iter().find_map(|input| match input {
             Input::Control {
@@ -324,10 +353,13 @@ impl Owner {
             return;
         }
         for (session, claimed, held) in self.queues.held_of(run) {
-            if held.durable && !held.returned {
+            if held.returned {
+                self.queues.forget(run, claimed.id);
+            } else if held.durable {
                 self.outputs.push(Output::Abort { session, claimed });
             } else {
-                self.queues.forget(run, claimed.id);
+                // Its group is in flight, and will send the task.
+                self.stage(run, Output::Abort { session, claimed });
             }
         }
         self.slots.insert(run, Slot::Quarantined);
@@ -342,6 +374,11 @@ impl Owner {
             },
         );
     }
+}
+
+/// How a run ended, by its row.
+fn ended_as(summary: Option<&RunSummary>) -> Option<RunState> {
+    RunState::from_code(u8::try_from(summary?.state).ok()?).filter(|state| state.is_terminal())
 }
 
 /// Whether a request may take a run out of quarantine.

@@ -4,6 +4,7 @@ use super::messages::SessionInfo;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::version_satisfies;
+use conveyor_engine::planted;
 use conveyor_engine::run::Identity;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -234,7 +235,7 @@ impl Queues {
     pub(super) fn give_back(&mut self, run: RunId, id: Identity) {
         for session in self.sessions.values_mut() {
             if let Some(held) = session.held.get_mut(&(run, id))
-                && !held.returned
+                && (!held.returned || planted!(PlaceGivenBackTwice))
             {
                 held.returned = true;
                 session.free += 1;

@@ -5,6 +5,7 @@ use super::{Owner, Write, quarantined};
 use crate::chunks;
 use crate::keys;
 use crate::token::Claimed;
+use conveyor_engine::planted;
 use conveyor_engine::run::{Fact, Identity, LostCause, Rejected, Report};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::RecordKind;
@@ -35,7 +36,7 @@ impl Owner {
         match self.apply(now, run, fact) {
             Ok(()) => {
                 let part = self.part(run);
-                for (hash, text) in &report.values {
+                for (hash, text) in report.values.iter().filter(|_| !planted!(ValueUnstored)) {
                     let key = keys::value(run, hash);
                     let chunks = chunks::split(RecordKind::Value, 0, &key, text);
                     part.put(chunks.map(Write::from).collect());

@@ -6,6 +6,7 @@ use crate::chunks;
 use crate::envelope;
 use crate::id::RunId;
 use crate::keys;
+use conveyor_engine::planted;
 use conveyor_engine::run::{RunState, SEMANTICS, Stop, encode_record};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::{LiveEntry, Quarantine, RecordKind, RunSummary};
@@ -34,7 +35,8 @@ pub(super) fn seal(
     }
     let state = live.run.state();
     let row = (state, live.started.is_some());
-    if live.row != Some(row) {
+    let listed = live.row.map(|(_, started)| started) == Some(row.1) && planted!(ListingStale);
+    if live.row != Some(row) && !listed {
         live.row = Some(row);
         writes.push(put(
             keys::summary(run),
@@ -42,7 +44,8 @@ pub(super) fn seal(
             &summary(run, live),
         ));
     }
-    if state.is_terminal() {
+    let ended = state.is_terminal() && !planted!(EndedRunKept);
+    if ended || planted!(RunLostWhileFinishing) && state == RunState::Finishing {
         writes.push(Write {
             key: keys::live(run),
             value: None,
@@ -52,10 +55,10 @@ pub(super) fn seal(
         let entry = entry(live);
         // What is ready is loaded first of all whatever its timer says, so a new timer alone needs
         // no new row: the hot path has one put a step.
-        let same = live
-            .entry
-            .as_ref()
-            .is_some_and(|old| *old == entry || old.ready && entry.ready);
+        let same = live.entry.as_ref().is_some_and(|old| {
+            let timer_alone = old.ready == entry.ready;
+            *old == entry || timer_alone && (entry.ready || planted!(DueRowStale))
+        });
         if !same {
             writes.push(put(keys::live(run), RecordKind::LiveEntry, &entry));
             live.entry = Some(entry);

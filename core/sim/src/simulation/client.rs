@@ -1,15 +1,16 @@
 //! People and programs that start runs, and stop, pause and resume them.
 
-use crate::model::{SplitMix64, random_pipeline};
+use crate::model::{Document, Kind, Pipeline, SplitMix64, Step, random_pipeline};
 use conveyor_engine::document;
 use conveyor_engine::plan::Plan;
 use conveyor_engine::run::{Inherited, Stop, StopKind};
 use conveyor_engine::time::Time;
-use conveyor_engine::value::Value;
+use conveyor_engine::value::{Json, Value};
 use conveyor_node::RunId;
-use conveyor_node::owner::{Control, Start};
+use conveyor_node::owner::{Control, Start, ValueTexts};
 use conveyor_proto::storage::v1::StoredDocument;
 use prost::Message as _;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ pub(super) fn requests(random: &mut SplitMix64, now: Time) -> Vec<Request> {
     requests
 }
 
-fn stop(run: RunId, at: Time, kind: StopKind) -> Request {
+/// A stop.
+pub(super) fn stop(run: RunId, at: Time, kind: StopKind) -> Request {
     let stop = Stop {
         kind,
         actor: Arc::from("ann"),
@@ -88,11 +90,17 @@ pub(super) fn starts(requests: &[Request]) -> Vec<Start> {
 }
 
 /// The start of a fork.
-pub(super) fn fork(random: &mut SplitMix64, old: Start, inherited: Vec<Inherited>) -> Start {
+pub(super) fn fork(
+    random: &mut SplitMix64,
+    old: Start,
+    inherited: Vec<Inherited>,
+    values: ValueTexts,
+) -> Start {
     Start {
         run: id(random),
         forked_from: Some(old.run.text()),
         inherited,
+        values,
         ..old
     }
 }
@@ -109,7 +117,9 @@ fn id(random: &mut SplitMix64) -> RunId {
 
 fn start(random: &mut SplitMix64) -> Start {
     let run = id(random);
-    let printed = random_pipeline(random).document();
+    let pipeline = random_pipeline(random);
+    let mut printed = pipeline.document();
+    enrich(random, &pipeline, &mut printed);
     let (plan, document) = compile(&printed.text);
     Start {
         run,
@@ -123,6 +133,36 @@ fn start(random: &mut SplitMix64) -> Start {
         inherited: Vec::new(),
         values: Vec::new(),
     }
+}
+
+/// So many percent of the pipelines have a fan-out that takes several turns.
+const WIDE: usize = 4;
+
+/// Adds what the model has no words for: values that go from step to step, and wide fan-outs.
+fn enrich(random: &mut SplitMix64, pipeline: &Pipeline, printed: &mut Document) {
+    let mut text: Json = serde_json::from_str(&printed.text).unwrap_or_default();
+    for (at, step) in pipeline.steps.iter().enumerate() {
+        if step.kind != Kind::Driver {
+            continue;
+        }
+        let parents = pipeline.parents(at);
+        let parents = parents.iter().map(|parent| &pipeline.steps[*parent]);
+        for parent in parents.filter(|step| step.kind == Kind::Driver && step.fan.is_none()) {
+            let parent = &parent.id;
+            let given = format!("${{{{ steps.{parent}.outputs.?text.orValue('none') }}}}");
+            text["spec"]["steps"][at]["with"][format!("from_{parent}")] = given.into();
+        }
+    }
+    let plain = |step: &&Step| step.kind == Kind::Transform && step.fan.is_none();
+    if random.percent(WIDE)
+        && let Some(wide) = pipeline.steps.iter().position(|step| plain(&step))
+    {
+        let items: Vec<usize> = (0..300 + random.below(1_500)).collect();
+        text["spec"]["steps"][wide]["foreach"] = json!({"items": "${{ inputs.wide }}"});
+        text["spec"]["inputs"]["properties"]["wide"] = json!({"type": "array"});
+        printed.inputs["wide"] = json!(items);
+    }
+    printed.text = text.to_string();
 }
 
 fn compile(text: &str) -> (Arc<Plan>, Arc<[u8]>) {

@@ -1,11 +1,14 @@
-//! The store under the simulator's hand: every commit has a fate.
+//! The store under the simulator's hand: every commit has a fate, and reads fail.
 
 use crate::model::SplitMix64;
-use conveyor_node::NodeError;
 use conveyor_node::owner::{Group, Outcome};
 use conveyor_node::storage;
-use conveyor_store::{Memory, Store as _, Transaction};
-use std::sync::Arc;
+use conveyor_store::{
+    Bytes, CommitError, Direction, Error, ErrorKind, KeyRange, Limits, Memory, Page, Stats, Store,
+    Transaction,
+};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What becomes of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,57 +44,106 @@ impl Fate {
 pub(super) struct Disk {
     pub(super) store: Memory,
     /// Copies of transactions that are still on their way.
-    late: Vec<Transaction>,
+    late: Mutex<Vec<Transaction>>,
+}
+
+/// The store as one call sees it.
+pub(super) struct View<'a> {
+    disk: &'a Disk,
+    /// So many reads succeed; `None`: all.
+    reads: Option<AtomicU32>,
+    fate: Fate,
 }
 
 impl Disk {
     pub(super) fn new() -> Disk {
         Disk {
             store: Memory::new(),
-            late: Vec::new(),
+            late: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The store for one call: after so many reads it cannot be read, and a commit meets its fate.
+    pub(super) fn view(&self, reads: Option<u32>, fate: Fate) -> View<'_> {
+        View {
+            disk: self,
+            reads: reads.map(AtomicU32::new),
+            fate,
         }
     }
 
     /// Makes a commit meet its fate.
-    pub(super) fn commit(&mut self, group: &Arc<Group>, fate: Fate, guarded: bool) -> Outcome {
-        let mut transaction = storage::transaction(group);
-        if !guarded {
-            transaction = unguarded(group);
-        }
-        match fate {
-            Fate::Committed => storage::outcome(group, self.store.commit(&transaction)),
-            Fate::Full => Outcome::Failed(NodeError::Full("no space left on device".into())),
-            Fate::UnknownMade => {
-                // A conflict is as unknown to the caller as anything else.
-                let _ = self.store.commit(&transaction);
-                Outcome::Unknown
-            }
-            Fate::UnknownNot => Outcome::Unknown,
-            Fate::UnknownLate => {
-                self.late.push(transaction);
-                Outcome::Unknown
-            }
-            Fate::Refused => Outcome::Refused("a value is larger than the store takes".into()),
-        }
+    pub(super) fn commit(&self, group: &Arc<Group>, fate: Fate) -> Outcome {
+        let made = self.view(None, fate).commit(&storage::transaction(group));
+        storage::outcome(group, made)
     }
 
     /// One of the late copies arrives.
     pub(super) fn arrive(&mut self, random: &mut SplitMix64) -> bool {
-        if self.late.is_empty() {
+        let late = self.late.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if late.is_empty() {
             return false;
         }
-        let at = random.below(self.late.len());
-        let transaction = self.late.swap_remove(at);
+        let transaction = late.swap_remove(random.below(late.len()));
         // What it came to, nobody waits for any more.
         let _ = self.store.commit(&transaction);
         true
     }
 }
 
-/// The same writes without the compare of the commit key: a planted fault.
-fn unguarded(group: &Group) -> Transaction {
-    Transaction {
-        compares: Vec::new(),
-        ..storage::transaction(group)
+impl View<'_> {
+    fn read(&self) -> Result<(), Error> {
+        let Some(reads) = &self.reads else {
+            return Ok(());
+        };
+        // Once out, the disk stays out for the rest of the call.
+        let left = reads.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(Error::new(ErrorKind::Io, "read"));
+        }
+        reads.store(left - 1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Store for View<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        self.read()?;
+        self.disk.store.get(key)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Page, Error> {
+        self.read()?;
+        self.disk.store.scan(range, direction, limit)
+    }
+
+    fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
+        let unknown = || Err(CommitError::Unknown(Error::new(ErrorKind::Io, "commit")));
+        let failed = |kind| Err(CommitError::Failed(Error::new(kind, "commit")));
+        match self.fate {
+            Fate::Committed => self.disk.store.commit(transaction),
+            Fate::Full => failed(ErrorKind::DiskFull),
+            Fate::Refused => failed(ErrorKind::Invalid),
+            Fate::UnknownMade => {
+                // A conflict is as unknown to the caller as anything else.
+                let _ = self.disk.store.commit(transaction);
+                unknown()
+            }
+            Fate::UnknownNot => unknown(),
+            Fate::UnknownLate => {
+                let late = self.disk.late.lock();
+                late.unwrap_or_else(PoisonError::into_inner)
+                    .push(transaction.clone());
+                unknown()
+            }
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        self.disk.store.limits()
+    }
+
+    fn stats(&self) -> Result<Stats, Error> {
+        self.disk.store.stats()
     }
 }

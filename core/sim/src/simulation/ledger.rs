@@ -1,15 +1,16 @@
 //! What was seen from outside, and what must therefore be in the store.
 
-use conveyor_engine::run::table::{Row, RunRow};
-use conveyor_engine::run::{AttemptState, Decision, Identity};
+use super::points::{CRASHES, FAULTS};
+use conveyor_engine::run::table::{self, Row, RunRow};
+use conveyor_engine::run::{Decision, EndedAttempt, Identity};
 use conveyor_node::RunId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often each thing happened over one or many seeds. A fault that was never injected proves
 /// nothing, so callers assert that none of these is 0.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counts {
-    /// Injected faults and crash points, by name.
+    /// Injected faults and crash points, by name; those that never happened with 0.
     pub faults: BTreeMap<&'static str, u64>,
     /// Rows of the instance table.
     pub rows: BTreeMap<Row, u64>,
@@ -23,7 +24,35 @@ pub struct Counts {
     pub crashes: u64,
 }
 
+impl Default for Counts {
+    fn default() -> Counts {
+        let names = FAULTS.iter().chain(CRASHES);
+        let instance = table::INSTANCE.iter();
+        Counts {
+            faults: names.map(|name| (*name, 0)).collect(),
+            rows: instance.map(|row| (*row, 0)).collect(),
+            run_rows: table::RUN.iter().map(|row| (*row, 0)).collect(),
+            runs: 0,
+            attempts: 0,
+            crashes: 0,
+        }
+    }
+}
+
 impl Counts {
+    /// What never happened.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let faults = self.faults.iter().filter(|(_, count)| **count == 0);
+        let rows = self.rows.iter().filter(|(_, count)| **count == 0);
+        let run_rows = self.run_rows.iter().filter(|(_, count)| **count == 0);
+        let faults = faults.map(|(name, _)| (*name).to_owned());
+        let rows = rows.map(|(row, _)| format!("{} --{}--> {}", row.0, row.1.as_str(), row.2));
+        let run_rows =
+            run_rows.map(|(row, _)| format!("run {} --{}--> {}", row.0, row.1.as_str(), row.2));
+        faults.chain(rows).chain(run_rows).collect()
+    }
+
     /// Adds another seed's.
     pub fn add(&mut self, other: &Counts) {
         for (name, count) in &other.faults {
@@ -41,6 +70,7 @@ impl Counts {
     }
 
     pub(super) fn fault(&mut self, name: &'static str) {
+        debug_assert!(FAULTS.contains(&name) || CRASHES.contains(&name), "{name}");
         *self.faults.entry(name).or_default() += 1;
     }
 
@@ -71,9 +101,11 @@ pub(super) struct Ledger {
     /// Runs whose start was acknowledged.
     pub(super) runs: BTreeSet<RunId>,
     /// Reports that were acknowledged as taken.
-    pub(super) taken: BTreeMap<(RunId, Identity), AttemptState>,
-    /// Stops that were acknowledged.
-    pub(super) stopped: BTreeSet<RunId>,
+    pub(super) taken: BTreeMap<(RunId, Identity), EndedAttempt>,
+    /// Runs that somebody wants terminated while their journal is damaged.
+    pub(super) doomed: BTreeSet<RunId>,
+    /// Runs that were terminated while their journal was damaged: they are over, whatever it says.
+    pub(super) abandoned: BTreeSet<RunId>,
 }
 
 impl Ledger {

@@ -2,12 +2,13 @@
 //! with a crash.
 
 use super::client::Request;
-use conveyor_engine::run::EndedAttempt;
+use super::driver;
 use conveyor_engine::time::Time;
+use conveyor_engine::value::Hash;
 use conveyor_node::RunId;
-use conveyor_node::owner::{Group, Input, Owner, Ticket};
+use conveyor_node::owner::{Group, Owner, Ticket};
 use conveyor_node::token::Claimed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Something that is on its way to the owner.
@@ -15,26 +16,49 @@ pub(super) enum Event {
     /// A commit reaches the disk.
     Commit(Arc<Group>),
     /// A driver is done.
-    Done(Claimed, EndedAttempt),
-    /// A driver reports once more what it had reported.
-    Again(Claimed, EndedAttempt),
+    Done(Claimed, Box<driver::Result>),
     /// A run is folded.
     Load(RunId),
-    /// Anything else.
-    Input(Box<Input>),
+    /// Values are read.
+    Values(RunId, Vec<Hash>),
+    /// The commit key is read.
+    CommitKey,
+    /// A place is free again.
+    Released(Claimed),
 }
 
 /// Whom a ticket belongs to.
 pub(super) enum Asker {
     Client(Request),
-    Driver(Claimed, EndedAttempt),
-    Repeat,
+    Driver(Claimed, Box<driver::Result>),
+    /// A report that comes again, or from a process that is dead.
+    Late(Letter),
+}
+
+/// A report that no process can stop any more.
+#[derive(Clone)]
+pub(super) struct Letter {
+    pub(super) at: Time,
+    pub(super) claimed: Claimed,
+    pub(super) result: Box<driver::Result>,
+    /// Whether it was answered as taken before.
+    pub(super) repeat: bool,
 }
 
 pub(super) struct Process {
     pub(super) owner: Owner,
+    pub(super) session: Arc<str>,
+    pub(super) capacity: usize,
     /// Tasks that run, and whether their end was reported.
     pub(super) tasks: BTreeMap<Claimed, bool>,
+    /// Tasks that take a place: from their start to their end, whoever hears of it.
+    pub(super) working: BTreeSet<Claimed>,
+    /// Places whose task was ended, on their way back.
+    pub(super) releasing: usize,
+    /// Runs that something was heard of.
+    pub(super) runs: BTreeSet<RunId>,
+    /// Tasks that were told to stop.
+    pub(super) told: BTreeSet<Claimed>,
     pub(super) askers: BTreeMap<Ticket, Asker>,
     events: BTreeMap<(Time, u64), Event>,
     order: u64,
@@ -42,10 +66,16 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(owner: Owner) -> Process {
+    pub(super) fn new(owner: Owner, session: Arc<str>, capacity: usize) -> Process {
         Process {
             owner,
+            session,
+            capacity,
             tasks: BTreeMap::new(),
+            working: BTreeSet::new(),
+            releasing: 0,
+            runs: BTreeSet::new(),
+            told: BTreeSet::new(),
             askers: BTreeMap::new(),
             events: BTreeMap::new(),
             order: 0,
@@ -61,6 +91,12 @@ impl Process {
     /// When the next event is due.
     pub(super) fn next(&self) -> Option<Time> {
         self.events.keys().next().map(|(time, _)| *time)
+    }
+
+    /// Whether a commit is on its way, or its outcome is looked for.
+    pub(super) fn commits(&self) -> bool {
+        let commits = |event: &Event| matches!(event, Event::Commit(_) | Event::CommitKey);
+        self.events.values().any(commits)
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {

@@ -1,31 +1,28 @@
 //! The life of one store, and what must hold at every moment of it.
 
+mod arrivals;
+mod opening;
 mod outside;
 mod store;
 
 use super::client::{self, Request, Wish};
-use super::disk::{Disk, Fate};
+use super::disk::Disk;
 use super::ledger::{Counts, Ledger};
-use super::process::{Asker, Event, Process};
+use super::process::{Asker, Event, Letter, Process};
 use crate::model::SplitMix64;
-use conveyor_engine::run::EndedAttempt;
+use conveyor_engine::run::{Record, Run};
 use conveyor_engine::time::{Duration, Time};
-use conveyor_node::owner::{
-    Config, Group, Input, Loaded, Outcome, Owner, Reported, SessionInfo, Start,
-};
-use conveyor_node::token::Claimed;
-use conveyor_node::{NodeError, Plans, storage};
-use std::collections::BTreeMap;
+use conveyor_node::owner::{Input, Start};
+use conveyor_node::{Plans, RunId};
+use conveyor_store::Bytes;
 use std::fmt;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a seed is run with.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The seed.
     pub seed: u64,
-    /// Whether commits are guarded by the commit key. False is a planted fault.
-    pub unguarded: bool,
     /// Whether a violation comes with what led to it.
     pub trace: bool,
 }
@@ -65,19 +62,43 @@ type Check = Result<(), String>;
 /// Lives through one seed. Call it on a stack of [`conveyor_engine::STACK_BYTES`].
 ///
 /// # Errors
-/// The first thing that must never be.
+/// The first thing that must never be; a panic of the product is one.
 pub fn run(options: &Options) -> Result<Counts, Violation> {
     let mut world = World::new(options);
-    let lived = world.live();
-    let action = world.actions;
-    let history = world.history;
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let lived = lived.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!(
+            "it panicked: {}",
+            text.unwrap_or("without a message")
+        ))
+    });
     lived.map_err(|what| Violation {
         seed: options.seed,
-        action,
+        action: world.actions,
         what,
-        history,
+        history: world.history,
     })?;
     Ok(world.counts)
+}
+
+/// What was claimed is given, and what waits is claimed, whenever nothing happens for so long: longer
+/// than the owner's pause after failed commits. At once where it neither pauses nor commits.
+const RESTLESS: Duration = Duration::secs(3);
+
+/// Nothing happens for a while: no attempt may wait while its session has room.
+fn check_idle(process: &Process) -> Check {
+    let full = process.working.len() + process.releasing >= process.capacity;
+    let run = |run: &RunId| process.owner.settled(*run);
+    let waits = |run: &Run| !run.pending().offers.is_empty();
+    match process.runs.iter().filter_map(run).find(|run| waits(run)) {
+        Some(run) if !full => Err(format!(
+            "{} waits for a driver although the session has room",
+            run.id()
+        )),
+        _ => Ok(()),
+    }
 }
 
 struct World {
@@ -88,17 +109,28 @@ struct World {
     process: Option<Process>,
     generation: u32,
     requests: Vec<Request>,
+    /// Reports that arrive whatever process there is.
+    letters: Vec<Letter>,
     /// What the clients start, to be forked from later.
     starts: Vec<Start>,
     forked: bool,
     ledger: Ledger,
     counts: Counts,
     actions: u64,
-    /// Runs that a refused commit may have quarantined.
+    /// Whether runs may come into quarantine: commits are refused, journals damaged.
     may_quarantine: bool,
-    guarded: bool,
+    /// A record that is not what was written.
+    damage: Option<Damage>,
     trace: bool,
     history: Vec<String>,
+}
+
+/// A record that is not what was written, and what was.
+struct Damage {
+    run: RunId,
+    key: Vec<u8>,
+    value: Bytes,
+    record: Record,
 }
 
 impl World {
@@ -107,7 +139,7 @@ impl World {
         let now = Time(1_800_000_000_000);
         let requests = client::requests(&mut random, now);
         let starts = client::starts(&requests);
-        let may_quarantine = random.percent(5);
+        let may_quarantine = random.percent(8);
         World {
             random,
             now,
@@ -116,13 +148,14 @@ impl World {
             process: None,
             generation: 0,
             requests,
+            letters: Vec::new(),
             starts,
             forked: false,
             ledger: Ledger::default(),
             counts: Counts::default(),
             actions: 0,
             may_quarantine,
-            guarded: !options.unguarded,
+            damage: None,
             trace: options.trace,
             history: Vec::new(),
         }
@@ -130,7 +163,7 @@ impl World {
 
     fn note(&mut self, what: impl FnOnce() -> String) {
         if self.trace {
-            let what = what();
+            let what: String = what().chars().take(240).collect();
             self.history
                 .push(format!("{:>6} {} {what}", self.actions, self.now));
         }
@@ -140,13 +173,19 @@ impl World {
         self.actions < STORM
     }
 
+    /// Whether one of so many cases has come, while faults are injected.
+    fn strikes(&mut self, of: usize) -> bool {
+        self.stormy() && self.random.below(of) == 0
+    }
+
     fn live(&mut self) -> Check {
         while self.actions < MOST {
             self.actions += 1;
             if self.process.is_none() {
-                self.restart()?;
+                self.open()?;
+                continue;
             }
-            if self.stormy() && self.random.percent(3) && self.disk.arrive(&mut self.random) {
+            if self.strikes(33) && self.disk.arrive(&mut self.random) {
                 self.counts.fault("a late copy arrived");
             }
             if !self.act()? && !self.wake()? {
@@ -154,57 +193,6 @@ impl World {
             }
         }
         Err(format!("nothing comes to rest after {MOST} actions"))
-    }
-
-    /// The process dies.
-    fn crash(&mut self, point: &'static str) {
-        self.note(|| point.to_owned());
-        if let Some(process) = self.process.take() {
-            // Clients keep what was not answered, and ask again.
-            for asker in process.askers.into_values() {
-                if let Asker::Client(request) = asker {
-                    self.ask_again(request);
-                }
-            }
-            self.counts.fault(point);
-            self.counts.crashes += 1;
-        }
-    }
-
-    fn ask_again(&mut self, mut request: Request) {
-        if let Wish::Start(start) = &mut request.wish {
-            start.fresh = false;
-        }
-        request.at = self
-            .now
-            .after(Duration(1 + self.random.below(2_000) as u64));
-        self.requests.push(request);
-    }
-
-    fn restart(&mut self) -> Check {
-        self.generation += 1;
-        let failed = |error: NodeError| error.to_string();
-        let point = storage::acquire(&self.disk.store, self.random.next_u64()).map_err(failed)?;
-        let mut nonces = SplitMix64::new(self.random.next_u64());
-        let random = Box::new(move || nonces.next_u64());
-        let mut owner = Owner::new(Config::default(), point, random);
-        for (run, entry) in storage::live_entries(&self.disk.store).map_err(failed)? {
-            owner.recover(run, &entry);
-        }
-        for (run, _) in storage::quarantines(&self.disk.store).map_err(failed)? {
-            owner.recover_quarantined(run);
-        }
-        let session: Arc<str> = format!("process-{}", self.generation).into();
-        let mut process = Process::new(owner);
-        let info = SessionInfo {
-            id: session,
-            drivers: BTreeMap::from([(Arc::from("d"), Arc::from("1.0.0"))]),
-            schemas: BTreeMap::new(),
-            capacity: 1 + self.random.below(6) as u32,
-        };
-        process.owner.handle(self.now, Input::Register(info));
-        self.process = Some(process);
-        Ok(())
     }
 
     /// One action. False when there is nothing left to do.
@@ -217,207 +205,142 @@ impl World {
             self.carry_out(outputs)?;
             return Ok(true);
         }
-        let crashes = self.stormy() && self.random.percent(1);
-        if crashes {
-            self.crash("crash between two inputs");
+        if self.dies(100, "crash between two inputs")? {
             return Ok(true);
         }
-        let now = self.now;
-        let Some(process) = &mut self.process else {
-            return Ok(true);
-        };
-        if process.owner.wants_turn() && self.random.percent(60) {
-            process.owner.turn(now);
-            return Ok(true);
+        // The clock does not wait: what is due is then late.
+        if self.random.percent(5) {
+            self.now = self.now.after(Duration(self.random.below(40) as u64));
         }
-        if self.random.percent(70)
-            && let Some(group) = process.owner.next_group(now)
-        {
-            let delay = if self.random.percent(10) { 300 } else { 5 };
-            let at = now.after(Duration(self.random.below(delay) as u64));
-            process.at(at, Event::Commit(group));
+        let (turn, group) = (self.random.percent(60), self.random.percent(70));
+        if turn && self.turn()? || group && self.send_group()? {
             return Ok(true);
         }
         self.next_event()
     }
 
-    /// The next thing that happens: an event, a timer, a client.
-    fn next_event(&mut self) -> Result<bool, String> {
-        let Some(process) = &mut self.process else {
-            return Ok(true);
-        };
-        if process.owner.wants_turn() {
-            process.owner.turn(self.now);
-            return Ok(true);
-        }
-        if let Some(group) = process.owner.next_group(self.now) {
-            process.at(self.now, Event::Commit(group));
-            return Ok(true);
-        }
-        let event = process.next();
-        let timer = process.owner.next_due();
-        let client = self.requests.iter().map(|request| request.at).min();
-        let Some(first) = [event, timer, client].into_iter().flatten().min() else {
+    /// Bounded work goes on. False when there is none.
+    fn turn(&mut self) -> Result<bool, String> {
+        let wanted = |world: &World| world.process.as_ref().is_some_and(|p| p.owner.wants_turn());
+        if !wanted(self) {
             return Ok(false);
-        };
-        self.now = self.now.max(first);
-        if client == Some(first) {
-            self.ask();
-        } else if event == Some(first) {
-            if let Some(event) = process.pop() {
-                self.happen(event)?;
-            }
-        } else {
-            process.owner.handle(self.now, Input::Tick);
+        }
+        if self.dies(10, "crash before a turn")? {
+            return Ok(true);
+        }
+        if let Some(process) = &mut self.process {
+            process.owner.turn(self.now);
         }
         Ok(true)
     }
 
-    fn ask(&mut self) {
-        let Some(at) = self.requests.iter().map(|request| request.at).min() else {
-            return;
-        };
-        let Some(place) = self.requests.iter().position(|request| request.at == at) else {
-            return;
-        };
-        let request = self.requests.swap_remove(place);
+    /// The next group goes on its way to the disk. False when there was nothing to do.
+    fn send_group(&mut self) -> Result<bool, String> {
+        let now = self.now;
         let Some(process) = &mut self.process else {
-            return;
+            return Ok(false);
+        };
+        let Some(group) = process.owner.next_group(now) else {
+            // The end of a pause may want something done without a group.
+            let outputs = process.owner.outputs();
+            let some = !outputs.is_empty();
+            self.carry_out(outputs)?;
+            return Ok(some);
+        };
+        if self.dies(100, "crash before a group is sent")? {
+            return Ok(true);
+        }
+        let delay = if self.random.percent(10) { 300 } else { 5 };
+        let at = now.after(Duration(self.random.below(delay) as u64));
+        if let Some(process) = &mut self.process {
+            process.at(at, Event::Commit(group));
+        }
+        Ok(true)
+    }
+
+    /// The next thing that happens: an event, a timer, a client, a report that comes late.
+    fn next_event(&mut self) -> Result<bool, String> {
+        if self.turn()? || self.send_group()? {
+            return Ok(true);
+        }
+        let Some(process) = &mut self.process else {
+            return Ok(true);
+        };
+        let event = process.next();
+        let timer = process.owner.next_due();
+        let client = self.requests.iter().map(|request| request.at).min();
+        let letter = self.letters.iter().map(|letter| letter.at).min();
+        let Some(first) = [event, timer, client, letter].into_iter().flatten().min() else {
+            return Ok(false);
+        };
+        let still = !process.owner.is_pausing() && !process.commits();
+        let quiet = if still { Duration::ZERO } else { RESTLESS };
+        if first > self.now.after(quiet) {
+            check_idle(process)?;
+        }
+        self.now = self.now.max(first);
+        if client == Some(first) {
+            self.ask()?;
+        } else if letter == Some(first) {
+            self.deliver()?;
+        } else if event == Some(first) {
+            if let Some(event) = process.pop() {
+                self.happen(event)?;
+            }
+        } else if self.random.percent(20) {
+            // Whoever commits looks at the clock, too, and may be the first to see that it is time.
+            self.send_group()?;
+        } else if !self.dies(100, "crash before a timer is taken")? {
+            self.handle(Input::Tick);
+        }
+        Ok(true)
+    }
+
+    fn handle(&mut self, input: Input) {
+        if let Some(process) = &mut self.process {
+            process.owner.handle(self.now, input);
+        }
+    }
+
+    fn ask(&mut self) -> Check {
+        let at = self.requests.iter().map(|request| request.at).min();
+        let Some(place) = self
+            .requests
+            .iter()
+            .position(|request| Some(request.at) == at)
+        else {
+            return Ok(());
+        };
+        if self.dies(100, "crash before a request is taken")? {
+            return Ok(());
+        }
+        let request = self.requests.swap_remove(place);
+        if let (Wish::Control(run, _), true) = (&request.wish, self.abandons(&request.wish)) {
+            self.ledger.doomed.insert(*run);
+        }
+        let Some(process) = &mut self.process else {
+            return Ok(());
         };
         let ticket = process.ticket(Asker::Client(request.clone()));
-        if self.trace {
-            let what = format!("ask {:?}", request.wish)
-                .chars()
-                .take(160)
-                .collect::<String>();
-            self.history.push(format!(
-                "{:>6} {} ticket {ticket} {what}",
-                self.actions, self.now
-            ));
-        }
-        let input = match request.wish {
+        self.note(|| format!("ticket {ticket}: {:?}", request.wish));
+        self.handle(match request.wish {
             Wish::Start(start) => Input::Start { ticket, start },
             Wish::Control(run, control) => Input::Control {
                 ticket,
                 run,
                 control,
             },
-        };
-        process.owner.handle(self.now, input);
-    }
-
-    fn happen(&mut self, event: Event) -> Check {
-        let now = self.now;
-        match event {
-            Event::Commit(group) => return self.commit(&group),
-            Event::Done(claimed, result) => {
-                self.note(|| format!("done {claimed:?} {:?}", result.state));
-                let Some(process) = &mut self.process else {
-                    return Ok(());
-                };
-                if process.tasks.get(&claimed) != Some(&false) {
-                    return Ok(());
-                }
-                process.tasks.insert(claimed, true);
-                self.report(claimed, result);
-            }
-            Event::Again(claimed, result) => {
-                self.counts.fault("a report came twice");
-                let Some(process) = &mut self.process else {
-                    return Ok(());
-                };
-                let ticket = process.ticket(Asker::Repeat);
-                process.owner.handle(now, report(ticket, claimed, result));
-            }
-            Event::Load(run) => {
-                let unreadable = self.stormy() && self.random.percent(5);
-                let loaded = if unreadable {
-                    self.counts.fault("a run could not be read");
-                    Loaded::Failed("input/output error".into())
-                } else {
-                    storage::load(&self.disk.store, &self.plans, run)
-                };
-                self.note(|| {
-                    format!("loaded {run} {loaded:?}")
-                        .chars()
-                        .take(200)
-                        .collect()
-                });
-                if let Some(process) = &mut self.process {
-                    process.owner.handle(now, Input::Loaded { run, loaded });
-                }
-            }
-            Event::Input(input) => {
-                if let Some(process) = &mut self.process {
-                    process.owner.handle(now, *input);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn report(&mut self, claimed: Claimed, result: EndedAttempt) {
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        let ticket = process.ticket(Asker::Driver(claimed, result.clone()));
-        process
-            .owner
-            .handle(self.now, report(ticket, claimed, result));
-    }
-
-    fn fate(&mut self) -> Fate {
-        if !self.stormy() {
-            return Fate::Committed;
-        }
-        match self.random.below(100) {
-            0..4 => Fate::Full,
-            4..8 => Fate::UnknownMade,
-            8..11 => Fate::UnknownNot,
-            11..14 => Fate::UnknownLate,
-            14 if self.may_quarantine => Fate::Refused,
-            _ => Fate::Committed,
-        }
-    }
-
-    fn commit(&mut self, group: &Arc<Group>) -> Check {
-        if self.stormy() && self.random.percent(3) {
-            self.crash("crash before a commit");
-            return Ok(());
-        }
-        let fate = self.fate();
-        self.counts.fault(fate.name());
-        let outcome = self.disk.commit(group, fate, self.guarded);
-        self.note(|| {
-            format!(
-                "commit {} of {} writes: {fate:?}, {outcome:?}",
-                group.to.number,
-                group.writes.len()
-            )
         });
-        if self.stormy() && self.random.percent(3) {
-            self.crash("crash after a commit, before its outcome is known");
-            return Ok(());
-        }
-        if outcome == Outcome::Deposed {
-            return Err("the only process was deposed".into());
-        }
-        if let Some(process) = &mut self.process {
-            process.owner.handle(self.now, Input::Committed(outcome));
-        }
         Ok(())
     }
-}
 
-fn report(ticket: u64, claimed: Claimed, result: EndedAttempt) -> Input {
-    Input::Report {
-        ticket,
-        report: Box::new(Reported {
-            claimed,
-            result,
-            last_log: None,
-            values: Vec::new(),
-            logs: Vec::new(),
-        }),
+    fn ask_again(&mut self, mut request: Request) {
+        if let Wish::Start(start) = &mut request.wish {
+            start.fresh = false;
+        }
+        request.at = self
+            .now
+            .after(Duration(1 + self.random.below(2_000) as u64));
+        self.requests.push(request);
     }
 }

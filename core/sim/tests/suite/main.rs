@@ -5,6 +5,8 @@ mod case;
 mod engine;
 mod examples;
 mod plan;
+#[cfg(not(feature = "planted"))]
+mod planted;
 mod random_runs;
 mod simpler;
 mod simulation;

@@ -3,6 +3,7 @@
 use super::Machine;
 use super::check::report_hash;
 use crate::plan::{OnLost, Retry, StepIndex};
+use crate::planted;
 use crate::run::record::Site;
 use crate::run::state::{CancelEnd, Cancelling, Work};
 use crate::run::table::Event;
@@ -135,6 +136,10 @@ impl Machine<'_> {
             LostCause::ProcessDead => inst.dead += 1,
             LostCause::Refused | LostCause::Undelivered => {}
         }
+        if planted!(AttemptNumberReused) && cause != LostCause::Lease {
+            inst.attempt -= 1;
+        }
+        inst.tries += u32::from(planted!(InterruptionCharged));
         let (lost, dead, last) = (inst.lost, inst.dead, inst.last);
         let counts = matches!(cause, LostCause::Lease | LostCause::ProcessDead);
         let reason: Arc<str> = if counts && retry.on_lost == OnLost::Fail {
@@ -254,6 +259,9 @@ impl Machine<'_> {
         };
         inst.tries += 1;
         inst.last = Some(to);
+        if planted!(FailedOutputsKept) {
+            inst.outputs.clone_from(&end.outputs);
+        }
         if to == StepState::Succeeded {
             inst.outputs = end.outputs;
             inst.failure = None;
@@ -310,7 +318,8 @@ impl Machine<'_> {
         let failure = inst.failure.as_deref();
         let refused = failure.and_then(|failure| failure.retryable) == Some(false);
         let retry_after = failure.and_then(|failure| failure.retry_after_millis);
-        if !listed || tries >= retry.attempts || refused || self.stops(id.step) {
+        let most = retry.attempts + u32::from(planted!(RetriesMiscounted));
+        if !listed || tries >= most || refused || self.stops(id.step) {
             return Err(None);
         }
         if let Some(condition) = &retry.condition {
@@ -426,6 +435,13 @@ impl Machine<'_> {
             TimerKind::Run => return self.run_timed_out(),
             TimerKind::Finally => return self.finally_timed_out(),
             _ => self.disarm(step, instance, key.kind),
+        }
+        if planted!(TimerFiredTwice) {
+            let after = Duration::secs(1);
+            let again = self.state.timers.arm(key, Clock::Wall, self.now, after);
+            if let Some(inst) = self.instance_mut(step, instance) {
+                inst.timers.push(again);
+            }
         }
         match key.kind {
             TimerKind::Queue => {

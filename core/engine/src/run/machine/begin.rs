@@ -2,6 +2,7 @@
 
 use super::Machine;
 use crate::plan::{Fan, Kind, StepIndex, Wait};
+use crate::planted;
 use crate::run::oracle::keep;
 use crate::run::record::{Evaluated, Site};
 use crate::run::scope::expand;
@@ -284,6 +285,11 @@ impl Machine<'_> {
             arming: 0,
         };
         let armed = self.state.timers.arm(key, clock, self.now, after);
+        if planted!(TimersLostInFold) && self.oracle.folds()
+            || planted!(GraceLostInFold) && self.oracle.folds() && kind == TimerKind::Grace
+        {
+            self.state.timers.disarm(&armed);
+        }
         if let Some(inst) = self.instance_mut(step, instance) {
             inst.timers.push(armed);
         }

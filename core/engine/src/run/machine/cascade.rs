@@ -2,6 +2,7 @@
 
 use super::Machine;
 use crate::plan::{Needs, StepIndex};
+use crate::planted;
 use crate::run::state::{Exempt, Failing, Work};
 use crate::run::{StepState, state};
 use std::sync::Arc;
@@ -22,13 +23,17 @@ impl Machine<'_> {
             let parent = self.state.step(parent);
             (parent.ok, parent.state)
         };
+        if planted!(SkippedParentUncounted) && parent_state == StepState::Skipped {
+            return;
+        }
         let rule = state::is_rule(self.plan, child);
         let step = &mut self.state.steps[child as usize];
-        step.blocked = step.blocked.saturating_sub(1);
+        let counted = 1 + u32::from(planted!(ParentCountedTwice));
+        step.blocked = step.blocked.saturating_sub(counted);
         if step.ended() {
             return;
         }
-        if !rule && !ok {
+        if !rule && !ok && !planted!(NeedsIgnored) {
             let reason = format!("`{}` {}", self.step_plan(parent).id, parent_state);
             return self.end_bare(child, StepState::Omitted, Some(reason.into()));
         }

@@ -2,6 +2,7 @@
 
 use super::Rejected;
 use crate::plan::{AllowFailure, Plan};
+use crate::planted;
 use crate::run::fact::{Fact, Report};
 use crate::run::oracle::Values;
 use crate::run::state::State;
@@ -58,6 +59,7 @@ pub(super) fn check_fold(state: &State, fact: &Fact) -> Result<(), Rejected> {
     if let Fact::Reported(report) = fact
         && let Some(inst) = state.instance(report.id.step, report.id.instance)
         && inst.reported == Some((report.id.attempt, report_hash(report)))
+        && !planted!(RepeatForgotten)
     {
         return Err(Rejected::Already);
     }
@@ -73,9 +75,10 @@ pub(super) fn check_fold(state: &State, fact: &Fact) -> Result<(), Rejected> {
         Fact::Claimed(claim) => {
             let inst = state.instance(claim.id.step, claim.id.instance);
             let fits = inst.is_some_and(|inst| {
-                inst.state == StepState::Queued && inst.attempt + 1 == claim.id.attempt
+                let next = inst.attempt + 1 == claim.id.attempt;
+                inst.state == StepState::Queued && (next || planted!(AttemptNumberUnchecked))
             });
-            if fits && !state.paused {
+            if fits && (!state.paused || planted!(ClaimInPause)) {
                 Ok(())
             } else {
                 Err(Rejected::NotQueued)
@@ -110,8 +113,9 @@ pub(super) fn check_fold(state: &State, fact: &Fact) -> Result<(), Rejected> {
 }
 
 fn current(state: &State, id: Identity) -> Result<(), Rejected> {
+    let same = |attempt| attempt == id.attempt || planted!(StaleReportTaken);
     match state.instance(id.step, id.instance) {
-        Some(inst) if inst.state == StepState::Running && inst.attempt == id.attempt => Ok(()),
+        Some(inst) if inst.state == StepState::Running && same(inst.attempt) => Ok(()),
         _ => Err(Rejected::Stale),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Machine;
 use crate::plan::Needs;
+use crate::planted;
 use crate::run::oracle::Oracle;
 use crate::run::record::{Evaluated, Site};
 use crate::run::scope::RunScope;
@@ -29,6 +30,9 @@ impl Machine<'_> {
                 && let Some(work) = self.state.work.front().copied()
             {
                 if !self.at_hand(work) || !self.oracle.take_unit() {
+                    if planted!(WorkLostBetweenTurns) {
+                        self.state.work.pop_front();
+                    }
                     return;
                 }
                 self.state.work.pop_front();

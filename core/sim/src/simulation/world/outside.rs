@@ -2,19 +2,22 @@
 
 use super::super::client::{Request, Wish};
 use super::super::driver;
-use super::super::process::{Asker, Event};
+use super::super::process::{Asker, Event, Letter};
 use super::{Check, World};
-use conveyor_engine::run::EndedAttempt;
 use conveyor_engine::time::Duration;
-use conveyor_node::owner::{Answer, Control, Input, Output, StartTask};
+use conveyor_node::owner::{Answer, Control, Output, StartTask};
 use conveyor_node::token::Claimed;
-use conveyor_node::{NodeError, storage};
+use conveyor_node::{NodeError, RunId};
 
 impl World {
     pub(super) fn carry_out(&mut self, outputs: Vec<Output>) -> Check {
         for output in outputs {
-            if self.stormy() && self.random.below(400) == 0 {
-                self.crash("crash between two outputs");
+            // What is rarer is struck more often.
+            let of = match &output {
+                Output::Cancel { .. } | Output::Abort { .. } | Output::LoadValues { .. } => 30,
+                _ => 400,
+            };
+            if self.dies(400, "crash between two outputs")? || self.dies(of, before(&output))? {
                 return Ok(());
             }
             self.output(output)?;
@@ -26,9 +29,8 @@ impl World {
     }
 
     fn output(&mut self, output: Output) -> Check {
-        self.note(|| format!("out {output:?}").chars().take(240).collect());
+        self.note(|| format!("out {output:?}"));
         let soon = self.now.after(Duration(self.random.below(20) as u64));
-        let stormy = self.stormy();
         let Some(process) = &mut self.process else {
             return Ok(());
         };
@@ -38,33 +40,33 @@ impl World {
                     return self.answered(asker, answer);
                 }
             }
-            Output::Start(task) => return self.started(&task),
+            Output::Start(task) => {
+                self.started(&task)?;
+                self.dies(200, "crash after a task was started")?;
+            }
             Output::Cancel { claimed, .. } => {
-                if process.tasks.get(&claimed) == Some(&false) && self.random.percent(60) {
-                    let result = driver::cancelled(&mut self.random);
-                    process.at(soon, Event::Done(claimed, result));
+                process.told.insert(claimed);
+                if process.tasks.get(&claimed) == Some(&false) {
+                    if self.random.percent(60) {
+                        let Claimed { run, id, .. } = claimed;
+                        let result = driver::cancelled(&mut self.random, run, id);
+                        process.at(soon, Event::Done(claimed, Box::new(result)));
+                    } else {
+                        self.counts.fault("a driver did not heed a cancel");
+                    }
                 }
             }
-            Output::Abort { session, claimed } => {
+            Output::Abort { claimed, .. } => {
                 process.tasks.remove(&claimed);
-                let released = Input::Released { session, claimed };
-                process.at(soon, Event::Input(Box::new(released)));
+                process.working.remove(&claimed);
+                process.releasing += 1;
+                process.at(soon, Event::Released(claimed));
+                return self.check_told(claimed);
             }
             Output::Load { run } => process.at(soon, Event::Load(run)),
-            Output::LoadValues { run, hashes } => {
-                let values = storage::load_values(&self.disk.store, run, &hashes);
-                process.at(soon, Event::Input(Box::new(Input::Values { run, values })));
-            }
-            Output::ReadCommit => {
-                let point = if stormy && self.random.percent(20) {
-                    self.counts.fault("the commit key could not be read");
-                    None
-                } else {
-                    storage::commit_point(&self.disk.store).map_err(|error| error.to_string())?
-                };
-                process.at(soon, Event::Input(Box::new(Input::CommitKey(point))));
-            }
-            Output::Changed { .. } | Output::Logged { .. } => {}
+            Output::LoadValues { run, hashes } => process.at(soon, Event::Values(run, hashes)),
+            Output::ReadCommit => process.at(soon, Event::CommitKey),
+            Output::Changed { run, .. } | Output::Logged { run } => drop(process.runs.insert(run)),
             Output::Deposed => return Err("the only process was deposed".into()),
         }
         Ok(())
@@ -72,46 +74,31 @@ impl World {
 
     /// A driver starts an attempt.
     fn started(&mut self, task: &StartTask) -> Check {
-        let Claimed { run, id, .. } = task.claimed;
         self.counts.attempts += 1;
-        if !self.ledger.start(run, id) {
-            return Err(format!("attempt {id} of {run} was started twice"));
-        }
-        let durable = self.durable(run)?;
-        if !durable.was_claimed(id) {
-            return Err(format!(
-                "attempt {id} of {run} was started before its claim was durable"
-            ));
-        }
-        let plan = durable.run.plan();
-        let step = &plan.steps[id.step as usize];
-        let open = step
-            .parents
-            .iter()
-            .find(|parent| !durable.run.step(**parent).state.is_terminal());
-        if let Some(parent) = open {
-            let parent = &plan.steps[*parent as usize].id;
-            return Err(format!(
-                "{} of {run} was started before {parent} had ended",
-                step.id
-            ));
-        }
-        let main_open = || (0..plan.main).any(|at| !durable.run.step(at).state.is_terminal());
-        if step.finally && main_open() {
-            return Err(format!(
-                "{} of {run} was started before all steps had ended",
-                step.id
-            ));
-        }
-        let result = driver::result(&mut self.random);
+        self.check_start(task)?;
+        let Claimed { run, id, .. } = task.claimed;
+        let result = driver::result(&mut self.random, run, id);
         let mut after = driver::duration(&mut self.random);
         if !self.stormy() {
-            after = after.min(2_000);
+            after = after.map(|after| after.min(2_000));
         }
-        let at = self.now.after(Duration(after));
-        if let Some(process) = &mut self.process {
-            process.tasks.insert(task.claimed, false);
-            process.at(at, Event::Done(task.claimed, result));
+        let Some(process) = &mut self.process else {
+            return Ok(());
+        };
+        process.tasks.insert(task.claimed, false);
+        process.working.insert(task.claimed);
+        if process.working.len() > process.capacity {
+            let (working, capacity) = (process.working.len(), process.capacity);
+            return Err(format!(
+                "{working} tasks at once, the session takes {capacity}"
+            ));
+        }
+        match after {
+            Some(after) => {
+                let at = self.now.after(Duration(after));
+                process.at(at, Event::Done(task.claimed, Box::new(result)));
+            }
+            None => self.counts.fault("a driver never ended"),
         }
         Ok(())
     }
@@ -120,12 +107,7 @@ impl World {
         match asker {
             Asker::Client(request) => self.client_answered(request, answer),
             Asker::Driver(claimed, result) => self.driver_answered(claimed, result, answer),
-            Asker::Repeat => match answer {
-                Ok(Answer::Taken { already: false }) => {
-                    Err("a repeated report was taken as a new one".into())
-                }
-                _ => Ok(()),
-            },
+            Asker::Late(letter) => self.late_answered(&letter, &answer),
         }
     }
 
@@ -133,10 +115,26 @@ impl World {
         match (&request.wish, answer) {
             (Wish::Start(start), Ok(_)) => {
                 self.ledger.runs.insert(start.run);
-                self.durable(start.run).map(|_| ())
+                self.durable(start.run).map(drop)
             }
-            (Wish::Control(run, Control::Stop(_)), Ok(_)) => {
-                self.ledger.stopped.insert(*run);
+            (Wish::Control(run, _), Ok(_)) if self.abandons(&request.wish) => {
+                let run = *run;
+                self.find_abandoned();
+                if !self.ledger.abandoned.contains(&run) {
+                    return Err(format!("{run} was terminated, and its row does not say so"));
+                }
+                Ok(())
+            }
+            (Wish::Control(run, Control::Stop(stop)), Ok(_)) => {
+                let stored = self.durable(*run)?.stops.contains(&stop.kind);
+                // A terminate that came with it may have ended a run that does not fold.
+                self.find_abandoned();
+                if !stored && !self.ledger.abandoned.contains(run) {
+                    let kind = stop.kind;
+                    return Err(format!(
+                        "a {kind:?} of {run} was acknowledged and not stored"
+                    ));
+                }
                 Ok(())
             }
             (_, Ok(_)) => Ok(()),
@@ -145,7 +143,7 @@ impl World {
                 Ok(())
             }
             // A control may come before its run; the run then still is to be started.
-            (Wish::Control(..), Err(NodeError::NotFound(_))) if !self.requests.is_empty() => {
+            (Wish::Control(run, _), Err(NodeError::NotFound(_))) if self.will_start(*run) => {
                 self.ask_again(request);
                 Ok(())
             }
@@ -156,25 +154,34 @@ impl World {
         }
     }
 
+    /// Whether somebody still asks for the run to be started.
+    fn will_start(&self, run: RunId) -> bool {
+        let asked = self
+            .process
+            .iter()
+            .flat_map(|process| process.askers.values());
+        let asked = asked.filter_map(|asker| match asker {
+            Asker::Client(request) => Some(request),
+            _ => None,
+        });
+        let starts =
+            |request: &Request| matches!(&request.wish, Wish::Start(start) if start.run == run);
+        self.requests.iter().chain(asked).any(starts)
+    }
+
     fn driver_answered(
         &mut self,
         claimed: Claimed,
-        result: EndedAttempt,
+        result: Box<driver::Result>,
         answer: Result<Answer, NodeError>,
     ) -> Check {
-        let Claimed { run, id, .. } = claimed;
         let Some(process) = &mut self.process else {
             return Ok(());
         };
         match answer {
             Ok(Answer::Taken { .. }) => {
                 process.tasks.remove(&claimed);
-                if self.random.percent(15) {
-                    let at = self.now.after(Duration(self.random.below(3_000) as u64));
-                    process.at(at, Event::Again(claimed, result.clone()));
-                }
-                self.ledger.taken.insert((run, id), result.state);
-                self.check_taken(run, id, result.state)
+                self.taken(claimed, &result)
             }
             Err(error) if error.is_temporary() => {
                 process.tasks.insert(claimed, false);
@@ -186,6 +193,50 @@ impl World {
                 process.tasks.remove(&claimed);
                 Ok(())
             }
+        }
+    }
+
+    /// A report was acknowledged as taken. Some drivers report again.
+    fn taken(&mut self, claimed: Claimed, result: &driver::Result) -> Check {
+        let Claimed { run, id, .. } = claimed;
+        let ended = result.ended.clone();
+        for _ in 0..[0, 0, 0, 1, 3][self.random.below(5)] {
+            self.late_report(claimed, Box::new(result.clone()), true);
+        }
+        self.check_taken(run, id, &ended)?;
+        self.ledger.taken.insert((run, id), ended);
+        Ok(())
+    }
+
+    fn late_answered(&mut self, letter: &Letter, answer: &Result<Answer, NodeError>) -> Check {
+        let Claimed { run, id, .. } = letter.claimed;
+        match answer {
+            Ok(Answer::Taken { already: false }) if letter.repeat => Err(format!(
+                "a repeated report of {id} of {run} was taken as a new one"
+            )),
+            Ok(Answer::Stale) if letter.repeat && self.durable(run)?.reported_last(id) => {
+                Err(format!("a repeated report of {id} of {run} is not known"))
+            }
+            Ok(Answer::Taken { .. }) if !letter.repeat => {
+                self.taken(letter.claimed, &letter.result)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the process may die in front of an output.
+fn before(output: &Output) -> &'static str {
+    match output {
+        Output::Answer { .. } => "crash before an answer",
+        Output::Start(_) => "crash before a task is started",
+        Output::Cancel { .. } => "crash before a task is told to stop",
+        Output::Abort { .. } => "crash before a task is ended",
+        Output::Load { .. } => "crash before a run is read",
+        Output::LoadValues { .. } => "crash before values are read",
+        Output::ReadCommit => "crash before the commit key is read",
+        Output::Changed { .. } | Output::Logged { .. } | Output::Deposed => {
+            "crash before followers hear of a record"
         }
     }
 }
