@@ -19,6 +19,9 @@ pub mod v1 {
 
 /// What stores hold.
 pub mod storage {
+    #[path = "../envelope.rs"]
+    pub mod envelope;
+
     /// The records of a run's journal and what lies beside them: `proto/conveyor/storage/v1`.
     #[allow(
         clippy::all,

@@ -181,3 +181,45 @@ pub enum StopKind {
     /// Everything ends now, without `finally`.
     Terminate,
 }
+
+impl Fact {
+    /// How many bytes of a record it takes, about.
+    pub(crate) fn recorded(&self) -> usize {
+        // Times, numbers and tags, and the few short words that the others have.
+        64 + match self {
+            Fact::Started(started) => {
+                let labels = started.labels.iter().map(|(key, value)| key.len() + value.len());
+                let inherited = started.inherited.iter().map(Inherited::recorded);
+                started.inputs.recorded() + labels.chain(inherited).sum::<usize>()
+            }
+            Fact::Claimed(claim) => claim.session.len() + claim.version.len(),
+            Fact::Reported(report) => {
+                let outputs = report.result.outputs.as_ref().map_or(0, Value::recorded);
+                outputs + report.result.failure.as_ref().map_or(0, Failure::recorded)
+            }
+            Fact::Checkpointed { data, .. } => data.len(),
+            Fact::Stopped(Stop { actor, reason, .. })
+            | Fact::Paused { actor, reason }
+            | Fact::Resumed { actor, reason } => actor.len() + reason.len(),
+            Fact::Lost { .. } | Fact::TimerDue(_) | Fact::Turn => 0,
+        }
+    }
+}
+
+impl Failure {
+    fn recorded(&self) -> usize {
+        let details = self.details.as_ref().map_or(0, Value::recorded);
+        16 + self.code.len() + self.message.len() + details
+    }
+}
+
+impl Inherited {
+    pub(crate) fn recorded(&self) -> usize {
+        let of = |instance: &InheritedInstance| {
+            let outputs = instance.outputs.as_ref().map_or(0, Value::recorded);
+            16 + outputs + instance.failure.as_ref().map_or(0, Failure::recorded)
+        };
+        let instances = self.instances.iter().flatten().map(of);
+        16 + self.step.len() + instances.sum::<usize>()
+    }
+}

@@ -1,4 +1,4 @@
-use super::Fact;
+use super::{Fact, Items};
 use crate::plan::StepIndex;
 use crate::time::Time;
 use crate::value::Value;
@@ -50,7 +50,7 @@ pub enum Evaluated {
     /// Of a template.
     Value(Value),
     /// Of a matrix or `items`: the instances' parameters in order.
-    List(Vec<Value>),
+    Items(Arc<Items>),
 }
 
 /// A place of a document that is evaluated.

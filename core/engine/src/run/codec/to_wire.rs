@@ -143,8 +143,14 @@ fn evaluation(evaluation: &Evaluation) -> wire::Evaluation {
     let outcome = match &evaluation.outcome {
         Ok(Evaluated::Bool(truth)) => Outcome::Condition(*truth),
         Ok(Evaluated::Value(json)) => Outcome::Value(value(json)),
-        Ok(Evaluated::List(values)) => Outcome::List(wire::ValueList {
-            values: values.iter().map(value).collect(),
+        Ok(Evaluated::Items(items)) => Outcome::Items(wire::Items {
+            pages: items
+                .pages()
+                .map(|(count, list)| wire::ItemPage {
+                    count,
+                    list: Some(value(list)),
+                })
+                .collect(),
         }),
         Err(message) => Outcome::Error(message.to_string()),
     };

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use crate::plan::{Fan, Kind, StepIndex, Wait};
-use crate::run::oracle::keep;
+use crate::run::oracle::{Fresh, cut};
 use crate::run::record::{Evaluated, Site};
 use crate::run::scope::expand;
 use crate::run::state::{Instance, Work};
@@ -33,7 +33,7 @@ impl Machine<'_> {
             None => {
                 let run = &mut self.state.steps[step as usize];
                 run.expanded = true;
-                run.instances.push(Instance::new(None));
+                run.instances.push(Instance::new());
                 // A plain step begins in the same unit.
                 self.fill(step);
             }
@@ -42,27 +42,19 @@ impl Machine<'_> {
     }
 
     fn expand(&mut self, step: StepIndex, fan: &Fan) {
-        let (plan, state, now) = (self.plan, &*self.state, self.now);
-        let outcome = self.oracle.ask(Site::Items, step, 0, |values, stored| {
-            let scope = crate::run::scope::RunScope::new(plan, state, step, 0, now, values);
-            let items = expand(fan, &scope).map_err(Arc::<str>::from)?;
-            Ok(Evaluated::List(
-                items.iter().map(|item| keep(item, stored)).collect(),
-            ))
+        let outcome = self.ask(Site::Items, step, 0, |scope| {
+            expand(fan, scope).map(Fresh::Items)
         });
         let items = match outcome {
-            Ok(Ok(Evaluated::List(items))) => items,
-            Ok(Err(message)) => return self.end_bare(step, StepState::Errored, Some(message)),
-            Ok(Ok(other)) => return self.break_off(format!("items gave {other:?}")),
-            Err(fault) => return self.break_off(fault),
+            Ok(Evaluated::Items(items)) => items,
+            Err(message) => return self.end_bare(step, StepState::Errored, Some(message)),
+            Ok(other) => return self.break_off(format!("items gave {other:?}")),
         };
-        let count = items.len() as u32;
+        let count = items.len();
         let run = &mut self.state.steps[step as usize];
         run.expanded = true;
-        run.instances = items
-            .into_iter()
-            .map(|item| Instance::new(Some(item)))
-            .collect();
+        run.instances = (0..count).map(|_| Instance::new()).collect();
+        run.items = Some(items);
         self.decisions.push(Decision::Expanded {
             step,
             instances: count,
@@ -319,7 +311,7 @@ impl Machine<'_> {
         let outcome = self.ask(site, step, instance, |scope| {
             condition
                 .evaluate(scope)
-                .map(Evaluated::Bool)
+                .map(Fresh::Bool)
                 .map_err(|error| error.to_string())
         });
         match outcome {
@@ -349,7 +341,7 @@ impl Machine<'_> {
         }
         let outcome = self.ask(Site::OutputCheck, step, instance, |scope| {
             let json = scope.read(value).ok_or("the outputs are not at hand")?;
-            plan.check_outputs(&json).map(|()| Evaluated::Bool(true))
+            plan.check_outputs(&json).map(|()| Fresh::Bool(true))
         });
         outcome.map(|_| ())
     }
@@ -371,7 +363,7 @@ fn wait_length(wait: &Wait, text: &Value, now: Time) -> Result<Duration, Arc<str
         "until"
     };
     let found = |error: &dyn std::fmt::Display| -> Arc<str> {
-        format!("wait.{field}: {error}, found {json}").into()
+        cut(&format!("wait.{field}: {error}, found {json}")).into()
     };
     let text = json.as_str().unwrap_or_default();
     match wait {

@@ -3,13 +3,12 @@
 use super::Machine;
 use crate::plan::{Needs, StepIndex};
 use crate::run::fact::{Inherited, Started};
-use crate::run::record::{Evaluated, Site};
-use crate::run::scope::object;
+use crate::run::record::Site;
+use crate::run::root::Root;
 use crate::run::state::Instance;
 use crate::run::table::{Event, RunEvent};
 use crate::run::timers::Clock;
 use crate::run::{RunState, StepState, TimerKey, TimerKind};
-use crate::value::Value;
 use std::sync::Arc;
 
 impl Machine<'_> {
@@ -19,9 +18,8 @@ impl Machine<'_> {
         self.state.labels = started.labels.clone();
         self.state.forked_from = started.forked_from.clone();
         self.state.started_at = self.now;
-        let mut inputs = object(&started.inputs);
-        self.plan.declare_inputs(&mut inputs);
-        self.state.inputs = Arc::new(inputs);
+        let plan = self.plan;
+        self.state.inputs = Root::new(started.inputs.clone(), |json| plan.declare_inputs(json));
         self.transit_run(RunEvent::Start, RunState::Running, Arc::from(""));
         if let Some(after) = self.plan.timeout {
             let key = TimerKey {
@@ -60,16 +58,14 @@ impl Machine<'_> {
     fn evaluate_vars(&mut self) {
         let vars = &self.plan.vars;
         if let Some(constant) = vars.constant() {
-            self.state.vars = Arc::new(constant.clone());
+            self.state.vars = Root::known(constant.clone());
             return;
         }
-        let outcome = self.ask(Site::Vars, 0, 0, |scope| {
-            let json = vars.evaluate(scope).map_err(|error| error.to_string())?;
-            Ok(Evaluated::Value(Value::inline(&json)))
+        let outcome = self.ask_value(Site::Vars, 0, 0, |scope| {
+            vars.evaluate(scope).map_err(|error| error.to_string())
         });
         match outcome {
-            Ok(Evaluated::Value(value)) => self.state.vars = Arc::new(object(&value)),
-            Ok(other) => self.break_off(format!("vars gave {other:?}")),
+            Ok(value) => self.state.vars = Root::new(value, |_| {}),
             Err(message) => self.state.vars_error = Some(message),
         }
     }
@@ -95,7 +91,7 @@ impl Machine<'_> {
                 attempt: old.attempts,
                 outputs: old.outputs.clone(),
                 failure: old.failure.clone().map(Box::new),
-                ..Instance::new(None)
+                ..Instance::new()
             })
             .collect();
         for (at, old) in instances.iter().enumerate() {

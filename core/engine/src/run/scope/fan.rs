@@ -2,7 +2,8 @@
 
 use crate::expr::{Scope, Template};
 use crate::plan::{Fan, FanSource, MAX_INSTANCES};
-use crate::value::Json;
+use crate::run::items::Room;
+use crate::value::{Json, canonical_bytes};
 use serde_json::Map;
 use std::borrow::Cow;
 
@@ -100,6 +101,14 @@ pub(crate) fn combine(
     if size > u64::from(MAX_INSTANCES) {
         return Err(over(size));
     }
+    // Many combinations share long values: what they have together is counted before it is made.
+    let mut room = Room::new();
+    for (name, values) in axes {
+        let each = size.checked_div(values.len() as u64).unwrap_or(0);
+        for value in values {
+            room.take((name.len() + canonical_bytes(value).len()) as u64 * each)?;
+        }
+    }
     let mut product: Vec<Map<String, Json>> = vec![Map::new()];
     if axes.is_empty() {
         product.clear();
@@ -129,6 +138,10 @@ pub(crate) fn combine(
     for entry in include {
         let mut matched = false;
         let named = entry.keys().any(|key| is_axis(key));
+        let extra = entry.iter().filter(|(key, _)| !is_axis(key));
+        let bytes: usize = extra
+            .map(|(key, value)| key.len() + canonical_bytes(value).len())
+            .sum();
         for combination in &mut product[..count] {
             let fits = named
                 && entry
@@ -137,6 +150,7 @@ pub(crate) fn combine(
                     .all(|(key, value)| combination.get(key) == Some(value));
             if fits || !named {
                 matched = true;
+                room.take(bytes as u64)?;
                 for (key, value) in entry.iter().filter(|(key, _)| !is_axis(key)) {
                     combination.insert(key.clone(), value.clone());
                 }
@@ -194,6 +208,16 @@ mod tests {
                 json!({"os": "linux", "node": 23, "experimental": true}),
             ]
         );
+    }
+
+    #[test]
+    fn long_values_that_many_combinations_share_are_refused_before_they_are_copied() {
+        let long: Vec<Json> = (0..100)
+            .map(|n| json!(format!("{n}{}", "x".repeat(100 << 10))))
+            .collect();
+        let short: Vec<Json> = (0..100).map(|n| json!(n)).collect();
+        let error = combine(&[("a", long), ("b", short)], &[], &[]).unwrap_err();
+        assert!(error.contains("`items_bytes` is 67108864"), "{error}");
     }
 
     #[test]
