@@ -19,7 +19,6 @@ pub mod v1 {
 
 /// What stores hold.
 pub mod storage {
-    #[path = "../envelope.rs"]
     pub mod envelope;
 
     /// The records of a run's journal and what lies beside them: `proto/conveyor/storage/v1`.
