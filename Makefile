@@ -38,7 +38,8 @@ fuzz: ## Runs each fuzz target for FUZZ_SECONDS (20)
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
 	@for target in $$(cd fuzz && $(CARGO) +nightly fuzz list); do \
 		echo "fuzz $$target"; \
-		(cd fuzz && $(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+		mkdir -p fuzz/corpus/$$target; \
+		(cd fuzz && $(CARGO) +nightly fuzz run $$target corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
 	done
 
 generate: ## Generates core/proto from proto/

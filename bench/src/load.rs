@@ -79,6 +79,14 @@ impl Driver for D {
     }
 }
 
+/// The runtime of every benchmark: as many threads as the budgets' cores.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
 /// A node on a directory.
 pub(crate) async fn open(
     folder: &Path,
@@ -180,7 +188,14 @@ pub(crate) fn cpu() -> Duration {
 
 /// A field of `/proc/self/status`, in KiB.
 pub(crate) fn status_kib(field: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    kib(
+        &std::fs::read_to_string("/proc/self/status").unwrap_or_default(),
+        field,
+    )
+}
+
+/// A field of a process's status, in KiB.
+pub(crate) fn kib(status: &str, field: &str) -> f64 {
     let line = status
         .lines()
         .find(|line| line.starts_with(field))

@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         [] | ["run"] => run(1),
         ["run", "--quick"] => run(10),
         ["render"] => render(),
+        // The process that `graphs` starts for each size.
+        ["layered", folder, size] => graphs::layered(Path::new(folder), size),
         // The process that `many` kills.
         ["in-flight", folder, runs] => many::in_flight(Path::new(folder), runs),
         _ => {
@@ -61,11 +63,7 @@ fn run(part: u32) -> Done {
         lines.extend(new);
     };
     show(&mut lines, calibration.lines);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    load::runtime()?.block_on(async {
         // First, while the process is small: what is resident later is what the allocator kept.
         show(
             &mut lines,
@@ -81,14 +79,16 @@ fn run(part: u32) -> Done {
             graphs::fans(folder.path(), 1, 40 / part.min(8)).await?,
         );
         show(&mut lines, graphs::fans(folder.path(), 32, 5).await?);
-        show(&mut lines, graphs::layers(folder.path(), part).await?);
-        show(
-            &mut lines,
-            many::recovery(folder.path(), 20_000 / part).await?,
-        );
+        show(&mut lines, graphs::layers(folder.path(), part)?);
+        for runs in [20_000, 100_000] {
+            show(
+                &mut lines,
+                many::recovery(folder.path(), runs / part).await?,
+            );
+        }
         Ok::<(), Box<dyn std::error::Error>>(())
     })?;
-    show(&mut lines, program::lines()?);
+    show(&mut lines, program::lines(folder.path())?);
     let commit = std::process::Command::new("git")
         .args(["rev-parse", "--short", "HEAD"])
         .output()?;

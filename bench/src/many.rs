@@ -1,7 +1,7 @@
 //! Very many runs: parked on a wait, and in flight when the process dies.
 
 use crate::load::{
-    Clockwork, Failed, Pipeline, chain, complete, open, pipeline, start, status_kib,
+    Clockwork, Failed, Pipeline, chain, complete, open, pipeline, runtime, start, status_kib,
 };
 use crate::report::{Line, percentile};
 use conveyor_node::Node;
@@ -83,11 +83,7 @@ pub(crate) async fn parked(folder: &Path, runs: u32) -> Result<Vec<Line>, Failed
 /// The process that dies: starts runs whose first step never ends, and says when all are started.
 pub(crate) fn in_flight(folder: &Path, runs: &str) -> Result<(), Failed> {
     let runs: u32 = runs.parse()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let work = Arc::new(Clockwork {
             ran: Mutex::default(),
             notes: false,
@@ -103,7 +99,7 @@ pub(crate) fn in_flight(folder: &Path, runs: &str) -> Result<(), Failed> {
 
 /// SIGKILL with so many runs in flight, and how long until a new run is done after that.
 pub(crate) async fn recovery(folder: &Path, runs: u32) -> Result<Vec<Line>, Failed> {
-    let folder = folder.join("recovery");
+    let folder = folder.join(format!("recovery-{runs}"));
     let mut child = Command::new(std::env::current_exe()?)
         .arg("in-flight")
         .arg(&folder)

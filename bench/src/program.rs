@@ -1,18 +1,31 @@
-//! The program itself: its size, and how long it takes to start.
+//! The program itself: its size, how long it takes to be ready, and what it keeps resident.
 
-use crate::load::Failed;
+use crate::load::{Failed, kib};
 use crate::report::{Line, percentile};
-use std::process::{Command, Stdio};
+use object::{Object as _, ObjectSegment as _};
+use std::io::BufRead as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+/// A pipeline that does nothing for longer than this takes.
+const PARKED: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: parked}
+spec: {steps: [{id: w, wait: {duration: 1h}}]}
+";
+/// How often the program is started.
+const STARTS: usize = 30;
+
 /// Measures the program beside this one.
-pub(crate) fn lines() -> Result<Vec<Line>, Failed> {
+pub(crate) fn lines(folder: &Path) -> Result<Vec<Line>, Failed> {
     let program = std::env::current_exe()?.with_file_name("conveyor");
-    let Ok(metadata) = std::fs::metadata(&program) else {
+    if !program.exists() {
         return Err(format!("{} is not there: cargo build --release", program.display()).into());
-    };
-    let mut samples = Vec::new();
-    for _ in 0..50 {
+    }
+    let mut versions = Vec::new();
+    for _ in 0..STARTS {
         let begun = Instant::now();
         let status = Command::new(&program)
             .arg("--version")
@@ -21,22 +34,95 @@ pub(crate) fn lines() -> Result<Vec<Line>, Failed> {
         if !status.success() {
             return Err(format!("{} --version: {status}", program.display()).into());
         }
-        samples.push(begun.elapsed().as_secs_f64() * 1e3);
+        versions.push(begun.elapsed().as_secs_f64() * 1e3);
     }
-    let size = metadata.len() as f64 / f64::from(1 << 20);
+    let (mut starts, mut resident) = (Vec::new(), Vec::new());
+    for start in 0..STARTS {
+        let holder = Holder::start(&program, &folder.join(format!("holder-{start}")))?;
+        starts.push(holder.ready_ms);
+        resident.push(holder.resident_kib()? / 1024.0);
+    }
+    let in_order = starts.clone();
+    let name = "conveyor run, a run that waits";
     Ok(vec![
         Line::plain(
             "conveyor --version",
             "p50",
-            percentile(&mut samples, 0.5),
+            percentile(&mut versions, 0.5),
             "ms",
         ),
         Line::plain(
-            "the program, without debug information",
-            "size",
-            size,
+            name,
+            "start to the run accepted, p50",
+            percentile(&mut starts, 0.5),
+            "ms",
+        )
+        .at_most(100.0, "")
+        .samples(&in_order),
+        Line::plain(name, "resident, p50", percentile(&mut resident, 0.5), "MiB").at_most(30.0, ""),
+        Line::plain(
+            "the program, as it is loaded",
+            "size without symbols",
+            loaded_mib(&program)?,
             "MiB",
         )
         .at_most(25.0, ""),
     ])
+}
+
+/// The size of what is loaded of a program: what `strip` leaves, but for a few tables.
+fn loaded_mib(program: &Path) -> Result<f64, Failed> {
+    let bytes = std::fs::read(program)?;
+    let file = object::File::parse(&*bytes)?;
+    let loaded: u64 = file.segments().map(|segment| segment.file_range().1).sum();
+    Ok(loaded as f64 / f64::from(1 << 20))
+}
+
+/// A process that holds a data directory with one run that waits.
+struct Holder {
+    process: Child,
+    ready_ms: f64,
+}
+
+impl Holder {
+    fn start(program: &Path, folder: &Path) -> Result<Holder, Failed> {
+        std::fs::create_dir_all(folder)?;
+        let file = folder.join("parked.yaml");
+        std::fs::write(&file, PARKED)?;
+        let begun = Instant::now();
+        let process = Command::new(program)
+            .arg("run")
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(folder.join("data"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut holder = Holder {
+            process,
+            ready_ms: f64::NAN,
+        };
+        let stderr = holder.process.stderr.take().ok_or("no standard error")?;
+        for line in std::io::BufReader::new(stderr).lines() {
+            // Only what is durable is told: the run was accepted, and waits.
+            if line?.contains("w waiting") {
+                holder.ready_ms = begun.elapsed().as_secs_f64() * 1e3;
+                return Ok(holder);
+            }
+        }
+        Err(format!("{} ended before its run waited", program.display()).into())
+    }
+
+    fn resident_kib(&self) -> Result<f64, Failed> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        Ok(kib(&status, "VmRSS"))
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }

@@ -26,7 +26,10 @@ Examples:
   conveyor check pipeline.yaml               All mistakes of a document, with their places
   conveyor plan pipeline.yaml -o svg > p.svg Draw the graph
   conveyor runs list                         What ran, and how it ended
-  conveyor runs show RUN --timeline          When each attempt ran
+  conveyor runs show latest --timeline       When each attempt ran
+  conveyor logs latest test --follow         What a step says
+
+RUN is a run's id, at least four characters of its beginning or end, or `latest`.
 
 Exit status:
   0 succeeded   1 failed   2 refused   3 unreachable   130 cancelled
@@ -39,13 +42,18 @@ NO_COLOR (any value) turns colours off.";
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(propagate_version = false, disable_help_subcommand = false)]
 pub(crate) struct Cli {
-    /// When to use colours.
+    /// When to use colours: `auto` (on a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`),
+    /// `always` or `never`.
+    // Last in the help of every verb, in as few lines as can be: it is nobody's question.
     #[arg(
         long,
         global = true,
         value_enum,
         default_value = "auto",
-        value_name = "WHEN"
+        value_name = "WHEN",
+        display_order = 900,
+        hide_possible_values = true,
+        hide_default_value = true
     )]
     pub(crate) color: Colour,
     /// What to do.

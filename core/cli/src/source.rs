@@ -1,17 +1,28 @@
 //! Reading what a person names on the command line.
 
-use crate::args::Inputs;
-use conveyor_engine::document::{Diagnostic, Document, Limits, load};
-use conveyor_engine::plan::Plan;
-use conveyor_engine::value::Json;
+mod inputs;
+
+pub(crate) use inputs::{Given, refused};
+
+use conveyor_driver_exec::ExecDriver;
+use conveyor_engine::document::{Diagnostic, Document, Limits, Located, Severity, load};
+use conveyor_engine::plan::{Kind, version_satisfies};
+use conveyor_node::driver::Driver as _;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
-/// The drivers that `conveyor run` has in process.
-pub(crate) const LOCAL_DRIVERS: &[&str] = &["exec"];
-
 /// The most that a file of inputs or of cases may have: 16 MiB. Documents have their own limit.
 const MOST_BYTES: usize = 16 << 20;
+
+/// What a file is called in messages.
+pub(crate) fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" {
+        "<stdin>".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
 
 /// Reads a file, or standard input for `-`; gives the name for messages too.
 ///
@@ -19,11 +30,15 @@ const MOST_BYTES: usize = 16 << 20;
 /// A sentence with the path.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<(String, Vec<u8>), String> {
     let stdin = path.as_os_str() == "-";
-    let name = if stdin {
-        "<stdin>".to_owned()
-    } else {
-        path.display().to_string()
-    };
+    let name = name(path);
+    // A file tells how large it is, so that the refusal can.
+    if let Ok(about) = std::fs::metadata(path)
+        && !stdin
+        && about.is_file()
+        && about.len() > limit as u64
+    {
+        return Err(too_large(&name, Some(about.len()), limit));
+    }
     let mut bytes = Vec::new();
     // One byte more than allowed tells that there is more.
     let most = limit as u64 + 1;
@@ -32,9 +47,19 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<(String, Vec<u8>), Strin
         false => std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)),
     };
     match read {
+        Ok(read) if read > limit => Err(too_large(&name, None, limit)),
         Ok(_) => Ok((name, bytes)),
         Err(error) => Err(format!("cannot read {name}: {error}")),
     }
+}
+
+fn too_large(name: &str, bytes: Option<u64>, limit: usize) -> String {
+    let has = match bytes {
+        Some(bytes) => format!("has {bytes} bytes"),
+        None => "has more".to_owned(),
+    };
+    let mib = limit >> 20;
+    format!("{name} {has}; the limit of such a file is {limit} ({mib} MiB)")
 }
 
 /// Why a document cannot be used.
@@ -74,22 +99,46 @@ pub(crate) fn diagnostics_text(diagnostics: &[Diagnostic]) -> String {
         .collect()
 }
 
-/// A sentence for each driver of a plan that `conveyor run` does not have in process.
-pub(crate) fn foreign_drivers(plan: &Plan) -> Vec<String> {
-    let drivers = plan.drivers().into_iter();
-    let foreign = drivers.filter(|(name, _)| !LOCAL_DRIVERS.contains(&&**name));
-    foreign
-        .map(|(name, step)| {
-            let step = &plan.steps[step as usize];
-            format!(
-                "step `{}` ({}) needs the driver `{name}`, which `conveyor run` does not have in \
-                 process; it has: {}",
-                step.id,
-                step.pointer,
-                LOCAL_DRIVERS.join(", ")
-            )
+/// A warning for each driver of a document that `conveyor run` does not have in process.
+pub(crate) fn foreign_drivers(document: &Document, path: &Path) -> Vec<Diagnostic> {
+    let here = ExecDriver::new().info();
+    let plan = document.plan();
+    let mut named = BTreeSet::new();
+    let foreign: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.kind {
+            Kind::Driver {
+                driver, version, ..
+            } => {
+                let wanted = version.as_deref();
+                let fits = wanted.is_none_or(|wanted| version_satisfies(wanted, &here.version));
+                let has = *driver == here.name && fits;
+                (!has && named.insert((driver, version))).then_some((step, driver, wanted))
+            }
+            _ => None,
         })
-        .collect()
+        .collect();
+    if foreign.is_empty() {
+        return Vec::new();
+    }
+    let Ok(located) = Located::read(&name(path), document.source.as_bytes(), &Limits::default())
+    else {
+        return Vec::new();
+    };
+    let told = foreign.into_iter().map(|(step, driver, version)| {
+        let wanted = version.map_or_else(String::new, |version| format!("@{version}"));
+        let message = format!(
+            "step `{}` needs the driver `{driver}{wanted}`, which `conveyor run` does not have in \
+             process; it has: {} {}",
+            step.id, here.name, here.version
+        );
+        let pointer = format!("{}/driver", step.pointer);
+        located.diagnostic(Severity::Warning, &pointer, &message)
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort_by_key(|one| (one.line, one.column));
+    told
 }
 
 /// Reads a YAML or JSON file, positions in its errors.
@@ -98,51 +147,7 @@ pub(crate) fn foreign_drivers(plan: &Plan) -> Vec<String> {
 /// A sentence with the path, and line and column where it is about the text.
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
     let (name, bytes) = read(path, MOST_BYTES)?;
-    if bytes.len() > MOST_BYTES {
-        return Err(format!(
-            "{name} has more than {MOST_BYTES} bytes, the limit of such a file"
-        ));
-    }
     let text = std::str::from_utf8(&bytes)
         .map_err(|error| format!("{name}: invalid UTF-8 at offset {}", error.valid_up_to()))?;
     serde_saphyr::from_str(text).map_err(|error| format!("{name}: {error}"))
-}
-
-/// `-i` and `--inputs` as one object; values of `-i` are read as the plan's schema says.
-///
-/// # Errors
-/// A sentence about the file.
-pub(crate) fn given_inputs(inputs: &Inputs, plan: &Plan) -> Result<Json, String> {
-    let mut given = match &inputs.inputs {
-        None => serde_json::Map::new(),
-        Some(path) => match parse::<Json>(path)? {
-            Json::Object(map) => map,
-            Json::Null => serde_json::Map::new(),
-            _ => return Err(format!("{}: inputs must be an object", path.display())),
-        },
-    };
-    for (key, text) in &inputs.input {
-        given.insert(key.clone(), plan.parse_input(key, text));
-    }
-    Ok(Json::Object(given))
-}
-
-/// The inputs of a run: what was given, completed and checked.
-///
-/// # Errors
-/// Every violation, a line each.
-pub(crate) fn inputs(inputs: &Inputs, plan: &Plan) -> Result<Json, String> {
-    let given = given_inputs(inputs, plan)?;
-    plan.resolve_inputs(&given).map_err(|violations| {
-        let mut text = "the inputs are not what the document asks for".to_owned();
-        for violation in violations {
-            let place = if violation.pointer.is_empty() {
-                "inputs"
-            } else {
-                &violation.pointer
-            };
-            text.push_str(&format!("\n  {place}: {}", violation.message));
-        }
-        text
-    })
 }

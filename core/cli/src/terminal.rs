@@ -45,6 +45,11 @@ pub(crate) fn colours_err() -> bool {
     wanted(io::stderr().is_terminal())
 }
 
+/// Whether a tree can be drawn on standard error: it is a terminal that can move its cursor.
+pub(crate) fn draws() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
+}
+
 /// Writes to standard output. A closed pipe ends the program as SIGPIPE would have, without a
 /// message: the reader has what it wanted.
 pub(crate) fn print(text: &str) {

@@ -7,15 +7,18 @@
 mod diagnostic;
 mod json;
 mod limits;
+mod located;
 mod nearest;
 mod node;
 mod normal;
 mod path;
 mod report;
+mod unique;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Related, Severity};
 pub use limits::Limits;
+pub use located::Located;
 
 pub(crate) use nearest::nearest;
 pub(crate) use node::{Content, Entry, Node};
@@ -69,39 +72,16 @@ pub fn load_with(
     bytes: &[u8],
     limits: &Limits,
 ) -> Result<Document, Vec<Diagnostic>> {
-    if bytes.len() > limits.bytes {
-        let message = format!(
-            "the document has {} bytes; the limit `bytes` is {}",
-            bytes.len(),
-            limits.bytes
-        );
-        return Err(vec![Diagnostic::at_start(file_name, message)]);
-    }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let valid = error.valid_up_to();
-            // The part before is valid by definition; an empty text only moves the position.
-            let before = std::str::from_utf8(&bytes[..valid]).unwrap_or_default();
-            let mut report = Report::new(file_name, before, limits.diagnostics);
-            report.error(Problem::new(
-                valid as u32,
-                format!(
-                    "invalid UTF-8: byte 0x{:02x} at offset {valid}",
-                    bytes[valid]
-                ),
-            ));
-            return Err(report.finish());
-        }
-    };
+    let text = utf8(file_name, bytes, limits)?;
     let mut report = Report::new(file_name, text, limits.diagnostics);
-    let root = match read(file_name, text, limits) {
+    let mut root = match read(file_name, text, limits) {
         Ok(root) => root,
         Err(problem) => {
             report.error(problem);
             return Err(report.finish());
         }
     };
+    unique::unique(&mut root, &mut report);
     let Some(root) = normal::normalise(root, &mut report) else {
         return Err(report.finish());
     };
@@ -119,6 +99,35 @@ pub fn load_with(
             plan: Arc::new(plan),
         }),
         _ => Err(diagnostics),
+    }
+}
+
+/// The text of a document that is not too large.
+fn utf8<'a>(file_name: &str, bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Vec<Diagnostic>> {
+    if bytes.len() > limits.bytes {
+        let message = format!(
+            "the document has {} bytes; the limit `bytes` is {}",
+            bytes.len(),
+            limits.bytes
+        );
+        return Err(vec![Diagnostic::at_start(file_name, message)]);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            let valid = error.valid_up_to();
+            // The part before is valid by definition; an empty text only moves the position.
+            let before = std::str::from_utf8(&bytes[..valid]).unwrap_or_default();
+            let mut report = Report::new(file_name, before, limits.diagnostics);
+            report.error(Problem::new(
+                valid as u32,
+                format!(
+                    "invalid UTF-8: byte 0x{:02x} at offset {valid}",
+                    bytes[valid]
+                ),
+            ));
+            Err(report.finish())
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub enum NodeError {
     Quarantined(String),
     /// For now: the store failed, or the node is stopping. The same call may succeed later.
     Unavailable(String),
+    /// For now: no space is left for the store. The same call succeeds once there is.
+    Full(String),
     /// Stored bytes are not what this release can read.
     Corrupt(String),
 }
@@ -25,7 +27,7 @@ impl NodeError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, NodeError::Unavailable(_))
+        matches!(self, NodeError::Unavailable(_) | NodeError::Full(_))
     }
 }
 
@@ -38,6 +40,7 @@ impl fmt::Display for NodeError {
             | NodeError::Interrupted(message)
             | NodeError::Quarantined(message)
             | NodeError::Unavailable(message)
+            | NodeError::Full(message)
             | NodeError::Corrupt(message) => f.write_str(message),
         }
     }

@@ -23,7 +23,19 @@ impl From<conveyor_store::Error> for NodeError {
     fn from(error: conveyor_store::Error) -> NodeError {
         match error.kind() {
             ErrorKind::Corrupt => NodeError::Corrupt(error.to_string()),
+            ErrorKind::DiskFull => NodeError::Full(error.to_string()),
             _ => NodeError::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<CommitError> for NodeError {
+    fn from(error: CommitError) -> NodeError {
+        let full = |error: &conveyor_store::Error| *error.kind() == ErrorKind::DiskFull;
+        if error.error().is_some_and(full) {
+            NodeError::Full(error.to_string())
+        } else {
+            NodeError::Unavailable(error.to_string())
         }
     }
 }
@@ -145,7 +157,7 @@ pub fn acquire(store: &dyn Store, random: u64) -> Result<CommitPoint, NodeError>
         // Its own, or another's: what is there now tells.
         Err(error) => match commit_point(store)? {
             Some(found) if found == point => Ok(point),
-            _ => Err(NodeError::Unavailable(error.to_string())),
+            _ => Err(error.into()),
         },
     }
 }
@@ -175,9 +187,7 @@ pub(crate) fn meta(
     transaction
         .compare(key.clone(), Expected::Absent)
         .put(key, value);
-    store
-        .commit(&transaction)
-        .map_err(|error| NodeError::Unavailable(error.to_string()))?;
+    store.commit(&transaction)?;
     Ok(meta)
 }
 
@@ -214,7 +224,7 @@ pub fn outcome(group: &Group, result: Result<(), CommitError>) -> Outcome {
         }
         Err(CommitError::Failed(error)) => match error.kind() {
             ErrorKind::TooLarge { .. } | ErrorKind::Invalid => Outcome::Refused(error.to_string()),
-            _ => Outcome::Failed(error.to_string()),
+            _ => Outcome::Failed(CommitError::Failed(error).into()),
         },
         Err(CommitError::Unknown(_)) => Outcome::Unknown,
     }

@@ -89,6 +89,7 @@ pub(crate) fn status(error: &NodeError) -> Status {
             "{message}; `conveyor run --continue RUN` goes on with it"
         )),
         NodeError::Unavailable(_) => Status::unavailable(message),
+        NodeError::Full(_) => Status::resource_exhausted(message),
         NodeError::Corrupt(_) => Status::data_loss(message),
     }
 }

@@ -2,6 +2,7 @@
 //! errors (docs/decisions/0010-embedded-store.md).
 
 mod engine;
+mod journal;
 
 use crate::transaction::at_most;
 use crate::{
@@ -10,6 +11,8 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::{Engine, WriteError};
+pub use journal::Cut;
+use journal::{Keep, Settled};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -17,23 +20,37 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 const NAME: &str = "store";
 const DRAFT: &str = "store.new";
 
+/// Where the bytes of an unfinished commit are kept, the last such bytes only.
+const TORN: &str = "store.torn";
+
+/// Journals larger than this are written out and begun anew: reading them is what opening costs,
+/// about 5 ms a MiB.
+const JOURNAL_BYTES: u64 = 16 << 20;
+
+/// The same when the store is closed: not worth the writing below, as a start has 100 ms.
+const CLOSED_JOURNAL_BYTES: u64 = 4 << 20;
+
 /// A store in a data directory of its own process.
 ///
 /// A commit is one append to a journal and one `fdatasync`; commits of several threads happen one
 /// after another, so group what can be grouped. Reads go on beside a commit and see nothing of it
 /// before it is durable.
 ///
-/// After an I/O error (a full disk, for instance) the store closes its files, opens them again,
-/// looks whether the commit in question reached them, writes what they hold to new files, and only
-/// then answers. Where even that fails, the answer is [`CommitError::Unknown`], later calls fail
-/// with a temporary error, and each of them tries to open the files anew: the store recovers by
-/// itself once there is space.
+/// After an I/O error (a full disk, for instance) the store closes its files, cuts what the commit in
+/// question left in the journal, opens them again, and only then answers that it failed; reads work
+/// all the while, and so do commits as soon as there is space. Where even cutting fails, the answer
+/// is [`CommitError::Unknown`], later calls fail with a temporary error, and each of them tries to
+/// open the files anew.
+///
+/// A commit that a power failure left unfinished is cut off when the store is opened
+/// ([`Embedded::cut`]). Any other damage to the journal is refused.
 #[derive(Debug)]
 pub struct Embedded {
     directory: DataDir,
     engine: RwLock<Option<Engine>>,
     /// Held through each commit and each recovery. Taken before `engine`.
     writer: Mutex<Writer>,
+    cut: Option<Cut>,
 }
 
 #[derive(Debug)]
@@ -41,6 +58,8 @@ struct Writer {
     /// The number of the last commit that is known to be durable; it grows by one with each commit
     /// and is stored with it.
     last: u64,
+    /// About how many bytes the journals hold.
+    journal: u64,
     commits: u64,
     recoveries: u64,
 }
@@ -52,18 +71,31 @@ impl Embedded {
     ///
     /// Those of I/O, and [`ErrorKind::Corrupt`].
     pub fn open(directory: DataDir) -> Result<Self, Error> {
+        let place = directory.path().to_owned();
+        Self::open_in(directory).map_err(|error| error.with("directory", place.display()))
+    }
+
+    fn open_in(directory: DataDir) -> Result<Self, Error> {
         create(directory.path())?;
-        let engine = Engine::open(&path(&directory))?;
-        let last = engine.last_commit()?;
+        let torn = directory.path().join(TORN);
+        let (engine, settled, last) = open(&path(&directory), Keep::All(&torn))?;
         Ok(Self {
             directory,
             engine: RwLock::new(Some(engine)),
             writer: Mutex::new(Writer {
                 last,
+                journal: settled.bytes,
                 commits: 0,
                 recoveries: 0,
             }),
+            cut: settled.cut,
         })
+    }
+
+    /// The unfinished commit that was cut off when the store was opened, where there was one.
+    #[must_use]
+    pub fn cut(&self) -> Option<&Cut> {
+        self.cut.as_ref()
     }
 
     /// The data directory that it holds.
@@ -84,12 +116,14 @@ impl Embedded {
     /// Runs `read` on the open engine, opening it first where an earlier attempt failed.
     fn read<T>(&self, read: impl Fn(&Engine) -> Result<T, Error>) -> Result<T, Error> {
         if let Some(engine) = &*self.engine() {
-            return read(engine);
+            return read(engine).map_err(|error| self.located(error));
         }
         let mut writer = self.writer();
-        self.ensure_open(&mut writer)?;
+        let opened = self.ensure_open(&mut writer);
         drop(writer);
-        self.engine().as_ref().map_or_else(|| Err(closed()), read)
+        opened
+            .and_then(|()| self.engine().as_ref().map_or_else(|| Err(closed()), read))
+            .map_err(|error| self.located(error))
     }
 
     fn ensure_open(&self, writer: &mut Writer) -> Result<(), Error> {
@@ -100,34 +134,142 @@ impl Embedded {
         }
     }
 
-    /// Closes the files and opens them again. On success everything that they hold is durable and
-    /// `writer.last` is the number of the last commit among it.
+    /// Closes the files, cuts off what is not known to be durable, and opens them again.
     ///
-    /// Reading a commit back proves nothing after a failed `fdatasync`: the kernel may serve from
-    /// memory what never reached the disk, and will not try again. So what the journals hold is
-    /// written to new files, which are synced on their own, before anything depends on it.
+    /// Looking whether a commit has arrived proves nothing after a failed `fdatasync`: the kernel may
+    /// serve from memory what never reached the disk, and will not try again. Taking it away is
+    /// certain, and needs no space.
     fn reopen(&self, writer: &mut Writer) -> Result<(), Error> {
         let mut slot = self.engine.write().unwrap_or_else(PoisonError::into_inner);
         *slot = None;
-        let engine = Engine::open(&path(&self.directory))?;
-        engine.rewrite_journals()?;
-        writer.last = engine.last_commit()?;
+        let (engine, settled, last) = open(&path(&self.directory), Keep::Until(writer.last))?;
+        if last != writer.last {
+            return Err(lost(last, writer.last));
+        }
+        writer.journal = settled.bytes;
         writer.recoveries += 1;
         *slot = Some(engine);
         Ok(())
     }
 
-    /// Finds out, by opening the files anew, what became of commit `number`.
-    fn settle(&self, writer: &mut Writer, number: u64, error: Error) -> Result<(), CommitError> {
-        if let Err(again) = self.reopen(writer) {
-            return Err(CommitError::Unknown(
-                error.with("opening the store again", again),
-            ));
+    fn commit_checked(&self, transaction: &Transaction) -> Result<(), CommitError> {
+        let mut writer = self.writer();
+        self.ensure_open(&mut writer).map_err(CommitError::Failed)?;
+        let number = writer.last + 1;
+        let mut outcome = self.attempt(number, transaction);
+        if let Err(Attempt::NotBegun(_)) = outcome {
+            self.reopen(&mut writer).map_err(CommitError::Failed)?;
+            outcome = self.attempt(number, transaction);
         }
-        if writer.last >= number {
-            Ok(())
-        } else {
-            Err(CommitError::Failed(error))
+        match outcome {
+            Ok(bytes) => {
+                writer.last = number;
+                writer.journal += bytes;
+            }
+            Err(Attempt::Ended(error)) => return Err(error),
+            Err(Attempt::NotBegun(error)) => return Err(CommitError::Failed(error)),
+            Err(Attempt::Broken(error)) => {
+                return Err(match self.reopen(&mut writer) {
+                    Ok(()) => CommitError::Failed(error),
+                    Err(again) => {
+                        CommitError::Unknown(error.with("opening the store again", again))
+                    }
+                });
+            }
+        }
+        writer.commits += 1;
+        if writer.journal >= JOURNAL_BYTES {
+            self.checkpoint(&mut writer);
+        }
+        Ok(())
+    }
+
+    /// Says where the disk is that failed.
+    fn located(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::DiskFull | ErrorKind::Io | ErrorKind::Corrupt => {
+                error.with("directory", self.directory.path().display())
+            }
+            _ => error,
+        }
+    }
+
+    /// One try of a commit. Gives the bytes that it took.
+    fn attempt(&self, number: u64, transaction: &Transaction) -> Result<u64, Attempt> {
+        let failed = |error| Attempt::Ended(CommitError::Failed(error));
+        let limits = self.limits();
+        let slot = self.engine();
+        let engine = slot.as_ref().ok_or_else(|| failed(closed()))?;
+        for compare in &transaction.compares {
+            let found = engine.get(&compare.key).map_err(failed)?;
+            if !compare.expected.matches(found.as_deref()) {
+                let key = compare.key.clone();
+                let conflict = Conflict { key, found };
+                return Err(Attempt::Ended(CommitError::Conflict(conflict)));
+            }
+        }
+        let doomed = doomed(engine, transaction, &limits).map_err(failed)?;
+        let deletes = transaction.deletes.iter().chain(&doomed);
+        engine
+            .write(number, &transaction.puts, deletes)
+            .map_err(|error| match error {
+                WriteError::NotBegun(error) => Attempt::NotBegun(error),
+                WriteError::Broken(error) => Attempt::Broken(error),
+            })
+    }
+
+    /// Begins the journals anew once they are large, so that opening stays quick. Best effort: they
+    /// may be larger.
+    fn checkpoint(&self, writer: &mut Writer) {
+        let due = |engine: &Engine| writer.journal >= 3 * JOURNAL_BYTES || engine.is_calm();
+        let written = match &*self.engine() {
+            Some(engine) if due(engine) => engine.write_out().is_ok(),
+            _ => false,
+        };
+        if !written {
+            return;
+        }
+        let mut slot = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        *slot = None;
+        // Whatever fails here, the next call opens what there is.
+        let place = path(&self.directory);
+        if journal::retire(&place).is_ok()
+            && let Ok((engine, settled, last)) = open(&place, Keep::Until(writer.last))
+            && last == writer.last
+        {
+            writer.journal = settled.bytes;
+            *slot = Some(engine);
+        }
+    }
+}
+
+/// How one try of a commit ended.
+enum Attempt {
+    /// With an answer.
+    Ended(CommitError),
+    /// The engine did not begin: something in the background had failed.
+    NotBegun(Error),
+    /// It may be in the journal, wholly or in part.
+    Broken(Error),
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        let slot = self
+            .engine
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let writer = self
+            .writer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if writer.journal < CLOSED_JOURNAL_BYTES {
+            return;
+        }
+        // The next start is quicker for it, no more.
+        let written = slot.take().is_some_and(|engine| engine.write_out().is_ok());
+        if written {
+            let _ = journal::retire(&path(&self.directory));
         }
     }
 }
@@ -145,40 +287,15 @@ impl Store for Embedded {
     }
 
     fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
-        let limits = self.limits();
-        transaction.check(&limits).map_err(CommitError::Failed)?;
-        let mut writer = self.writer();
-        self.ensure_open(&mut writer).map_err(CommitError::Failed)?;
-        let number = writer.last + 1;
-        let outcome = {
-            let slot = self.engine();
-            let engine = slot.as_ref().ok_or_else(|| CommitError::Failed(closed()))?;
-            for compare in &transaction.compares {
-                let found = engine.get(&compare.key).map_err(CommitError::Failed)?;
-                if !compare.expected.matches(found.as_deref()) {
-                    let key = compare.key.clone();
-                    return Err(CommitError::Conflict(Conflict { key, found }));
-                }
-            }
-            let doomed = doomed(engine, transaction, &limits).map_err(CommitError::Failed)?;
-            engine.write(
-                number,
-                &transaction.puts,
-                transaction.deletes.iter().chain(&doomed),
-            )
-        };
-        match outcome {
-            Ok(()) => writer.last = number,
-            // The engine refused to begin: an earlier background write had failed. Its files are
-            // opened anew here, so that the next commit finds a store that works.
-            Err(WriteError::NotBegun(error)) => {
-                let _ = self.reopen(&mut writer);
-                return Err(CommitError::Failed(error));
-            }
-            Err(WriteError::Broken(error)) => self.settle(&mut writer, number, error)?,
-        }
-        writer.commits += 1;
-        Ok(())
+        transaction
+            .check(&self.limits())
+            .map_err(CommitError::Failed)?;
+        self.commit_checked(transaction)
+            .map_err(|error| match error {
+                CommitError::Failed(error) => CommitError::Failed(self.located(error)),
+                CommitError::Unknown(error) => CommitError::Unknown(self.located(error)),
+                conflict @ CommitError::Conflict(_) => conflict,
+            })
     }
 
     fn limits(&self) -> Limits {
@@ -229,6 +346,25 @@ fn doomed(
 
 fn path(directory: &DataDir) -> PathBuf {
     directory.path().join(NAME)
+}
+
+/// Opens the store at `place` once its journals are settled. Gives the number of the last commit too.
+fn open(place: &Path, keep: Keep<'_>) -> Result<(Engine, Settled, u64), Error> {
+    let settled = journal::settle(place, keep)?;
+    let engine = Engine::open(place)?;
+    let last = engine.last_commit()?;
+    match settled.last {
+        // The sorted files know of a commit that is not in them and has gone from the journal.
+        Some(journal) if journal != last => Err(lost(journal, last)),
+        _ => Ok((engine, settled, last)),
+    }
+}
+
+fn lost(found: u64, last: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, "open").with(
+        "problem",
+        format!("commit {last} was made, and the store ends with {found}"),
+    )
 }
 
 /// Makes an empty store where there is none. fjall does not open what it had half made when it was

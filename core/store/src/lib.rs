@@ -25,7 +25,7 @@ pub mod testing;
 mod transaction;
 
 pub use data_dir::{Access, DataDir, FORMAT};
-pub use embedded::Embedded;
+pub use embedded::{Cut, Embedded};
 pub use error::{CommitError, Conflict, Error, ErrorKind, Status};
 pub use limits::Limits;
 pub use memory::Memory;

@@ -163,6 +163,7 @@ async fn attempt(
     if stopped && !status.success() {
         return Ok(Outcome::Cancelled);
     }
+    let of_status = || of_status(status, log.last_error().as_deref());
     let output = group.scratch().output();
     let outputs = tokio::task::spawn_blocking(move || outputs::read(&output))
         .await
@@ -176,13 +177,13 @@ async fn attempt(
         (true, Ok(outputs)) => Outcome::Succeeded(Json::Object(outputs)),
         (true, Err(failure)) => Outcome::Errored(failure),
         (false, Ok(outputs)) => Outcome::Failed(
-            of_status(status),
+            of_status(),
             (!outputs.is_empty()).then_some(Json::Object(outputs)),
         ),
         (false, Err(unread)) => {
             log.say(format!("the outputs are not kept: {}", unread.message))
                 .await;
-            Outcome::Failed(of_status(status), None)
+            Outcome::Failed(of_status(), None)
         }
     })
 }

@@ -33,8 +33,19 @@ fn with_details(failure: Failure, details: &Json) -> Failure {
     }
 }
 
-/// What a status that is not success means.
-pub(crate) fn of_status(status: ExitStatus) -> Failure {
+/// What a status that is not success means, and what the command said last on standard error.
+pub(crate) fn of_status(status: ExitStatus, said: Option<&str>) -> Failure {
+    let failure = of_status_alone(status);
+    match said {
+        Some(said) => Failure {
+            message: format!("{}: {said}", failure.message).into(),
+            ..failure
+        },
+        None => failure,
+    }
+}
+
+fn of_status_alone(status: ExitStatus) -> Failure {
     match (status.code(), status.signal()) {
         (Some(code), _) => with_details(
             failure(

@@ -4,6 +4,7 @@ use crate::lines::Lines;
 use bytes::Bytes;
 use conveyor_engine::time::Time;
 use conveyor_node::driver::{LogLine, LogStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -20,12 +21,18 @@ const QUIET: Duration = Duration::from_millis(100);
 /// The most that is read after the end: as much as a pipe can be made to hold by default.
 const MAX_DRAIN_BYTES: usize = 1 << 20;
 
+/// How many characters of the last line of standard error a failure repeats: enough for one
+/// sentence; the log has the rest.
+const LAST_CHARS: usize = 200;
+
 /// The log of one attempt.
 #[derive(Debug)]
 pub(crate) struct Log {
     lines: mpsc::Sender<LogLine>,
     written: AtomicU64,
     dropped: AtomicU64,
+    /// The last line of standard error that says something.
+    last: Mutex<Vec<u8>>,
 }
 
 impl Log {
@@ -34,6 +41,7 @@ impl Log {
             lines,
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            last: Mutex::default(),
         }
     }
 
@@ -89,7 +97,28 @@ impl Log {
         }
     }
 
+    /// What the command said last on standard error, cut where it is long.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        let last = self.last.lock().ok()?;
+        let text = String::from_utf8_lossy(&last);
+        let text = text.trim();
+        let mut said: String = text.chars().take(LAST_CHARS).collect();
+        if said.len() < text.len() {
+            said.push('…');
+        }
+        (!said.is_empty()).then_some(said)
+    }
+
     async fn line(&self, stream: LogStream, text: Vec<u8>) {
+        if stream == LogStream::Stderr
+            && !text.iter().all(u8::is_ascii_whitespace)
+            && let Ok(mut last) = self.last.lock()
+        {
+            last.clear();
+            // A character has at most four bytes; one more tells that the line goes on.
+            let end = text.len().min(4 * LAST_CHARS + 4);
+            last.extend_from_slice(&text[..end]);
+        }
         // A line feed counts, so that empty lines have an end too.
         let bytes = text.len() as u64 + 1;
         if self.written.fetch_add(bytes, Relaxed) + bytes <= MAX_LOG_BYTES {

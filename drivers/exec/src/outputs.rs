@@ -155,6 +155,7 @@ mod tests {
                 json!({"a": "1", "b": "x=y", "c-d": ""}),
             ),
             ("a=1\na=2", json!({"a": "2"})),
+            ("{\"a\": 1, \"a\": 2}", json!({"a": 2})),
             (
                 "a<<END\none\n\ntwo=2\nEND\nb=3",
                 json!({"a": "one\n\ntwo=2", "b": "3"}),
@@ -188,6 +189,10 @@ mod tests {
                 "the line `END` that ends this value never comes",
             ),
             (b"{\"a\": 1}\n{\"b\": 2}\n", "line 2 "),
+            // Both forms in one file.
+            (b"{\"a\": 1}\nb=2\n", "line 2 "),
+            (b"b=2\n{\"a\": 1}\n", "line 2 "),
+            (b"[1]\n", "line 1 "),
             (b"{\"a\": \n", "line 2 "),
         ] {
             let error = parse(text).expect_err("refused");

@@ -120,11 +120,22 @@ pub unsafe extern "C" fn pwrite64(
 /// `ftruncate(2)`, counted as a write where it could need space.
 #[unsafe(no_mangle)]
 pub extern "C" fn ftruncate64(fd: c_int, length: off_t) -> c_int {
-    if let Some(errno) = write_failure(fd) {
+    if grows(fd, length)
+        && let Some(errno) = write_failure(fd)
+    {
         return fail(errno);
     }
     // SAFETY: passes on the caller's own arguments.
     unsafe { libc::syscall(libc::SYS_ftruncate, fd, length) as c_int }
+}
+
+/// Whether a file would become longer: only then a full disk is in the way.
+fn grows(fd: c_int, length: off_t) -> bool {
+    // SAFETY: all zeroes is a valid `stat`, and `fstat` writes nothing else.
+    unsafe {
+        let mut status: libc::stat = std::mem::zeroed();
+        libc::fstat(fd, &mut status) == 0 && status.st_size < length
+    }
 }
 
 /// Counts a write of a regular file and says whether it is to fail. Pipes and terminals are left

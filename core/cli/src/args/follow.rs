@@ -14,7 +14,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = LOGS)]
 pub(crate) struct LogsArgs {
-    /// The run's id.
+    /// The run: its id, a part of it, or `latest`.
     pub(crate) run: String,
     /// Only this step.
     pub(crate) step: Option<String>,
@@ -57,7 +57,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EVENTS)]
 pub(crate) struct EventsArgs {
-    /// The run's id.
+    /// The run: its id, a part of it, or `latest`.
     pub(crate) run: String,
     /// Only what came after this event.
     #[arg(long, value_name = "EVENT")]

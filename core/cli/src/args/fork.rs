@@ -17,15 +17,15 @@ given the same as then; everything else runs.";
 /// `fork`.
 #[derive(Debug, Args)]
 #[command(after_help = FORK)]
+#[command(group = clap::ArgGroup::new("place").required(true))]
 pub(crate) struct ForkArgs {
-    /// The id of a run that has ended.
+    /// A run that has ended: its id, a part of it, or `latest`.
     pub(crate) run: String,
     /// Run this step and all that come after it; may be given several times.
-    #[arg(long, value_name = "STEP", required_unless_present = "from_failed")]
-    #[arg(conflicts_with = "from_failed")]
+    #[arg(long, value_name = "STEP", group = "place")]
     pub(crate) from: Vec<String>,
     /// Run the steps that did not end ok and all that come after them.
-    #[arg(long)]
+    #[arg(long, group = "place")]
     pub(crate) from_failed: bool,
     /// Run this document in the place of the old run's.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

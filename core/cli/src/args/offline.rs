@@ -35,8 +35,8 @@ Examples:
   conveyor plan pipeline.yaml -o svg > graph.svg
   conveyor plan pipeline.yaml -o dot | dot -Tpdf > graph.pdf
 
-The critical path is the longest chain of steps that wait for each other. A picture has at most 2,000
-steps.";
+The critical path is the longest chain of steps that wait for each other.
+A picture has at most 2,000 steps.";
 
 /// `plan`.
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ pub(crate) enum CheckOutput {
     /// For people.
     #[value(alias = "table")]
     Text,
-    /// JSON: one object with every diagnostic of every file.
+    /// JSON: one object with everything.
     Json,
     /// The same as YAML.
     Yaml,

@@ -4,8 +4,14 @@ use super::{Output, ShowOutput};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+const RUNS: &str = "\
+Examples:
+  conveyor runs list --state failed
+  conveyor runs show latest";
+
 /// `runs`.
 #[derive(Debug, Args)]
+#[command(after_help = RUNS)]
 pub(crate) struct RunsArgs {
     /// What to do with runs.
     #[command(subcommand)]
@@ -75,7 +81,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = SHOW)]
 pub(crate) struct ShowArgs {
-    /// The run's id.
+    /// The run: its id, a part of it, or `latest`.
     pub(crate) run: String,
     /// Draw when each attempt ran.
     #[arg(long)]
@@ -105,7 +111,7 @@ is released, or ended by `conveyor terminate`.";
 #[derive(Debug, Args)]
 #[command(after_help = RELEASE)]
 pub(crate) struct ReleaseArgs {
-    /// The run's id.
+    /// The run: its id, a part of it, or `latest`.
     pub(crate) run: String,
     /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]

@@ -36,10 +36,15 @@ For a run that a crash interrupted, see `conveyor run --continue`.";
 /// `cancel`, `drain`, `terminate`, `pause`, `resume`.
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// The run's id.
+    /// The run: its id, a part of it, or `latest`.
     pub(crate) run: String,
     /// Why; recorded, and shown to everyone who looks at the run.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) reason: String,
     /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]

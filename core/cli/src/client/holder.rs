@@ -107,8 +107,8 @@ impl Holder {
         while let Err(live) = gate.try_close(reader).await {
             if live.len() > told {
                 terminal::print_err(&format!(
-                    "conveyor: this process holds the data directory and stays until {} of other \
-                     terminals {} ended\n",
+                    "conveyor: this process holds the data directory and stays until {} that it \
+                     moves {} ended\n",
                     human::count(live.len(), "run"),
                     if live.len() == 1 { "has" } else { "have" },
                 ));

@@ -1,6 +1,8 @@
 //! An answer that says no.
 
 use crate::exit::Exit;
+use crate::render::human;
+use crate::source::{self, Given};
 use crate::terminal;
 use conveyor_engine::document;
 use conveyor_proto::v1::{Diagnostic, Document, Refusal, Severity};
@@ -32,14 +34,33 @@ impl Problem {
         }
     }
 
-    /// A refusal of a document, with the lines that it is about.
-    pub(crate) fn about(status: Status, document: &Document) -> Problem {
+    /// A refusal with the lines of the document, and of the inputs, that it is about.
+    pub(crate) fn about(status: Status, document: Option<&Document>, given: &Given) -> Problem {
         let refusal = Refusal::decode(status.details()).unwrap_or_default();
         if refusal.diagnostics.is_empty() {
             return status.into();
         }
-        let source = String::from_utf8_lossy(&document.source);
-        Problem::refused(diagnostics(&refusal.diagnostics, &source))
+        if refusal.diagnostics.iter().all(|one| one.code == "input") {
+            let each = refusal.diagnostics.iter();
+            let each = each.map(|one| {
+                // The service names the place in the sentence too.
+                let named = format!("inputs {}: ", one.pointer);
+                let message = one.message.strip_prefix(&named);
+                let message = message.or_else(|| one.message.strip_prefix("inputs: "));
+                given.explain(&one.pointer, message.unwrap_or(&one.message))
+            });
+            return Problem::refused(source::refused(each.collect()));
+        }
+        let text = document.map(|document| String::from_utf8_lossy(&document.source));
+        let errors = refusal.diagnostics.iter();
+        let errors = errors
+            .filter(|one| one.severity() == Severity::Error)
+            .count();
+        Problem::refused(format!(
+            "the document is refused ({}), nothing was started\n{}",
+            human::count(errors, "error"),
+            diagnostics(&refusal.diagnostics, &text.unwrap_or_default())
+        ))
     }
 
     /// Says it, and gives the exit status.

@@ -23,11 +23,22 @@ struct FileReport {
     /// Where it cannot be read at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable: Option<String>,
+    /// Drivers that `conveyor run` does not have are warnings among them.
     diagnostics: Vec<DiagnosticReport>,
-    /// What holds for `conveyor run` only.
-    warnings: Vec<String>,
     #[serde(skip)]
     text: String,
+}
+
+impl FileReport {
+    /// Errors and warnings.
+    fn counts(&self) -> (usize, usize) {
+        let of = |severity| {
+            let of = self.diagnostics.iter().filter(|d| d.severity == severity);
+            of.count()
+        };
+        let unreadable = usize::from(self.unreadable.is_some());
+        (of("error") + unreadable, of("warning"))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -48,6 +59,8 @@ struct DiagnosticReport {
 #[derive(Debug, Serialize)]
 struct Report {
     ok: bool,
+    errors: usize,
+    warnings: usize,
     files: Vec<FileReport>,
 }
 
@@ -58,12 +71,16 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
         .iter()
         .map(|file| check_file(file, args.strict))
         .collect();
+    let counts = files.iter().map(FileReport::counts);
+    let (errors, warnings) = counts.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
     let report = Report {
         ok: files.iter().all(|file| file.ok),
+        errors,
+        warnings,
         files,
     };
     let text = match args.output {
-        CheckOutput::Text => Ok(report.files.iter().map(text).collect()),
+        CheckOutput::Text => Ok(texts(&report)),
         CheckOutput::Json => data::json(&report),
         CheckOutput::Yaml => data::yaml(&report),
     };
@@ -80,14 +97,13 @@ pub(crate) fn check(args: &CheckArgs) -> Exit {
 
 fn check_file(path: &std::path::Path, strict: bool) -> FileReport {
     let mut report = FileReport {
-        file: path.display().to_string(),
+        file: source::name(path),
         ok: false,
         pipeline: None,
         digest: None,
         steps: None,
         unreadable: None,
         diagnostics: Vec::new(),
-        warnings: Vec::new(),
         text: String::new(),
     };
     match source::document(path) {
@@ -96,10 +112,12 @@ fn check_file(path: &std::path::Path, strict: bool) -> FileReport {
             report.pipeline = Some(plan.name.to_string());
             report.digest = Some(plan.digest.to_string());
             report.steps = Some(plan.steps.len());
-            report.warnings = source::foreign_drivers(&plan);
-            report.text = source::diagnostics_text(&document.diagnostics);
-            report.diagnostics = document.diagnostics.iter().map(diagnostic).collect();
-            report.ok = !strict || (report.warnings.is_empty() && report.diagnostics.is_empty());
+            let mut told = source::foreign_drivers(&document, path);
+            told.extend(document.diagnostics.iter().cloned());
+            told.sort_by_key(|one| (one.line, one.column));
+            report.text = source::diagnostics_text(&told);
+            report.diagnostics = told.iter().map(diagnostic).collect();
+            report.ok = !strict || told.is_empty();
         }
         Err(unusable) => {
             report.text = unusable.text();
@@ -127,26 +145,30 @@ fn diagnostic(from: &Diagnostic) -> DiagnosticReport {
     }
 }
 
+/// Each file's text, and for several the count of all.
+fn texts(report: &Report) -> String {
+    let mut all: String = report.files.iter().map(text).collect();
+    if report.files.len() > 1 {
+        let refused = report.files.iter().filter(|file| !file.ok).count();
+        all.push_str(&format!(
+            "{}: {refused} refused, {}, {}\n",
+            human::count(report.files.len(), "file"),
+            human::count(report.errors, "error"),
+            human::count(report.warnings, "warning"),
+        ));
+    }
+    all
+}
+
 fn text(report: &FileReport) -> String {
     let FileReport { file, text, .. } = report;
     let mut text = text.clone();
-    for warning in &report.warnings {
-        text.push_str(&format!("{file}: warning: {warning}\n"));
-    }
     let verdict = match (report.ok, &report.pipeline, report.steps) {
         (true, Some(pipeline), Some(steps)) => {
             format!("ok: pipeline {pipeline}, {}", human::count(steps, "step"))
         }
         _ => {
-            let of = |severity| {
-                report
-                    .diagnostics
-                    .iter()
-                    .filter(|d| d.severity == severity)
-                    .count()
-            };
-            let errors = of("error") + usize::from(report.unreadable.is_some());
-            let warnings = of("warning") + report.warnings.len();
+            let (errors, warnings) = report.counts();
             match errors {
                 0 => format!("refused: {}", human::count(warnings, "warning")),
                 errors => format!("refused: {}", human::count(errors, "error")),

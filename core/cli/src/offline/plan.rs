@@ -23,16 +23,16 @@ pub(crate) fn plan(args: &PlanArgs) -> Exit {
     };
     let plan = document.plan();
     let asked = !args.inputs.input.is_empty() || args.inputs.inputs.is_some();
-    let inputs = match source::inputs(&args.inputs, &plan) {
+    let inputs = source::Given::read(&args.inputs).and_then(|given| given.resolve(&plan));
+    let inputs = match inputs {
         Ok(inputs) => Some(inputs),
         // Nobody gave inputs: what depends on them is told to be unknown.
         Err(_) if !asked => None,
         Err(message) => return refuse(message),
     };
     terminal::print_err(&source::diagnostics_text(&document.diagnostics));
-    for warning in source::foreign_drivers(&plan) {
-        terminal::warning(&warning);
-    }
+    let foreign = source::foreign_drivers(&document, &args.file);
+    terminal::print_err(&source::diagnostics_text(&foreign));
     let view = view::PlanView::new(&plan, &Preview::new(&plan, inputs));
     let text = match args.output {
         PlanOutput::Text => Ok(text::text(

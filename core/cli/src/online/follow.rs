@@ -14,7 +14,7 @@ use conveyor_engine::run::{Identity, RunState, StepState};
 use conveyor_proto::v1;
 use conveyor_proto::v1::{read_logs_response, watch_run_events_response};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal as _, Stderr};
+use std::io::Stderr;
 use std::time::Duration;
 use tonic::{Status, Streaming};
 
@@ -50,7 +50,7 @@ pub(super) async fn follow(
     shown: Shown,
 ) -> Result<Exit, Problem> {
     let progress = match shown.progress {
-        Progress::Auto if std::io::stderr().is_terminal() => Progress::Tree,
+        Progress::Auto if terminal::draws() => Progress::Tree,
         Progress::Auto => Progress::Plain,
         progress => progress,
     };
@@ -354,7 +354,7 @@ impl Following {
             2 => (v1::StopKind::Terminate, "terminating"),
             _ => return Ok(Some(Exit::Cancelled)),
         };
-        self.screen.say(message);
+        self.screen.say(message, &self.view);
         let request = v1::StopRunRequest {
             run: self.view.id.clone(),
             kind: kind.into(),
@@ -402,30 +402,37 @@ impl Screen {
     }
 
     fn draw(&mut self, view: &RunView) {
-        let (width, height) = terminal::size().unwrap_or((80, 24));
         if let Screen::Tree(live) = self {
             // A terminal that cannot be written is no reason to stop a run.
-            let _ = live.draw(
-                view,
-                Frame {
-                    width,
-                    height,
-                    now: now(),
-                    turn: 0,
-                },
-            );
+            let _ = live.draw(view, frame());
         }
     }
 
-    fn say(&mut self, message: &str) {
-        self.clear();
-        terminal::print_err(&format!("conveyor: {message}\n"));
+    fn say(&mut self, message: &str, view: &RunView) {
+        let notice = format!("conveyor: {message}\n");
+        match self {
+            Screen::Tree(live) => {
+                let _ = live.say(&notice, view, frame());
+            }
+            Screen::Plain(_) | Screen::Nothing => terminal::print_err(&notice),
+        }
     }
 
     fn clear(&mut self) {
         if let Screen::Tree(live) = self {
             let _ = live.clear();
         }
+    }
+}
+
+/// What a tree is drawn into now. The cursor stands under it.
+fn frame() -> Frame {
+    let (width, height) = terminal::size().unwrap_or((80, 24));
+    Frame {
+        width,
+        height: height.saturating_sub(1).max(1),
+        now: now(),
+        turn: 0,
     }
 }
 

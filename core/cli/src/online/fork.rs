@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::render::data;
 use crate::render::style::{Style, Tone};
 use crate::render::table::Table;
+use crate::source::Given;
 use crate::terminal;
 use conveyor_node::RunId;
 use conveyor_proto::v1;
@@ -24,39 +25,41 @@ pub(crate) fn fork(args: &ForkArgs) -> Exit {
         capacity: args.local.capacity,
         access: Access::Existing,
     };
-    let request = match request(args) {
+    let (request, given) = match request(args) {
         Ok(request) => request,
         Err(problem) => return problem.tell(),
     };
-    with_engine(options, async |engine| start(engine, request, shown).await)
+    with_engine(options, async |engine| {
+        start(engine, request, &given, shown).await
+    })
 }
 
-fn request(args: &ForkArgs) -> Result<v1::ForkRunRequest, Problem> {
+fn request(args: &ForkArgs) -> Result<(v1::ForkRunRequest, Given), Problem> {
     let inputs = given::inputs(&args.inputs)?;
-    Ok(v1::ForkRunRequest {
+    let request = v1::ForkRunRequest {
         run: args.run.clone(),
         from_steps: args.from.clone(),
         from_failed: args.from_failed,
         document: args.pipeline.as_deref().map(given::document).transpose()?,
-        inputs: inputs.inputs.into(),
-        text_inputs: inputs.texts,
+        inputs: given::bytes(&inputs).into(),
+        text_inputs: inputs.texts.clone(),
         run_id: RunId::fresh().to_string(),
         actor: actor(),
         preview: args.preview,
         ..v1::ForkRunRequest::default()
-    })
+    };
+    Ok((request, inputs))
 }
 
 async fn start(
     engine: &mut Engine,
     request: v1::ForkRunRequest,
+    given: &Given,
     shown: Shown,
 ) -> Result<Exit, Problem> {
     let answer = engine.client().fork_run(request.clone()).await;
-    let answer = answer.map_err(|status| match &request.document {
-        Some(document) => Problem::about(status, document),
-        None => status.into(),
-    })?;
+    let document = request.document.as_ref();
+    let answer = answer.map_err(|status| Problem::about(status, document, given))?;
     let answer = answer.into_inner();
     let Some(run) = answer.run else {
         preview(&answer.steps, shown.output)?;

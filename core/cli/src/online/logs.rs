@@ -25,6 +25,9 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
     let (run, steps) = whole(&mut client, &args.run).await?;
     let view = run_view(&run, &steps);
     let names = Events::of(&view);
+    if !args.follow {
+        there(&view, args)?;
+    }
     if args.follow && run.interrupted {
         terminal::warning(&format!(
             "run {} is interrupted: nothing more comes",
@@ -53,6 +56,37 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
         }
     }
     Ok(Exit::Succeeded)
+}
+
+/// Refuses an instance or an attempt that there is not: silence would look like a step that says
+/// nothing.
+fn there(view: &RunView, args: &LogsArgs) -> Result<(), Problem> {
+    let named = args.step.as_deref();
+    let Some(step) = view.steps.iter().find(|step| Some(&*step.id) == named) else {
+        return Ok(());
+    };
+    let instances = match args.instance {
+        None => &step.instances[..],
+        Some(at) => match step.instances.get(at as usize) {
+            Some(one) => std::slice::from_ref(one),
+            None => {
+                return Err(Problem::refused(format!(
+                    "the step `{}` has no instance {at}: it has {}, numbered from 0",
+                    step.id,
+                    human::count(step.instances.len(), "instance")
+                )));
+            }
+        },
+    };
+    let had = instances.iter().map(|one| one.attempts.len()).max();
+    match args.attempt {
+        Some(number) if number as usize > had.unwrap_or(0) => Err(Problem::refused(format!(
+            "the step `{}` has had no attempt {number}: it has had {}",
+            step.id,
+            human::count(had.unwrap_or(0), "attempt")
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn print(

@@ -5,6 +5,7 @@ use super::{actor, given, with_engine};
 use crate::args::RunArgs;
 use crate::client::{Engine, Options, Problem, is_closing};
 use crate::exit::Exit;
+use crate::source::Given;
 use crate::terminal;
 use conveyor_driver_exec::WORKDIR_LABEL;
 use conveyor_node::RunId;
@@ -35,14 +36,16 @@ pub(crate) fn run(args: RunArgs) -> Exit {
     if let Some(run) = args.continue_run {
         return with_engine(options, async |engine| go_on(engine, &run, shown).await);
     }
-    let request = match request(&args) {
+    let (request, given) = match request(&args) {
         Ok(request) => request,
         Err(problem) => return problem.tell(),
     };
-    with_engine(options, async |engine| start(engine, request, shown).await)
+    with_engine(options, async |engine| {
+        start(engine, request, &given, shown).await
+    })
 }
 
-fn request(args: &RunArgs) -> Result<v1::StartRunRequest, Problem> {
+fn request(args: &RunArgs) -> Result<(v1::StartRunRequest, Given), Problem> {
     let path = args
         .file
         .as_deref()
@@ -53,15 +56,16 @@ fn request(args: &RunArgs) -> Result<v1::StartRunRequest, Problem> {
     labels
         .entry(WORKDIR_LABEL.to_owned())
         .or_insert(directory()?);
-    Ok(v1::StartRunRequest {
+    let request = v1::StartRunRequest {
         pipeline: Some(Pipeline::Document(document)),
-        inputs: inputs.inputs.into(),
-        text_inputs: inputs.texts,
+        inputs: given::bytes(&inputs).into(),
+        text_inputs: inputs.texts.clone(),
         labels,
         run_id: RunId::fresh().to_string(),
         actor: actor(),
         ..v1::StartRunRequest::default()
-    })
+    };
+    Ok((request, inputs))
 }
 
 /// Where the program was started: where the steps' relative directories begin.
@@ -82,6 +86,7 @@ fn directory() -> Result<String, Problem> {
 async fn start(
     engine: &mut Engine,
     request: v1::StartRunRequest,
+    given: &Given,
     shown: Shown,
 ) -> Result<Exit, Problem> {
     let mut tries = 0;
@@ -92,7 +97,7 @@ async fn start(
                 tries += 1;
                 engine.reopen().await?;
             }
-            Err(status) => return Err(refused(status, &request)),
+            Err(status) => return Err(refused(status, &request, given)),
         }
     };
     for warning in &answer.diagnostics {
@@ -153,10 +158,11 @@ pub(super) fn gone(engine: &Engine, status: &Status) -> bool {
     !engine.holds() && (is_closing(status) || transport)
 }
 
-/// A refusal with the lines of the document that it is about.
-fn refused(status: Status, request: &v1::StartRunRequest) -> Problem {
-    match &request.pipeline {
-        Some(Pipeline::Document(document)) => Problem::about(status, document),
-        _ => status.into(),
-    }
+/// A refusal with the lines of the document and of the inputs that it is about.
+fn refused(status: Status, request: &v1::StartRunRequest, given: &Given) -> Problem {
+    let document = match &request.pipeline {
+        Some(Pipeline::Document(document)) => Some(document),
+        _ => None,
+    };
+    Problem::about(status, document, given)
 }

@@ -1,6 +1,8 @@
 //! Durations and instants for people.
 
 use conveyor_engine::time::{Duration, Time};
+use unicode_truncate::UnicodeTruncateStr as _;
+use unicode_width::UnicodeWidthStr as _;
 
 /// A duration with about three digits: `340ms`, `2.1s`, `1m03s`, `1h02m`, `3d04h`.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -35,13 +37,21 @@ pub(crate) fn count(count: usize, noun: &str) -> String {
     }
 }
 
-/// The text cut to `width` characters, the last then being `…`.
-pub(crate) fn cut(text: &str, width: usize) -> String {
-    match text.char_indices().nth(width) {
-        None => text.to_owned(),
-        Some(_) if width == 0 => String::new(),
-        Some(_) => text.chars().take(width - 1).chain(['…']).collect(),
+/// How many columns of a terminal a text takes. A letter of Chinese takes two.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text cut to `columns` columns, the last then being `…`.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    // Most texts are short ASCII, and a log line may be long: no need to measure either whole.
+    if text.len() <= columns || text.unicode_truncate(columns).0.len() == text.len() {
+        return text.to_owned();
     }
+    if columns == 0 {
+        return String::new();
+    }
+    format!("{}…", text.unicode_truncate(columns - 1).0)
 }
 
 /// The text without what a terminal would obey: control characters become `·`, tabs spaces.
@@ -88,6 +98,9 @@ mod tests {
         assert_eq!(cut("déploy", 6), "déploy");
         assert_eq!(cut("déploy", 5), "dépl…");
         assert_eq!(cut("déploy", 0), "");
+        assert_eq!(cut("部署完成", 8), "部署完成");
+        assert_eq!(cut("部署完成", 7), "部署完…");
+        assert_eq!(cut("部署完成", 6), "部署…", "no half of a letter");
     }
 
     #[test]

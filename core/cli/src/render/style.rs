@@ -1,6 +1,7 @@
 //! Colours and the marks of states.
 
 use conveyor_engine::run::{AttemptState, RunState, StepState};
+use ratatui_core::style::{Color, Modifier};
 
 /// Whether text gets colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,21 @@ impl Tone {
 }
 
 impl Style {
+    /// A tone in the tree of a run.
+    pub(crate) fn look(self, tone: Tone) -> ratatui_core::style::Style {
+        let plain = ratatui_core::style::Style::new();
+        match tone {
+            _ if !self.colour => plain,
+            Tone::Good => plain.fg(Color::Green),
+            Tone::Bad => plain.fg(Color::Red),
+            Tone::Warn => plain.fg(Color::Yellow),
+            Tone::Live => plain.fg(Color::Cyan),
+            Tone::Faint => plain.add_modifier(Modifier::DIM),
+            Tone::Strong => plain.add_modifier(Modifier::BOLD),
+            Tone::Plain => plain,
+        }
+    }
+
     /// Text in a tone.
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         if self.colour && tone != Tone::Plain && !text.is_empty() {

@@ -10,6 +10,8 @@ use std::fmt::Write;
 
 /// Instances of one fan-out that are told one by one; the rest are counted.
 const INSTANCES_TOLD: usize = 20;
+/// Instances that a stop or a sibling ended and that are told one by one: all say the same.
+const STOPPED_TOLD: u32 = 3;
 
 /// The summary after a run: a line for each step, and why each that did not succeed did not.
 pub(crate) fn summary(view: &RunView, now: Time, style: Style) -> String {
@@ -92,6 +94,12 @@ fn step_lines(text: &mut String, step: &StepView, width: usize, now: Time, style
     if step.fan && !step.instances.is_empty() {
         let ok = step.counts.get(StepState::Succeeded);
         let _ = write!(note, "  {ok}/{} succeeded", step.instances.len());
+        for state in StepState::ALL {
+            let count = step.counts.get(*state);
+            if count > 0 && state.is_terminal() && *state != StepState::Succeeded {
+                let _ = write!(note, ", {count} {state}");
+            }
+        }
     }
     match step.instances.first() {
         Some(instance) if !step.fan && instance.attempts.len() > 1 => {
@@ -136,9 +144,12 @@ fn step_lines(text: &mut String, step: &StepView, width: usize, now: Time, style
 
 /// The instances of a fan-out that did not succeed, each with its reason.
 fn instance_lines(text: &mut String, step: &StepView, style: Style) {
-    let told = |instance: &InstanceView| {
-        instance.state.is_terminal()
-            && !matches!(instance.state, StepState::Succeeded | StepState::Skipped)
+    let told = |instance: &InstanceView| match instance.state {
+        StepState::Failed | StepState::Errored | StepState::TimedOut => true,
+        state @ (StepState::Cancelled | StepState::Omitted) => {
+            step.counts.get(state) <= STOPPED_TOLD
+        }
+        _ => false,
     };
     let instances = step
         .instances
@@ -178,7 +189,7 @@ fn verdict(view: &RunView, now: Time, style: Style) -> String {
     let joint = if view.state.is_terminal() {
         "in"
     } else {
-        "since"
+        "for"
     };
     let warnings = match view.warnings {
         0 => String::new(),
@@ -188,7 +199,12 @@ fn verdict(view: &RunView, now: Time, style: Style) -> String {
         reason if reason.is_empty() => String::new(),
         reason => format!(": {reason}"),
     };
-    format!("run {} {state} {joint} {took}{warnings}{why}\n", view.id)
+    let id = &view.id;
+    // How long a process has been dead is not known, and says nothing.
+    if view.interrupted {
+        return format!("run {id} {state}; `conveyor run --continue {id}` goes on with it\n");
+    }
+    format!("run {id} {state} {joint} {took}{warnings}{why}\n")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Lists in columns.
 
+use super::human::width;
 use super::style::{Style, Tone};
 use std::fmt::Write;
 
@@ -27,14 +28,10 @@ impl Table {
 
     /// The text: a header in capitals, then the rows. Ends with a line feed.
     pub(crate) fn render(&self, style: Style) -> String {
-        let mut widths: Vec<usize> = self
-            .header
-            .iter()
-            .map(|cell| cell.chars().count())
-            .collect();
+        let mut widths: Vec<usize> = self.header.iter().map(|cell| width(cell)).collect();
         for row in &self.rows {
-            for (width, (_, cell)) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+            for (widest, (_, cell)) in widths.iter_mut().zip(row) {
+                *widest = (*widest).max(width(cell));
             }
         }
         let header: Vec<_> = self
@@ -45,13 +42,13 @@ impl Table {
         let mut text = String::new();
         for row in std::iter::once(&header).chain(&self.rows) {
             let mut gap = 0;
-            for (width, (tone, cell)) in widths.iter().zip(row) {
+            for (widest, (tone, cell)) in widths.iter().zip(row) {
                 if !cell.is_empty() {
                     let _ = write!(text, "{:gap$}{}", "", style.paint(*tone, cell));
                     gap = 0;
                 }
                 // Written before the next cell only: no line ends in spaces.
-                gap += width - cell.chars().count() + 2;
+                gap += widest - width(cell) + 2;
             }
             text.push('\n');
         }

@@ -128,6 +128,17 @@ impl Counts {
         ended.map(|state| self.get(*state)).sum()
     }
 
+    /// How many have ended otherwise than well.
+    pub(crate) fn bad(&self) -> u32 {
+        let bad = [
+            StepState::Failed,
+            StepState::Errored,
+            StepState::TimedOut,
+            StepState::Cancelled,
+        ];
+        bad.iter().map(|state| self.get(*state)).sum()
+    }
+
     fn add(&mut self, state: StepState) {
         self.0[usize::from(state.code())] += 1;
     }
@@ -271,17 +282,17 @@ impl StepView {
         }
     }
 
-    /// When its first instance began.
-    pub(crate) fn began_at(&self) -> Option<Time> {
+    /// When its first instance started.
+    fn started_at(&self) -> Option<Time> {
         self.instances
             .iter()
-            .filter_map(|instance| instance.began_at)
+            .filter_map(InstanceView::started_at)
             .min()
     }
 
     /// How long it took, or takes until `now`; `None` before anything of it began.
     pub(crate) fn elapsed(&self, now: Time) -> Option<Duration> {
-        self.began_at()
+        self.started_at()
             .map(|start| self.ended_at.unwrap_or(now).since(start))
     }
 
@@ -306,6 +317,13 @@ impl InstanceView {
             outputs: None,
             attempts: Vec::new(),
         }
+    }
+
+    /// When a driver first took it, or its wait began: what people mean by how long it takes. The
+    /// last of 10,000 instances may have stood in the queue for most of the run.
+    pub(crate) fn started_at(&self) -> Option<Time> {
+        let claimed = self.attempts.first().and_then(|first| first.claimed_at);
+        claimed.or(self.began_at)
     }
 
     /// What people call it: `os=linux node=20`, the item, or its position where neither is known.

@@ -129,3 +129,31 @@ fn a_reader_follows_to_the_end() {
         events.out
     );
 }
+
+#[test]
+fn whose_holder_is_killed_is_told_how_to_go_on() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let run = ["run", "p.yaml", "--data-dir", "data"];
+    let mut holder = start(dir.path(), &run);
+    holder.until("second | waiting");
+    let mut beside = start(dir.path(), &run);
+    let id = beside.run();
+    beside.until("second | waiting");
+    holder.kill();
+    let beside = beside.ended();
+    assert_eq!(beside.status, 3, "{}", beside.err);
+    let wanted = format!("`conveyor run --continue {id}` goes on with it");
+    assert!(beside.err.contains(&wanted), "{}", beside.err);
+    let shows = conveyor(dir.path(), &["runs", "show", &id, "--data-dir", "data"]);
+    assert!(
+        shows.out.contains("interrupted") && shows.out.contains(&wanted),
+        "{}",
+        shows.out
+    );
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    let more = conveyor(
+        dir.path(),
+        &["run", "--continue", &id, "--data-dir", "data"],
+    );
+    assert_eq!(more.status, 0, "{}", more.err);
+}

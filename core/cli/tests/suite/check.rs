@@ -48,6 +48,48 @@ fn one_wrong_file_does_not_hide_another() {
 }
 
 #[test]
+fn several_files_are_told_sorted_and_counted() {
+    let dir = files(&[
+        ("b.yaml", WRONG),
+        ("a.yaml", RELEASE),
+        (
+            "c.yaml",
+            "name: s\nsteps: [{id: a, name: a, drver: exec}]\n",
+        ),
+    ]);
+    let ended = conveyor(dir.path(), &["check", "b.yaml", "a.yaml", "c.yaml"]);
+    assert_eq!(ended.status, 2);
+    let heads = ended.out.lines().filter(|line| {
+        let file = line.split(':').next().unwrap_or_default();
+        ["a.yaml", "b.yaml", "c.yaml"].contains(&file)
+    });
+    // In the order that they were given, the lines of each in the order of the text.
+    let places: Vec<_> = heads
+        .map(|line| line.split(": ").next().unwrap_or_default())
+        .collect();
+    let expected = [
+        "b.yaml:6:7",
+        "b.yaml:6:15",
+        "b.yaml:7:37",
+        "b.yaml:8:12",
+        "b.yaml",
+        "a.yaml:12:30",
+        "a.yaml",
+        "c.yaml:2:9",
+        "c.yaml:2:26",
+        "c.yaml",
+    ];
+    assert_eq!(places, expected, "{}", ended.out);
+    let last = ended.out.lines().last();
+    assert!(
+        last.is_some_and(
+            |line| line.starts_with("3 files: 2 refused, ") && line.ends_with(" errors, 1 warning")
+        ),
+        "{last:?}"
+    );
+}
+
+#[test]
 fn programs_get_every_diagnostic_as_json() {
     let dir = files(&[("wrong.yaml", WRONG), ("right.yaml", RELEASE)]);
     let ended = conveyor(
@@ -74,7 +116,7 @@ fn a_driver_that_run_does_not_have_is_a_warning() {
     let ended = conveyor(dir.path(), &["check", "p.yaml"]);
     assert_eq!(ended.status, 0, "{}", ended.out);
     assert!(
-        ended.out.contains("warning: step `checkout`"),
+        ended.out.contains("p.yaml:12:30: warning: step `checkout`"),
         "{}",
         ended.out
     );

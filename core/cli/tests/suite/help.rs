@@ -5,6 +5,7 @@ const VERBS: &[&[&str]] = &[
     &["check"],
     &["plan"],
     &["test"],
+    &["runs"],
     &["runs", "list"],
     &["runs", "show"],
     &["runs", "release"],
@@ -30,6 +31,15 @@ fn every_verb_has_help_with_examples() {
         let example = format!("  conveyor {}", verb.join(" "));
         assert!(ended.out.contains("Examples:"), "{verb:?}: {}", ended.out);
         assert!(ended.out.contains(&example), "{verb:?}: {}", ended.out);
+        // What a verb is asked for comes before what nobody asks.
+        let own = ended.out.find("Options:").expect("it has options");
+        let colour = ended.out.find("--color").expect("it is of every verb");
+        let first = ended.out[own..].lines().nth(1).unwrap_or_default();
+        assert!(
+            !first.contains("--color") || *verb == ["completion"] || *verb == ["runs"],
+            "{verb:?}: {}",
+            &ended.out[own..colour]
+        );
         assert!(
             !ended.out.contains('\x1b'),
             "{verb:?} has colours off a terminal"
@@ -57,7 +67,11 @@ fn a_wrong_option_is_refused_and_the_right_one_named() {
     assert!(ended.err.contains("expected key=value"), "{}", ended.err);
     let ended = conveyor(files(&[]).path(), &["fork", "RUN"]);
     assert_eq!(ended.status, 2);
-    assert!(ended.err.contains("--from"), "{}", ended.err);
+    assert!(
+        ended.err.contains("<--from <STEP>|--from-failed>"),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]

@@ -109,6 +109,7 @@ fn a_driver_that_is_not_here_is_refused_by_name() {
     let wanted =
         "step `b` needs the driver `kubernetes`, which this process does not have; it has: exec";
     assert!(run.err.contains(wanted), "{}", run.err);
+    assert!(run.err.contains("p.yaml:7:23: error: "), "{}", run.err);
     assert!(run.err.contains("at: /spec/steps/1/driver"), "{}", run.err);
     assert!(!dir.path().join("ran").exists(), "nothing was started");
     let newer = document.replace("kubernetes", "exec@>=9");
@@ -125,58 +126,6 @@ fn a_driver_that_is_not_here_is_refused_by_name() {
         &["runs", "list", "--data-dir", "data", "-o", "json"],
     );
     assert_eq!(list.out.trim(), "[]", "nothing was stored");
-}
-
-#[test]
-fn every_violation_of_the_inputs_is_told() {
-    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  inputs:\n    \
-                    type: object\n    required: [ref]\n    properties:\n      ref: {type: string}\n      \
-                    copies: {type: integer, minimum: 1}\n      deep: {type: object, properties: {a: \
-                    {type: boolean}}}\n  steps:\n    - {id: a, driver: exec, with: {run: 'true'}}\n";
-    let dir = files(&[
-        ("p.yaml", document),
-        ("inputs.yaml", "copies: 0\ndeep: {a: 3}\n"),
-    ]);
-    let run = conveyor(
-        dir.path(),
-        &[
-            "run",
-            "p.yaml",
-            "--data-dir",
-            "data",
-            "--inputs",
-            "inputs.yaml",
-        ],
-    );
-    assert_eq!(run.status, 2, "{}", run.err);
-    for wanted in ["ref", "/copies", "/deep/a"] {
-        assert!(run.err.contains(wanted), "{wanted} is not in:\n{}", run.err);
-    }
-    let run = conveyor(
-        dir.path(),
-        &[
-            "run",
-            "p.yaml",
-            "--data-dir",
-            "data",
-            "--inputs",
-            "inputs.yaml",
-            "-i",
-            "copies=2",
-            "-i",
-            "ref=main",
-            "-i",
-            "deep={\"a\":true}",
-        ],
-    );
-    assert_eq!(
-        run.status, 0,
-        "what is typed wins over the file: {}",
-        run.err
-    );
-    let view = shown(dir.path(), "latest");
-    let inputs = serde_json::json!({"copies": 2, "ref": "main", "deep": {"a": true}});
-    assert_eq!(view["inputs"], inputs);
 }
 
 #[test]
@@ -218,6 +167,26 @@ fn a_run_is_named_by_a_part_of_its_id() {
         "{}",
         none.err
     );
+}
+
+#[test]
+fn a_log_that_there_is_not_is_no_empty_log() {
+    let dir = files(&[("p.yaml", &one("true"))]);
+    conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let logs = |more: &[&str]| {
+        let logs = ["logs", "latest", "only", "--data-dir", "data"];
+        conveyor(dir.path(), &[&logs[..], more].concat())
+    };
+    let silent = logs(&["--attempt", "1", "--instance", "0"]);
+    assert_eq!((silent.status, &*silent.out), (0, ""), "{}", silent.err);
+    let attempt = logs(&["--attempt", "5"]);
+    assert_eq!(attempt.status, 2);
+    let wanted = "the step `only` has had no attempt 5: it has had 1 attempt";
+    assert!(attempt.err.contains(wanted), "{}", attempt.err);
+    let instance = logs(&["--instance", "3"]);
+    assert_eq!(instance.status, 2);
+    let wanted = "the step `only` has no instance 3: it has 1 instance, numbered from 0";
+    assert!(instance.err.contains(wanted), "{}", instance.err);
 }
 
 #[test]

@@ -176,7 +176,6 @@ impl Reader<'_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    yaml::unique(&entries)?;
                     return Ok(Content::Map(entries));
                 }
                 _ => return Err(self.fail("expected , or }")),

@@ -40,12 +40,13 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// The key or index that the path ends with.
+    /// What the path ends with: a key, or a place in a list such as `on[0]`.
     pub(crate) fn last(&self) -> String {
-        match self.segment {
-            Segment::Root => "the document".to_owned(),
-            Segment::Key(key) => key.to_owned(),
-            Segment::Index(index) => index.to_string(),
+        match (self.segment, self.parent) {
+            (Segment::Root, _) => "the document".to_owned(),
+            (Segment::Key(key), _) => key.to_owned(),
+            (Segment::Index(index), Some(list)) => format!("{}[{index}]", list.last()),
+            (Segment::Index(index), None) => index.to_string(),
         }
     }
 }

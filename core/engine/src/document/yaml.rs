@@ -64,34 +64,6 @@ pub(super) fn too_deep(most: usize, at: u32) -> Problem {
     Problem::new(at, message)
 }
 
-/// Refuses a key that stands twice, naming both places.
-pub(super) fn unique(entries: &[Entry]) -> Result<(), Problem> {
-    // Most objects are small; sorting is for the large ones.
-    let clash = if entries.len() <= 16 {
-        entries.iter().enumerate().find_map(|(place, entry)| {
-            let first = entries[..place]
-                .iter()
-                .find(|other| other.key == entry.key)?;
-            Some((first, entry))
-        })
-    } else {
-        let mut sorted: Vec<&Entry> = entries.iter().collect();
-        sorted.sort_by(|a, b| a.key.cmp(&b.key).then(a.at.cmp(&b.at)));
-        sorted
-            .windows(2)
-            .find(|pair| pair[0].key == pair[1].key)
-            .map(|pair| (pair[0], pair[1]))
-    };
-    match clash {
-        None => Ok(()),
-        Some((first, second)) => Err(Problem::new(
-            second.at,
-            format!("the key {} stands twice", quote(&second.key)),
-        )
-        .related(first.at, "it stands here first")),
-    }
-}
-
 struct Frame {
     node: Node,
     anchor: usize,
@@ -148,9 +120,6 @@ impl Builder<'_> {
                 let Some(frame) = self.stack.pop() else {
                     return Ok(());
                 };
-                if let Content::Map(entries) = &frame.node.content {
-                    unique(entries)?;
-                }
                 let at = frame.node.at;
                 self.remember(frame.anchor, &frame.node, at)?;
                 self.place(frame.node, at)

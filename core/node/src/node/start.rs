@@ -117,9 +117,7 @@ fn keep_document(store: &dyn Store, digest: &Hash, document: &[u8]) -> Result<()
         for (key, value) in pieces {
             transaction.put(key.clone(), value.clone());
         }
-        store
-            .commit(&transaction)
-            .map_err(|error| NodeError::Unavailable(error.to_string()))?;
+        store.commit(&transaction)?;
     }
     Ok(())
 }

@@ -217,9 +217,8 @@ impl Owner {
                 flight.unknown = true;
                 self.flight = Some(flight);
             }
-            Outcome::Failed(reason) => {
+            Outcome::Failed(error) => {
                 self.back_off(now);
-                let error = NodeError::Unavailable(format!("the store did not commit: {reason}"));
                 for (run, part) in flight.parts {
                     self.part_failed(run, part, &error);
                 }

@@ -221,7 +221,7 @@ pub enum Outcome {
     /// It is durable.
     Committed,
     /// It is not, and will never be.
-    Failed(String),
+    Failed(NodeError),
     /// It will never be, because of what is in it: too large, for instance.
     Refused(String),
     /// Another owner has committed.

@@ -4,6 +4,7 @@
 use crate::harness::{Harness, chain, pipeline, succeeded};
 use conveyor_engine::run::RunState;
 use conveyor_engine::time::Duration;
+use conveyor_node::NodeError;
 use conveyor_node::owner::{Answer, Outcome};
 use conveyor_node::storage;
 use conveyor_store::Store as _;
@@ -121,7 +122,7 @@ fn commit(h: &mut Harness, random: &mut Random) {
     h.commit_as(|store, group| {
         let really = || storage::outcome(group, store.commit(&storage::transaction(group)));
         match fate {
-            0 => Outcome::Failed("injected".into()),
+            0 => Outcome::Failed(NodeError::Unavailable("injected".into())),
             1 => Outcome::Unknown,
             2 => {
                 really();

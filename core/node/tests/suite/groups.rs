@@ -80,7 +80,7 @@ fn a_failed_commit_loses_nothing() {
     let run = h.start(&chain(&["a", "b"]));
     let task = h.take("a");
     let ticket = h.report(&task, succeeded());
-    assert!(h.commit_as(|_, _| Outcome::Failed("disk full".into())));
+    assert!(h.commit_as(|_, _| Outcome::Failed(NodeError::Unavailable("disk full".into()))));
     assert!(
         matches!(&h.answers[&ticket], Err(NodeError::Unavailable(why)) if why.contains("disk full"))
     );
@@ -104,7 +104,7 @@ fn a_failed_commit_loses_nothing() {
 fn a_failed_start_leaves_no_trace_and_can_be_repeated() {
     let mut h = Harness::new(1);
     let (run, ticket) = h.submit(&chain(&["a"]));
-    assert!(h.commit_as(|_, _| Outcome::Failed("disk full".into())));
+    assert!(h.commit_as(|_, _| Outcome::Failed(NodeError::Unavailable("disk full".into()))));
     assert!(matches!(
         &h.answers[&ticket],
         Err(NodeError::Unavailable(_))

@@ -2,7 +2,7 @@
 
 use super::{About, ControlHandlers, LIMIT_LABELS, short};
 use crate::refusal::{self, diagnostic, input};
-use conveyor_engine::document::{self, Document};
+use conveyor_engine::document::{self, Document, Located};
 use conveyor_engine::plan::{Kind, Plan, version_satisfies};
 use conveyor_engine::value::Json;
 use conveyor_proto::v1;
@@ -76,7 +76,13 @@ pub(super) fn inputs(plan: &Plan, given: &Json) -> Result<Json, Status> {
 }
 
 /// Refuses a plan that names drivers which this process does not have and which cannot come.
-pub(super) fn drivers(about: &About, plan: &Plan, file_name: &str) -> Result<(), Status> {
+///
+/// With the document, each refusal has its place in it.
+pub(super) fn drivers(
+    about: &About,
+    plan: &Plan,
+    document: Option<&v1::Document>,
+) -> Result<(), Status> {
     if about.drivers_may_come {
         return Ok(());
     }
@@ -113,16 +119,24 @@ pub(super) fn drivers(about: &About, plan: &Plan, file_name: &str) -> Result<(),
         );
         let pointer = format!("{}/driver", step.pointer);
         let mut one = input(pointer, message, "unknown_driver");
-        one.file_name = file_name.to_owned();
         one.found = wanted;
         one.allowed.clone_from(&known);
         found.push(one);
     }
     if found.is_empty() {
-        Ok(())
-    } else {
-        Err(refusal::refused(found))
+        return Ok(());
     }
+    let located = document.and_then(|document| {
+        let (name, limits) = (&document.file_name, document::Limits::default());
+        Located::read(name, &document.source, &limits).ok()
+    });
+    if let Some(located) = located {
+        for one in &mut found {
+            let place = located.diagnostic(document::Severity::Error, &one.pointer, "");
+            (one.file_name, one.line, one.column) = (place.file, place.line, place.column);
+        }
+    }
+    Err(refusal::refused(found))
 }
 
 /// The labels of a run: the document's, and over them what the request gives.

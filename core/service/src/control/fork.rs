@@ -86,7 +86,7 @@ impl ControlHandlers {
         let prepared = on_stack(move || -> Result<Prepared, Status> {
             let read = check::read(&document)?;
             if !preview {
-                check::drivers(&about, &read.plan(), &document.file_name)?;
+                check::drivers(&about, &read.plan(), Some(&document))?;
             }
             prepare(&run, read, &given, &texts, &from, &values)
         })

@@ -39,7 +39,7 @@ impl ControlHandlers {
         let (read, inputs, file_name) = on_stack(move || -> Result<_, Status> {
             let read = check::read(&document)?;
             let plan = read.plan();
-            check::drivers(&about, &plan, &document.file_name)?;
+            check::drivers(&about, &plan, Some(&document))?;
             let given = check::given(&plan, &inputs, &texts, None)?;
             let inputs = check::inputs(&plan, &given)?;
             Ok((read, inputs, document.file_name))
@@ -142,7 +142,7 @@ impl ControlHandlers {
         }
         let about = self.about.clone();
         let folded = self.reader.load(run).await.map_err(refuse)?;
-        check::drivers(&about, folded.plan(), "")?;
+        check::drivers(&about, folded.plan(), None)?;
         self.node.continue_run(run).await.map_err(refuse)?;
         entry.given(run);
         Ok(v1::ContinueRunResponse {

@@ -1,6 +1,7 @@
 //! The store under the simulator's hand: every commit has a fate.
 
 use crate::model::SplitMix64;
+use conveyor_node::NodeError;
 use conveyor_node::owner::{Group, Outcome};
 use conveyor_node::storage;
 use conveyor_store::{Memory, Store as _, Transaction};
@@ -59,7 +60,7 @@ impl Disk {
         }
         match fate {
             Fate::Committed => storage::outcome(group, self.store.commit(&transaction)),
-            Fate::Full => Outcome::Failed("no space left on device".into()),
+            Fate::Full => Outcome::Failed(NodeError::Full("no space left on device".into())),
             Fate::UnknownMade => {
                 // A conflict is as unknown to the caller as anything else.
                 let _ = self.store.commit(&transaction);

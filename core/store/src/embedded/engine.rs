@@ -1,11 +1,13 @@
-use crate::{Direction, Error, ErrorKind, KeyRange, Page};
+use crate::{Direction, Error, ErrorKind, KeyRange, Limits, Page};
 use bytes::Bytes;
 use fjall::config::{BlockSizePolicy, CompressionPolicy};
 use fjall::{
-    CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
+    AbstractTree, CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode,
+    Readable,
 };
 use std::ops::Bound;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Bytes that the memory table holds before it is written out as a sorted file: small enough for an
 /// engine of some 30 MB, large enough that a busy one writes a file every few thousand commits.
@@ -19,14 +21,36 @@ const CACHE_BYTES: u64 = 4 << 20;
 /// forced. It is the least that fjall takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
+/// Bytes of a memory table that are written out in a few milliseconds.
+const CALM_BYTES: u64 = 1 << 20;
+
 /// Sorted files held open at once.
 const OPEN_FILES: usize = 64;
 
 /// One thread writes out memory tables, the other merges files.
 const WORKERS: usize = 2;
 
+/// How long a process that was forked may take to its exec.
+const CHILD: Duration = Duration::from_secs(1);
+
 /// Where the number of the last commit lies, in a keyspace apart from the callers' keys.
-const COMMIT_KEY: &[u8] = b"commit";
+pub(super) const COMMIT_KEY: &[u8] = b"commit";
+
+/// Items of one batch: what a transaction may hold, and the commit's number.
+pub(super) const MAX_ITEMS: u64 = Limits::LOCAL.operations + 1;
+
+/// Bytes that a batch takes for each item and once, beside keys and values.
+const ITEM_BYTES: usize = 21;
+const BATCH_BYTES: usize = 60;
+
+/// Full memory tables that may wait to be written out when a commit begins. With four fjall stops
+/// within the commit until one is written, and if that fails for ever; a commit that begins at one
+/// can meet three.
+const WAITING_TABLES: usize = 1;
+
+/// Files of the first level that may wait to be merged when a commit begins. With 20 fjall slows
+/// commits down, with 30 it stops within them, as above.
+const WAITING_FILES: usize = 16;
 
 /// fjall, in the words of this crate.
 pub(super) struct Engine {
@@ -69,7 +93,17 @@ impl Engine {
                 database,
             })
         };
-        open().map_err(|error| foreign(error, "open"))
+        // fjall has a lock of its own, beneath ours. Only a child of this process can have it, as a
+        // copy, between its fork and its exec.
+        let deadline = Instant::now() + CHILD;
+        loop {
+            match open() {
+                Err(fjall::Error::Locked) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                opened => return opened.map_err(|error| foreign(error, "open")),
+            }
+        }
     }
 
     /// The number of the last commit, 0 in a new store.
@@ -125,13 +159,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Appends one batch to the journal and syncs it: one `fdatasync`.
+    /// Appends one batch to the journal and syncs it: one `fdatasync`. Gives its bytes.
     pub(super) fn write<'a>(
         &self,
         number: u64,
         puts: &[(Bytes, Bytes)],
         deletes: impl Iterator<Item = &'a Bytes>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<u64, WriteError> {
+        self.keep_up().map_err(WriteError::NotBegun)?;
+        let mut bytes = BATCH_BYTES;
         let mut batch = self
             .database
             .batch()
@@ -139,9 +175,11 @@ impl Engine {
         for (key, value) in puts {
             // Copied: a caller's bytes may be a small part of a large buffer, which the memory
             // table would keep alive.
+            bytes += key.len() + value.len() + ITEM_BYTES;
             batch.insert(&self.entries, key.as_ref(), value.as_ref());
         }
         for key in deletes {
+            bytes += key.len() + ITEM_BYTES;
             batch.remove(&self.entries, key.as_ref());
         }
         batch.insert(&self.own, COMMIT_KEY, number.to_be_bytes());
@@ -149,23 +187,49 @@ impl Engine {
             // fjall looks at this before it writes.
             fjall::Error::Poisoned => WriteError::NotBegun(foreign(error, "commit")),
             error => WriteError::Broken(foreign(error, "commit")),
-        })
+        })?;
+        Ok(bytes as u64)
+    }
+
+    /// Waits until fjall's threads are not far behind, or says that they have ended.
+    fn keep_up(&self) -> Result<(), Error> {
+        while self.waiting_tables() > WAITING_TABLES
+            || self.entries.l0_table_count() > WAITING_FILES
+        {
+            self.working("commit")?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn waiting_tables(&self) -> usize {
+        self.entries.sealed_memtable_count() + self.own.sealed_memtable_count()
+    }
+
+    /// Fails when a thread of fjall's has ended with an error. The error itself is in no call's
+    /// result; a poisoned database is how it shows.
+    fn working(&self, operation: &'static str) -> Result<(), Error> {
+        self.database
+            .persist(PersistMode::Buffer)
+            .map_err(|error| foreign(error, operation))
+    }
+
+    /// Whether what the journals alone hold is little, so that writing it out is soon done.
+    pub(super) fn is_calm(&self) -> bool {
+        self.waiting_tables() == 0 && self.entries.tree.active_memtable().size() < CALM_BYTES
     }
 
     /// Writes what the journals alone hold to sorted files and syncs those.
-    pub(super) fn rewrite_journals(&self) -> Result<(), Error> {
+    pub(super) fn write_out(&self) -> Result<(), Error> {
         for keyspace in [&self.entries, &self.own] {
             keyspace
                 .rotate_memtable()
-                .map_err(|error| foreign(error, "open"))?;
+                .map_err(|error| foreign(error, "checkpoint"))?;
         }
-        // fjall's own waiting never returns when its worker has died of an error. The error itself
-        // is in no call's result; a poisoned database is how it shows.
-        while self.entries.sealed_memtable_count() + self.own.sealed_memtable_count() > 0 {
-            self.database
-                .persist(PersistMode::Buffer)
-                .map_err(|error| foreign(error, "open"))?;
-            std::thread::sleep(std::time::Duration::from_millis(1));
+        // fjall's own waiting never returns when its thread has ended.
+        while self.waiting_tables() > 0 {
+            self.working("checkpoint")?;
+            std::thread::sleep(Duration::from_micros(200));
         }
         Ok(())
     }

@@ -82,5 +82,37 @@ fn a_range_over_the_limit_is_refused_whole() {
 }
 
 pub(crate) fn open(path: &std::path::Path) -> Embedded {
-    Embedded::open(DataDir::open(path, Access::Create).unwrap()).unwrap()
+    Embedded::open(hold(path, Access::Create)).unwrap()
+}
+
+/// Holds a directory that nobody else uses. A child of another test may have a copy of an earlier lock
+/// of ours, between its fork and its exec.
+pub(crate) fn hold(path: &std::path::Path, access: Access) -> DataDir {
+    loop {
+        match DataDir::open(path, access) {
+            Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => {
+                std::thread::yield_now();
+            }
+            directory => return directory.unwrap(),
+        }
+    }
+}
+
+/// Processes that are started meanwhile hold copies of fjall's own lock for a moment.
+#[test]
+fn a_store_opens_beside_processes_that_start() {
+    let root = tempfile::tempdir().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                let status = std::process::Command::new("true").status().unwrap();
+                assert!(status.success());
+            }
+        });
+        for _ in 0..100 {
+            drop(open(root.path()));
+        }
+        done.store(true, std::sync::atomic::Ordering::Release);
+    });
 }

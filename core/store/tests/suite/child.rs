@@ -11,6 +11,10 @@ use std::sync::OnceLock;
 const DIRECTORY: &str = "CONVEYOR_STORE_CHILD_DIRECTORY";
 const COMMITS: &str = "CONVEYOR_STORE_CHILD_COMMITS";
 
+/// By how much a child's records are larger than the engine's, so that few commits fill the store's
+/// memory tables and journals.
+pub(crate) const LARGER: &str = "CONVEYOR_STORE_CHILD_LARGER";
+
 /// What a child said before it ended.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
@@ -61,6 +65,29 @@ fn parse(output: &Output) -> Said {
     said
 }
 
+/// Runs an ignored test of this program in a process of its own, and wants it to pass. SIGXFSZ, which
+/// would end it at a file size limit, is ignored there.
+pub(crate) fn pass(test: &str, directory: &Path) {
+    let output = Command::new("sh")
+        .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env(DIRECTORY, directory)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The directory that a child is given.
+pub(crate) fn directory() -> PathBuf {
+    PathBuf::from(std::env::var_os(DIRECTORY).unwrap())
+}
+
 /// The killpoint library, built beside this program in its own profile.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -94,7 +121,7 @@ fn library() -> &'static Path {
 #[test]
 #[ignore = "a part of other tests, which run it in a process of its own"]
 fn commit_and_tell() {
-    let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
+    let directory = directory();
     let commits: u64 = std::env::var(COMMITS).unwrap().parse().unwrap();
     let store = open(&directory);
     // The test harness leaves a line unfinished.
@@ -132,7 +159,8 @@ fn settled(store: &Embedded) -> Option<u64> {
 
 /// What `commit_and_tell` writes for `number`: some records like a journal's, an index row that is
 /// rewritten, and one of the commit before that is deleted.
-fn transaction(last: Option<u64>, number: u64) -> Transaction {
+pub(crate) fn transaction(last: Option<u64>, number: u64) -> Transaction {
+    let larger = std::env::var(LARGER).map_or(1, |larger| larger.parse().unwrap());
     let mut transaction = Transaction::new();
     let expected = last.map_or(Expected::Absent, |last| {
         Expected::Value(last.to_be_bytes().to_vec().into())
@@ -142,7 +170,7 @@ fn transaction(last: Option<u64>, number: u64) -> Transaction {
     for part in 0..4 {
         transaction.put(
             record_key(number, part),
-            vec![number as u8; 300 * (part as usize + 1)],
+            vec![number as u8; 300 * larger * (part as usize + 1)],
         );
     }
     transaction.put("index", number.to_be_bytes().to_vec());
@@ -209,7 +237,7 @@ fn parse_number(bytes: &[u8]) -> u64 {
 }
 
 /// Says a line at once: what was said before a SIGKILL counts.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").unwrap();

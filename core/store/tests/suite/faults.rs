@@ -2,6 +2,7 @@
 
 use crate::backends::open;
 use crate::child::{self, Said};
+use crate::torn::memory_dir;
 use std::path::Path;
 
 const COUNT: &str = "CONVEYOR_KILLPOINT_COUNT";
@@ -71,6 +72,61 @@ fn a_full_disk_is_told_truthfully_and_gets_over() {
     for range in ["20-20", "25-26", "30-60", "40-200"] {
         recovers_from(&format!("write:ENOSPC:{range}"));
     }
+}
+
+/// Commits so large that some hundred of them have memory tables written out, files merged and the
+/// journal begun anew, with failures all along the way: each window hits other calls, in commits and
+/// in fjall's own threads.
+#[test]
+fn failures_in_the_background_are_got_over() {
+    const COMMITS: u64 = 120;
+    let root = memory_dir();
+    let count = root.path().join("count");
+    drop(open(&root.path().join("all")));
+    let said = run_larger(
+        &root.path().join("all"),
+        COMMITS,
+        (COUNT, count.to_str().unwrap()),
+    );
+    assert!(said.ended && said.recoveries == 0, "{said:?}");
+    let text = std::fs::read_to_string(count).unwrap();
+    let counted = |name: &str| -> u64 {
+        let rest = text.split_once(name).unwrap().1;
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    for (call, errno, calls) in [
+        ("write", "ENOSPC", counted("writes=")),
+        ("write", "EIO", counted("writes=")),
+        ("fdatasync", "EIO", counted("syncs=")),
+        ("fdatasync", "ENOSPC", counted("syncs=")),
+    ] {
+        let (mut got_over, windows) = (0, 12);
+        for window in 1..windows {
+            let first = calls * window / windows;
+            let failure = format!("{call}:{errno}:{first}-{}", first + window);
+            let directory = root.path().join(failure.replace(':', "-"));
+            drop(open(&directory));
+            let said = run_larger(&directory, COMMITS, (FAIL, &failure));
+            assert!(said.ended, "{failure}: the child did not end: {said:?}");
+            assert!(
+                said.committed.len() as u64 > COMMITS / 2,
+                "{failure}: {said:?}"
+            );
+            holds_what_was_said(&directory, &said);
+            // Where the last call of the child failed there is nothing to get over.
+            let goes_on = said.committed.contains(&COMMITS);
+            got_over += u64::from(said.recoveries > 0 && goes_on);
+            std::fs::remove_dir_all(directory).unwrap();
+        }
+        assert!(
+            got_over > windows / 3,
+            "{call}:{errno} was got over {got_over} times"
+        );
+    }
+}
+
+fn run_larger(directory: &Path, commits: u64, setting: (&str, &str)) -> Said {
+    child::run(directory, commits, &[(child::LARGER, "100"), setting])
 }
 
 fn recovers_from(failure: &str) {

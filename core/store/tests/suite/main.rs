@@ -4,3 +4,5 @@ mod backends;
 mod child;
 mod data_dir;
 mod faults;
+mod full;
+mod torn;

@@ -255,3 +255,28 @@ async fn how_a_command_ended_is_in_the_failure() {
     );
     assert_eq!((exit.retryable, signal.retryable), (None, None));
 }
+
+#[tokio::test]
+async fn a_failure_repeats_what_was_said_last_on_standard_error() {
+    let run = "echo first >&2; echo 'cc: no input files' >&2; echo out; echo ' ' >&2; exit 2";
+    let said = failure(json!({"run": run})).await;
+    let wanted = "the command exited with status 2: cc: no input files";
+    assert_eq!(&*said.message, wanted);
+    let signal = failure(json!({"run": "echo 'giving up' >&2; kill -s TERM $$"})).await;
+    assert_eq!(
+        &*signal.message,
+        "the command was ended by SIGTERM: giving up"
+    );
+    // Long, and not even UTF-8: cut, with a mark, on a whole character.
+    let run = "printf '\\377' >&2; printf 'é%.0s' $(seq 1000) >&2; exit 1";
+    let long = failure(json!({"run": run})).await;
+    let said = long
+        .message
+        .strip_prefix("the command exited with status 1: ");
+    let said = said.expect("it is repeated");
+    assert_eq!(said.chars().count(), 201, "{said}");
+    assert!(
+        said.starts_with("\u{fffd}éé") && said.ends_with("é…"),
+        "{said}"
+    );
+}

@@ -1,34 +1,34 @@
-//! Draws the tree over its last drawing.
+//! The tree on a terminal.
 
-use super::{Frame, Tails, tree};
+use super::region::Region;
+use super::tails::Tails;
+use super::tree::{Frame, tree};
 use crate::render::style::Style;
 use crate::render::view::{ProgressEvent, RunView, What};
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// The drawing of a tree on a terminal.
 ///
 /// The caller decides when to draw: after events, and now and then for the spinner; ten times a
-/// second is what an eye sees. The lines of the last drawing are drawn over in one write, so that
-/// nothing flickers, and only the lines that changed are sent.
+/// second is what an eye sees.
 #[derive(Debug)]
 pub(crate) struct Live<W> {
-    out: W,
+    region: Region<W>,
     style: Style,
     tails: Tails,
-    drawn: Vec<String>,
     turn: usize,
+    width: u16,
 }
 
 impl<W: Write> Live<W> {
     /// Nothing is drawn yet.
     pub(crate) fn new(out: W, style: Style) -> Live<W> {
         Live {
-            out,
+            region: Region::new(out),
             style,
             tails: Tails::default(),
-            drawn: Vec::new(),
             turn: 0,
+            width: 0,
         }
     }
 
@@ -47,16 +47,17 @@ impl<W: Write> Live<W> {
     /// When the terminal cannot be written.
     pub(crate) fn draw(&mut self, view: &RunView, frame: Frame) -> io::Result<()> {
         self.turn += 1;
-        let lines = tree(
-            view,
-            &self.tails,
-            Frame {
-                turn: self.turn,
-                ..frame
-            },
-            self.style,
-        );
-        self.replace(lines)
+        let lines = self.lines(view, frame);
+        self.region.draw(&lines, self.width)
+    }
+
+    /// Writes a notice for good, above the drawing.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written.
+    pub(crate) fn say(&mut self, notice: &str, view: &RunView, frame: Frame) -> io::Result<()> {
+        let lines = self.lines(view, frame);
+        self.region.insert_before(notice, &lines, self.width)
     }
 
     /// Takes the drawing off the screen, before something else is printed for good.
@@ -64,29 +65,21 @@ impl<W: Write> Live<W> {
     /// # Errors
     /// When the terminal cannot be written.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.replace(Vec::new())
+        self.region.draw(&[], self.width)
     }
 
-    fn replace(&mut self, lines: Vec<String>) -> io::Result<()> {
-        // Without wrapping, a line with characters wider than we count cannot become two lines.
-        let mut text = "\x1b[?7l".to_owned();
-        if !self.drawn.is_empty() {
-            // The cursor stands at the start of the line under the drawing.
-            let _ = write!(text, "\x1b[{}A", self.drawn.len());
-        }
-        for (at, line) in lines.iter().enumerate() {
-            if self.drawn.get(at) != Some(line) {
-                text.push_str("\x1b[2K");
-                text.push_str(line);
-            }
-            text.push_str("\r\n");
-        }
-        if lines.len() < self.drawn.len() {
-            text.push_str("\x1b[J");
-        }
-        text.push_str("\x1b[?7h");
-        self.drawn = lines;
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
+    /// What was written so far.
+    #[cfg(test)]
+    pub(super) fn out(&self) -> &W {
+        self.region.out()
+    }
+
+    fn lines(&mut self, view: &RunView, frame: Frame) -> Vec<ratatui_core::text::Line<'static>> {
+        self.width = u16::try_from(frame.width).unwrap_or(u16::MAX);
+        let frame = Frame {
+            turn: self.turn,
+            ..frame
+        };
+        tree(view, &self.tails, frame, self.style)
     }
 }

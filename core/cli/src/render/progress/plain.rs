@@ -92,7 +92,7 @@ fn text(view: &RunView, event: &ProgressEvent) -> Option<(Tone, String)> {
                     Some((tone, format!("{name} waiting{until}{}", because(reason))))
                 }
                 _ => {
-                    let took = instance.began_at.map_or_else(String::new, |began| {
+                    let took = instance.started_at().map_or_else(String::new, |began| {
                         format!(" in {}", human::duration(event.time.since(began)))
                     });
                     let allowed = if *allowed { ", allowed" } else { "" };

@@ -1,18 +1,20 @@
-//! The tree of steps while a run goes on.
+//! The tree of steps while a run goes on: which rows there is room for, and what they say.
 
-use crate::render::human::{self, cut};
+use super::row::Row;
+use super::tails::Tails;
+use crate::render::human;
 use crate::render::style::{self, Style, Tone};
 use crate::render::view::{InstanceView, RunView, StepView};
-use conveyor_engine::run::{Identity, StepState};
+use conveyor_engine::run::StepState;
 use conveyor_engine::time::Time;
-use std::collections::{BTreeMap, VecDeque};
+use ratatui_core::text::Line;
 
 /// What the tree is drawn into.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
     /// Columns.
     pub(crate) width: usize,
-    /// Lines. More steps than fit are folded into counts.
+    /// Rows. More steps than fit are folded into counts.
     pub(crate) height: usize,
     /// Now.
     pub(crate) now: Time,
@@ -20,102 +22,260 @@ pub(crate) struct Frame {
     pub(crate) turn: usize,
 }
 
-/// The last log lines of what runs.
-#[derive(Debug, Default)]
-pub(crate) struct Tails(BTreeMap<(u32, u32), VecDeque<String>>);
-
-/// Log lines kept for each instance that runs.
-const TAIL: usize = 5;
-
-impl Tails {
-    /// Takes a log line.
-    pub(crate) fn push(&mut self, id: Identity, line: &str) {
-        let tail = self.0.entry((id.step, id.instance)).or_default();
-        if tail.len() == TAIL {
-            tail.pop_front();
-        }
-        tail.push_back(human::printable(line));
-    }
-
-    /// Forgets an instance that ended.
-    pub(crate) fn end(&mut self, step: u32, instance: u32) {
-        self.0.remove(&(step, instance));
-    }
-}
+/// Instances of one fan-out that did not go well and are shown while it goes on, the latest; all of
+/// them are in its count. More would hide what still runs.
+const BAD_SHOWN: usize = 3;
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
-/// A line before it is known whether there is room for it.
-struct Line {
-    /// What it is worth: lower ones are folded first.
+/// A row before it is known whether there is room for it: a step, or an instance of a fan-out.
+#[derive(Clone, Copy)]
+struct Item {
     rank: Rank,
-    depth: usize,
-    mark: &'static str,
-    tone: Tone,
-    text: String,
-    note: String,
+    step: usize,
+    instance: Option<usize>,
 }
 
+/// What a row is worth: lower ones are folded first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Pending,
     Done,
-    Log,
     Waiting,
     Bad,
     Live,
-    Head,
 }
 
-/// The lines of the tree, none longer than the frame is wide, no more than it is high.
-pub(crate) fn tree(view: &RunView, tails: &Tails, frame: Frame, style: Style) -> Vec<String> {
-    let mut lines = vec![head(view, frame)];
-    for (index, step) in view.steps.iter().enumerate() {
-        step_lines(&mut lines, tails, index, step, frame);
+impl Rank {
+    /// The best first.
+    const ALL: [Rank; 5] = [
+        Rank::Live,
+        Rank::Bad,
+        Rank::Waiting,
+        Rank::Done,
+        Rank::Pending,
+    ];
+
+    const fn of(state: StepState) -> Rank {
+        match state {
+            StepState::Running => Rank::Live,
+            StepState::Waiting => Rank::Waiting,
+            StepState::Failed | StepState::Errored | StepState::TimedOut | StepState::Cancelled => {
+                Rank::Bad
+            }
+            StepState::Succeeded | StepState::Skipped | StepState::Omitted => Rank::Done,
+            StepState::Pending | StepState::Queued => Rank::Pending,
+        }
     }
-    fold(lines, frame.height)
-        .iter()
-        .map(|line| paint(line, frame.width, style))
+}
+
+/// The lines of the tree, none wider than the frame, no more than it is high.
+///
+/// Text is made for the rows that are shown only: a run may have 100,000 steps.
+pub(crate) fn tree(
+    view: &RunView,
+    tails: &Tails,
+    frame: Frame,
+    style: Style,
+) -> Vec<Line<'static>> {
+    let (items, folded) = choose(items(view), frame.height.saturating_sub(1));
+    let logs = frame.height.saturating_sub(1 + folded.rows() + items.len());
+    let speaking = items.iter().filter(|item| speaks(view, tails, **item));
+    let mut shares = shares(logs, speaking.count());
+    let mut rows = vec![head(view, frame)];
+    rows.extend(folded.before());
+    for item in items {
+        rows.push(match item.instance {
+            None => step_row(&view.steps[item.step], frame),
+            Some(at) => instance_row(&view.steps[item.step].instances[at], at, frame),
+        });
+        if speaks(view, tails, item) {
+            let tail = tails.of(item.step, item.instance.unwrap_or_default());
+            let share = shares.next().unwrap_or_default();
+            rows.extend(
+                tail.skip(tail_start(tails, item, share))
+                    .map(|text| log_row(text)),
+            );
+        }
+    }
+    rows.extend(folded.after());
+    rows.truncate(frame.height);
+    rows.iter()
+        .map(|row| row.line(frame.width, style))
         .collect()
 }
 
-fn head(view: &RunView, frame: Frame) -> Line {
-    let ended = view
-        .steps
-        .iter()
-        .filter(|step| step.ended_at.is_some())
-        .count();
-    let live = !view.state.is_terminal();
-    Line {
-        rank: Rank::Head,
-        depth: 0,
-        mark: if live {
-            SPINNER[frame.turn % SPINNER.len()]
-        } else {
-            "●"
-        },
-        tone: style::run_tone(view.state),
-        text: format!("{}  {}", view.pipeline, view.id),
-        note: format!(
-            "{}  {}  {ended}/{} steps",
-            view.word(),
-            human::duration(view.elapsed(frame.now)),
-            view.steps.len()
-        ),
+/// Everything that could be shown, in the document's order.
+fn items(view: &RunView) -> Vec<Item> {
+    let mut items = Vec::with_capacity(view.steps.len());
+    for (at, step) in view.steps.iter().enumerate() {
+        items.push(Item {
+            rank: Rank::of(step.state),
+            step: at,
+            instance: None,
+        });
+        // An ended step is one row, a fan-out too.
+        if !step.fan || step.state.is_terminal() {
+            continue;
+        }
+        let mut bad = step.counts.bad().saturating_sub(BAD_SHOWN as u32);
+        for (instance, view) in step.instances.iter().enumerate() {
+            let rank = Rank::of(view.state);
+            let shown = match rank {
+                Rank::Live | Rank::Waiting => true,
+                Rank::Bad if bad == 0 => true,
+                Rank::Bad => {
+                    bad -= 1;
+                    false
+                }
+                Rank::Done | Rank::Pending => false,
+            };
+            if shown {
+                items.push(Item {
+                    rank,
+                    step: at,
+                    instance: Some(instance),
+                });
+            }
+        }
+    }
+    items
+}
+
+/// What there was no room for.
+#[derive(Default)]
+struct Folded {
+    done: usize,
+    pending: usize,
+    other: usize,
+}
+
+impl Folded {
+    fn rows(&self) -> usize {
+        usize::from(self.done > 0) + usize::from(self.pending + self.other > 0)
+    }
+
+    fn before(&self) -> Option<Row> {
+        let text = format!("{} done", human::count(self.done, "more step"));
+        (self.done > 0).then(|| Row::note("✓", text))
+    }
+
+    fn after(&self) -> Option<Row> {
+        let rest: Vec<_> = [
+            (self.other, "going on or not ok"),
+            (self.pending, "to come"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} more {what}"))
+        .collect();
+        (!rest.is_empty()).then(|| Row::note("·", rest.join(", ")))
     }
 }
 
-fn step_lines(lines: &mut Vec<Line>, tails: &Tails, index: usize, step: &StepView, frame: Frame) {
+/// Leaves out what matters least until the rest fits into `room` rows, with those that tell of it.
+fn choose(items: Vec<Item>, room: usize) -> (Vec<Item>, Folded) {
+    if items.len() <= room {
+        return (items, Folded::default());
+    }
+    // A row before and one after tell what was left out.
+    let mut room = room.saturating_sub(2);
+    let mut keep = vec![false; items.len()];
+    for rank in Rank::ALL {
+        let of_rank = items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| item.rank == rank);
+        let places = of_rank.map(|(at, _)| at);
+        // Of done steps the latest, of all others the first.
+        let kept: Vec<usize> = match rank {
+            Rank::Done => places.rev().take(room).collect(),
+            _ => places.take(room).collect(),
+        };
+        room -= kept.len();
+        kept.into_iter().for_each(|at| keep[at] = true);
+    }
+    let mut folded = Folded::default();
+    let mut kept = Vec::new();
+    for (item, keep) in items.into_iter().zip(keep) {
+        match item.rank {
+            _ if keep => kept.push(item),
+            Rank::Done => folded.done += 1,
+            Rank::Pending => folded.pending += 1,
+            _ => folded.other += 1,
+        }
+    }
+    (kept, folded)
+}
+
+/// How many log rows each of `count` has, of `room` rows.
+fn shares(room: usize, count: usize) -> impl Iterator<Item = usize> {
+    let (each, more) = match count {
+        0 => (0, 0),
+        count => (room / count, room % count),
+    };
+    (0..count).map(move |at| each + usize::from(at < more))
+}
+
+fn tail_start(tails: &Tails, item: Item, share: usize) -> usize {
+    let kept = tails.of(item.step, item.instance.unwrap_or_default()).len();
+    kept.saturating_sub(share)
+}
+
+/// Whether log lines stand under a row.
+fn speaks(view: &RunView, tails: &Tails, item: Item) -> bool {
+    let step = &view.steps[item.step];
+    let row = match item.instance {
+        None => !step.fan && !step.state.is_terminal(),
+        Some(at) => !step.instances[at].state.is_terminal(),
+    };
+    row && tails.of(item.step, item.instance.unwrap_or_default()).len() > 0
+}
+
+fn head(view: &RunView, frame: Frame) -> Row {
+    let ended = view.steps.iter().filter(|step| step.ended_at.is_some());
+    let bad = view.steps.iter().filter(|step| {
+        let ended = step.state.is_terminal() && !step.ok;
+        ended && Rank::of(step.state) == Rank::Bad
+    });
+    let mut note = format!(
+        "{}  {}/{} steps",
+        view.word(),
+        ended.count(),
+        view.steps.len()
+    );
+    let bad = bad.count();
+    if bad > 0 {
+        note.push_str(&format!(", {bad} not ok"));
+    }
+    if view.warnings > 0 {
+        note.push_str(&format!(
+            ", {}",
+            human::count(view.warnings as usize, "warning")
+        ));
+    }
+    let mark = match view.state.is_terminal() {
+        true => "●",
+        false => SPINNER[frame.turn % SPINNER.len()],
+    };
+    Row {
+        depth: 0,
+        mark,
+        tone: style::run_tone(view.state),
+        text: view.pipeline.clone(),
+        text_tone: Tone::Strong,
+        note,
+        time: human::duration(view.elapsed(frame.now)),
+    }
+}
+
+fn step_row(step: &StepView, frame: Frame) -> Row {
     let allowed = step.warnings > 0 && step.ok;
     let mut note = Vec::new();
     if step.fan && !step.instances.is_empty() {
-        note.push(format!("{}/{}", step.counts.ended(), step.instances.len()));
+        note.push(counts(step));
     }
-    if let Some(elapsed) = step.elapsed(frame.now) {
-        note.push(human::duration(elapsed));
-    }
-    let plain = step.instances.first().filter(|_| !step.fan);
-    if let Some(instance) = plain {
+    if let Some(instance) = step.instances.first().filter(|_| !step.fan) {
         note.extend(attempt_note(instance, frame));
     }
     if step.state.is_terminal() && step.state != StepState::Succeeded {
@@ -123,46 +283,67 @@ fn step_lines(lines: &mut Vec<Line>, tails: &Tails, index: usize, step: &StepVie
         note.push(format!("{}{allowed}", step.state));
         note.push(step.why());
     }
+    row(step.state, allowed, step.id.clone(), note, frame, Row::STEP)
+        .taking(step.elapsed(frame.now))
+}
+
+/// `137/10000, 3 failed`: how many instances have ended, and how many of them badly.
+fn counts(step: &StepView) -> String {
+    let mut text = format!("{}/{}", step.counts.ended(), step.instances.len());
+    for state in StepState::ALL.iter().filter(|s| Rank::of(**s) == Rank::Bad) {
+        let count = step.counts.get(*state);
+        if count > 0 {
+            text.push_str(&format!(", {count} {state}"));
+        }
+    }
+    text
+}
+
+fn instance_row(instance: &InstanceView, at: usize, frame: Frame) -> Row {
+    let mut note: Vec<_> = attempt_note(instance, frame).into_iter().collect();
+    if instance.state.is_terminal() {
+        let allowed = if instance.allowed { " (allowed)" } else { "" };
+        note.push(format!("{}{allowed}", instance.state));
+        note.push(instance.why());
+    }
+    let took = instance
+        .started_at()
+        .map(|began| instance.ended_at.unwrap_or(frame.now).since(began));
+    let label = instance.label(at);
+    row(
+        instance.state,
+        instance.allowed,
+        label,
+        note,
+        frame,
+        Row::INSTANCE,
+    )
+    .taking(took)
+}
+
+fn row(
+    state: StepState,
+    allowed: bool,
+    text: String,
+    mut note: Vec<String>,
+    frame: Frame,
+    depth: usize,
+) -> Row {
     note.retain(|part| !part.is_empty());
-    lines.push(Line {
-        rank: rank(step.state),
-        depth: 1,
-        mark: mark(step.state, allowed, frame.turn),
-        tone: style::step_tone(step.state, allowed),
-        text: step.id.clone(),
+    Row {
+        depth,
+        mark: match state {
+            StepState::Running => SPINNER[frame.turn % SPINNER.len()],
+            _ => style::step_mark(state, allowed),
+        },
+        tone: style::step_tone(state, allowed),
+        text,
+        text_tone: match state {
+            StepState::Pending | StepState::Skipped | StepState::Omitted => Tone::Faint,
+            _ => Tone::Plain,
+        },
         note: human::printable(&note.join("  ")),
-    });
-    if step.state.is_terminal() {
-        return;
-    }
-    if plain.is_some() {
-        return log_lines(lines, tails, index, 0);
-    }
-    // Of a fan-out: what goes on and what went wrong. The rest is in the counts.
-    for (at, instance) in step.instances.iter().enumerate() {
-        let bad = instance.state.is_terminal()
-            && !matches!(instance.state, StepState::Succeeded | StepState::Skipped);
-        if !bad && !matches!(instance.state, StepState::Running | StepState::Waiting) {
-            continue;
-        }
-        let mut note: Vec<_> = instance
-            .began_at
-            .map(|began| human::duration(instance.ended_at.unwrap_or(frame.now).since(began)))
-            .into_iter()
-            .chain(attempt_note(instance, frame))
-            .collect();
-        if bad {
-            note.push(format!("{}  {}", instance.state, instance.why()));
-        }
-        lines.push(Line {
-            rank: rank(instance.state),
-            depth: 2,
-            mark: mark(instance.state, instance.allowed, frame.turn),
-            tone: style::step_tone(instance.state, instance.allowed),
-            text: instance.label(at),
-            note: human::printable(&note.join("  ")),
-        });
-        log_lines(lines, tails, index, at);
+        time: String::new(),
     }
 }
 
@@ -175,128 +356,25 @@ fn attempt_note(instance: &InstanceView, frame: Frame) -> Option<String> {
     let due = due.map(|due| human::duration(due.since(frame.now)));
     match (attempts, due) {
         (0, Some(due)) => Some(format!("for another {due}")),
-        (n, Some(due)) => Some(format!("attempt {} in {due}", n + 1)),
+        (n, Some(due)) => {
+            let why = instance.failure().map_or(String::new(), |failure| {
+                format!(" after {}: {}", failure.code, failure.message)
+            });
+            Some(format!("attempt {} in {due}{why}", n + 1))
+        }
         (n, None) if n > 1 => Some(format!("attempt {n}")),
         _ => None,
     }
 }
 
-fn log_lines(lines: &mut Vec<Line>, tails: &Tails, step: usize, instance: usize) {
-    let Some(tail) = tails.0.get(&(step as u32, instance as u32)) else {
-        return;
-    };
-    lines.extend(tail.iter().map(|text| Line {
-        rank: Rank::Log,
-        depth: 3,
+fn log_row(text: &str) -> Row {
+    Row {
+        depth: Row::LOG,
         mark: "│",
         tone: Tone::Faint,
         text: String::new(),
-        note: text.clone(),
-    }));
-}
-
-fn rank(state: StepState) -> Rank {
-    match state {
-        StepState::Running => Rank::Live,
-        StepState::Waiting => Rank::Waiting,
-        StepState::Failed | StepState::Errored | StepState::TimedOut | StepState::Cancelled => {
-            Rank::Bad
-        }
-        StepState::Succeeded | StepState::Skipped | StepState::Omitted => Rank::Done,
-        StepState::Pending | StepState::Queued => Rank::Pending,
+        text_tone: Tone::Faint,
+        note: text.to_owned(),
+        time: String::new(),
     }
-}
-
-fn mark(state: StepState, allowed: bool, turn: usize) -> &'static str {
-    match state {
-        StepState::Running => SPINNER[turn % SPINNER.len()],
-        _ => style::step_mark(state, allowed),
-    }
-}
-
-/// Leaves out what matters least until the rest fits, each gap told by one line.
-fn fold(lines: Vec<Line>, height: usize) -> Vec<Line> {
-    if lines.len() <= height {
-        return lines;
-    }
-    // The worth of the last line that still fits, when two lines are kept for what was left out:
-    // a gap before and a gap after.
-    let room = height.saturating_sub(3).max(1);
-    let mut order: Vec<usize> = (0..lines.len()).collect();
-    // Of the same worth, done steps are folded from the front, all others from the back.
-    order.sort_by_key(|at| {
-        let rank = lines[*at].rank;
-        let place = *at as i64;
-        (
-            std::cmp::Reverse(rank),
-            if rank == Rank::Done { -place } else { place },
-        )
-    });
-    let mut keep = vec![false; lines.len()];
-    order.iter().take(room).for_each(|at| keep[*at] = true);
-    let (mut done, mut pending, mut other) = (0, 0, 0);
-    let mut kept = Vec::with_capacity(height);
-    for (line, keep) in lines.into_iter().zip(keep) {
-        match line.rank {
-            _ if keep => kept.push(line),
-            Rank::Done if line.depth == 1 => done += 1,
-            Rank::Pending if line.depth == 1 => pending += 1,
-            Rank::Log => {}
-            _ => other += 1,
-        }
-    }
-    let gap = |mark, text: String| Line {
-        rank: Rank::Head,
-        depth: 1,
-        mark,
-        tone: Tone::Faint,
-        text,
-        note: String::new(),
-    };
-    if done > 0 {
-        kept.insert(
-            1,
-            gap("✓", format!("{} done", human::count(done, "more step"))),
-        );
-    }
-    let rest: Vec<_> = [(other, "going on or not ok"), (pending, "to come")]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} more {what}"))
-        .collect();
-    if !rest.is_empty() {
-        kept.push(gap("·", rest.join(", ")));
-    }
-    kept
-}
-
-fn paint(line: &Line, width: usize, style: Style) -> String {
-    let indent = "  ".repeat(line.depth.saturating_sub(1));
-    let used = indent.len() + line.mark.chars().count() + 1;
-    let text = cut(&line.text, width.saturating_sub(used));
-    let gap = if line.text.is_empty() { 0 } else { 2 };
-    let room = width.saturating_sub(used + text.chars().count() + gap);
-    let note = cut(&line.note, room);
-    let gap = if note.is_empty() { "" } else { &"  "[..gap] };
-    let tone = if line.rank == Rank::Head && line.depth == 0 {
-        Tone::Strong
-    } else {
-        Tone::Plain
-    };
-    let tone = if line.tone == Tone::Faint {
-        Tone::Faint
-    } else {
-        tone
-    };
-    let note_tone = if line.tone == Tone::Bad {
-        Tone::Bad
-    } else {
-        Tone::Faint
-    };
-    format!(
-        "{indent}{} {}{gap}{}",
-        style.paint(line.tone, line.mark),
-        style.paint(tone, &text),
-        style.paint(note_tone, &note)
-    )
 }

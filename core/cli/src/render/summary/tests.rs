@@ -50,7 +50,7 @@ fn each_step_that_did_not_succeed_says_why() {
     assert_eq!(
         summary(&ended(), Time(65_000), PLAIN),
         "✓ build   succeeded    2.0s\n\
-         ✗ test    failed       1.0s  1/2 succeeded  exit_status: exit 1\n    \
+         ✗ test    failed       1.0s  1/2 succeeded, 1 failed  exit_status: exit 1\n    \
              ✗ os=mac  failed after 2 attempts  exit_status: exit 1\n\
          - deploy  omitted            `test` failed\n\
          \n\
@@ -58,6 +58,23 @@ fn each_step_that_did_not_succeed_says_why() {
          \n\
          run 0198 failed in 1m05s, 1 warning: `test` failed\n"
     );
+}
+
+#[test]
+fn instances_that_a_stop_ended_are_counted_and_not_listed() {
+    let mut view = ended();
+    let test = &mut view.steps[1];
+    let mut stopped = InstanceView::new(None);
+    (stopped.state, stopped.reason) = (StepState::Cancelled, "cancelled by ann".to_owned());
+    test.instances.resize(5_000, stopped);
+    test.counts = Counts::of(&test.instances);
+    let text = summary(&view, Time(65_000), PLAIN);
+    assert!(
+        text.contains("1/5000 succeeded, 1 failed, 4998 cancelled"),
+        "{text}"
+    );
+    assert!(text.contains("✗ os=mac  failed"), "{text}");
+    assert!(!text.contains("cancelled by ann"), "{text}");
 }
 
 #[test]
@@ -77,7 +94,10 @@ fn what_a_run_is_comes_before_what_its_steps_did() {
         assert!(text.contains(line), "no {line:?} in:\n{text}");
     }
     view.interrupted = true;
-    assert!(show(&view, Time(0), PLAIN).contains("state        interrupted\n"));
+    let text = show(&view, Time(0), PLAIN);
+    assert!(text.contains("state        interrupted\n"));
+    let last = "run 0198 interrupted; `conveyor run --continue 0198` goes on with it\n";
+    assert!(text.ends_with(last), "{text}");
 }
 
 #[test]

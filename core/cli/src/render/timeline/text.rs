@@ -17,7 +17,7 @@ pub(crate) fn text(view: &RunView, now: Time, width: usize, style: Style) -> Str
     let span = view.elapsed(now).0.max(1);
     let longest = rows
         .iter()
-        .map(|row| row.label.chars().count())
+        .map(|row| human::width(&row.label))
         .max()
         .unwrap_or(0);
     let labels = longest.clamp(4, (width / 2).clamp(4, 32));
@@ -27,7 +27,8 @@ pub(crate) fn text(view: &RunView, now: Time, width: usize, style: Style) -> Str
     axis(&mut text, labels, columns, span, style);
     for row in &rows {
         let label = cut(&row.label, labels);
-        let _ = write!(text, "{label:<labels$}  ");
+        let pad = labels + 2 - human::width(&label);
+        let _ = write!(text, "{label}{:pad$}", "");
         bars(&mut text, row, start, span, columns, style);
         let took = match (row.bars.first(), row.bars.last()) {
             (Some(first), Some(last)) => human::duration(last.to.since(first.from)),
