@@ -32,7 +32,11 @@ Examples:
 RUN is a run's id, at least four characters of its beginning or end, or `latest`.
 
 Exit status:
-  0 succeeded   1 failed   2 refused   3 unreachable   130 cancelled
+  0    succeeded
+  1    failed
+  2    refused, nothing was done
+  3    the process that moves the run went away
+  130  cancelled
 
 NO_COLOR (any value) turns colours off.";
 

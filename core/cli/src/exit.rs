@@ -8,11 +8,12 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// 0: what was asked for is done; a run ended `succeeded`.
     Succeeded,
-    /// 1: a run ended `failed`, a check or a test case did not pass.
+    /// 1: a run ended `failed`, a test case did not pass, or the program itself failed.
     Failed,
-    /// 2: refused before anything was done: bad input, a limit, no such run, not supported.
+    /// 2: refused, nothing was done: bad input, a limit, no such run, a data directory that cannot be
+    /// used or whose holder does not answer.
     Refused,
-    /// 3: the engine, or the process that holds the data directory, does not answer.
+    /// 3: the process that moves the run, or was asked, went away before it had answered.
     Unreachable,
     /// 130: a run ended `cancelled`, or Ctrl-C ended the program.
     Cancelled,

@@ -22,7 +22,7 @@ mod stop;
 
 pub(crate) use events::events;
 pub(crate) use fork::fork;
-pub(crate) use interrupts::Interrupts;
+pub(crate) use interrupts::{Interrupt, Interrupts};
 pub(crate) use logs::logs;
 pub(crate) use run::run;
 pub(crate) use runs::{runs_list, runs_release, runs_show};
@@ -34,6 +34,7 @@ use conveyor_engine::time::Time;
 use conveyor_store::Access;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long tasks have to end with the program.
 const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -62,6 +63,7 @@ where
         Err(error) => return refuse(format!("cannot start threads: {error}")),
     };
     let exit = runtime.block_on(async {
+        let _ = outlive_file_limits();
         let mut engine = match Engine::open(options).await {
             Ok(engine) => engine,
             Err(problem) => return problem.tell(),
@@ -74,6 +76,13 @@ where
     });
     runtime.shutdown_timeout(SHUTDOWN);
     exit
+}
+
+/// From now on a file that may not grow is an error of the write (EFBIG), as a full disk is; SIGXFSZ
+/// would end the program. It is caught, not ignored: what the program starts has it as it was.
+fn outlive_file_limits() -> std::io::Result<()> {
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    signal(kind).map(drop)
 }
 
 /// Who asks, for the records: the user's name.

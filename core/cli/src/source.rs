@@ -4,13 +4,20 @@ mod inputs;
 
 pub(crate) use inputs::{Given, refused};
 
+use crate::render::human::printable_lines;
 use conveyor_driver_exec::ExecDriver;
-use conveyor_engine::document::{Diagnostic, Document, Limits, Located, Severity, load};
+use conveyor_engine::document::{Diagnostic, Document, Limits, Located, Severity, load_for};
 use conveyor_engine::plan::{Kind, version_satisfies};
-use conveyor_node::driver::Driver as _;
-use std::collections::BTreeSet;
+use conveyor_node::driver::{Driver, contracts};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
+
+/// The drivers that `conveyor run` has in process.
+pub(crate) fn local_drivers() -> Vec<Arc<dyn Driver>> {
+    vec![Arc::new(ExecDriver::new())]
+}
 
 /// The most that a file of inputs or of cases may have: 16 MiB. Documents have their own limit.
 const MOST_BYTES: usize = 16 << 20;
@@ -75,7 +82,7 @@ impl Unusable {
     /// The text for people, with a line feed at the end.
     pub(crate) fn text(&self) -> String {
         match self {
-            Unusable::Unread(message) => format!("conveyor: error: {message}\n"),
+            Unusable::Unread(message) => printable_lines(&format!("conveyor: error: {message}\n")),
             Unusable::Wrong(diagnostics) => diagnostics_text(diagnostics),
         }
     }
@@ -88,20 +95,26 @@ impl Unusable {
 pub(crate) fn document(path: &Path) -> Result<Document, Unusable> {
     let limits = Limits::default();
     let (name, bytes) = read(path, limits.bytes).map_err(Unusable::Unread)?;
-    load(&name, &bytes).map_err(Unusable::Wrong)
+    let drivers = contracts(&local_drivers());
+    let drivers = drivers.map_err(|error| Unusable::Unread(error.to_string()))?;
+    load_for(&name, &bytes, &limits, &drivers).map_err(Unusable::Wrong)
 }
 
 /// Diagnostics one after the other.
 pub(crate) fn diagnostics_text(diagnostics: &[Diagnostic]) -> String {
     diagnostics
         .iter()
-        .map(|diagnostic| format!("{diagnostic}\n"))
+        .map(|diagnostic| printable_lines(&format!("{diagnostic}\n")))
         .collect()
 }
 
 /// A warning for each driver of a document that `conveyor run` does not have in process.
 pub(crate) fn foreign_drivers(document: &Document, path: &Path) -> Vec<Diagnostic> {
-    let here = ExecDriver::new().info();
+    let here: BTreeMap<_, _> = local_drivers()
+        .iter()
+        .map(|driver| driver.info())
+        .map(|info| (info.name, info.version))
+        .collect();
     let plan = document.plan();
     let mut named = BTreeSet::new();
     let foreign: Vec<_> = plan
@@ -112,8 +125,9 @@ pub(crate) fn foreign_drivers(document: &Document, path: &Path) -> Vec<Diagnosti
                 driver, version, ..
             } => {
                 let wanted = version.as_deref();
-                let fits = wanted.is_none_or(|wanted| version_satisfies(wanted, &here.version));
-                let has = *driver == here.name && fits;
+                let fits =
+                    |has: &Arc<str>| wanted.is_none_or(|wanted| version_satisfies(wanted, has));
+                let has = here.get(driver).is_some_and(fits);
                 (!has && named.insert((driver, version))).then_some((step, driver, wanted))
             }
             _ => None,
@@ -126,12 +140,16 @@ pub(crate) fn foreign_drivers(document: &Document, path: &Path) -> Vec<Diagnosti
     else {
         return Vec::new();
     };
+    let here = here
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"));
+    let here = here.collect::<Vec<_>>().join(", ");
     let told = foreign.into_iter().map(|(step, driver, version)| {
         let wanted = version.map_or_else(String::new, |version| format!("@{version}"));
         let message = format!(
             "step `{}` needs the driver `{driver}{wanted}`, which `conveyor run` does not have in \
-             process; it has: {} {}",
-            step.id, here.name, here.version
+             process; it has: {here}",
+            step.id
         );
         let pointer = format!("{}/driver", step.pointer);
         located.diagnostic(Severity::Warning, &pointer, &message)

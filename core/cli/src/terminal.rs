@@ -1,5 +1,6 @@
 //! Standard output and error: colours only on a terminal, and a reader that goes away is no error.
 
+use crate::render::human::printable_lines;
 use clap::ValueEnum;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -76,6 +77,7 @@ pub(crate) fn error(message: &str) {
     } else {
         ("", "")
     };
+    let message = printable_lines(message);
     print_err(&format!("conveyor: {on}error:{off} {message}\n"));
 }
 
@@ -86,7 +88,13 @@ pub(crate) fn warning(message: &str) {
     } else {
         ("", "")
     };
+    let message = printable_lines(message);
     print_err(&format!("conveyor: {on}warning:{off} {message}\n"));
+}
+
+/// `conveyor: …` on standard error.
+pub(crate) fn note(message: &str) {
+    print_err(&format!("conveyor: {}\n", printable_lines(message)));
 }
 
 /// Width and height of the terminal on standard error or output, in characters.

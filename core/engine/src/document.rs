@@ -25,7 +25,7 @@ pub(crate) use node::{Content, Entry, Node};
 pub(crate) use path::Path;
 pub(crate) use report::{Problem, Report};
 
-use crate::plan::Plan;
+use crate::plan::{Drivers, Plan};
 use crate::value::{Hash, canonical_bytes};
 use std::sync::Arc;
 
@@ -72,6 +72,20 @@ pub fn load_with(
     bytes: &[u8],
     limits: &Limits,
 ) -> Result<Document, Vec<Diagnostic>> {
+    load_for(file_name, bytes, limits, &Drivers::default())
+}
+
+/// [`load`] where drivers are known: what the document wants of them is checked too. Others are
+/// checked when one of their sessions takes a step (PROTOCOL P27).
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for(
+    file_name: &str,
+    bytes: &[u8],
+    limits: &Limits,
+    drivers: &Drivers,
+) -> Result<Document, Vec<Diagnostic>> {
     let text = utf8(file_name, bytes, limits)?;
     let mut report = Report::new(file_name, text, limits.diagnostics);
     let mut root = match read(file_name, text, limits) {
@@ -87,7 +101,7 @@ pub fn load_with(
     };
     let canonical = canonical_bytes(&root.to_json());
     let digest = Hash::of(&canonical);
-    let plan = crate::plan::compile(&root, digest, limits, &mut report);
+    let plan = crate::plan::compile(&root, digest, limits, drivers, &mut report);
     let failed = report.has_errors();
     let diagnostics = report.finish();
     match plan {

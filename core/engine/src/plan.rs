@@ -3,13 +3,15 @@
 
 mod analysis;
 mod compile;
+mod drivers;
 mod inputs;
 mod rebuild;
 mod schema;
 mod types;
 
 pub use compile::version_satisfies;
-pub use inputs::{check_outputs, declared_numbers, parse_input_text};
+pub use drivers::{ActionContract, DriverContract, Drivers};
+pub use inputs::{check_outputs, declared_numbers, read_input_text};
 pub use schema::{Schema, Violation};
 pub use types::*;
 

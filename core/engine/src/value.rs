@@ -1,14 +1,22 @@
 //! User values: JSON documents, their canonical text and their hashes.
 //!
 //! Inputs, outputs, `with` and failure details travel and rest as UTF-8 JSON text, so that a 64-bit
-//! integer survives everywhere. Canonical text has RFC 8785's key order and strings, and integers
-//! in full.
+//! integer survives everywhere; [`parse_json`] reads it. Canonical text has RFC 8785's key order and
+//! strings, 64-bit integers in full, and larger numbers with an exponent, so that it reads back as
+//! what it was written from.
 
 mod canonical;
 mod hash;
+mod number;
+mod parse;
+mod read;
 
 pub use canonical::{canonical_bytes, canonical_string};
 pub use hash::Hash;
+pub use parse::{JsonError, parse_json};
+
+pub(crate) use number::{beyond, number};
+pub(crate) use read::{Build, Fault, read};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

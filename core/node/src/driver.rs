@@ -1,6 +1,8 @@
 //! Drivers in this process: what one is, what a task looks like to it, and how it answers.
 
+use crate::error::NodeError;
 use bytes::Bytes;
+use conveyor_engine::plan::{DriverContract, Drivers};
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Json;
@@ -8,7 +10,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A driver that lives in the engine's process.
 pub trait Driver: Send + Sync + 'static {
@@ -41,6 +43,22 @@ pub struct ActionInfo {
     pub outputs: Option<Json>,
 }
 
+/// What drivers say of themselves, ready to check documents and tasks against.
+///
+/// # Errors
+/// [`NodeError::Invalid`], naming driver and action, when a schema cannot be used.
+pub fn contracts(drivers: &[Arc<dyn Driver>]) -> Result<Drivers, NodeError> {
+    let mut contracts = Drivers::default();
+    for driver in drivers {
+        let info = driver.info();
+        let actions = info.actions.iter();
+        let actions = actions.map(|of| (&*of.name, of.inputs.as_ref(), of.outputs.as_ref()));
+        let contract = DriverContract::new(&info.name, &info.version, actions);
+        contracts.insert(contract.map_err(NodeError::Invalid)?);
+    }
+    Ok(contracts)
+}
+
 /// An attempt as its driver sees it.
 #[derive(Clone, Debug)]
 pub struct Task {
@@ -64,7 +82,7 @@ pub struct Task {
     pub deadline: Time,
     /// From cancel to the end of the lease.
     pub grace: Duration,
-    /// What an earlier attempt handed over.
+    /// What an earlier attempt of the instance saved last.
     pub checkpoint: Option<Bytes>,
     /// Labels of the run.
     pub labels: BTreeMap<String, String>,
@@ -77,6 +95,47 @@ pub struct Context {
     pub logs: mpsc::Sender<LogLine>,
     /// `Some` once the task is to stop, with the reason.
     pub cancelled: watch::Receiver<Option<Arc<str>>>,
+    /// Where checkpoints go.
+    pub checkpoints: Checkpoints,
+}
+
+/// Keeps what a next attempt of the instance should know: the last one saved is its
+/// [`Task::checkpoint`], whatever ended this attempt, the death of the process included.
+#[derive(Clone, Debug)]
+pub struct Checkpoints(mpsc::Sender<Checkpoint>);
+
+/// One checkpoint on its way.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Opaque bytes.
+    pub data: Bytes,
+    /// Told once it is durable, or that it is refused.
+    pub saved: oneshot::Sender<Result<(), NodeError>>,
+}
+
+impl Checkpoints {
+    /// Both ends: a node's, and a test's of a driver.
+    #[must_use]
+    pub fn channel() -> (Checkpoints, mpsc::Receiver<Checkpoint>) {
+        // Each is awaited, so more than one is under way only where a driver saves from several tasks.
+        let (sender, receiver) = mpsc::channel(1);
+        (Checkpoints(sender), receiver)
+    }
+
+    /// Saves opaque bytes, at most [`Limits::checkpoint_bytes`](crate::node::Limits). Durable when
+    /// this returns.
+    ///
+    /// # Errors
+    /// [`NodeError::Invalid`] when they are over the limit, or the attempt's claim is over. A store
+    /// that fails for now is waited for.
+    pub async fn save(&self, data: impl Into<Bytes>) -> Result<(), NodeError> {
+        let over = || NodeError::Invalid("the attempt is over: nothing more is saved".into());
+        let (saved, answer) = oneshot::channel();
+        let data = data.into();
+        let sent = self.0.send(Checkpoint { data, saved }).await;
+        sent.map_err(|_| over())?;
+        answer.await.map_err(|_| over())?
+    }
 }
 
 /// Where a log line comes from.

@@ -31,6 +31,6 @@ pub use clock::{Clock, SystemClock};
 pub use conveyor_proto::storage::envelope;
 pub use error::NodeError;
 pub use id::RunId;
-pub use node::{Adopt, Config, Node, StartRun, Started};
+pub use node::{Adopt, Config, Limits, Node, StartRun, Started};
 pub use plans::Plans;
 pub use reader::Reader;

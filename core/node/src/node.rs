@@ -1,15 +1,19 @@
 //! The node of a process: an owner over a store, with threads, a clock and drivers.
 
+mod attempt;
+mod checkpoint;
 mod config;
+mod judge;
 mod logs;
 mod runtime;
 mod session;
 mod start;
 
-pub use config::{Adopt, Config};
+pub use config::{Adopt, Config, Limits};
 pub(crate) use logs::attempt_key;
 pub use start::StartRun;
 
+use crate::driver::contracts;
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::owner::{Answer, Control, Input, Ticket};
@@ -19,6 +23,7 @@ use crate::storage;
 use crate::token::Tokens;
 use crate::workers::Workers;
 use conveyor_bus::Hub;
+use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::Stop;
 use conveyor_store::Store;
 use runtime::Message;
@@ -55,6 +60,7 @@ struct Shared {
     threads: Mutex<Vec<JoinHandle<()>>>,
     reader: Reader,
     held: Arc<Held>,
+    drivers: Arc<Drivers>,
 }
 
 /// Which runs this node moves.
@@ -93,10 +99,12 @@ impl Node {
     /// earliest due first; with [`Adopt::None`] only with those that are continued.
     ///
     /// # Errors
-    /// When the store cannot be read or written, or holds what this release does not know.
+    /// When the store cannot be read or written, or holds what this release does not know; when a
+    /// driver's schema cannot be used.
     pub async fn open(config: Config) -> Result<Node, NodeError> {
         let workers = Workers::start(config.workers.max(1))
             .map_err(|error| NodeError::Unavailable(format!("no thread to work on: {error}")))?;
+        let drivers = Arc::new(contracts(&config.drivers)?);
         let held = Arc::new(Held {
             all: config.adopt == Adopt::All,
             runs: Mutex::new(BTreeSet::new()),
@@ -108,13 +116,13 @@ impl Node {
             Arc::clone(&held),
             workers.clone(),
         );
-        let opened = reader.clone();
+        let (opened, known) = (reader.clone(), Arc::clone(&drivers));
         let Opened {
             messages,
             tokens,
             threads,
         } = workers
-            .run(move || runtime::open(&config, &opened))
+            .run(move || runtime::open(&config, &opened, &known))
             .await
             .ok_or_else(|| NodeError::Unavailable("opening the node panicked".into()))??;
         let threads = Mutex::new(threads);
@@ -125,6 +133,7 @@ impl Node {
                 threads,
                 reader,
                 held,
+                drivers,
             }),
         })
     }
@@ -133,6 +142,12 @@ impl Node {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.shared.reader
+    }
+
+    /// What the drivers in this process say of themselves.
+    #[must_use]
+    pub fn drivers(&self) -> &Arc<Drivers> {
+        &self.shared.drivers
     }
 
     /// Starts a run: durable when this returns. Repeating it under the same id finds the first.

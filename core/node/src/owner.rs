@@ -36,8 +36,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const LOADS: usize = 32;
 /// How many turns of a run may join one record: 4 × 256 units (PROTOCOL P7).
 const TURNS: u32 = 4;
-/// A run that has so many bytes beside its record in a group takes no more values and log lines into
-/// it: 2 MiB, so that with one more of the longest outputs it stays far below what a store takes.
+/// A run that has so many bytes beside its record in a group takes no more values, checkpoints and log
+/// lines into it: 2 MiB, so that with one more of the longest outputs it stays far below what a store takes.
 const PART_BYTES: usize = 2 << 20;
 /// How many timers one tick fires, so that a burst of them does not hold up reports.
 const TIMERS: usize = 1024;
@@ -100,7 +100,8 @@ pub struct Owner {
     hold_until: Option<Time>,
     claiming: bool,
     deposed: bool,
-    /// Reports and log lines of runs that have much in the group already: they join the next.
+    /// Reports, checkpoints and log lines of runs that have much in the group already: they join the
+    /// next.
     deferred: Vec<Input>,
 }
 
@@ -178,11 +179,15 @@ impl Owner {
             Input::Start { ticket, start } => self.start(now, ticket, start),
             Input::Control { run, .. } => self.of_run(now, run, input),
             Input::Logs { run, .. } if self.is_full(run) => self.deferred.push(input),
+            Input::Checkpoint { ref claimed, .. } if self.is_full(claimed.run) => {
+                self.deferred.push(input);
+            }
             Input::Report { ref report, .. } if self.is_full(report.claimed.run) => {
                 self.deferred.push(input);
             }
             Input::Logs { run, .. } => self.of_run(now, run, input),
             Input::Report { ref report, .. } => self.of_run(now, report.claimed.run, input),
+            Input::Checkpoint { ref claimed, .. } => self.of_run(now, claimed.run, input),
             Input::Register(info) => self.register(info),
             Input::Lost { run, .. } => self.of_run(now, run, input),
             Input::Released { claimed, .. } => self.queues.forget(claimed.run, claimed.id),
@@ -381,6 +386,11 @@ impl Owner {
                 ticket, control, ..
             } => self.control(now, ticket, run, control),
             Input::Report { ticket, report } => self.report(now, ticket, report),
+            Input::Checkpoint {
+                ticket,
+                claimed,
+                data,
+            } => self.checkpoint(now, ticket, claimed, data),
             Input::Logs { ticket, writes, .. } => {
                 self.part(run).log(writes);
                 self.answer_of(run, ticket, Ok(Answer::Done));
@@ -427,6 +437,7 @@ impl Owner {
             Input::Start { ticket, .. }
             | Input::Control { ticket, .. }
             | Input::Report { ticket, .. }
+            | Input::Checkpoint { ticket, .. }
             | Input::Logs { ticket, .. } => ticket,
             _ => return,
         };

@@ -37,6 +37,8 @@ pub struct About {
     pub drivers: BTreeMap<String, String>,
     /// How many tasks they take at once.
     pub capacity: u32,
+    /// What they give to every step out of this process's environment.
+    pub step_environment: BTreeMap<String, String>,
     /// Whether more drivers may come: a server. Without, a pipeline that names a driver which is
     /// not in `drivers` is refused.
     pub drivers_may_come: bool,

@@ -2,6 +2,7 @@
 //! errors (docs/decisions/0010-embedded-store.md).
 
 mod engine;
+mod files;
 mod journal;
 
 use crate::transaction::at_most;
@@ -14,7 +15,7 @@ use engine::{Engine, WriteError};
 pub use journal::Cut;
 use journal::{Keep, Settled};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 /// The store's place in a data directory, and where it is made.
 const NAME: &str = "store";
@@ -43,7 +44,8 @@ const CLOSED_JOURNAL_BYTES: u64 = 4 << 20;
 /// open the files anew.
 ///
 /// A commit that a power failure left unfinished is cut off when the store is opened
-/// ([`Embedded::cut`]). Any other damage to the journal is refused.
+/// ([`Embedded::cut`]). Any other damage to a file is refused by the file's name, when the store is
+/// opened or when the damaged part is read.
 #[derive(Debug)]
 pub struct Embedded {
     directory: DataDir,
@@ -51,6 +53,8 @@ pub struct Embedded {
     /// Held through each commit and each recovery. Taken before `engine`.
     writer: Mutex<Writer>,
     cut: Option<Cut>,
+    /// The damaged file, once a read has met it. Looked for once: that reads everything.
+    damaged: OnceLock<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -89,6 +93,7 @@ impl Embedded {
                 recoveries: 0,
             }),
             cut: settled.cut,
+            damaged: OnceLock::new(),
         })
     }
 
@@ -158,6 +163,8 @@ impl Embedded {
         let number = writer.last + 1;
         let mut outcome = self.attempt(number, transaction);
         if let Err(Attempt::NotBegun(_)) = outcome {
+            // A thread that met damage would end again and again, and nobody would be told.
+            self.undamaged().map_err(CommitError::Failed)?;
             self.reopen(&mut writer).map_err(CommitError::Failed)?;
             outcome = self.attempt(number, transaction);
         }
@@ -184,8 +191,28 @@ impl Embedded {
         Ok(())
     }
 
-    /// Says where the disk is that failed.
+    fn undamaged(&self) -> Result<(), Error> {
+        match files::verify(&path(&self.directory)) {
+            Err(error) if *error.kind() == ErrorKind::Corrupt => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says where the disk is that failed, and which file is damaged.
     fn located(&self, error: Error) -> Error {
+        let error = match error.kind() {
+            ErrorKind::Corrupt if error.value("file").is_none() => {
+                let damaged = self.damaged.get_or_init(|| {
+                    let found = files::verify(&path(&self.directory)).err()?;
+                    found.value("file").map(str::to_owned)
+                });
+                match damaged {
+                    Some(file) => error.with("file", file),
+                    None => error,
+                }
+            }
+            _ => error,
+        };
         match error.kind() {
             ErrorKind::DiskFull | ErrorKind::Io | ErrorKind::Corrupt => {
                 error.with("directory", self.directory.path().display())
@@ -350,13 +377,34 @@ fn path(directory: &DataDir) -> PathBuf {
 
 /// Opens the store at `place` once its journals are settled. Gives the number of the last commit too.
 fn open(place: &Path, keep: Keep<'_>) -> Result<(Engine, Settled, u64), Error> {
+    files::check(place)?;
     let settled = journal::settle(place, keep)?;
-    let engine = Engine::open(place)?;
-    let last = engine.last_commit()?;
+    let opened = Engine::open(place).and_then(|engine| {
+        let last = engine.last_commit()?;
+        let first = settled.first.as_ref();
+        let gap = first.map(|first| engine.gap_before(first.number, first.seqno));
+        Ok((engine, last, gap.transpose()?.flatten()))
+    });
+    let (engine, last, gap) = opened.map_err(|error| named(place, error))?;
+    if let (Some(first), Some(reached)) = (&settled.first, gap) {
+        let problem = format!(
+            "it begins with commit {}, and the sorted files end with commit {reached}",
+            first.number
+        );
+        return Err(journal::damaged(&first.journal, 0, &problem));
+    }
     match settled.last {
         // The sorted files know of a commit that is not in them and has gone from the journal.
         Some(journal) if journal != last => Err(lost(journal, last)),
         _ => Ok((engine, settled, last)),
+    }
+}
+
+/// `error`, or a better one: fjall does not say in which file it found something wrong.
+fn named(place: &Path, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::Io => files::verify(place).err().unwrap_or(error),
+        _ => error,
     }
 }
 

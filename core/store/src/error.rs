@@ -116,6 +116,12 @@ impl Error {
         self.operation
     }
 
+    /// What was added under `name`.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let mut found = self.context.iter().filter(|(each, _)| *each == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
     /// Whether trying again can help.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -152,9 +158,15 @@ impl fmt::Display for ErrorKind {
             } => {
                 write!(f, "{limit} is {value}, the limit is {maximum}")
             }
-            Self::DiskFull => f.write_str("no space is left for the store"),
+            Self::DiskFull => f.write_str(
+                "no space is left for the store: the disk is full, or a quota or a limit is reached; \
+                 make space",
+            ),
             Self::Io => f.write_str("reading or writing failed"),
-            Self::Corrupt => f.write_str("stored data is damaged"),
+            Self::Corrupt => f.write_str(
+                "stored data is damaged: restore the directory from a backup, or move it away to \
+                 begin anew",
+            ),
         }
     }
 }

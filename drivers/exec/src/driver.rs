@@ -57,7 +57,7 @@ impl Driver for ExecDriver {
             actions: vec![ActionInfo {
                 name: "run".into(),
                 inputs: Some(schema()),
-                outputs: None,
+                outputs: Some(outputs::schema()),
             }],
         }
     }

@@ -17,14 +17,20 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 pub(crate) type Variables = BTreeMap<OsString, OsString>;
 
+/// What every step gets out of the engine's environment, by default: `PATH`, `HOME` and `LANG`, as far
+/// as they are set.
+pub fn taken_environment() -> impl Iterator<Item = (&'static str, OsString)> {
+    let own = |name| Some((name, std::env::var_os(name)?));
+    TAKEN.into_iter().filter_map(own)
+}
+
 /// The process's whole environment.
 pub(crate) fn variables(with: &With, task: &Task, output: &Path) -> Variables {
     let mut variables: Variables = if with.inherit_env {
         std::env::vars_os().collect()
     } else {
-        TAKEN
-            .iter()
-            .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+        taken_environment()
+            .map(|(name, value)| (name.into(), value))
             .collect()
     };
     for (name, value) in &with.env {

@@ -25,6 +25,7 @@ mod watchdog;
 mod with;
 
 pub use driver::{ExecDriver, WORKDIR_LABEL};
+pub use environment::taken_environment;
 pub use lines::MAX_LINE_BYTES;
 pub use logs::MAX_LOG_BYTES;
 pub use outputs::MAX_OUTPUT_BYTES;

@@ -12,6 +12,16 @@ use std::path::Path;
 /// journals; what is larger belongs in a file whose name is the output.
 pub const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 
+/// JSON Schema 2020-12 of the outputs: whatever the command writes.
+pub(crate) fn schema() -> Json {
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "What the command wrote to the file that CONVEYOR_OUTPUT names.",
+        "type": "object",
+        "additionalProperties": true,
+    })
+}
+
 /// Reads a command's outputs; no file and an empty file are an empty object.
 ///
 /// # Errors

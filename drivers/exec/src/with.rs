@@ -32,7 +32,7 @@ const FIELDS: [&str; 7] = [
 
 /// JSON Schema 2020-12 of `with`. An empty `with` passes: it ends `failed`, code `no_command`.
 pub(crate) fn schema() -> Json {
-    let scalar = json!({ "type": ["string", "number", "boolean"] });
+    let scalar = || json!({ "type": ["string", "number", "boolean"] });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
@@ -42,7 +42,7 @@ pub(crate) fn schema() -> Json {
         "properties": {
             "command": {
                 "description": "The program and its arguments; no shell reads them.",
-                "type": "array", "minItems": 1, "items": scalar,
+                "type": "array", "minItems": 1, "items": scalar(),
             },
             "run": { "description": "Shell text.", "type": "string" },
             "shell": {
@@ -50,7 +50,7 @@ pub(crate) fn schema() -> Json {
                 "default": "sh",
                 "anyOf": [
                     { "type": "string", "minLength": 1 },
-                    { "type": "array", "minItems": 1, "items": { "type": "string" } },
+                    { "type": "array", "minItems": 1, "items": scalar() },
                 ],
             },
             "dir": {

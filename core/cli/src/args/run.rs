@@ -14,8 +14,8 @@ Examples:
 
 Ctrl-C once cancels the run and lets `finally` run, twice terminates it.
 
-Exit status: 0 the run succeeded, 1 it failed, 2 refused, 3 the holder of the data directory does
-not answer, 130 cancelled.";
+Exit status: 0 the run succeeded, 1 it failed, 2 refused and nothing was started, 3 the process that
+moves the run went away, 130 cancelled.";
 
 /// `run`.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub(crate) struct Inputs {
     /// string; may be given several times.
     #[arg(short, long = "input", value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) input: Vec<(String, String)>,
-    /// A YAML or JSON file with an object of inputs; `-i` wins over it.
+    /// A YAML or JSON file with an object of inputs, `-` for standard input; `-i` wins over it.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) inputs: Option<PathBuf>,
 }

@@ -94,7 +94,8 @@ impl Events {
         self.steps.get(id).copied()
     }
 
-    fn identity(&self, id: Option<&v1::AttemptId>) -> Option<Identity> {
+    /// Which attempt of the view an id names.
+    pub(crate) fn identity(&self, id: Option<&v1::AttemptId>) -> Option<Identity> {
         let id = id?;
         Some(Identity {
             step: self.step(&id.step)? as u32,

@@ -1,12 +1,12 @@
 //! What this process does for others while it holds the data directory.
 
+use super::open::step_environment;
 use super::status::Problem;
 use crate::online::Interrupts;
 use crate::render::human;
+use crate::source;
 use crate::terminal;
 use conveyor_api::{Control, Listener};
-use conveyor_driver_exec::ExecDriver;
-use conveyor_node::driver::Driver;
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{DataDir, Embedded};
@@ -41,8 +41,7 @@ impl Holder {
         let store = opened
             .map_err(|error| Problem::refused(format!("opening the store: {error}")))?
             .map_err(|error| Problem::refused(error.to_string()))?;
-        let exec: Arc<dyn Driver> = Arc::new(ExecDriver::new());
-        let drivers = vec![exec];
+        let drivers = source::local_drivers();
         let about = About {
             role: "run".to_owned(),
             data_directory: path.display().to_string(),
@@ -53,6 +52,7 @@ impl Holder {
                 .map(|info| (info.name.to_string(), info.version.to_string()))
                 .collect(),
             capacity,
+            step_environment: step_environment().collect(),
             drivers_may_come: false,
         };
         let config = Config {
@@ -106,9 +106,9 @@ impl Holder {
         let (mut told, mut asked) = (0, false);
         while let Err(live) = gate.try_close(reader).await {
             if live.len() > told {
-                terminal::print_err(&format!(
-                    "conveyor: this process holds the data directory and stays until {} that it \
-                     moves {} ended\n",
+                terminal::note(&format!(
+                    "this process holds the data directory and stays until {} that it \
+                     moves {} ended",
                     human::count(live.len(), "run"),
                     if live.len() == 1 { "has" } else { "have" },
                 ));
@@ -116,14 +116,14 @@ impl Holder {
             told = live.len();
             tokio::select! {
                 () = gate.changed(reader, &live) => {}
-                () = interrupts.next() => {
+                _ = interrupts.next() => {
                     if asked {
                         gate.close();
                         break;
                     }
                     asked = true;
-                    terminal::print_err(
-                        "conveyor: leaving now would interrupt them; press Ctrl-C again to leave\n",
+                    terminal::note(
+                        "leaving now would interrupt them; press Ctrl-C again to leave",
                     );
                 }
             }

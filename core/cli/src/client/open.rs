@@ -3,9 +3,11 @@
 use super::holder::Holder;
 use super::status::Problem;
 use super::{Client, data_dir};
+use crate::render::human;
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use conveyor_proto::v1::{GetServerInfoRequest, GetServerInfoResponse};
 use conveyor_store::{Access, DataDir, ErrorKind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -34,6 +36,8 @@ pub(crate) struct Engine {
     directory: PathBuf,
     /// Present where this process holds the directory.
     holder: Option<Holder>,
+    /// What who holds it says of itself, where that is another process.
+    other: Option<GetServerInfoResponse>,
 }
 
 impl Engine {
@@ -55,18 +59,20 @@ impl Engine {
                         client,
                         directory: path,
                         holder: Some(holder),
+                        other: None,
                     });
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Locked { pid } => {
                         let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
                         let answered = tokio::time::timeout_at(deadline, reach(&real)).await;
-                        if let Ok(Some(client)) = answered {
+                        if let Ok(Some((client, other))) = answered {
                             return Ok(Engine {
                                 options,
                                 client,
                                 directory: real,
                                 holder: None,
+                                other: Some(other),
                             });
                         }
                         if Instant::now() >= deadline {
@@ -101,6 +107,36 @@ impl Engine {
         self.holder.is_some()
     }
 
+    /// What a person has to know whose run another process executes: `None` where this one does.
+    pub(crate) fn beside(&self) -> Option<String> {
+        let other = self.other.as_ref()?;
+        let mut text = format!(
+            "process {} holds the data directory and executes this run: at most {} at once, of all its runs \
+             together",
+            other.pid,
+            human::count(other.capacity as usize, "task"),
+        );
+        if other.capacity != self.options.capacity {
+            text.push_str(&format!(" (not --capacity {})", self.options.capacity));
+        }
+        text.push_str(", in its environment, not in this one");
+        let own: BTreeMap<_, _> = step_environment().collect();
+        let names: BTreeSet<_> = own.keys().chain(other.step_environment.keys()).collect();
+        let differ = names
+            .into_iter()
+            .filter(|name| own.get(*name) != other.step_environment.get(*name));
+        let differ: Vec<_> = differ.map(String::as_str).collect();
+        if !differ.is_empty() {
+            let verb = if differ.len() == 1 {
+                "differs"
+            } else {
+                "differ"
+            };
+            text.push_str(&format!("; its {} {verb}", differ.join(", ")));
+        }
+        Some(text)
+    }
+
     /// Opens the directory again after the process that was asked has gone.
     ///
     /// # Errors
@@ -127,12 +163,17 @@ fn client(control: conveyor_api::Control) -> Client {
         .max_encoding_message_size(conveyor_api::MESSAGE_BYTES)
 }
 
-/// The holder's client, once it has answered.
-async fn reach(directory: &Path) -> Option<Client> {
+/// What `exec` gives to every step out of this process's environment.
+pub(super) fn step_environment() -> impl Iterator<Item = (String, String)> {
+    conveyor_driver_exec::taken_environment()
+        .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
+}
+
+/// The holder's client, once it has answered, and what it says of itself.
+async fn reach(directory: &Path) -> Option<(Client, GetServerInfoResponse)> {
     let mut client = client(conveyor_api::connect(directory).await.ok()?);
     let answer = client.get_server_info(GetServerInfoRequest {}).await.ok()?;
-    let GetServerInfoResponse { .. } = answer.into_inner();
-    Some(client)
+    Some((client, answer.into_inner()))
 }
 
 fn silent(directory: &Path, pid: Option<u32>) -> Problem {

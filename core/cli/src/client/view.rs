@@ -39,10 +39,11 @@ fn step(step: &v1::Step) -> StepView {
         id: step.id.clone(),
         name: some(&step.name),
         kind: match step.kind() {
-            v1::StepKind::Transform => "transform".to_owned(),
-            v1::StepKind::Wait => "wait".to_owned(),
-            _ => step.driver.clone(),
+            v1::StepKind::Transform => "transform",
+            v1::StepKind::Wait => "wait",
+            _ => "driver",
         },
+        driver: some(&step.driver),
         finally: step.finally,
         fan: step.fan_out,
         state,
@@ -54,7 +55,7 @@ fn step(step: &v1::Step) -> StepView {
                 .iter()
                 .find_map(|one| waiting(&one.waiting_for))
         }),
-        inherited: !step.inherited_from.is_empty(),
+        inherited_from: some(&step.inherited_from),
         ended_at: ended.filter(|_| state.is_terminal()).map(Time),
         counts: Counts::of(&instances),
         instances,

@@ -23,7 +23,8 @@ pub(crate) fn plan(args: &PlanArgs) -> Exit {
     };
     let plan = document.plan();
     let asked = !args.inputs.input.is_empty() || args.inputs.inputs.is_some();
-    let inputs = source::Given::read(&args.inputs).and_then(|given| given.resolve(&plan));
+    let inputs =
+        source::Given::read(&args.inputs, Some(&args.file)).and_then(|given| given.resolve(&plan));
     let inputs = match inputs {
         Ok(inputs) => Some(inputs),
         // Nobody gave inputs: what depends on them is told to be unknown.

@@ -111,7 +111,7 @@ fn fields(told: &Told) -> Json {
         Told::InstanceChanged(one) => json!({
             "type": "instance_changed", "step": one.step, "instance": one.instance,
             "attempt": one.attempt, "from": step_word(one.from), "to": step_word(one.to),
-            "allowed": one.allowed, "due": one.due_ms.map(|due| Time(due).to_string()),
+            "allowed": one.allowed, "due_at": one.due_ms.map(|due| Time(due).to_string()),
             "reason": one.reason,
         }),
         Told::AttemptClaimed(one) => with_id(

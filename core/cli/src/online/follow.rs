@@ -1,21 +1,29 @@
 //! A run is shown until it ends.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `order` | events and log lines, which come by different ways, in one order |
+//! | `screen` | where they are shown |
+
+mod order;
+mod screen;
 
 use super::run::gone;
-use super::{Interrupts, actor, now};
+use super::{Interrupt, Interrupts, actor, now};
 use crate::args::{Output, Progress};
 use crate::client::{Client, Engine, Events, Problem, json, run_view};
 use crate::exit::Exit;
-use crate::render::progress::{Frame, Live, line};
 use crate::render::style::Style;
-use crate::render::view::{Counts, ProgressEvent, RunView, What};
-use crate::render::{data, summary};
+use crate::render::view::{Counts, RunView, What};
+use crate::render::{data, human, summary};
 use crate::terminal;
 use conveyor_engine::run::{Identity, RunState, StepState};
 use conveyor_proto::v1;
 use conveyor_proto::v1::{read_logs_response, watch_run_events_response};
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Stderr;
-use std::time::Duration;
+use order::Order;
+use screen::Screen;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use tonic::{Status, Streaming};
 
 /// How often a tree is drawn.
@@ -55,7 +63,11 @@ pub(super) async fn follow(
         progress => progress,
     };
     if progress != Progress::None {
-        terminal::print_err(&format!("run {run} in {}\n", engine.directory().display()));
+        let directory = engine.directory().display().to_string();
+        terminal::print_err(&format!("run {run} in {}\n", human::printable(&directory)));
+    }
+    if let Some(beside) = engine.beside() {
+        terminal::note(&beside);
     }
     let mut client = engine.client();
     let (view, after, old) = match begin {
@@ -88,8 +100,7 @@ pub(super) async fn follow(
         screen: Screen::new(progress),
         client,
         view,
-        old,
-        early: BTreeMap::new(),
+        order: Order::new(old),
         pressed: 0,
     };
     let outcome = following.until_the_end(events, logs).await;
@@ -198,16 +209,6 @@ fn attempts(view: &RunView, gone: bool) -> BTreeSet<Identity> {
     all
 }
 
-/// Whether a view has an attempt.
-fn knows(view: &RunView, id: Identity) -> bool {
-    let step = view.steps.get(id.step as usize);
-    let instance = step.and_then(|step| step.instances.get(id.instance as usize));
-    instance.is_some_and(|instance| {
-        let mut attempts = instance.attempts.iter();
-        attempts.any(|attempt| attempt.number == id.attempt)
-    })
-}
-
 /// The view of a run of which nothing has happened yet.
 fn blank(view: &mut RunView) {
     view.state = RunState::Queued;
@@ -231,10 +232,7 @@ struct Following {
     names: Events,
     screen: Screen,
     view: RunView,
-    /// Attempts whose lines a person has seen before.
-    old: BTreeSet<Identity>,
-    /// Lines of attempts whose claim is not shown yet: events and logs come by different ways.
-    early: BTreeMap<Identity, Vec<ProgressEvent>>,
+    order: Order,
     /// How often Ctrl-C was pressed.
     pressed: u32,
 }
@@ -253,19 +251,29 @@ impl Following {
         while eventful || logging {
             tokio::select! {
                 biased;
-                () = interrupts.next() => {
-                    if let Some(exit) = self.interrupt().await? {
+                interrupt = interrupts.next() => {
+                    if let Some(exit) = self.interrupt(interrupt).await? {
                         return Ok(Some(exit));
                     }
                 }
                 item = logs.message(), if logging => match item?.and_then(|item| item.item) {
                     Some(read_logs_response::Item::Records(records)) => {
-                        for record in &records.records {
-                            self.line(record);
+                        let lines = records.records.iter();
+                        let lines = lines.filter_map(|record| self.names.line(record));
+                        lines.for_each(|line| self.order.line(line));
+                        self.show();
+                    }
+                    Some(read_logs_response::Item::LogEnd(end)) => {
+                        if let Some(id) = self.names.identity(end.id.as_ref()) {
+                            self.order.complete(id);
+                            self.show();
                         }
                     }
-                    Some(read_logs_response::Item::LogEnd(_)) => {}
-                    Some(read_logs_response::Item::End(_)) | None => logging = false,
+                    Some(read_logs_response::Item::End(_)) | None => {
+                        logging = false;
+                        self.order.all_complete();
+                        self.show();
+                    }
                 },
                 item = events.message(), if eventful => match item?.and_then(|item| item.item) {
                     Some(watch_run_events_response::Item::Event(event)) => self.take(&event).await,
@@ -276,26 +284,22 @@ impl Following {
                     }
                     None => eventful = false,
                 },
-                _ = tick.tick(), if self.screen.draws() => self.screen.draw(&self.view),
+                _ = tick.tick(), if self.screen.draws() || self.order.waits() => {
+                    self.show();
+                    self.screen.draw(&self.view);
+                }
             }
         }
+        self.order.all_complete();
+        self.show();
         Ok(None)
     }
 
-    fn line(&mut self, record: &v1::LogRecord) {
-        let Some(event) = self.names.line(record) else {
-            return;
-        };
-        let What::Log { id, .. } = event.what else {
-            return;
-        };
-        if self.old.contains(&id) {
-            return;
-        }
-        if knows(&self.view, id) {
+    /// Shows what is due.
+    fn show(&mut self) {
+        while let Some(event) = self.order.next(Instant::now()) {
+            self.view.apply(&event);
             self.screen.show(&self.view, &event);
-        } else {
-            self.early.entry(id).or_default().push(event);
         }
     }
 
@@ -313,13 +317,8 @@ impl Following {
         {
             *instances = Ok(named);
         }
-        self.view.apply(&event);
-        self.screen.show(&self.view, &event);
-        if let What::Claimed { id } = event.what {
-            for line in self.early.remove(&id).into_iter().flatten() {
-                self.screen.show(&self.view, &line);
-            }
-        }
+        self.order.event(event, Instant::now());
+        self.show();
     }
 
     /// The parameters of a fan-out's instances, where all of them are known.
@@ -344,7 +343,7 @@ impl Following {
         (named.len() == count).then_some(named)
     }
 
-    async fn interrupt(&mut self) -> Result<Option<Exit>, Status> {
+    async fn interrupt(&mut self, interrupt: Interrupt) -> Result<Option<Exit>, Status> {
         self.pressed += 1;
         let (kind, message) = match self.pressed {
             1 => (
@@ -354,85 +353,19 @@ impl Following {
             2 => (v1::StopKind::Terminate, "terminating"),
             _ => return Ok(Some(Exit::Cancelled)),
         };
-        self.screen.say(message, &self.view);
+        let because = match interrupt {
+            Interrupt::CtrlC => String::new(),
+            other => format!("{}: ", other.reason()),
+        };
+        self.screen.say(&format!("{because}{message}"), &self.view);
         let request = v1::StopRunRequest {
             run: self.view.id.clone(),
             kind: kind.into(),
             actor: actor(),
-            reason: "interrupted at the terminal".to_owned(),
+            reason: interrupt.reason().to_owned(),
         };
         self.client.stop_run(request).await?;
         Ok(None)
-    }
-}
-
-/// Where progress goes.
-enum Screen {
-    Tree(Box<Live<Stderr>>),
-    Plain(Style),
-    Nothing,
-}
-
-impl Screen {
-    fn new(progress: Progress) -> Screen {
-        let style = Style {
-            colour: terminal::colours_err(),
-        };
-        match progress {
-            Progress::Tree => Screen::Tree(Box::new(Live::new(std::io::stderr(), style))),
-            Progress::None => Screen::Nothing,
-            Progress::Plain | Progress::Auto => Screen::Plain(style),
-        }
-    }
-
-    fn draws(&self) -> bool {
-        matches!(self, Screen::Tree(_))
-    }
-
-    fn show(&mut self, view: &RunView, event: &ProgressEvent) {
-        match self {
-            Screen::Tree(live) => live.take(event),
-            Screen::Plain(style) => {
-                if let Some(line) = line(view, event, *style) {
-                    terminal::print_err(&format!("{line}\n"));
-                }
-            }
-            Screen::Nothing => {}
-        }
-    }
-
-    fn draw(&mut self, view: &RunView) {
-        if let Screen::Tree(live) = self {
-            // A terminal that cannot be written is no reason to stop a run.
-            let _ = live.draw(view, frame());
-        }
-    }
-
-    fn say(&mut self, message: &str, view: &RunView) {
-        let notice = format!("conveyor: {message}\n");
-        match self {
-            Screen::Tree(live) => {
-                let _ = live.say(&notice, view, frame());
-            }
-            Screen::Plain(_) | Screen::Nothing => terminal::print_err(&notice),
-        }
-    }
-
-    fn clear(&mut self) {
-        if let Screen::Tree(live) = self {
-            let _ = live.clear();
-        }
-    }
-}
-
-/// What a tree is drawn into now. The cursor stands under it.
-fn frame() -> Frame {
-    let (width, height) = terminal::size().unwrap_or((80, 24));
-    Frame {
-        width,
-        height: height.saturating_sub(1).max(1),
-        now: now(),
-        turn: 0,
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn fork(args: &ForkArgs) -> Exit {
 }
 
 fn request(args: &ForkArgs) -> Result<(v1::ForkRunRequest, Given), Problem> {
-    let inputs = given::inputs(&args.inputs)?;
+    let inputs = given::inputs(&args.inputs, args.pipeline.as_deref())?;
     let request = v1::ForkRunRequest {
         run: args.run.clone(),
         from_steps: args.from.clone(),

@@ -25,8 +25,8 @@ pub(super) fn document(path: &Path) -> Result<Document, Problem> {
 ///
 /// # Errors
 /// When the file cannot be read or is no object, or a key was typed twice.
-pub(super) fn inputs(given: &Inputs) -> Result<Given, Problem> {
-    Given::read(given).map_err(Problem::refused)
+pub(super) fn inputs(given: &Inputs, document: Option<&Path>) -> Result<Given, Problem> {
+    Given::read(given, document).map_err(Problem::refused)
 }
 
 /// Inputs of a file as the service takes them; empty for none.

@@ -2,35 +2,55 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C, SIGTERM and SIGHUP, one like the other. From the first on, none of them ends the program
-/// by itself.
-pub(crate) struct Interrupts(Vec<Signal>);
+/// What asked the program to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// SIGINT: Ctrl-C.
+    CtrlC,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    HangUp,
+}
+
+impl Interrupt {
+    /// For the run's records: who looks later cannot see which terminal it was.
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            Interrupt::CtrlC => "interrupted at the terminal",
+            Interrupt::Terminate => "`conveyor` was told to end (SIGTERM)",
+            Interrupt::HangUp => "the terminal of `conveyor` was closed (SIGHUP)",
+        }
+    }
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP. From the first on, none of them ends the program by itself.
+pub(crate) struct Interrupts(Vec<(Interrupt, Signal)>);
 
 impl Interrupts {
     /// Listens from now on. Needs a tokio runtime.
     pub(crate) fn new() -> Interrupts {
         let kinds = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
+            (Interrupt::CtrlC, SignalKind::interrupt()),
+            (Interrupt::Terminate, SignalKind::terminate()),
+            (Interrupt::HangUp, SignalKind::hangup()),
         ];
-        Interrupts(
-            kinds
-                .into_iter()
-                .filter_map(|kind| signal(kind).ok())
-                .collect(),
-        )
+        let listening = kinds
+            .into_iter()
+            .filter_map(|(what, kind)| Some((what, signal(kind).ok()?)));
+        Interrupts(listening.collect())
     }
 
-    /// Ready at the next of them.
-    pub(crate) async fn next(&mut self) {
+    /// The next of them.
+    pub(crate) async fn next(&mut self) -> Interrupt {
         std::future::poll_fn(|context| {
-            let mut signals = self.0.iter_mut();
-            match signals.any(|signal| signal.poll_recv(context).is_ready()) {
-                true => std::task::Poll::Ready(()),
-                false => std::task::Poll::Pending,
+            for (what, signal) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*what);
+                }
             }
+            std::task::Poll::Pending
         })
-        .await;
+        .await
     }
 }

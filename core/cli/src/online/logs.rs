@@ -125,20 +125,13 @@ fn print(
         return Ok(());
     };
     let step = view.steps.get(id.step as usize);
-    let name = match step {
-        Some(step) if step.fan => match step.instances.get(id.instance as usize) {
-            Some(instance) => format!("{}[{}]", step.id, instance.label(id.instance as usize)),
-            None => format!("{}[{}]", step.id, id.instance),
-        },
-        Some(step) => step.id.clone(),
-        None => String::new(),
-    };
+    let name = step.map(|step| step.instance_name(id.instance as usize));
     // Of one plain step there is nothing to tell apart.
     let alone = args.step.is_some() && step.is_some_and(|step| !step.fan);
     let prefix = if alone {
         String::new()
     } else {
-        format!("{name} | ")
+        format!("{} | ", name.unwrap_or_default())
     };
     terminal::print(&format!("{time}{prefix}{}\n", human::printable(&text)));
     Ok(())

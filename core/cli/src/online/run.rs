@@ -50,8 +50,8 @@ fn request(args: &RunArgs) -> Result<(v1::StartRunRequest, Given), Problem> {
         .file
         .as_deref()
         .ok_or_else(|| Problem::refused("give a document to run"))?;
+    let inputs = given::inputs(&args.inputs, Some(path))?;
     let document = given::document(path)?;
-    let inputs = given::inputs(&args.inputs)?;
     let mut labels: BTreeMap<_, _> = args.labels.iter().cloned().collect();
     labels
         .entry(WORKDIR_LABEL.to_owned())

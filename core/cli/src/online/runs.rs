@@ -108,7 +108,7 @@ fn table(runs: &[RunView]) -> String {
                 view.started_at.map(human::instant).unwrap_or_default(),
             ),
             (Tone::Plain, took),
-            (Tone::Faint, human::printable(&view.reason)),
+            (Tone::Faint, view.reason.clone()),
         ]);
     }
     table.render(Style {
@@ -141,8 +141,8 @@ async fn show(engine: &Engine, args: &ShowArgs) -> Result<Exit, Problem> {
     };
     terminal::print(&text);
     if let Some(mark) = &run.quarantine {
-        terminal::print_err(&format!(
-            "conveyor: quarantined at record {}: {}; `conveyor runs release {}` folds it again\n",
+        terminal::note(&format!(
+            "quarantined at record {}: {}; `conveyor runs release {}` folds it again",
             mark.sequence, mark.reason, run.id
         ));
     }

@@ -55,23 +55,36 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
 }
 
 /// The text without what a terminal would obey: control characters become `·`, tabs spaces.
-/// A log line must not be able to move the cursor of the tree that shows it.
+/// A log line must not be able to move the cursor of the tree that shows it, and a label must not
+/// read as another (Unicode's marks of direction turn what follows them).
 pub(crate) fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
             '\t' => clean.push_str("    "),
-            // Colours and the like: dropped whole, up to the final byte of the sequence.
+            // Colours and the like: dropped whole. ECMA-48: parameters, then one final byte.
             '\x1b' if rest.peek() == Some(&'[') => {
                 rest.next();
-                while rest.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
+                while rest.next_if(|c| (' '..='?').contains(c)).is_some() {}
+                rest.next_if(|c| ('@'..='~').contains(c));
             }
-            c if c.is_control() => clean.push('·'),
+            c if c.is_control() || turns(c) => clean.push('·'),
             c => clean.push(c),
         }
     }
     clean
+}
+
+/// Whether a character turns the direction of others (UAX 9).
+const fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// As [`printable`], of a text with several lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -110,5 +123,13 @@ mod tests {
             "a    bredc·d"
         );
         assert_eq!(printable("\x1b]0;title\x07x"), "·]0;title·x");
+        assert_eq!(printable("\x1b[12\nwhat follows"), "·what follows");
+        assert_eq!(
+            printable("\u{9b}2J\x7f"),
+            "·2J·",
+            "the eighth bit does not help"
+        );
+        assert_eq!(printable("a\u{202e}b"), "a·b");
+        assert_eq!(printable_lines("a\x1b[2J\nb\rc\n"), "a\nb·c\n");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn summary(view: &RunView, now: Time, style: Style) -> String {
     {
         text.push('\n');
         for (name, value) in outputs {
-            let name = style.paint(Tone::Strong, name);
+            let name = style.paint(Tone::Strong, &human::printable(name));
             let _ = writeln!(text, "{name} = {}", human::printable(&value.to_string()));
         }
     }
@@ -41,25 +41,27 @@ pub(crate) fn summary(view: &RunView, now: Time, style: Style) -> String {
 
 /// `runs show`: what a run is, then the summary.
 pub(crate) fn show(view: &RunView, now: Time, style: Style) -> String {
+    let state = style.paint(style::run_tone(view.state), view.word());
     let mut rows = vec![
         ("run", view.id.clone()),
-        ("pipeline", format!("{}/{}", view.namespace, view.pipeline)),
         (
-            "state",
-            style.paint(style::run_tone(view.state), view.word()),
+            "pipeline",
+            human::printable(&format!("{}/{}", view.namespace, view.pipeline)),
         ),
+        ("state", state),
     ];
     let mut add = |name, value: Option<String>| {
+        let value = value.map(|value| human::printable(&value));
         rows.extend(
             value
                 .filter(|value| !value.is_empty())
                 .map(|value| (name, value)),
         );
     };
-    add("reason", Some(human::printable(&view.reason)));
+    add("reason", Some(view.reason.clone()));
     add("started", view.started_at.map(human::instant));
     add("ended", view.ended_at.map(human::instant));
-    add("by", Some(human::printable(&view.actor)));
+    add("by", Some(view.actor.clone()));
     add("forked from", view.forked_from.clone());
     let labels: Vec<_> = view
         .labels
@@ -72,7 +74,7 @@ pub(crate) fn show(view: &RunView, now: Time, style: Style) -> String {
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
-        add("inputs", Some(human::printable(&inputs.join(" "))));
+        add("inputs", Some(inputs.join(" ")));
     }
     let mut text = String::new();
     for (name, value) in rows {
@@ -110,15 +112,21 @@ fn step_lines(text: &mut String, step: &StepView, width: usize, now: Time, style
     if allowed {
         note.push_str("  allowed");
     }
-    if step.inherited {
+    let inherited = step.inherited_from.is_some();
+    if inherited {
         note.push_str("  inherited");
     }
-    let why = step.why();
-    let told = !step.ok || step.state != StepState::Succeeded;
-    if told && !why.is_empty() && !step.inherited {
+    // What a step waits for comes first: why its last attempt failed has not decided anything yet.
+    if let Some(waiting) = &step.waiting_for {
+        let _ = write!(note, "  waits for {}", human::printable(waiting));
+    }
+    let why = match step.state {
+        // Of a success there is nothing to say but that nothing had to be done.
+        StepState::Succeeded => step.reason.clone(),
+        _ => step.why(),
+    };
+    if !why.is_empty() && !inherited {
         let _ = write!(note, "  {}", human::printable(&why));
-    } else if let Some(waiting) = &step.waiting_for {
-        let _ = write!(note, "  waits for {waiting}");
     }
     let took = step.elapsed(now).map(human::duration).unwrap_or_default();
     let line = format!(

@@ -1,6 +1,6 @@
 //! Lists in columns.
 
-use super::human::width;
+use super::human::{printable, width};
 use super::style::{Style, Tone};
 use std::fmt::Write;
 
@@ -20,10 +20,11 @@ impl Table {
         }
     }
 
-    /// Adds a row; cells beyond the header are dropped.
+    /// Adds a row; cells beyond the header are dropped, and what a terminal would obey.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = (Tone, String)>) {
-        self.rows
-            .push(cells.into_iter().take(self.header.len()).collect());
+        let cells = cells.into_iter().take(self.header.len());
+        let cells = cells.map(|(tone, cell)| (tone, printable(&cell)));
+        self.rows.push(cells.collect());
     }
 
     /// The text: a header in capitals, then the rows. Ends with a line feed.

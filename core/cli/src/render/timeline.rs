@@ -45,12 +45,8 @@ fn rows(view: &RunView, now: Time) -> (Vec<Row>, usize) {
                 left += 1;
                 continue;
             }
-            let label = match step.fan {
-                true => format!("{} {}", step.id, instance.label(position)),
-                false => step.id.clone(),
-            };
             rows.push(Row {
-                label,
+                label: step.instance_name(position),
                 bars: bars(instance, view.ended_at.unwrap_or(now)),
             });
         }

@@ -2,6 +2,9 @@
 //!
 //! The tree, the summary, `runs show` and the timeline all draw a [`RunView`]. It comes from the
 //! engine whole, or from a [`Plan`] and the run's events.
+//!
+//! Its JSON has the contract's names (`proto/conveyor/v1/types.proto`), but that an instant, there
+//! `x_ms`, is `x_at` in RFC 3339.
 
 mod event;
 mod fold;
@@ -67,13 +70,16 @@ pub(crate) struct StepView {
     /// Its name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    /// What does it: a driver's name, `transform` or `wait`.
-    pub(crate) kind: String,
+    /// `driver`, `transform` or `wait`.
+    pub(crate) kind: &'static str,
+    /// The driver's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) driver: Option<String>,
     /// Whether it stands under `finally`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) finally: bool,
     /// Whether it is a matrix or a foreach.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(rename = "fan_out", skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fan: bool,
     /// Its state.
     #[serde(serialize_with = "text::display")]
@@ -89,9 +95,9 @@ pub(crate) struct StepView {
     /// What it waits for, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting_for: Option<String>,
-    /// Whether the result was copied from the run that this one was forked from.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) inherited: bool,
+    /// The run whose result this is a copy of: the one that this one was forked from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) inherited_from: Option<String>,
     /// When it ended.
     #[serde(serialize_with = "text::time", skip_serializing_if = "Option::is_none")]
     pub(crate) ended_at: Option<Time>,
@@ -153,7 +159,7 @@ impl Counts {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct InstanceView {
     /// The combination of the matrix, or the item.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "parameters", skip_serializing_if = "Option::is_none")]
     pub(crate) params: Option<Json>,
     /// Its state.
     #[serde(serialize_with = "text::display")]
@@ -165,9 +171,11 @@ pub(crate) struct InstanceView {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) reason: String,
     /// When what it waits for is due.
+    #[serde(rename = "due_at")]
     #[serde(serialize_with = "text::time", skip_serializing_if = "Option::is_none")]
     pub(crate) due: Option<Time>,
     /// When its wait began, or when it was queued first.
+    #[serde(rename = "queued_at")]
     #[serde(serialize_with = "text::time", skip_serializing_if = "Option::is_none")]
     pub(crate) began_at: Option<Time>,
     /// When it ended.
@@ -268,6 +276,10 @@ impl StepView {
             id: step.id.to_string(),
             name: step.name.as_ref().map(ToString::to_string),
             kind: kind(&step.kind),
+            driver: match &step.kind {
+                Kind::Driver { driver, .. } => Some(driver.to_string()),
+                _ => None,
+            },
             finally: step.finally,
             fan: step.fan.is_some(),
             state: StepState::Pending,
@@ -275,7 +287,7 @@ impl StepView {
             warnings: 0,
             reason: String::new(),
             waiting_for: None,
-            inherited: false,
+            inherited_from: None,
             ended_at: None,
             instances: Vec::new(),
             counts: Counts::default(),
@@ -294,6 +306,16 @@ impl StepView {
     pub(crate) fn elapsed(&self, now: Time) -> Option<Duration> {
         self.started_at()
             .map(|start| self.ended_at.unwrap_or(now).since(start))
+    }
+
+    /// What people call an instance of it: `deploy`, or `test[os=linux]` in a fan-out.
+    pub(crate) fn instance_name(&self, position: usize) -> String {
+        if !self.fan {
+            return self.id.clone();
+        }
+        let instance = self.instances.get(position);
+        let params = instance.and_then(|instance| instance.params.as_ref());
+        format!("{}{}", self.id, text::label(params, position))
     }
 
     /// Why it did not succeed, with what its driver said; empty where there is nothing to say.
@@ -326,7 +348,7 @@ impl InstanceView {
         claimed.or(self.began_at)
     }
 
-    /// What people call it: `os=linux node=20`, the item, or its position where neither is known.
+    /// What people call it: `[os=linux node=20]`, the item, or its position where neither is known.
     pub(crate) fn label(&self, position: usize) -> String {
         text::label(self.params.as_ref(), position)
     }
@@ -355,20 +377,11 @@ fn why(reason: &str, failure: Option<&FailureView>) -> String {
     }
 }
 
-fn kind(kind: &Kind) -> String {
+fn kind(kind: &Kind) -> &'static str {
     match kind {
-        Kind::Driver {
-            driver,
-            action: None,
-            ..
-        } => driver.to_string(),
-        Kind::Driver {
-            driver,
-            action: Some(action),
-            ..
-        } => format!("{driver} {action}"),
-        Kind::Transform { .. } => "transform".to_owned(),
-        Kind::Wait(_) => "wait".to_owned(),
+        Kind::Driver { .. } => "driver",
+        Kind::Transform { .. } => "transform",
+        Kind::Wait(_) => "wait",
     }
 }
 
@@ -378,7 +391,8 @@ pub(crate) fn sample(ids: &[&str]) -> RunView {
     let step = |id: &&str| StepView {
         id: (*id).to_owned(),
         name: None,
-        kind: "exec".to_owned(),
+        kind: "driver",
+        driver: Some("exec".to_owned()),
         finally: false,
         fan: false,
         state: StepState::Pending,
@@ -386,7 +400,7 @@ pub(crate) fn sample(ids: &[&str]) -> RunView {
         warnings: 0,
         reason: String::new(),
         waiting_for: None,
-        inherited: false,
+        inherited_from: None,
         ended_at: None,
         instances: Vec::new(),
         counts: Counts::default(),

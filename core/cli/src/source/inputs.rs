@@ -7,6 +7,7 @@ use conveyor_engine::plan::Plan;
 use conveyor_engine::value::Json;
 use serde_json::Map;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What was given as inputs.
 #[derive(Clone, Debug, Default)]
@@ -19,11 +20,11 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// Reads `-i` and `--inputs`.
+    /// Reads `-i` and `--inputs`, which is for `document`; `-` is standard input.
     ///
     /// # Errors
     /// Lines for a person: a key typed twice, a file that cannot be read or is no object.
-    pub(crate) fn read(inputs: &Inputs) -> Result<Given, String> {
+    pub(crate) fn read(inputs: &Inputs, document: Option<&Path>) -> Result<Given, String> {
         let mut given = Given::default();
         for (key, value) in &inputs.input {
             if let Some(first) = given.texts.insert(key.clone(), value.clone()) {
@@ -35,6 +36,9 @@ impl Given {
         let Some(path) = &inputs.inputs else {
             return Ok(given);
         };
+        if path.as_os_str() == "-" && document == Some(path) {
+            return Err("standard input is read once: as the document or as --inputs".to_owned());
+        }
         let (name, bytes) = read(path, MOST_BYTES)?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(given);

@@ -1,7 +1,8 @@
 //! Several processes over one data directory.
 
-use crate::engine::{GATED, shown, start, text};
+use crate::engine::{GATED, holder_of, shown, start, start_with, text};
 use crate::program::{conveyor, files};
+use conveyor_proto::v1::GetServerInfoRequest;
 use rustix::process::Signal;
 
 #[test]
@@ -156,4 +157,74 @@ fn whose_holder_is_killed_is_told_how_to_go_on() {
         &["run", "--continue", &id, "--data-dir", "data"],
     );
     assert_eq!(more.status, 0, "{}", more.err);
+}
+
+#[test]
+fn the_holder_tells_what_its_steps_get() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let args = ["run", "p.yaml", "--data-dir", "data", "--capacity", "3"];
+    let mut holder = start(dir.path(), &args);
+    holder.until("second | waiting");
+    let info = holder_of(dir.path(), async |mut client| {
+        client.get_server_info(GetServerInfoRequest {}).await
+    });
+    assert_eq!(info.capacity, 3);
+    assert_eq!(info.pid, holder.pid());
+    // The program has the environment of this test.
+    let own = ["PATH", "HOME", "LANG"].into_iter();
+    let own = own.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    assert_eq!(info.step_environment, own.collect());
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    assert_eq!(holder.ended().status, 0);
+}
+
+#[test]
+fn a_second_run_is_told_whose_capacity_and_environment_it_gets() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let run = ["run", "p.yaml", "--data-dir", "data", "--capacity"];
+    let mut holder = start(dir.path(), &[&run[..], &["3"]].concat());
+    holder.until("second | waiting");
+    let mut same = start(dir.path(), &[&run[..], &["3"]].concat());
+    let line = same.until("holds the data directory");
+    let wanted = format!(
+        "conveyor: process {} holds the data directory and executes this run: at most 3 tasks at once, \
+         of all its runs together, in its environment, not in this one\n",
+        holder.pid()
+    );
+    assert_eq!(line, wanted);
+    let other = [("LANG", "x-other"), ("HOME", "/nowhere")];
+    let mut other = start_with(dir.path(), &[&run[..], &["5"]].concat(), &other);
+    let line = other.until("holds the data directory");
+    assert!(
+        line.contains("together (not --capacity 5), in its environment"),
+        "{line}"
+    );
+    assert!(line.ends_with("; its HOME, LANG differ\n"), "{line}");
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    for run in [same, other, holder] {
+        let ended = run.ended();
+        assert_eq!(ended.status, 0, "{}", ended.err);
+    }
+}
+
+#[test]
+fn the_signal_that_stopped_a_run_is_recorded() {
+    for (signal, reason) in [
+        (Signal::INT, "interrupted at the terminal"),
+        (Signal::TERM, "`conveyor` was told to end (SIGTERM)"),
+        (
+            Signal::HUP,
+            "the terminal of `conveyor` was closed (SIGHUP)",
+        ),
+    ] {
+        let dir = files(&[("p.yaml", GATED)]);
+        let mut run = start(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+        run.until("second | waiting");
+        run.signal(signal);
+        let ended = run.ended();
+        assert_eq!(ended.status, 130, "{}", ended.err);
+        let told = shown(dir.path(), "latest")["reason"].to_string();
+        assert!(told.contains(reason), "{told}");
+        assert_eq!(text(&dir.path().join("ran")), "first\nsecond 1\nbye\n");
+    }
 }

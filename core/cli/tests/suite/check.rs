@@ -142,3 +142,36 @@ fn the_examples_are_accepted() {
     let ended = conveyor(&root(), &args);
     assert_eq!(ended.status, 0, "{}", ended.out);
 }
+
+#[test]
+fn what_a_step_wants_of_exec_is_checked_against_its_schema() {
+    let document = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: wrong}
+spec:
+  steps:
+    - {id: a, driver: exec}
+    - {id: b, driver: exec, with: {comand: [make], dir: 7}}
+    - {id: c, driver: exec, with: {run: make, env: {CONVEYOR_X: 1}}}
+";
+    let dir = files(&[("wrong.yaml", document)]);
+    let checked = conveyor(dir.path(), &["check", "wrong.yaml"]);
+    assert_eq!(checked.status, 2);
+    for told in [
+        "wrong.yaml:7:36: error: `with`: unknown key `comand`",
+        "did you mean: command",
+        "wrong.yaml:7:57: error: `with`: 7 is not of type \"string\"",
+        "at: /spec/steps/1/with/dir",
+        "wrong.yaml:8:52: error:",
+        "wrong.yaml: refused: 3 errors",
+    ] {
+        assert!(checked.out.contains(told), "no {told} in:\n{}", checked.out);
+    }
+    // Whoever runs it is told the same, and nothing has run.
+    let ran = conveyor(dir.path(), &["run", "wrong.yaml"]);
+    assert_eq!(ran.status, 2, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("wrong.yaml:7:36"), "{}", ran.err);
+    let planned = conveyor(dir.path(), &["plan", "wrong.yaml"]);
+    assert_eq!(planned.status, 2);
+}

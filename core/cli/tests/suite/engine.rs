@@ -1,6 +1,7 @@
 //! Programs that run beside a test: runs that wait for a file, processes that are killed.
 
 use crate::program::{Ended, conveyor};
+use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -34,9 +35,15 @@ pub(crate) struct Running {
 
 /// Starts `conveyor` in a directory.
 pub(crate) fn start(dir: &Path, args: &[&str]) -> Running {
+    start_with(dir, args, &[])
+}
+
+/// Starts `conveyor` in a directory, with more in its environment.
+pub(crate) fn start_with(dir: &Path, args: &[&str], environment: &[(&str, &str)]) -> Running {
     let mut child = Command::new(env!("CARGO_BIN_EXE_conveyor"))
         .args(args)
         .current_dir(dir)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -75,6 +82,11 @@ impl Running {
             .nth(1)
             .expect("the line has an id")
             .to_owned()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal.
@@ -128,4 +140,22 @@ pub(crate) fn shown(dir: &Path, run: &str) -> serde_json::Value {
     );
     assert_eq!(show.status, 0, "{}", show.err);
     serde_json::from_str(&show.out).expect("it is JSON")
+}
+
+/// Asks the holder of the data directory `data` on its socket.
+pub(crate) fn holder_of<T>(
+    dir: &Path,
+    ask: impl AsyncFnOnce(
+        ControlServiceClient<conveyor_api::Control>,
+    ) -> Result<tonic::Response<T>, tonic::Status>,
+) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let data = dir.join("data").canonicalize().expect("it is there");
+    runtime.expect("a runtime").block_on(async {
+        let control = conveyor_api::connect(&data).await.expect("it answers");
+        let client = ControlServiceClient::new(control);
+        ask(client).await.expect("it is served").into_inner()
+    })
 }

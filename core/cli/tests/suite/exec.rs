@@ -127,3 +127,24 @@ fn outputs_over_the_limit_end_the_step_errored_with_limit_and_value() {
     let attempts = step["instances"][0]["attempts"].as_array().map(Vec::len);
     assert_eq!(attempts, Some(1), "another try cannot mend it");
 }
+
+#[test]
+fn a_file_that_may_not_grow_is_an_error_for_the_program_and_the_end_of_a_command() {
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  steps:\n    \
+                    - {id: a, driver: exec, with: {run: 'ulimit -f 0; echo more >file'}}\n";
+    let dir = files(&[("p.yaml", document)]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 1, "{}", run.err);
+    assert!(run.out.contains("ended by SIGXFSZ"), "{}", run.out);
+
+    let program = env!("CARGO_BIN_EXE_conveyor");
+    let limited = format!("ulimit -f 0; exec '{program}' run p.yaml --data-dir other");
+    let ended = std::process::Command::new("sh")
+        .args(["-c", &limited])
+        .current_dir(dir.path())
+        .output()
+        .expect("there is a shell");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{}: {said}", ended.status);
+    assert!(said.contains("File too large"), "{said}");
+}

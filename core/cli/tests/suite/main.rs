@@ -12,5 +12,6 @@ mod plan;
 mod program;
 mod refusals;
 mod runs;
+mod statuses;
 mod terminal;
 mod test_cases;

@@ -126,6 +126,13 @@ fn a_file_of_inputs_is_read_as_strictly_as_a_document() {
         ("list.json", "[1]"),
         ("broken.yaml", "ref: [\n"),
         ("empty.yaml", "\n"),
+        (
+            "twice.json",
+            "{\"ref\": \"a\",\n \"deep\": {\"a\": true, \"a\": false}}",
+        ),
+        ("broken.json", "{\"ref\": \"a\",}"),
+        ("wide.json", "{\"copies\": 99999999999999999999}"),
+        ("wide.yaml", "copies: -9223372036854775809\n"),
     ]);
     let with = |file| refused(dir.path(), &["p.yaml", "--inputs", file]);
     tells(
@@ -143,8 +150,47 @@ fn a_file_of_inputs_is_read_as_strictly_as_a_document() {
         &with("broken.yaml"),
         &["broken.yaml:1:6: error: invalid YAML"],
     );
+    tells(
+        &with("twice.json"),
+        &["twice.json:2:22: error: the key \"a\" stands twice"],
+    );
+    tells(
+        &with("broken.json"),
+        &["broken.json:1:13: error: invalid JSON: expected a key in double quotes"],
+    );
+    let wide = "does not fit in 64 bits";
+    tells(&with("wide.json"), &["wide.json:1:12: error: ", wide]);
+    tells(&with("wide.yaml"), &["wide.yaml:1:9: error: ", wide]);
     tells(&with("gone.yaml"), &["cannot read gone.yaml"]);
     tells(&with("empty.yaml"), &["\"ref\" is a required property"]);
+}
+
+#[test]
+fn inputs_can_come_by_standard_input() {
+    let dir = files(&[("p.yaml", INPUTS)]);
+    let run = ["run", "p.yaml", "--data-dir", "data", "--inputs", "-"];
+    let wrong = conveyor_with(dir.path(), &run, "ref: main\ncopies: 0\n");
+    assert_eq!(wrong.status, 2, "{}", wrong.out);
+    tells(
+        &wrong,
+        &["<stdin>:2:9: error: 0 is less than the minimum of 1"],
+    );
+    let right = conveyor_with(
+        dir.path(),
+        &run,
+        "{\"ref\": \"main\", \"copies\": 9007199254740993}",
+    );
+    assert_eq!(right.status, 0, "{}", right.err);
+    let inputs = serde_json::json!({"ref": "main", "copies": 9_007_199_254_740_993_i64});
+    assert_eq!(shown(dir.path(), "latest")["inputs"], inputs);
+    for verb in ["run", "plan"] {
+        let both = conveyor_with(dir.path(), &[verb, "-", "--inputs", "-"], INPUTS);
+        assert_eq!(both.status, 2, "{}", both.out);
+        tells(
+            &both,
+            &["standard input is read once: as the document or as --inputs"],
+        );
+    }
 }
 
 #[test]

@@ -220,5 +220,51 @@ fn a_fork_inherits_what_ended_well() {
     assert_eq!(text(&dir.path().join("ran")), "a\nb\nb\n");
     let view = shown(dir.path(), "latest");
     assert_eq!(view["forked_from"], old);
-    assert_eq!(view["steps"][0]["inherited"], true);
+    assert_eq!(view["steps"][0]["inherited_from"], old);
+}
+
+#[test]
+fn a_fork_from_finally_runs_finally_and_nothing_else() {
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  steps:\n    \
+                    - {id: a, driver: exec, with: {run: 'echo a >>ran'}}\n  finally:\n    \
+                    - {id: bye, driver: exec, with: {run: 'echo bye >>ran; test -e good'}}\n";
+    let dir = files(&[("p.yaml", document)]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 1, "{}", run.err);
+    std::fs::write(dir.path().join("good"), "").expect("it is writable");
+    let fork = ["fork", "latest", "--from", "bye", "--data-dir", "data"];
+    let fork = conveyor(dir.path(), &fork);
+    assert_eq!(fork.status, 0, "{}", fork.err);
+    assert_eq!(text(&dir.path().join("ran")), "a\nbye\nbye\n");
+}
+
+#[test]
+fn plain_lines_of_an_attempt_stand_between_its_beginning_and_its_end() {
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  steps:\n    \
+                    - id: each\n      driver: exec\n      foreach: {items: \"${{ lists.range(60) }}\"}\n      \
+                    retry: {attempts: 2, backoff: {initial: 1ms}}\n      \
+                    with: {run: 'for i in 1 2 3; do echo line $i; done; test $CONVEYOR_ATTEMPT = 2'}\n";
+    let dir = files(&[("p.yaml", document)]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 0, "{}", run.err);
+    for instance in 0..60 {
+        let name = format!(" each[{instance}] ");
+        let told = run.err.lines().filter_map(|line| line.split_once(&name));
+        let told: Vec<_> = told
+            .map(|(_, told)| told.split(" in ").next().unwrap_or_default())
+            // How long is up to the clock.
+            .map(|told| told.split(" for ").next().unwrap_or_default())
+            .collect();
+        let lines = ["| line 1", "| line 2", "| line 3"];
+        let expected = [
+            &["running"][..],
+            &lines,
+            &["attempt 1 failed: exit_status: the command exited with status 1"],
+            &["waiting"],
+            &["running, attempt 2"],
+            &lines,
+            &["succeeded"],
+        ];
+        assert_eq!(told, expected.concat(), "{name}");
+    }
 }

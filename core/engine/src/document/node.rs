@@ -18,6 +18,8 @@ pub(crate) enum Content {
     Text(Box<str>),
     List(Vec<Node>),
     Map(Vec<Entry>),
+    /// What stands there has no value, for this reason; it is told once, when the tree is whole.
+    Refused(Box<str>),
 }
 
 /// A key, where it stands, and its value.
@@ -72,7 +74,7 @@ impl Node {
 
     pub(crate) fn to_json(&self) -> Json {
         match &self.content {
-            Content::Null => Json::Null,
+            Content::Null | Content::Refused(_) => Json::Null,
             Content::Bool(value) => Json::Bool(*value),
             Content::Number(number) => Json::Number(number.clone()),
             Content::Text(text) => Json::String(text.to_string()),
@@ -90,6 +92,7 @@ impl Node {
     pub(crate) fn describe(&self) -> String {
         match &self.content {
             Content::Null => "null".to_owned(),
+            Content::Refused(_) => "a value that is refused".to_owned(),
             Content::Bool(value) => format!("the boolean {value}"),
             Content::Number(number) => format!("the number {number}"),
             Content::Text(text) => format!("the text {}", quote(text)),
@@ -109,33 +112,10 @@ pub(crate) fn quote(text: &str) -> String {
     format!("{head:?}… ({} bytes)", text.len())
 }
 
-/// Reads a number as both formats write it: integers within 64 bits exactly, the rest as the nearest
-/// double. A whole double becomes an integer, as its canonical text reads back as one.
-pub(crate) fn number(literal: &str) -> Result<Number, String> {
-    let body = literal.strip_prefix(['+', '-']).unwrap_or(literal);
-    let integral = body.bytes().all(|byte| byte.is_ascii_digit());
-    if integral {
-        if let Ok(int) = literal.parse::<i64>() {
-            return Ok(Number::from(int));
-        }
-        if let Ok(int) = literal.parse::<u64>() {
-            return Ok(Number::from(int));
-        }
+/// A number as both formats write it; one that is out of range is [`Content::Refused`].
+pub(crate) fn number(literal: &str) -> Content {
+    match crate::value::number(literal) {
+        Ok(number) => Content::Number(number),
+        Err(message) => Content::Refused(message.into()),
     }
-    let double: f64 = literal
-        .parse()
-        .map_err(|_| format!("{literal} is not a number"))?;
-    if !double.is_finite() {
-        return Err(format!("{literal} is too large for a number"));
-    }
-    if integral && format!("{:.0}", double.abs()) != body.trim_start_matches('0') {
-        return Err(format!(
-            "the integer {literal} does not fit in 64 bits; write it as a text"
-        ));
-    }
-    // 2^63: the first double that no i64 holds.
-    if double.fract() == 0.0 && double.abs() < 9_223_372_036_854_775_808.0 {
-        return Ok(Number::from(double as i64));
-    }
-    Number::from_f64(double).ok_or_else(|| format!("{literal} is not a number"))
 }

@@ -3,7 +3,8 @@ use super::path::Path;
 use super::report::{Problem, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reports every key that stands twice in its object, naming both places, and leaves the first.
+/// Reports every key that stands twice in its object, naming both places, and leaves the first; and
+/// every scalar that has no value.
 pub(super) fn unique(root: &mut Node, report: &mut Report<'_>) {
     // What an alias repeats is wrong once.
     let mut told = BTreeSet::new();
@@ -38,6 +39,13 @@ fn walk(node: &mut Node, path: &Path<'_>, told: &mut BTreeSet<u32>, report: &mut
             });
             for entry in entries {
                 walk(&mut entry.value, &path.key(&entry.key), told, report);
+            }
+        }
+        Content::Refused(message) => {
+            if told.insert(node.at) {
+                let pointer = path.to_string();
+                let problem = Problem::new(node.at, message.to_string());
+                report.error(Problem { pointer, ..problem });
             }
         }
         Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => {}

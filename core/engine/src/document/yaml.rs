@@ -6,8 +6,8 @@
 use super::Limits;
 use super::node::{Content, Entry, Node, number, quote};
 use super::report::Problem;
+use crate::value::beyond;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag};
-use serde_json::Number;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ impl Builder<'_> {
                     // Keys are names: `on`, `1` and `true` are what is written.
                     Content::Text(text.into())
                 } else {
-                    scalar(text, style, tag, at)?
+                    scalar(text, style, tag)
                 };
                 self.count(1, at)?;
                 let node = Node { at, content };
@@ -293,17 +293,12 @@ fn core_tag(tag: Option<&Tag>, at: u32) -> Result<Option<&'static str>, Problem>
         })
 }
 
-fn scalar(
-    text: Cow<'_, str>,
-    style: ScalarStyle,
-    tag: Option<&'static str>,
-    at: u32,
-) -> Result<Content, Problem> {
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&'static str>) -> Content {
     let plain = style == ScalarStyle::Plain;
     if tag == Some("str") || (tag.is_none() && !plain) {
-        return Ok(Content::Text(text.into()));
+        return Content::Text(text.into());
     }
-    let content = resolve(&text).map_err(|message| Problem::new(at, message))?;
+    let content = resolve(&text);
     let fits = match tag {
         None => true,
         Some("null") => matches!(content, Content::Null),
@@ -312,54 +307,55 @@ fn scalar(
         Some("float") => matches!(content, Content::Number(_)),
         Some(_) => false,
     };
-    match (fits, tag) {
-        (false, Some(tag)) => Err(Problem::new(
-            at,
-            format!("{} is not a `!!{tag}`", quote(&text)),
-        )),
-        _ => Ok(content),
+    match (fits, tag, content) {
+        (_, _, refused @ Content::Refused(_)) => refused,
+        (false, Some(tag), _) => {
+            Content::Refused(format!("{} is not a `!!{tag}`", quote(&text)).into())
+        }
+        (_, _, content) => content,
     }
 }
 
 /// A plain scalar under the core schema (YAML 1.2.2, 10.3.2): `yes`, `on` and `0777` are not what
 /// YAML 1.1 made of them.
-fn resolve(text: &str) -> Result<Content, String> {
-    Ok(match text {
+fn resolve(text: &str) -> Content {
+    match text {
         "" | "~" | "null" | "Null" | "NULL" => Content::Null,
         "true" | "True" | "TRUE" => Content::Bool(true),
         "false" | "False" | "FALSE" => Content::Bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Err(not_json(text)),
+        ".nan" | ".NaN" | ".NAN" => not_json(text),
         _ if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
-            return number_or_text(text);
+            number_or_text(text)
         }
         _ => Content::Text(text.into()),
-    })
+    }
 }
 
-fn not_json(text: &str) -> String {
-    format!("{text} has no place in JSON; write it as a text")
+fn not_json(text: &str) -> Content {
+    Content::Refused(format!("{text} has no place in JSON; write it as a text").into())
 }
 
-fn number_or_text(text: &str) -> Result<Content, String> {
+fn number_or_text(text: &str) -> Content {
     for (prefix, radix) in [("0o", 8), ("0x", 16)] {
         if let Some(digits) = text.strip_prefix(prefix)
             && !digits.is_empty()
             && digits.chars().all(|c| c.is_digit(radix))
         {
-            let message = format!("the integer {text} does not fit in 64 bits");
-            let int = u64::from_str_radix(digits, radix).map_err(|_| message)?;
-            return Ok(Content::Number(Number::from(int)));
+            return match i64::from_str_radix(digits, radix) {
+                Ok(int) => Content::Number(int.into()),
+                Err(_) => Content::Refused(beyond(text).into()),
+            };
         }
     }
     let body = text.strip_prefix(['+', '-']).unwrap_or(text);
     if matches!(body, ".inf" | ".Inf" | ".INF") {
-        return Err(not_json(text));
+        return not_json(text);
     }
     if !is_decimal(body) {
-        return Ok(Content::Text(text.into()));
+        return Content::Text(text.into());
     }
     // The reader of numbers knows neither `+1` nor `.5` nor `1.`; integers may have leading zeros.
-    number(text.strip_prefix('+').unwrap_or(text)).map(Content::Number)
+    number(text.strip_prefix('+').unwrap_or(text))
 }
 
 fn is_decimal(body: &str) -> bool {

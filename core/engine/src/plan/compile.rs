@@ -1,5 +1,6 @@
 //! From a document's tree to a plan: every field is checked, everything wrong is reported.
 
+mod driver;
 mod expression;
 mod fan;
 mod fields;
@@ -13,6 +14,7 @@ mod version;
 
 pub use version::version_satisfies;
 
+use super::drivers::Drivers;
 use super::schema::Schemas;
 use super::types::{Plan, StepIndex};
 use crate::document::{Limits, Node, Report};
@@ -26,11 +28,13 @@ pub(crate) fn compile(
     root: &Node,
     digest: Hash,
     limits: &Limits,
+    drivers: &Drivers,
     report: &mut Report<'_>,
 ) -> Option<Plan> {
     let mut compiler = Compiler {
         report,
         limits,
+        drivers,
         index: BTreeMap::new(),
         main: 0,
         references: Vec::new(),
@@ -42,6 +46,8 @@ pub(crate) fn compile(
 struct Compiler<'c, 't, 'n> {
     report: &'c mut Report<'t>,
     limits: &'c Limits,
+    /// What is known of drivers here.
+    drivers: &'n Drivers,
     /// Ids to indexes, known before any step is compiled.
     index: BTreeMap<Arc<str>, StepIndex>,
     /// How many steps are not `finally`.

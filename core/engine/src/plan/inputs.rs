@@ -2,7 +2,7 @@
 
 use super::schema::Violation;
 use super::types::{OutputDeclaration, Plan, Step};
-use crate::value::Json;
+use crate::value::{Json, JsonError, parse_json};
 use serde_json::{Map, Number};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ impl Plan {
             return Err(vec![Violation {
                 pointer: String::new(),
                 message,
+                known: Vec::new(),
             }]);
         };
         let Some(schema) = &self.input_schema else {
@@ -33,6 +34,7 @@ impl Plan {
             let message = |key: &String| Violation {
                 pointer: format!("/{}", key.replace('~', "~0").replace('/', "~1")),
                 message: format!("the pipeline {} declares no inputs", self.name),
+                known: Vec::new(),
             };
             return Err(map.keys().map(message).collect());
         };
@@ -43,12 +45,21 @@ impl Plan {
     }
 
     /// Reads `-i key=value` as this pipeline's schema says.
+    ///
+    /// # Errors
+    /// As [`read_input_text`].
+    pub fn read_input(&self, key: &str, text: &str) -> Result<Json, JsonError> {
+        match &self.inputs {
+            Some(schema) => read_input_text(schema, key, text),
+            None => Ok(Json::String(text.to_owned())),
+        }
+    }
+
+    /// [`Plan::read_input`], where what is refused stays a text.
     #[must_use]
     pub fn parse_input(&self, key: &str, text: &str) -> Json {
-        match &self.inputs {
-            Some(schema) => parse_input_text(schema, key, text),
-            None => Json::String(text.to_owned()),
-        }
+        self.read_input(key, text)
+            .unwrap_or_else(|_| Json::String(text.to_owned()))
     }
 }
 
@@ -82,18 +93,23 @@ impl Step {
 }
 
 /// Reads the text of the input `key` as the schema's type says: a text where the type allows one or
-/// is not known, else JSON. What does not read stays a text, so that the check names the type.
-#[must_use]
-pub fn parse_input_text(schema: &Json, key: &str, text: &str) -> Json {
+/// is not known, else JSON. What is no JSON stays a text, so that the check names the type.
+///
+/// # Errors
+/// Where it is JSON that the engine refuses: an integer beyond 64 bits, a key that stands twice.
+pub fn read_input_text(schema: &Json, key: &str, text: &str) -> Result<Json, JsonError> {
     let property = schema
         .get("properties")
         .and_then(|properties| properties.get(key));
     let property = property.map(|property| resolve(schema, property));
     let types = property.map(types).unwrap_or_default();
     if types.is_empty() || types.contains(&"string") {
-        return Json::String(text.to_owned());
+        return Ok(Json::String(text.to_owned()));
     }
-    serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned()))
+    match parse_json(text.as_bytes()) {
+        Err(error) if !error.syntax => Err(error),
+        read => Ok(read.unwrap_or_else(|_| Json::String(text.to_owned()))),
+    }
 }
 
 /// Makes doubles of whole numbers that their schema declares as `number` (SEMANTICS 25). Follows
@@ -278,8 +294,15 @@ mod tests {
             ("any", "1", json!("1")),
             ("unknown", "1", json!("1")),
         ] {
-            assert_eq!(parse_input_text(&schema, key, text), value, "{key}");
+            assert_eq!(read_input_text(&schema, key, text), Ok(value), "{key}");
         }
+        let error =
+            read_input_text(&schema, "count", "9223372036854775808").expect_err("too large");
+        assert!(
+            error.message.contains("the limit `int64` is"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]

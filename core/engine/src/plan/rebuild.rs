@@ -1,9 +1,11 @@
+use super::drivers::Drivers;
 use super::types::Plan;
 use crate::document::{self, Diagnostic, Limits, Report};
 use crate::value::Hash;
 
 impl Plan {
-    /// Builds a plan from the canonical text of its document alone, as recovery does.
+    /// Builds a plan from the canonical text of its document alone, as recovery does. What drivers
+    /// say of themselves is not asked: it was, when the document was applied, and is no part of a plan.
     ///
     /// # Errors
     /// When the text is no document that this version accepts, which says that something else
@@ -19,7 +21,13 @@ impl Plan {
                 return Err(report.finish());
             }
         };
-        let plan = super::compile(&root, Hash::of(canonical), &limits, &mut report);
+        let plan = super::compile(
+            &root,
+            Hash::of(canonical),
+            &limits,
+            &Drivers::default(),
+            &mut report,
+        );
         match plan {
             Some(plan) if !report.has_errors() => Ok(plan),
             _ => Err(report.finish()),

@@ -1,8 +1,9 @@
 //! JSON Schemas of a document: checked when it is loaded, compiled once, shared.
 
-use crate::document::{Node, Path, Problem, Report};
+use crate::document::{self, Limits, Node, Path, Problem, Report};
 use crate::value::{Json, canonical_string};
-use jsonschema::{Draft, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, ValidationError, Validator};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Violation {
     pub pointer: String,
     /// What is wrong.
     pub message: String,
+    /// The names that may stand there, where the pointer names a key that the schema does not know.
+    pub known: Vec<String>,
 }
 
 impl fmt::Display for Violation {
@@ -54,21 +57,99 @@ impl Schema {
     /// # Errors
     /// Every violation, at most 100, in the order of the pointers; never none.
     pub fn check(&self, value: &Json) -> Result<(), Vec<Violation>> {
-        let mut violations: Vec<Violation> = self
-            .validator
-            .iter_errors(value)
+        if self.validator.is_valid(value) {
+            return Ok(());
+        }
+        let errors = self.validator.iter_errors(value);
+        let mut violations: Vec<Violation> = errors
+            .flat_map(|error| self.violations(&error))
             .take(VIOLATIONS)
-            .map(|error| Violation {
-                pointer: error.instance_path().to_string(),
-                message: shorten(&error.to_string()),
-            })
             .collect();
         violations.sort_by(|a, b| a.pointer.cmp(&b.pointer).then(a.message.cmp(&b.message)));
-        if violations.is_empty() {
-            Ok(())
-        } else {
-            Err(violations)
+        Err(violations)
+    }
+
+    /// What one error of the validator says: of unknown keys, one for each.
+    fn violations(&self, error: &ValidationError<'_>) -> Vec<Violation> {
+        let pointer = error.instance_path().to_string();
+        let unexpected = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected,
+            _ => {
+                return vec![Violation {
+                    pointer,
+                    message: shorten(&error.to_string()),
+                    known: Vec::new(),
+                }];
+            }
+        };
+        let schema = error.schema_path().to_string();
+        let around = schema.rsplit_once('/').map_or("", |(around, _)| around);
+        let known: Vec<String> = self
+            .json
+            .pointer(&format!("{around}/properties"))
+            .and_then(Json::as_object)
+            .map(|properties| properties.keys().cloned().collect())
+            .unwrap_or_default();
+        let of = |key: &String| Violation {
+            pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+            message: format!("unknown key `{key}`"),
+            known: known.clone(),
+        };
+        unexpected.iter().map(of).collect()
+    }
+
+    /// Compiles a schema that is no part of a document: a driver's.
+    ///
+    /// # Errors
+    /// A sentence, when it is no JSON Schema 2020-12 without references that lead out of it.
+    pub fn compile(json: &Json) -> Result<Schema, String> {
+        let text = canonical_string(json);
+        let mut report = Report::new("schema", &text, 1);
+        let node = document::read_canonical(&text, &Limits::default());
+        let schema = node
+            .map_err(|problem| problem.message)
+            .map(|node| Schemas::default().compile(&node, &Path::ROOT, &mut report))?;
+        schema.ok_or_else(|| {
+            let first = report.finish().into_iter().next();
+            first.map_or_else(String::new, |found| match found.pointer.as_str() {
+                "" => found.message,
+                pointer => format!("{pointer}: {}", found.message),
+            })
+        })
+    }
+
+    /// The properties that it names for an object, where it leaves no room for others: it closes
+    /// itself, or says nothing of others at all (`docs/decisions/0007`).
+    #[must_use]
+    pub fn only_properties(&self) -> Option<Vec<&str>> {
+        // What may name further properties.
+        const OPEN: [&str; 9] = [
+            "$ref",
+            "$dynamicRef",
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "if",
+            "then",
+            "else",
+            "dependentSchemas",
+        ];
+        let schema = self.json.as_object()?;
+        let names = schema.get("properties").and_then(Json::as_object);
+        let names = || names.into_iter().flat_map(|names| names.keys());
+        if schema.contains_key("patternProperties") {
+            return None;
         }
+        let closes = |key| schema.get(key) == Some(&Json::Bool(false));
+        let says = |key: &str| schema.contains_key(key);
+        let composed = OPEN.iter().any(|key| says(key));
+        let closed = closes("additionalProperties") || closes("unevaluatedProperties") && !composed;
+        let silent = !composed
+            && !says("additionalProperties")
+            && !says("unevaluatedProperties")
+            && names().next().is_some();
+        (closed || silent).then(|| names().map(String::as_str).collect())
     }
 }
 

@@ -108,6 +108,8 @@ pub struct Claim {
     pub session: Arc<str>,
     /// The driver's version, for people.
     pub version: Arc<str>,
+    /// The digest of the driver's actions and schemas, which the attempt is judged by.
+    pub schema: Option<Hash>,
 }
 
 /// A driver's report of a finished attempt, as the node judged it.

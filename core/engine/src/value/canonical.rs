@@ -2,7 +2,8 @@ use super::Json;
 use std::fmt::Write as _;
 
 /// The canonical text of `json`: no white space, keys in the order of their UTF-16 code units,
-/// RFC 8785 strings and doubles, 64-bit integers in full.
+/// RFC 8785 strings and doubles, 64-bit integers in full. Whole doubles beyond 64 bits have an
+/// exponent: their digits would be an integer, which no reader of 64-bit integers takes.
 #[must_use]
 pub fn canonical_string(json: &Json) -> String {
     let mut out = String::new();
@@ -60,7 +61,7 @@ fn write_number(number: &serde_json::Number, out: &mut String) {
     }
 }
 
-/// ECMAScript's Number::toString, which RFC 8785 prescribes.
+/// ECMAScript's `Number::toString`, which RFC 8785 prescribes, but for whole doubles from 2^63.
 fn write_double(double: f64, out: &mut String) {
     if double == 0.0 {
         out.push('0');
@@ -77,10 +78,12 @@ fn write_double(double: f64, out: &mut String) {
     let count = digits.len() as i32;
     let point = exponent + 1;
     out.push_str(sign);
-    if count <= point && point <= 21 {
+    // 2^63: the shortest digits of what is below are an integer within 64 bits.
+    let within = double.abs() < 9_223_372_036_854_775_808.0;
+    if count <= point && within {
         out.push_str(&digits);
         out.extend(std::iter::repeat_n('0', (point - count) as usize));
-    } else if 0 < point && point <= 21 {
+    } else if 0 < point && point < count {
         out.push_str(&digits[..point as usize]);
         out.push('.');
         out.push_str(&digits[point as usize..]);
@@ -141,7 +144,10 @@ mod tests {
     fn doubles_are_written_as_ecmascript_does() {
         for (double, text) in [
             (1e21, "1e+21"),
-            (1e20, "100000000000000000000"),
+            (1e18, "1000000000000000000"),
+            (-9_223_372_036_854_775_808.0, "-9.223372036854776e+18"),
+            (9_223_372_036_854_775_808.0, "9.223372036854776e+18"),
+            (1e20, "1e+20"),
             (0.000_001, "0.000001"),
             (1e-7, "1e-7"),
             (-1.5, "-1.5"),

@@ -143,6 +143,21 @@ fn yaml_and_json_of_one_meaning_have_one_digest_whatever_the_order_of_keys() {
 }
 
 #[test]
+fn a_double_beyond_the_integers_has_one_text_from_which_the_plan_is_built_again() {
+    let document = loaded(
+        "metadata: {name: p}\nspec:\n  vars: {a: 1e20, b: 9223372036854775808.0, c: 1e3}\n  \
+         steps: [{id: a, driver: d}]\n",
+    );
+    let canonical = String::from_utf8_lossy(&document.canonical);
+    assert!(
+        canonical.contains(r#"{"a":1e+20,"b":9.223372036854776e+18,"c":1000}"#),
+        "{canonical}"
+    );
+    let again = Plan::from_canonical(&document.canonical).expect("the canonical text is a plan");
+    assert_eq!(again.digest, document.digest);
+}
+
+#[test]
 fn the_seed_form_loads_and_steps_run_in_listed_order() {
     let document = loaded(
         "name: old\nresource: application\nsteps:\n  - {id: a, name: First, driver: one}\n  \

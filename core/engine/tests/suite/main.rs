@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr)]
 
 mod documents;
+mod drivers;
 mod semantics;
 mod states;
 mod world;

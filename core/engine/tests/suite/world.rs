@@ -127,6 +127,7 @@ impl World {
             nonce: 7,
             session: Arc::from("s1"),
             version: Arc::from("1"),
+            schema: None,
         }))
     }
 
@@ -138,6 +139,7 @@ impl World {
                 nonce: 7,
                 session: Arc::from("s1"),
                 version: Arc::from("1"),
+                schema: None,
             }));
         }
         self

@@ -20,6 +20,26 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// Threads that read the store and fold. Default 2.
     pub workers: usize,
+    /// How much drivers in this process may hand over.
+    pub limits: Limits,
+}
+
+/// What drivers may hand over. Each refusal names the limit, its maximum and the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest outputs of an attempt, in bytes of JSON. Default 8 MiB.
+    pub output_bytes: u64,
+    /// The longest checkpoint, in bytes. Default 1 MiB: each is a record of the journal.
+    pub checkpoint_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            output_bytes: 8 << 20,
+            checkpoint_bytes: 1 << 20,
+        }
+    }
 }
 
 /// What becomes of runs that an earlier process began and that have not ended.
@@ -47,6 +67,7 @@ impl Config {
             runtime,
             clock: Arc::new(SystemClock::new()),
             workers: 2,
+            limits: Limits::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::reader::{Reader, Topic};
 use crate::storage;
 use crate::token::{Claimed, Tokens};
 use conveyor_engine::STACK_BYTES;
+use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::RunState;
 use conveyor_store::Store;
 use std::collections::HashMap;
@@ -48,7 +49,11 @@ enum Commit {
 }
 
 /// Acquires the shard and starts its threads. Blocks.
-pub(super) fn open(config: &Config, reader: &Reader) -> Result<Opened, NodeError> {
+pub(super) fn open(
+    config: &Config,
+    reader: &Reader,
+    drivers: &Arc<Drivers>,
+) -> Result<Opened, NodeError> {
     let store = Arc::clone(&config.store);
     let key = token_key(store.as_ref(), config.clock.now().0)?;
     let point = storage::acquire(store.as_ref(), uuid::Uuid::new_v4().as_u64_pair().0)?;
@@ -61,15 +66,7 @@ pub(super) fn open(config: &Config, reader: &Reader) -> Result<Opened, NodeError
         point,
         Box::new(|| uuid::Uuid::new_v4().as_u64_pair().0),
     );
-    let session = Session::new(config);
-    owner.handle(
-        config.clock.now(),
-        Input::Register(SessionInfo {
-            id: Arc::clone(&session.id),
-            drivers: session.versions(),
-            capacity: config.capacity,
-        }),
-    );
+    let session = Session::new(config, Arc::clone(drivers));
     if config.adopt == Adopt::All {
         storage::quarantines(store.as_ref())?
             .into_iter()
@@ -78,6 +75,16 @@ pub(super) fn open(config: &Config, reader: &Reader) -> Result<Opened, NodeError
             .iter()
             .for_each(|(run, entry)| owner.recover(*run, entry));
     }
+    // Last: it is this that makes the owner load what it was told of, though nobody asks for anything.
+    owner.handle(
+        config.clock.now(),
+        Input::Register(SessionInfo {
+            id: Arc::clone(&session.id),
+            drivers: session.versions(),
+            schemas: session.schemas(),
+            capacity: config.capacity,
+        }),
+    );
     let (messages, inbox) = channel();
     let (commits, groups) = channel();
     let thread = |name: &str| std::thread::Builder::new().name(name.into());

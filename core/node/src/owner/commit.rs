@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(super) struct Part {
     /// Writes beside the record, which is made when the group is closed.
     pub(super) writes: Vec<Write>,
-    /// About how many bytes they have.
+    /// About how many bytes they have, with the checkpoints of the record.
     pub(super) bytes: usize,
     /// Held back until the group is durable.
     pub(super) outputs: Vec<Output>,

@@ -179,12 +179,13 @@ impl Owner {
                 continue;
             }
             let nonce = (self.random)();
-            let version = self.version(&session, run, id);
+            let (version, schema) = self.taken_by(&session, run, id);
             let claim = Claim {
                 id,
                 nonce,
                 session: Arc::clone(&session),
                 version,
+                schema,
             };
             if self.apply(now, run, Fact::Claimed(claim)).is_err() {
                 continue;
@@ -215,19 +216,22 @@ impl Owner {
         }
     }
 
-    /// The version of the session's driver for an attempt.
-    fn version(&self, session: &str, run: RunId, id: Identity) -> Arc<str> {
-        let Some(Slot::Live(live)) = self.slots.get(&run) else {
-            return Arc::from("");
+    /// The version of the session's driver for an attempt, and the digest of its schemas.
+    fn taken_by(&self, session: &str, run: RunId, id: Identity) -> (Arc<str>, Option<Hash>) {
+        let info = self.queues.sessions.get(session);
+        let (Some(Slot::Live(live)), Some(info)) =
+            (self.slots.get(&run), info.map(|session| &session.info))
+        else {
+            return (Arc::from(""), None);
         };
-        let drivers = self
-            .queues
-            .sessions
-            .get(session)
-            .map(|session| &session.info.drivers);
-        queue_key(live.run.plan(), id.step)
-            .and_then(|key| drivers?.get(&key.driver).cloned())
-            .unwrap_or_else(|| Arc::from(""))
+        let Some(key) = queue_key(live.run.plan(), id.step) else {
+            return (Arc::from(""), None);
+        };
+        let version = info.drivers.get(&key.driver).cloned();
+        (
+            version.unwrap_or_else(|| Arc::from("")),
+            info.schemas.get(&key.driver).copied(),
+        )
     }
 
     /// Keeps the owner's timers in step with the run's earliest one.

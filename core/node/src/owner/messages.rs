@@ -72,6 +72,15 @@ pub enum Input {
         /// Why.
         cause: LostCause,
     },
+    /// A driver hands over what a next attempt should know.
+    Checkpoint {
+        /// Who asks.
+        ticket: Ticket,
+        /// The claim that it is under.
+        claimed: Claimed,
+        /// Opaque bytes.
+        data: Arc<[u8]>,
+    },
     /// Log lines of an attempt are to be kept.
     Logs {
         /// Who asks.
@@ -163,6 +172,8 @@ pub struct SessionInfo {
     pub id: Arc<str>,
     /// Drivers by name, with the version of each.
     pub drivers: BTreeMap<Arc<str>, Arc<str>>,
+    /// The digests of their actions and schemas, as far as they are known.
+    pub schemas: BTreeMap<Arc<str>, Hash>,
     /// How many tasks it takes at once.
     pub capacity: u32,
 }
@@ -329,7 +340,7 @@ pub enum Answer {
         /// Whether it is an exact repeat.
         already: bool,
     },
-    /// The report is not of the current claim; nothing changed.
+    /// The report, or the checkpoint, is not of the current claim; nothing changed.
     Stale,
 }
 

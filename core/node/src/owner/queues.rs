@@ -289,6 +289,7 @@ mod tests {
         SessionInfo {
             id: "s".into(),
             drivers: drivers.into(),
+            schemas: BTreeMap::new(),
             capacity,
         }
     }

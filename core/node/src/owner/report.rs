@@ -1,12 +1,14 @@
-//! Reports of attempts: taken under the current claim, once (PROTOCOL P24).
+//! Reports and checkpoints of attempts: taken under the current claim, a report once (PROTOCOL P24).
 
 use super::messages::{Answer, Input, Reported, Ticket};
 use super::{Owner, Write, quarantined};
 use crate::chunks;
 use crate::keys;
+use crate::token::Claimed;
 use conveyor_engine::run::{Fact, Identity, LostCause, Rejected, Report};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::RecordKind;
+use std::sync::Arc;
 
 impl Owner {
     pub(super) fn report(&mut self, now: Time, ticket: Ticket, report: Box<Reported>) {
@@ -54,6 +56,29 @@ impl Owner {
             }
         }
         self.rest(now, run);
+    }
+
+    pub(super) fn checkpoint(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        claimed: Claimed,
+        data: Arc<[u8]>,
+    ) {
+        let Claimed { run, id, nonce } = claimed;
+        let Some(live) = self.live(run) else { return };
+        if live.run.nonce(id) != Some(nonce) {
+            return self.answer_of(run, ticket, Ok(Answer::Stale));
+        }
+        let bytes = data.len();
+        match self.apply(now, run, Fact::Checkpointed { id, data }) {
+            Ok(()) => {
+                self.part(run).bytes += bytes;
+                self.answer_of(run, ticket, Ok(Answer::Done));
+            }
+            Err(Rejected::Broken(_)) => self.answer_now(ticket, Err(quarantined(run))),
+            Err(_) => self.answer_of(run, ticket, Ok(Answer::Stale)),
+        }
     }
 
     pub(super) fn lost(&mut self, now: Time, run: super::RunId, id: Identity, cause: LostCause) {

@@ -75,6 +75,7 @@ impl Harness {
             Input::Register(SessionInfo {
                 id,
                 drivers: drivers.into(),
+                schemas: std::collections::BTreeMap::new(),
                 capacity,
             }),
         );

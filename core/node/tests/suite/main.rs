@@ -3,8 +3,10 @@
 #![allow(unreachable_pub, reason = "a test program has no public interface")]
 
 mod chaos;
+mod checkpoints;
 mod groups;
 mod harness;
 mod node;
 mod recovery;
+mod schemas;
 mod support;

@@ -435,3 +435,26 @@ async fn events_go_on_after_any_of_them() {
         Err(NodeError::NotFound(_))
     ));
 }
+
+#[tokio::test]
+async fn what_an_earlier_process_left_goes_on_though_nobody_asks_for_anything() {
+    let begun = Arc::new(Notify::new());
+    let tell = Arc::clone(&begun);
+    let driver = Closure::driver(move |task, _| {
+        let tell = Arc::clone(&tell);
+        async move {
+            if task.attempt == 1 {
+                tell.notify_one();
+                std::future::pending::<()>().await;
+            }
+            done()
+        }
+    });
+    let store = Arc::new(Memory::new());
+    let first = open(store.clone(), Arc::clone(&driver), Adopt::All).await;
+    let run = start(&first, &chain(&["a"])).await;
+    begun.notified().await;
+    first.abandon().await;
+    let second = open(store, driver, Adopt::All).await;
+    assert_eq!(finish(&second, run).await.state(), RunState::Succeeded);
+}

@@ -182,6 +182,7 @@ fn a_task_of_a_driver_that_nobody_has_waits_for_one() {
     let info = conveyor_node::owner::SessionInfo {
         id: "late-session".into(),
         drivers: [("late".into(), "0.1.0".into())].into(),
+        schemas: [("late".into(), conveyor_engine::value::Hash([7; 32]))].into(),
         capacity: 1,
     };
     h.handle(Input::Register(info));

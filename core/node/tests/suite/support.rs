@@ -1,6 +1,7 @@
 //! A node with a driver made of a closure.
 
 use conveyor_engine::run::Failure;
+use conveyor_engine::value::Json;
 use conveyor_node::driver::{ActionInfo, Context, Driver, DriverInfo, Outcome, Task};
 use conveyor_node::{Adopt, Config, Node, RunId, StartRun};
 use conveyor_store::Store;
@@ -11,7 +12,11 @@ use std::sync::Arc;
 type Work = dyn Fn(Task, Context) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync;
 
 /// The driver `exec` of these tests.
-pub struct Closure(Box<Work>);
+pub struct Closure {
+    work: Box<Work>,
+    inputs: Option<Json>,
+    outputs: Option<Json>,
+}
 
 impl Closure {
     /// A driver that does what the closure does.
@@ -20,9 +25,24 @@ impl Closure {
         F: Fn(Task, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        Arc::new(Closure(Box::new(move |task, context| {
-            Box::pin(work(task, context))
-        })))
+        Closure::with_schemas(None, None, work)
+    }
+
+    /// The same, with JSON Schemas of `with` and of the outputs.
+    pub fn with_schemas<F, Fut>(
+        inputs: Option<Json>,
+        outputs: Option<Json>,
+        work: F,
+    ) -> Arc<dyn Driver>
+    where
+        F: Fn(Task, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        Arc::new(Closure {
+            work: Box::new(move |task, context| Box::pin(work(task, context))),
+            inputs,
+            outputs,
+        })
     }
 }
 
@@ -30,8 +50,8 @@ impl Driver for Closure {
     fn info(&self) -> DriverInfo {
         let action = ActionInfo {
             name: "run".into(),
-            inputs: None,
-            outputs: None,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
         };
         DriverInfo {
             name: "exec".into(),
@@ -41,7 +61,7 @@ impl Driver for Closure {
     }
 
     fn run(&self, task: Task, context: Context) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-        (self.0)(task, context)
+        (self.work)(task, context)
     }
 }
 

@@ -94,6 +94,9 @@ pub struct Claimed {
     /// The driver's version, for people.
     #[prost(string, tag = "4")]
     pub version: ::prost::alloc::string::String,
+    /// SHA-256 over the driver's actions and their schemas: 32 bytes. Absent where it is not known.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub schema: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// A driver reported how an attempt ended, as the node judged it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

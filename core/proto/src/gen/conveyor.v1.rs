@@ -3455,7 +3455,7 @@ pub struct DeleteRunResponse {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {}
 /// Who answers.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetServerInfoResponse {
     /// Release, such as `0.1.0`.
     #[prost(string, tag = "1")]
@@ -3487,6 +3487,17 @@ pub struct GetServerInfoResponse {
     /// What keeps it from taking new work, such as a full disk; empty if nothing does.
     #[prost(string, tag = "10")]
     pub not_ready: ::prost::alloc::string::String,
+    /// How many tasks its drivers in process take at once. Default 16.
+    #[prost(uint32, tag = "11")]
+    pub capacity: u32,
+    /// The variables that its drivers in process give to every step out of the process's own environment:
+    /// `PATH`, `HOME` and `LANG`, as far as they are set. A step that inherits the environment gets this
+    /// process's, whoever asked for the run.
+    #[prost(btree_map = "string, string", tag = "12")]
+    pub step_environment: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// What all objects but runs have in common. Later release.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -2,11 +2,12 @@
 
 use super::{About, ControlHandlers, LIMIT_LABELS, short};
 use crate::refusal::{self, diagnostic, input};
-use conveyor_engine::document::{self, Document, Located};
-use conveyor_engine::plan::{Kind, Plan, version_satisfies};
+use conveyor_engine::document::{self, Diagnostic, Document, Limits, Located};
+use conveyor_engine::plan::{Drivers, Kind, Plan, version_satisfies};
 use conveyor_engine::value::Json;
 use conveyor_proto::v1;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tonic::Status;
 
 /// The most bytes of inputs.
@@ -15,10 +16,15 @@ const INPUT_BYTES: usize = 16 << 20;
 const DOCUMENTS: usize = 1000;
 
 /// Reads a document on a stack of the engine's size.
-pub(super) fn read(document: &v1::Document) -> Result<Document, Status> {
+pub(super) fn read(drivers: &Drivers, document: &v1::Document) -> Result<Document, Status> {
     short("file_name", &document.file_name, 4096)?;
-    document::load(&document.file_name, &document.source)
+    load(drivers, document)
         .map_err(|found| refusal::refused(found.iter().map(diagnostic).collect()))
+}
+
+fn load(drivers: &Drivers, document: &v1::Document) -> Result<Document, Vec<Diagnostic>> {
+    let (name, source) = (&document.file_name, &document.source);
+    document::load_for(name, source, &Limits::default(), drivers)
 }
 
 /// What is given as inputs: an object, with the texts that a person typed read as the plan says.
@@ -177,10 +183,11 @@ impl ControlHandlers {
                 DOCUMENTS,
             ));
         }
+        let drivers = Arc::clone(self.node.drivers());
         crate::stack::on_stack(move || {
             let mut diagnostics = Vec::new();
             for document in &request.documents {
-                match document::load(&document.file_name, &document.source) {
+                match load(&drivers, document) {
                     Ok(read) => diagnostics.extend(read.diagnostics.iter().map(diagnostic)),
                     Err(found) => diagnostics.extend(found.iter().map(diagnostic)),
                 }

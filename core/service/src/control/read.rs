@@ -168,6 +168,8 @@ impl ControlHandlers {
             live_runs: self.gate.live(&self.reader).await.len() as u64,
             interrupted_runs: interrupted.rows.len() as u64,
             not_ready: String::new(),
+            capacity: self.about.capacity,
+            step_environment: self.about.step_environment.clone(),
         })
     }
 }

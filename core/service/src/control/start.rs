@@ -7,6 +7,7 @@ use conveyor_node::{NodeError, RunId, StartRun};
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
 use prost::bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
@@ -34,10 +35,10 @@ impl ControlHandlers {
                 Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
             })?),
         };
-        let about = self.about.clone();
+        let (about, drivers) = (self.about.clone(), Arc::clone(self.node.drivers()));
         let (inputs, texts) = (request.inputs, request.text_inputs);
         let (read, inputs, file_name) = on_stack(move || -> Result<_, Status> {
-            let read = check::read(&document)?;
+            let read = check::read(&drivers, &document)?;
             let plan = read.plan();
             check::drivers(&about, &plan, Some(&document))?;
             let given = check::given(&plan, &inputs, &texts, None)?;

@@ -199,6 +199,7 @@ impl World {
         let info = SessionInfo {
             id: session,
             drivers: BTreeMap::from([(Arc::from("d"), Arc::from("1.0.0"))]),
+            schemas: BTreeMap::new(),
             capacity: 1 + self.random.below(6) as u32,
         };
         process.owner.handle(self.now, Input::Register(info));

@@ -57,6 +57,7 @@ impl Engine {
                     nonce: self.nonce,
                     session: Arc::from("session"),
                     version: Arc::from("1.0.0"),
+                    schema: None,
                 }));
             }
             Input::Report {

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use fjall::config::{BlockSizePolicy, CompressionPolicy};
 use fjall::{
     AbstractTree, CompressionType, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode,
-    Readable,
+    Readable, SeqNo,
 };
 use std::ops::Bound;
 use std::path::Path;
@@ -35,6 +35,9 @@ const CHILD: Duration = Duration::from_secs(1);
 
 /// Where the number of the last commit lies, in a keyspace apart from the callers' keys.
 pub(super) const COMMIT_KEY: &[u8] = b"commit";
+
+/// fjall's highest number of a keyspace: 0 has the names, 1 the callers' keys, 2 the commit's number.
+pub(super) const KEYSPACES: u64 = 2;
 
 /// Items of one batch: what a transaction may hold, and the commit's number.
 pub(super) const MAX_ITEMS: u64 = Limits::LOCAL.operations + 1;
@@ -108,15 +111,29 @@ impl Engine {
 
     /// The number of the last commit, 0 in a new store.
     pub(super) fn last_commit(&self) -> Result<u64, Error> {
-        match self
-            .own
-            .get(COMMIT_KEY)
-            .map_err(|error| foreign(error, "open"))?
-        {
+        self.commit_before(SeqNo::MAX)
+    }
+
+    /// The last commit in the sorted files, where some are missing between that and the journals,
+    /// which begin with `number` and `seqno`.
+    pub(super) fn gap_before(&self, number: u64, seqno: u64) -> Result<Option<u64>, Error> {
+        let persisted = self.own.tree.get_highest_persisted_seqno();
+        if persisted.is_some_and(|persisted| persisted >= seqno) {
+            return Ok(None);
+        }
+        let last = self.commit_before(seqno)?;
+        Ok((last + 1 < number).then_some(last))
+    }
+
+    /// The commit's number as of `seqno`.
+    fn commit_before(&self, seqno: SeqNo) -> Result<u64, Error> {
+        let found = self.own.tree.get(COMMIT_KEY, seqno);
+        match found.map_err(|error| foreign(error.into(), "open"))? {
             None => Ok(0),
             Some(bytes) => match bytes.as_ref().try_into() {
                 Ok(bytes) => Ok(u64::from_be_bytes(bytes)),
-                Err(_) => Err(Error::new(ErrorKind::Corrupt, "open").with("what", "commit number")),
+                Err(_) => Err(Error::new(ErrorKind::Corrupt, "open")
+                    .with("problem", "the commit's number is not one")),
             },
         }
     }
@@ -273,6 +290,23 @@ fn foreign(error: fjall::Error, operation: &'static str) -> Error {
         fjall::Error::Poisoned => Error::new(ErrorKind::Io, operation)
             .with("problem", "an earlier write in the background failed"),
         fjall::Error::Locked => Error::new(ErrorKind::Locked { pid: None }, operation),
-        error => Error::new(ErrorKind::Corrupt, operation).caused_by(error),
+        error => Error::new(ErrorKind::Corrupt, operation).with("problem", in_words(&error)),
+    }
+}
+
+/// What fjall says of damage: its own text is that of a debugger.
+fn in_words(error: &fjall::Error) -> String {
+    let fjall::Error::Storage(storage) = error else {
+        return format!("fjall says {error:?}");
+    };
+    match storage {
+        fjall::LsmError::ChecksumMismatch { .. } => {
+            "a checksum is not that of its bytes".to_owned()
+        }
+        fjall::LsmError::Unrecoverable => "a sorted file is missing or cut short".to_owned(),
+        fjall::LsmError::InvalidTrailer | fjall::LsmError::InvalidHeader(_) => {
+            "a block is not what is written".to_owned()
+        }
+        other => format!("fjall says {other:?}"),
     }
 }

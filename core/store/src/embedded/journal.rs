@@ -54,11 +54,21 @@ pub(super) enum Keep<'a> {
 /// What the journals hold, once they are settled.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
+    /// The first commit in them.
+    pub(super) first: Option<First>,
     /// The number of the last commit in them.
     pub(super) last: Option<u64>,
     /// Bytes of batches.
     pub(super) bytes: u64,
     pub(super) cut: Option<Cut>,
+}
+
+/// The first batch of the journals. What was before it must be in the sorted files.
+#[derive(Debug)]
+pub(super) struct First {
+    pub(super) journal: PathBuf,
+    pub(super) number: u64,
+    pub(super) seqno: u64,
 }
 
 /// Where a whole batch is.
@@ -79,6 +89,11 @@ struct End {
 /// Checks every batch in `directory`, cuts off what is torn, and syncs what is kept.
 pub(super) fn settle(directory: &Path, keep: Keep<'_>) -> Result<Settled, Error> {
     let paths = journals(directory)?;
+    if paths.is_empty() {
+        return Err(Error::new(ErrorKind::Corrupt, "open")
+            .with("file", directory.join("*.jnl").display())
+            .with("problem", "there is no journal"));
+    }
     let mut files = Vec::with_capacity(paths.len());
     for path in &paths {
         files.push(Journal::open(path)?);
@@ -94,6 +109,11 @@ pub(super) fn settle(directory: &Path, keep: Keep<'_>) -> Result<Settled, Error>
                 None => break,
                 Some(Ok(batch)) => match follows(before, last, batch) {
                     Order::Next if keep.takes(batch.number) => {
+                        settled.first.get_or_insert_with(|| First {
+                            journal: journal.path.clone(),
+                            number: batch.number,
+                            seqno: batch.seqno,
+                        });
                         before = last;
                         last = Some(Place {
                             journal: index,
@@ -379,11 +399,11 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn io_error(error: io::Error, path: &Path) -> Error {
+pub(super) fn io_error(error: io::Error, path: &Path) -> Error {
     Error::from_io(error, "open").with("file", path.display())
 }
 
-fn damaged(path: &Path, offset: u64, problem: &str) -> Error {
+pub(super) fn damaged(path: &Path, offset: u64, problem: &str) -> Error {
     Error::new(ErrorKind::Corrupt, "open")
         .with("file", path.display())
         .with("offset", offset)

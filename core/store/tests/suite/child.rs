@@ -143,6 +143,8 @@ fn commit_and_tell() {
             Err(CommitError::Conflict(conflict)) => panic!("{conflict:?}"),
         }
     }
+    // The last calls may be those that fail.
+    settled(&store);
     say(&format!("recovered {}", store.stats().unwrap().recoveries));
     say("ended");
 }

@@ -2,6 +2,7 @@
 
 mod backends;
 mod child;
+mod damaged;
 mod data_dir;
 mod faults;
 mod full;

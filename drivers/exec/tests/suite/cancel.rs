@@ -1,7 +1,7 @@
 use crate::support::{alive, eventually, submit, task};
 use conveyor_driver_exec::ExecDriver;
 use conveyor_engine::time::Duration;
-use conveyor_node::driver::Outcome;
+use conveyor_node::driver::{Checkpoints, Outcome};
 use serde_json::json;
 
 #[tokio::test]
@@ -9,7 +9,12 @@ async fn a_task_cancelled_before_its_start_starts_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let (sender, cancelled) = tokio::sync::watch::channel(Some("early".into()));
     let (logs, _lines) = tokio::sync::mpsc::channel(1);
-    let context = conveyor_node::driver::Context { logs, cancelled };
+    let (checkpoints, _) = Checkpoints::channel();
+    let context = conveyor_node::driver::Context {
+        logs,
+        cancelled,
+        checkpoints,
+    };
     let with = json!({"run": "touch started", "dir": dir.path()});
     let outcome = conveyor_node::driver::Driver::run(&ExecDriver::new(), task(with), context).await;
     drop(sender);

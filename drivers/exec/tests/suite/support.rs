@@ -4,7 +4,7 @@ use conveyor_driver_exec::ExecDriver;
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Json, Value};
-use conveyor_node::driver::{Context, Driver, LogLine, LogStream, Outcome, Task};
+use conveyor_node::driver::{Checkpoints, Context, Driver, LogLine, LogStream, Outcome, Task};
 use rustix::process::{Pid, test_kill_process};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,11 +73,14 @@ impl Running {
 pub(crate) fn submit(driver: &ExecDriver, task: Task) -> Running {
     let (sender, logs) = mpsc::channel(16);
     let (cancel, cancelled) = watch::channel(None);
+    // `exec` saves nothing.
+    let (checkpoints, _) = Checkpoints::channel();
     let outcome = tokio::spawn(driver.run(
         task,
         Context {
             logs: sender,
             cancelled,
+            checkpoints,
         },
     ));
     Running {

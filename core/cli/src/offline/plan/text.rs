@@ -136,7 +136,7 @@ fn fan_lines(text: &mut String, fan: &FanView, style: Style) {
     } else {
         format!(", {}", notes.join(", "))
     };
-    let over = fan.over.join(" × ");
+    let over = human::printable(&fan.over.join(" × "));
     let count = match (fan.count, &fan.error) {
         (Some(count), _) => human::count(count, "instance"),
         (None, Some(error)) => {

@@ -115,7 +115,12 @@ impl Report {
                 None => "refused".to_owned(),
             };
             let note = style.paint(Tone::Faint, &note);
-            let _ = writeln!(text, "{} {}  {note}", style.paint(tone, mark), case.name);
+            let _ = writeln!(
+                text,
+                "{} {}  {note}",
+                style.paint(tone, mark),
+                human::printable(&case.name)
+            );
             for unmet in &case.unmet {
                 let _ = writeln!(
                     text,

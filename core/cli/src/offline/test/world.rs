@@ -233,6 +233,7 @@ impl World<'_> {
             nonce: self.count,
             session: Arc::from("test"),
             version: Arc::from("test"),
+            schema: None,
         }))?;
         // A claim by itself makes nothing new.
         self.stale = stale;

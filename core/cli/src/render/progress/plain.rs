@@ -131,13 +131,5 @@ fn text(view: &RunView, event: &ProgressEvent) -> Option<(Tone, String)> {
 /// `deploy`, or `test[os=linux]` in a fan-out.
 fn name(view: &RunView, id: Identity) -> Option<String> {
     let step = view.steps.get(id.step as usize)?;
-    if !step.fan {
-        return Some(step.id.clone());
-    }
-    let instance = step.instances.get(id.instance as usize)?;
-    Some(format!(
-        "{}[{}]",
-        step.id,
-        instance.label(id.instance as usize)
-    ))
+    Some(step.instance_name(id.instance as usize))
 }

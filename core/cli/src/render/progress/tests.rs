@@ -166,7 +166,7 @@ fn an_ended_fan_out_folds_to_one_line() {
     told.end(id(0, 0, 1), AttemptState::Succeeded, StepState::Succeeded);
     let lines = told.draw(24, 20);
     assert_eq!(lines[1], "⠋ test  1/2         1.5s");
-    assert_eq!(lines[2], "  ⠋ os=mac          1.5s");
+    assert_eq!(lines[2], "  ⠋ [os=mac]        1.5s");
     told.end(id(0, 1, 1), AttemptState::Succeeded, StepState::Succeeded);
     told.step(0, StepState::Succeeded);
     assert_eq!(told.draw(24, 20)[1..], ["✓ test  2/2         1.5s"]);
@@ -195,7 +195,10 @@ fn a_fan_out_of_ten_thousand_is_its_counts_what_runs_and_what_failed_last() {
         .iter()
         .map(|line| line.split("  ").nth(1).unwrap_or_default())
         .collect();
-    assert_eq!(shown, ["✗ #88", "✗ #108", "✗ #128", "⠋ #138", "⠋ #139"]);
+    assert_eq!(
+        shown,
+        ["✗ [87]", "✗ [107]", "✗ [127]", "⠋ [137]", "⠋ [138]"]
+    );
 }
 
 #[test]
@@ -208,10 +211,10 @@ fn time_in_the_queue_is_no_time_at_work() {
     told.tell(What::Claimed { id: id(0, 1, 1) });
     told.instance(0, 1, StepState::Running);
     told.time = 62_000;
-    assert_eq!(told.draw(24, 9)[2], "  ⠋ #2              2.0s");
+    assert_eq!(told.draw(24, 9)[2], "  ⠋ [1]             2.0s");
     told.end(id(0, 1, 1), AttemptState::Succeeded, StepState::Succeeded);
     let last = told.lines.last().map(String::as_str);
-    assert_eq!(last, Some("00:01:02.000 test[#2] succeeded in 2.0s"));
+    assert_eq!(last, Some("00:01:02.000 test[1] succeeded in 2.0s"));
 }
 
 #[test]
@@ -258,7 +261,7 @@ fn a_flood_of_logs_takes_no_row_from_what_runs() {
         }
     }
     let lines = told.draw(80, 23);
-    let running = lines.iter().filter(|line| line.starts_with("  ⠋ #"));
+    let running = lines.iter().filter(|line| line.starts_with("  ⠋ ["));
     assert_eq!(running.count(), 16, "{lines:#?}");
     let said: Vec<_> = lines
         .iter()

@@ -262,7 +262,7 @@ fn head(view: &RunView, frame: Frame) -> Row {
         depth: 0,
         mark,
         tone: style::run_tone(view.state),
-        text: view.pipeline.clone(),
+        text: human::printable(&view.pipeline),
         text_tone: Tone::Strong,
         note,
         time: human::duration(view.elapsed(frame.now)),

@@ -51,7 +51,7 @@ fn each_step_that_did_not_succeed_says_why() {
         summary(&ended(), Time(65_000), PLAIN),
         "✓ build   succeeded    2.0s\n\
          ✗ test    failed       1.0s  1/2 succeeded, 1 failed  exit_status: exit 1\n    \
-             ✗ os=mac  failed after 2 attempts  exit_status: exit 1\n\
+             ✗ [os=mac]  failed after 2 attempts  exit_status: exit 1\n\
          - deploy  omitted            `test` failed\n\
          \n\
          digest = \"abc\"\n\
@@ -73,7 +73,7 @@ fn instances_that_a_stop_ended_are_counted_and_not_listed() {
         text.contains("1/5000 succeeded, 1 failed, 4998 cancelled"),
         "{text}"
     );
-    assert!(text.contains("✗ os=mac  failed"), "{text}");
+    assert!(text.contains("✗ [os=mac]  failed"), "{text}");
     assert!(!text.contains("cancelled by ann"), "{text}");
 }
 
@@ -110,4 +110,53 @@ fn programs_get_words_and_instants() {
         "exit_status"
     );
     assert_eq!(json["steps"][2]["instances"], json!([]));
+}
+
+#[test]
+fn a_step_in_backoff_says_what_it_waits_for() {
+    let mut view = sample(&["flaky"]);
+    let flaky = &mut view.steps[0];
+    let mut waiting = InstanceView::new(None);
+    (waiting.state, waiting.began_at) = (StepState::Waiting, Some(Time(0)));
+    waiting.attempts = vec![failed(1)];
+    (flaky.state, flaky.instances) = (StepState::Waiting, vec![waiting]);
+    flaky.waiting_for = Some("attempt 2, due at 1970-01-01T00:00:04.000Z".to_owned());
+    let text = summary(&view, Time(1_000), PLAIN);
+    let row = "◷ flaky  waiting      1.0s  waits for attempt 2, due at 1970-01-01T00:00:04.000Z  \
+               exit_status: exit 1\n";
+    assert!(text.starts_with(row), "{text}");
+}
+
+#[test]
+fn a_fan_out_over_nothing_says_so() {
+    let mut view = sample(&["each"]);
+    let each = &mut view.steps[0];
+    (each.state, each.ok, each.fan) = (StepState::Succeeded, true, true);
+    each.reason = "no items".to_owned();
+    let text = summary(&view, Time(0), PLAIN);
+    assert!(
+        text.starts_with("✓ each  succeeded          no items\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn nothing_that_a_document_or_a_request_names_moves_the_cursor() {
+    let mut view = ended();
+    let nasty = "x\x1b[2J\u{9b}31m\r";
+    view.labels = [(nasty.to_owned(), nasty.to_owned())].into();
+    view.outputs = Some(json!({nasty: nasty}));
+    view.inputs = json!({nasty: nasty});
+    (view.actor, view.reason) = (nasty.to_owned(), nasty.to_owned());
+    view.pipeline = nasty.to_owned();
+    let test = &mut view.steps[1];
+    test.instances[1].params = Some(json!({nasty: nasty}));
+    test.waiting_for = Some(nasty.to_owned());
+    test.reason = nasty.to_owned();
+    let text = show(&view, Time(65_000), PLAIN);
+    let controls: Vec<_> = text
+        .chars()
+        .filter(|c| c.is_control() && *c != '\n')
+        .collect();
+    assert_eq!(controls, [], "{text:?}");
 }

@@ -1,5 +1,6 @@
 //! States and instants as the words that programs read, and names of instances.
 
+use crate::render::human::printable;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Json;
 use serde::Serializer;
@@ -31,10 +32,11 @@ pub(super) fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
-/// `os=linux node=20` for a combination, the text of an item, else `#3` (from 1).
+/// `[os=linux node=20]` for a combination, `[eu]` for an item, else `[2]`, the position from 0, by
+/// which `logs --instance` and the reasons of the engine name it.
 pub(crate) fn label(params: Option<&Json>, position: usize) -> String {
-    match params {
-        None => format!("#{}", position + 1),
+    let inside = match params {
+        None => position.to_string(),
         Some(Json::Object(map)) if !map.is_empty() => {
             let pairs: Vec<_> = map
                 .iter()
@@ -43,12 +45,13 @@ pub(crate) fn label(params: Option<&Json>, position: usize) -> String {
             pairs.join(" ")
         }
         Some(item) => scalar(item),
-    }
+    };
+    format!("[{}]", printable(&inside))
 }
 
 fn scalar(json: &Json) -> String {
     match json {
-        Json::String(text) => super::super::human::printable(text),
+        Json::String(text) => text.clone(),
         other => other.to_string(),
     }
 }
@@ -62,11 +65,12 @@ mod tests {
     fn instances_are_called_by_what_makes_them_different() {
         assert_eq!(
             label(Some(&json!({"os": "linux", "node": 20})), 0),
-            "node=20 os=linux"
+            "[node=20 os=linux]"
         );
-        assert_eq!(label(Some(&json!("eu\n1")), 0), "eu·1");
-        assert_eq!(label(Some(&json!([1, 2])), 0), "[1,2]");
-        assert_eq!(label(None, 2), "#3");
-        assert_eq!(label(Some(&json!({})), 0), "{}");
+        assert_eq!(label(Some(&json!("eu\n1")), 0), "[eu·1]");
+        assert_eq!(label(Some(&json!([1, 2])), 0), "[[1,2]]");
+        assert_eq!(label(None, 2), "[2]");
+        assert_eq!(label(Some(&json!({})), 0), "[{}]");
+        assert_eq!(label(Some(&json!({"a\u{1b}[2J": "\u{9b}m"})), 0), "[a=·m]");
     }
 }

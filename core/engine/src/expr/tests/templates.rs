@@ -138,13 +138,20 @@ fn cel_values_become_json() {
             json!("2024-02-29T12:00:00.000Z"),
         ),
         ("duration('90m')", json!("1h30m")),
-        ("18446744073709551615u", json!(u64::MAX)),
+        ("9223372036854775807u", json!(i64::MAX)),
         ("{1: 'a', true: 'b'}", json!({"1": "a", "true": "b"})),
         ("optional.of(1)", json!(1)),
         ("2.0", json!(2.0)),
     ] {
         assert_eq!(eval(source), json, "{source}");
     }
+    let beyond = eval_error("[18446744073709551615u]").message;
+    assert!(
+        beyond.contains(
+            "the integer 18446744073709551615 does not fit in 64 bits: the limit `int64` is"
+        ),
+        "{beyond}"
+    );
 }
 
 #[test]

@@ -35,7 +35,11 @@ impl<'a> Value<'a> {
             Value::Null => Json::Null,
             Value::Bool(bool) => Json::Bool(*bool),
             Value::Int(int) => Json::from(*int),
-            Value::Uint(uint) => Json::from(*uint),
+            // A reader would make another number of it.
+            Value::Uint(uint) => match i64::try_from(*uint) {
+                Ok(int) => Json::from(int),
+                Err(_) => return error(crate::value::beyond(&uint.to_string())),
+            },
             Value::Double(double) => match serde_json::Number::from_f64(*double) {
                 Some(number) => Json::Number(number),
                 None => return error(format!("the result is {double}, which JSON does not have")),

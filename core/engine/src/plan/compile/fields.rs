@@ -37,6 +37,9 @@ impl<'n> Object<'n> {
 
 impl<'n> Compiler<'_, '_, 'n> {
     pub(super) fn wrong_type(&mut self, node: &Node, path: &Path<'_>, allowed: &str) {
+        if matches!(node.content, Content::Refused(_)) {
+            return; // said already, where it was read
+        }
         let message = format!("`{}` has the wrong type", path.last());
         self.report.error(
             Problem::on(node, path, message)

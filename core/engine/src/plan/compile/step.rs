@@ -369,12 +369,14 @@ impl<'n> Compiler<'_, '_, 'n> {
                     Some(node) => self.templates(node, &path.key("with"), with_place),
                 };
                 let (driver, version) = named?;
+                let with = with?;
+                self.against_driver(draft, object, path, (driver, version, action), &with);
                 let (driver, version) = (driver.into(), version.map(Arc::from));
                 Some(Kind::Driver {
                     driver,
                     version,
                     action: action.map(Arc::from),
-                    with: with?,
+                    with,
                 })
             }
             "transform" => {

@@ -51,6 +51,7 @@ fn body(body: Body) -> Result<Fact> {
             nonce: claimed.nonce,
             session: claimed.session.into(),
             version: claimed.version.into(),
+            schema: claimed.schema.as_deref().map(hash).transpose()?,
         }),
         Body::Reported(reported) => Fact::Reported(Report {
             id: identity(reported.id)?,

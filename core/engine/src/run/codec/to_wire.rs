@@ -33,6 +33,7 @@ fn body(fact: &Fact) -> Body {
             nonce: claim.nonce,
             session: claim.session.to_string(),
             version: claim.version.to_string(),
+            schema: claim.schema.map(|digest| digest.0.to_vec().into()),
         }),
         Fact::Reported(report) => Body::Reported(wire::Reported {
             id: Some(identity(report.id)),

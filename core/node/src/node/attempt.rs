@@ -1,0 +1,269 @@
+//! One attempt of a driver in this process, from its task to its report.
+
+use super::checkpoint::Saver;
+use super::config::Limits;
+use super::judge::{self, exception, failure};
+use super::logs::LogBuffer;
+use super::runtime::Message;
+use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
+use crate::error::NodeError;
+use crate::owner::{Answer, Input, Reported, StartTask};
+use crate::reader::Reader;
+use crate::token::Claimed;
+use conveyor_engine::plan::ActionContract;
+use conveyor_engine::run::Failure;
+use conveyor_engine::value::{Json, Value};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Lines that a driver may be ahead of its log: beyond them it waits, and slows nobody else.
+pub(super) const LINES: usize = 4096;
+/// The first pause before a report is sent again; it doubles up to a second.
+pub(super) const RESEND: Duration = Duration::from_millis(20);
+
+/// One claim, from its task to its report.
+pub(super) struct Attempt {
+    pub(super) claimed: Claimed,
+    pub(super) reader: Reader,
+    pub(super) messages: Sender<Message>,
+    pub(super) log: LogBuffer,
+    pub(super) limits: Limits,
+}
+
+/// What a driver sends besides its result.
+pub(super) struct Sent {
+    pub(super) lines: mpsc::Receiver<LogLine>,
+    pub(super) checkpoints: mpsc::Receiver<Checkpoint>,
+}
+
+impl Attempt {
+    pub(super) async fn run(
+        mut self,
+        driver: Result<(Arc<dyn Driver>, ActionContract), Failure>,
+        start: StartTask,
+        context: Context,
+        sent: Sent,
+        mut aborted: oneshot::Receiver<()>,
+    ) {
+        let (outcome, action) = match driver {
+            Err(failure) => (Some(Outcome::Errored(failure)), None),
+            Ok((driver, action)) => {
+                let outcome = match self.task(&start, &action).await {
+                    Err(failure) => Some(Outcome::Errored(failure)),
+                    Ok(task) => {
+                        self.drive(&*driver, task, context, sent, &mut aborted)
+                            .await
+                    }
+                };
+                (outcome, Some(action))
+            }
+        };
+        let Some(outcome) = outcome else {
+            self.give_up().await;
+            return;
+        };
+        self.report(action.as_ref(), outcome).await;
+    }
+
+    async fn task(&self, start: &StartTask, action: &ActionContract) -> Result<Task, Failure> {
+        let (plan, spec) = (&start.plan, &start.spec);
+        let text = match (&start.with, &spec.with) {
+            (Some(text), _) | (None, Value::Inline(text)) => Arc::clone(text),
+            (None, Value::Stored { hash, .. }) => self
+                .reader
+                .value(self.claimed.run, *hash)
+                .await
+                .map_err(|error| {
+                    failure(
+                        "no_inputs",
+                        format!("the task's inputs cannot be read: {error}"),
+                        true,
+                    )
+                })?,
+        };
+        let inputs: Json = serde_json::from_slice(&text).map_err(|error| {
+            failure(
+                "no_inputs",
+                format!("the task's inputs cannot be read: {error}"),
+                false,
+            )
+        })?;
+        let id = self.claimed.id;
+        let step = &plan.steps[id.step as usize];
+        judge::inputs(action, step, &inputs)?;
+        Ok(Task {
+            run: self.claimed.run.text(),
+            namespace: Arc::clone(&plan.namespace),
+            pipeline: Arc::clone(&plan.name),
+            step: Arc::clone(&step.id),
+            instance: id.instance,
+            attempt: id.attempt,
+            action: spec.action.clone(),
+            inputs,
+            deadline: spec.deadline,
+            grace: spec.grace,
+            checkpoint: spec
+                .checkpoint
+                .as_ref()
+                .map(|data| bytes::Bytes::copy_from_slice(data)),
+            labels: start.labels.clone(),
+        })
+    }
+
+    /// Runs the driver and keeps its log; `None` when the claim ended first.
+    async fn drive(
+        &mut self,
+        driver: &dyn Driver,
+        task: Task,
+        context: Context,
+        sent: Sent,
+        aborted: &mut oneshot::Receiver<()>,
+    ) -> Option<Outcome> {
+        // A panic may come from `run` itself, before there is a future.
+        let made = std::panic::AssertUnwindSafe(|| driver.run(task, context));
+        let mut work = match std::panic::catch_unwind(made) {
+            Ok(future) => AbortOnDrop(tokio::spawn(future)),
+            Err(panic) => return Some(Outcome::Failed(exception(&*panic), None)),
+        };
+        let Sent {
+            mut lines,
+            checkpoints,
+        } = sent;
+        let saver = Saver {
+            claimed: self.claimed,
+            messages: self.messages.clone(),
+            most: self.limits.checkpoint_bytes,
+        };
+        let mut saving = std::pin::pin!(saver.all(checkpoints));
+        let mut saves = true;
+        let mut batch = Vec::new();
+        let mut acknowledged: Option<oneshot::Receiver<Result<Answer, NodeError>>> = None;
+        let outcome = loop {
+            tokio::select! {
+                ended = &mut work.0 => break Some(ended),
+                // Its sender is dropped when the claim is over.
+                _ = &mut *aborted => break None,
+                count = lines.recv_many(&mut batch, LINES), if acknowledged.is_none() => {
+                    if count == 0 {
+                        // The driver has closed its log; its result is still to come.
+                        tokio::select! {
+                            ended = &mut work.0 => break Some(ended),
+                            _ = &mut *aborted => break None,
+                            () = &mut saving, if saves => {
+                                saves = false;
+                                continue;
+                            }
+                        }
+                    }
+                    self.log.add(batch.drain(..));
+                    acknowledged = self.send_logs();
+                }
+                () = &mut saving, if saves => saves = false,
+                answer = wait(&mut acknowledged) => {
+                    acknowledged = None;
+                    if matches!(answer, Some(Ok(_))) {
+                        self.log.kept();
+                    } else {
+                        tokio::time::sleep(RESEND).await;
+                        acknowledged = self.send_logs();
+                    }
+                }
+            }
+        };
+        drop(work);
+        lines.close();
+        while let Some(line) = lines.recv().await {
+            self.log.add(std::iter::once(line));
+        }
+        Some(match outcome? {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => Outcome::Failed(exception(&*panic), None),
+                Err(_) => return None,
+            },
+        })
+    }
+
+    fn send_logs(&mut self) -> Option<oneshot::Receiver<Result<Answer, NodeError>>> {
+        let (run, writes) = (self.claimed.run, self.log.writes());
+        let (reply, answer) = oneshot::channel();
+        let make = Box::new(move |ticket| Input::Logs {
+            ticket,
+            run,
+            writes,
+        });
+        self.messages.send(Message::Request(make, reply)).ok()?;
+        Some(answer)
+    }
+
+    /// The claim is over: what was logged is kept, and the place given back. The owner may be gone.
+    async fn give_up(mut self) {
+        let (run, writes) = (self.claimed.run, self.log.finish());
+        let (reply, answer) = oneshot::channel();
+        let make = Box::new(move |ticket| Input::Logs {
+            ticket,
+            run,
+            writes,
+        });
+        if self.log.last().is_some() && self.messages.send(Message::Request(make, reply)).is_ok() {
+            // Lines of an attempt that was thrown away are not worth a second try.
+            let _ = answer.await;
+        }
+        let _ = self.messages.send(Message::Released(self.claimed));
+    }
+
+    /// Reports until it is answered. Lines that are not acknowledged go in the same commit.
+    async fn report(mut self, action: Option<&ActionContract>, outcome: Outcome) {
+        let mut values = Vec::new();
+        let result = judge::ended(action, outcome, self.limits.output_bytes, &mut values);
+        let logs = self.log.finish();
+        let report = Reported {
+            claimed: self.claimed,
+            result,
+            last_log: self.log.last(),
+            values,
+            logs,
+        };
+        let mut pause = RESEND;
+        loop {
+            let (reply, answer) = oneshot::channel();
+            if self
+                .messages
+                .send(Message::Report(Box::new(report.clone()), reply))
+                .is_err()
+            {
+                return;
+            }
+            match answer.await {
+                Ok(Err(error)) if error.is_temporary() => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(run = %self.claimed.run, id = %self.claimed.id, %error, "a report was refused");
+                    return;
+                }
+                Ok(Ok(_)) | Err(_) => return,
+            }
+        }
+    }
+}
+
+async fn wait(
+    answer: &mut Option<oneshot::Receiver<Result<Answer, NodeError>>>,
+) -> Option<Result<Answer, NodeError>> {
+    match answer {
+        Some(answer) => answer.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<Outcome>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

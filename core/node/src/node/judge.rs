@@ -1,0 +1,118 @@
+//! What the node says of a task before its driver sees it, and of its end before it is a fact: limits,
+//! and the schemas of the driver's action (PROTOCOL P6, P27).
+
+use super::start::inline_or_stored;
+use crate::driver::Outcome;
+use crate::owner::ValueTexts;
+use conveyor_engine::plan::{ActionContract, Kind, Schema, Step, Violation};
+use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
+use conveyor_engine::value::Json;
+
+/// As many violations of a schema as a failure tells.
+const TOLD: usize = 10;
+
+/// Whether `with` is what the action asks for. No further attempt changes what was evaluated, unless
+/// it names `attempt`.
+pub(super) fn inputs(action: &ActionContract, step: &Step, with: &Json) -> Result<(), Failure> {
+    let Some(violations) = broken(action.inputs.as_ref(), with) else {
+        return Ok(());
+    };
+    let again = matches!(&step.kind, Kind::Driver { with, .. } if with.names_attempt());
+    let what = "`with` is not what the driver takes";
+    let message = told(what, &format!("{}/with", step.pointer), &violations);
+    Err(failure("invalid_input", message, again))
+}
+
+fn broken(schema: Option<&Schema>, value: &Json) -> Option<Vec<Violation>> {
+    schema?.check(value).err()
+}
+
+fn told(what: &str, place: &str, violations: &[Violation]) -> String {
+    let each = violations.iter().take(TOLD);
+    let each: Vec<_> = each
+        .map(|violation| format!("{place}{}: {}", violation.pointer, violation.message))
+        .collect();
+    let more = match violations.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{what}: {}{more}", each.join("; "))
+}
+
+/// How an attempt ended, for its fact.
+pub(super) fn ended(
+    action: Option<&ActionContract>,
+    outcome: Outcome,
+    output_bytes: u64,
+    values: &mut ValueTexts,
+) -> EndedAttempt {
+    let mut keep = |outputs: &Json| {
+        let value = inline_or_stored(outputs, values);
+        if value.len() > output_bytes {
+            values.pop();
+            let len = value.len();
+            let message =
+                format!("the outputs have {len} bytes; the limit `output_bytes` is {output_bytes}");
+            return Err(failure("output_too_large", message, false));
+        }
+        Ok(value)
+    };
+    let end = |state, outputs, failure| EndedAttempt {
+        state,
+        outputs,
+        failure,
+    };
+    match outcome {
+        Outcome::Succeeded(outputs) if !outputs.is_object() => {
+            let message = "the outputs are not a JSON object".to_owned();
+            end(
+                AttemptState::Errored,
+                None,
+                Some(failure("invalid_output", message, None)),
+            )
+        }
+        Outcome::Succeeded(outputs) => match keep(&outputs) {
+            Ok(value) => {
+                match broken(action.and_then(|action| action.outputs.as_ref()), &outputs) {
+                    None => end(AttemptState::Succeeded, Some(value), None),
+                    Some(violations) => {
+                        let what = "the outputs are not what the driver says that it gives";
+                        let message = told(what, "outputs", &violations);
+                        let failure = failure("invalid_output", message, None);
+                        end(AttemptState::Errored, Some(value), Some(failure))
+                    }
+                }
+            }
+            Err(failure) => end(AttemptState::Errored, None, Some(failure)),
+        },
+        Outcome::Failed(failure, outputs) => {
+            // Outputs of a failure are only for reading: too long ones are left out.
+            let outputs = outputs.and_then(|outputs| keep(&outputs).ok());
+            end(AttemptState::Failed, outputs, Some(failure))
+        }
+        Outcome::Errored(failure) => end(AttemptState::Errored, None, Some(failure)),
+        Outcome::Cancelled => end(AttemptState::Cancelled, None, None),
+    }
+}
+
+/// A panic of a driver.
+pub(super) fn exception(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = format!(
+        "the driver panicked: {}",
+        text.unwrap_or("without a message")
+    );
+    failure("exception", message, true)
+}
+
+/// A failure that the node tells. `retryable` absent: the document decides.
+pub(super) fn failure(code: &str, message: String, retryable: impl Into<Option<bool>>) -> Failure {
+    Failure {
+        code: code.into(),
+        message: message.into(),
+        details: None,
+        retryable: retryable.into(),
+        retry_after_millis: None,
+    }
+}
