@@ -301,7 +301,7 @@ impl<'a> Needed<'a> {
         let plan = &self.plan.steps[step as usize];
         let retry = plan.retry.as_ref().and_then(|retry| retry.condition.as_deref());
         let allow = match &plan.allow_failure {
-            AllowFailure::If(condition) => Some(&**condition),
+            AllowFailure::If(condition) => Some(condition),
             _ => None,
         };
         let mut any = false;
