@@ -36,8 +36,8 @@ pub use fact::{
     Stop, StopKind,
 };
 pub use identity::{Identity, TimerKey, TimerKind};
-pub use machine::{FoldError, Fork, ForkError, ForkFrom, Rejected, Run, Sealed, TURN_UNITS};
 pub use items::{Item, Items};
+pub use machine::{FoldError, Fork, ForkError, ForkFrom, Rejected, Run, Sealed, TURN_UNITS};
 pub use oracle::{NoValues, Values};
 pub use pending::{CancelOrder, Pending, TaskSpec};
 pub use record::{Entry, Evaluated, Evaluation, Record, Site};

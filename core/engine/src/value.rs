@@ -82,6 +82,14 @@ impl Value {
         }
     }
 
+    /// The hash of its text, wherever that is.
+    pub(crate) fn digest(&self) -> Hash {
+        match self {
+            Value::Inline(text) => Hash::of(text),
+            Value::Stored { hash, .. } => *hash,
+        }
+    }
+
     /// How many bytes of a record it takes, about.
     pub(crate) fn recorded(&self) -> usize {
         match self {

@@ -85,7 +85,11 @@ impl Items {
             pages.push(close(items.len() as u32, &mut page));
         }
         let total: usize = pages.iter().map(|(_, text)| text.len()).sum();
-        let inline = if total <= INLINE_BYTES { INLINE_BYTES } else { 0 };
+        let inline = if total <= INLINE_BYTES {
+            INLINE_BYTES
+        } else {
+            0
+        };
         let page = |(end, text)| Page {
             end,
             list: Value::keep_text(text, inline, stored),
@@ -214,7 +218,9 @@ mod tests {
             json!(-1.5),
             json!("\\"),
         ];
-        let long: Vec<Json> = (0..3000).map(|n| json!({"n": n, "odd": odd[n % 5]})).collect();
+        let long: Vec<Json> = (0..3000)
+            .map(|n| json!({"n": n, "odd": odd[n % 5]}))
+            .collect();
         for items in [&odd[..], &long[..], &[json!("x".repeat(PAGE_BYTES))], &[]] {
             let mut stored = Texts::new();
             let kept = Items::keep(items, &mut stored).expect("short enough");
@@ -242,7 +248,10 @@ mod tests {
     fn too_long_an_item_and_too_long_a_list_are_refused_with_limit_and_value() {
         let text = json!("x".repeat(9 << 20));
         let error = Items::keep(&[json!(1), text], &mut Texts::new()).unwrap_err();
-        assert!(error.contains("item 1 has 9437186 bytes") && error.contains("8388608"), "{error}");
+        assert!(
+            error.contains("item 1 has 9437186 bytes") && error.contains("8388608"),
+            "{error}"
+        );
         let many = vec![json!("x".repeat(7 << 20)); 10];
         let error = Items::keep(&many, &mut Texts::new()).unwrap_err();
         assert!(error.contains("`items_bytes` is 67108864"), "{error}");

@@ -149,7 +149,10 @@ impl Run {
         if fact == Fact::Turn && self.open.is_full() {
             return Err(Rejected::NoChange);
         }
-        let missing = self.missing(super::pending::needs_of(&self.plan, &self.state, &fact), values);
+        let missing = self.missing(
+            super::pending::needs_of(&self.plan, &self.state, &fact),
+            values,
+        );
         if !missing.is_empty() {
             return Err(Rejected::Missing(missing));
         }

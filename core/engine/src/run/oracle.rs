@@ -2,7 +2,8 @@
 
 use super::items::Items;
 use super::record::{Evaluated, Evaluation, Site};
-use crate::plan::StepIndex;
+use crate::expr::EvalError;
+use crate::plan::{Plan, StepIndex};
 use crate::value::{Hash, Json, Texts, VALUE_BYTES, Value};
 use std::sync::Arc;
 
@@ -99,10 +100,11 @@ impl Oracle<'_> {
     /// `Err` outside: the record has something else here.
     pub(crate) fn ask(
         &mut self,
+        plan: &Plan,
         site: Site,
         step: StepIndex,
         instance: u32,
-        live: impl FnOnce(&dyn Values) -> Result<Fresh, String>,
+        live: impl FnOnce(&dyn Values) -> Result<Fresh, EvalError>,
     ) -> Result<Outcome, String> {
         match self {
             Oracle::Live {
@@ -118,8 +120,10 @@ impl Oracle<'_> {
                 };
                 let fresh = live(&at_hand);
                 let outcome = fresh
-                    .and_then(|fresh| keep(fresh, stored, open))
-                    .map_err(|message| cut(&message).into());
+                    .and_then(|fresh| {
+                        keep(fresh, stored, open).map_err(|message| EvalError::new("", message))
+                    })
+                    .map_err(|error| site.complaint(plan, step, &error));
                 open.bytes += recorded(&outcome);
                 evaluations.push(Evaluation {
                     site,

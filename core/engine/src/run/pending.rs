@@ -299,7 +299,10 @@ impl<'a> Needed<'a> {
     /// What the end of an instance, or of one of its attempts, asks.
     fn end(&mut self, step: StepIndex, instance: u32) {
         let plan = &self.plan.steps[step as usize];
-        let retry = plan.retry.as_ref().and_then(|retry| retry.condition.as_deref());
+        let retry = plan
+            .retry
+            .as_ref()
+            .and_then(|retry| retry.condition.as_deref());
         let allow = match &plan.allow_failure {
             AllowFailure::If(condition) => Some(condition),
             _ => None,

@@ -266,7 +266,10 @@ impl StepRun {
     /// The next instance that may begin.
     pub(crate) fn next(&self) -> u32 {
         let waits = |instance: &Instance| instance.state == StepState::Pending;
-        let from = self.instances.get(self.cursor as usize..).unwrap_or_default();
+        let from = self
+            .instances
+            .get(self.cursor as usize..)
+            .unwrap_or_default();
         self.cursor + from.iter().position(waits).unwrap_or(0) as u32
     }
 

@@ -205,6 +205,12 @@ pub struct InheritedStep {
     /// Its instances in order.
     #[prost(message, repeated, tag = "5")]
     pub instances: ::prost::alloc::vec::Vec<InheritedInstance>,
+    /// The parameters of its instances; absent where it is no fan-out.
+    #[prost(message, optional, tag = "6")]
+    pub items: ::core::option::Option<Items>,
+    /// Why it ended as it did, in words; may be empty.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// An instance of an inherited step.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -224,6 +230,13 @@ pub struct InheritedInstance {
     /// How many attempts it took.
     #[prost(uint32, tag = "5")]
     pub attempts: u32,
+    /// What its `with`, or the length of its wait, came out as: a further fork compares it. Absent where
+    /// nothing was evaluated.
+    #[prost(message, optional, tag = "6")]
+    pub with: ::core::option::Option<Value>,
+    /// Why it ended as it did, in words; may be empty.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// A request to stop (SEMANTICS 18).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

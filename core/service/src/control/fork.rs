@@ -5,8 +5,8 @@ use crate::stack::on_stack;
 use crate::values::StoredValues;
 use conveyor_engine::document::Document;
 use conveyor_engine::plan::Plan;
-use conveyor_engine::run::{Failure, Fork, ForkFrom, Inherited, Run, Values};
-use conveyor_engine::value::{Hash, Json, Value};
+use conveyor_engine::run::{Fork, ForkFrom, Inherited, Run, Values};
+use conveyor_engine::value::{Json, Value};
 use conveyor_node::{RunId, StartRun};
 use conveyor_proto::v1;
 use std::collections::BTreeMap;
@@ -145,8 +145,9 @@ fn prepare(
         .fork(&plan, &Value::inline(&inputs), from, values)
         .map_err(|error| Status::failed_precondition(error.to_string()))?;
     let mut texts = BTreeMap::new();
-    for hash in fork.inherited.iter().flat_map(hashes) {
-        let text = values.get(&hash);
+    for hash in fork.inherited.iter().flat_map(Inherited::hashes) {
+        let made = fork.values.get(&hash).cloned();
+        let text = made.or_else(|| values.get(&hash));
         let text =
             text.ok_or_else(|| Status::data_loss(format!("the value {hash} is not there")))?;
         texts.insert(hash, text);
@@ -157,26 +158,6 @@ fn prepare(
         fork,
         values: texts.into_iter().collect(),
     })
-}
-
-/// Values that an inherited step names by hash.
-fn hashes(step: &Inherited) -> Vec<Hash> {
-    let details = |failure: &Failure| failure.details.clone();
-    let of = |value: Value| match value {
-        Value::Stored { hash, .. } => Some(hash),
-        Value::Inline(_) => None,
-    };
-    let instances = step.instances.iter().flatten();
-    instances
-        .flat_map(|instance| {
-            [
-                instance.outputs.clone(),
-                instance.failure.as_ref().and_then(details),
-            ]
-        })
-        .flatten()
-        .filter_map(of)
-        .collect()
 }
 
 /// Every step of the new plan, in its order, and what becomes of it.

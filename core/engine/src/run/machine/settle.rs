@@ -1,6 +1,7 @@
 //! What a fact sets off: the cascade, rules, the failing pass, bounded work, the end.
 
 use super::Machine;
+use crate::expr::EvalError;
 use crate::plan::Needs;
 use crate::run::oracle::{Fresh, Oracle};
 use crate::run::record::{Evaluated, Site};
@@ -65,9 +66,7 @@ impl Machine<'_> {
             return self.break_off(format!("step {step} has no rule to decide"));
         };
         let outcome = self.ask(Site::Rule, step, 0, |scope| {
-            rule.evaluate(scope)
-                .map(Fresh::Bool)
-                .map_err(|error| error.to_string())
+            rule.evaluate(scope).map(Fresh::Bool)
         });
         match outcome {
             Ok(Evaluated::Bool(true)) => self.make_ready(step),
@@ -89,10 +88,10 @@ impl Machine<'_> {
         site: Site,
         step: u32,
         instance: u32,
-        evaluate: impl FnOnce(&RunScope<'_>) -> Result<Fresh, String>,
+        evaluate: impl FnOnce(&RunScope<'_>) -> Result<Fresh, EvalError>,
     ) -> Result<Evaluated, Arc<str>> {
         let (plan, state, now) = (self.plan, &*self.state, self.now);
-        let outcome = self.oracle.ask(site, step, instance, |values| {
+        let outcome = self.oracle.ask(plan, site, step, instance, |values| {
             evaluate(&RunScope::new(plan, state, step, instance, now, values))
         });
         outcome.unwrap_or_else(|fault| {
@@ -107,9 +106,11 @@ impl Machine<'_> {
         site: Site,
         step: u32,
         instance: u32,
-        evaluate: impl FnOnce(&RunScope<'_>) -> Result<crate::value::Json, String>,
+        evaluate: impl FnOnce(&RunScope<'_>) -> Result<crate::value::Json, EvalError>,
     ) -> Result<crate::value::Value, Arc<str>> {
-        match self.ask(site, step, instance, |scope| evaluate(scope).map(Fresh::Value))? {
+        match self.ask(site, step, instance, |scope| {
+            evaluate(scope).map(Fresh::Value)
+        })? {
             Evaluated::Value(value) => Ok(value),
             other => {
                 self.break_off(format!("{site:?} gave {other:?}"));

@@ -61,9 +61,7 @@ impl Machine<'_> {
             self.state.vars = Root::known(constant.clone());
             return;
         }
-        let outcome = self.ask_value(Site::Vars, 0, 0, |scope| {
-            vars.evaluate(scope).map_err(|error| error.to_string())
-        });
+        let outcome = self.ask_value(Site::Vars, 0, 0, |scope| vars.evaluate(scope));
         match outcome {
             Ok(value) => self.state.vars = Root::new(value, |_| {}),
             Err(message) => self.state.vars_error = Some(message),
@@ -78,15 +76,17 @@ impl Machine<'_> {
             run.ok = true;
             run.warnings = u32::from(from.allowed);
             self.state.warnings += u32::from(from.allowed);
-            return self.step_ended(step, from.state, Some(Arc::from("inherited")));
+            return self.step_ended(step, from.state, inherited(from.reason.as_ref()));
         };
         let run = &mut self.state.steps[step as usize];
         run.expanded = true;
         run.ready = true;
         run.cursor = instances.len() as u32;
+        run.items.clone_from(&from.items);
         run.instances = instances
             .iter()
             .map(|old| Instance {
+                with: old.with.clone(),
                 allowed: old.allowed,
                 attempt: old.attempts,
                 outputs: old.outputs.clone(),
@@ -95,7 +95,7 @@ impl Machine<'_> {
             })
             .collect();
         for (at, old) in instances.iter().enumerate() {
-            let reason = Some(Arc::from("inherited"));
+            let reason = inherited(old.reason.as_ref());
             self.transit(step, at as u32, Event::Inherit, old.state, None, reason);
             let now = self.now;
             let run = &mut self.state.steps[step as usize];
@@ -105,6 +105,16 @@ impl Machine<'_> {
             self.state.warnings += u32::from(old.allowed);
         }
         self.state.steps[step as usize].ok = true;
-        self.step_ended(step, from.state, Some(Arc::from("inherited")));
+        self.step_ended(step, from.state, inherited(from.reason.as_ref()));
     }
+}
+
+/// The reason of a result that was inherited: that, and the one it had where it ended.
+fn inherited(reason: Option<&Arc<str>>) -> Option<Arc<str>> {
+    const INHERITED: &str = "inherited";
+    Some(match reason {
+        Some(reason) if reason.starts_with(INHERITED) => Arc::clone(reason),
+        Some(reason) => format!("{INHERITED}: {reason}").into(),
+        None => Arc::from(INHERITED),
+    })
 }

@@ -1,6 +1,6 @@
 //! The instances of a fan-out (SEMANTICS 6).
 
-use crate::expr::{Scope, Template};
+use crate::expr::{EvalError, Scope, Template};
 use crate::plan::{Fan, FanSource, MAX_INSTANCES};
 use crate::run::items::Room;
 use crate::value::{Json, canonical_bytes};
@@ -10,18 +10,19 @@ use std::borrow::Cow;
 /// The instances' parameters in order: combinations of the matrix, or items.
 ///
 /// # Errors
-/// A sentence for people: what has no value, is no list, or exceeds a limit.
-pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, String> {
+/// What has no value, is no list, or exceeds a limit. Its pointer is below the step's.
+pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, EvalError> {
     match &fan.source {
         FanSource::Foreach {
             items, max_items, ..
         } => {
-            let items = list(items, scope, "foreach.items")?;
+            let items = list(items, scope, "/foreach/items")?;
             if items.len() > *max_items as usize {
-                return Err(format!(
-                    "foreach.items: {} items, `foreach.max_items` allows {max_items}",
+                let message = format!(
+                    "{} items, `foreach.max_items` allows {max_items}",
                     items.len()
-                ));
+                );
+                return Err(EvalError::new("/foreach/items", message));
             }
             Ok(items)
         }
@@ -32,27 +33,31 @@ pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, String> {
         } => {
             let mut values = Vec::with_capacity(axes.len());
             for (name, axis) in axes {
-                values.push((&**name, list(axis, scope, &format!("matrix.axes.{name}"))?));
+                values.push((&**name, list(axis, scope, &format!("/matrix/axes/{name}"))?));
             }
-            let exclude = objects(exclude, scope, "matrix.exclude")?;
-            let include = objects(include, scope, "matrix.include")?;
+            let exclude = objects(exclude, scope, "/matrix/exclude")?;
+            let include = objects(include, scope, "/matrix/include")?;
             combine(&values, &include, &exclude)
+                .map_err(|message| EvalError::new("/matrix", message))
         }
     }
 }
 
-fn list(template: &Template, scope: &dyn Scope, place: &str) -> Result<Vec<Json>, String> {
+fn list(template: &Template, scope: &dyn Scope, place: &str) -> Result<Vec<Json>, EvalError> {
     let json = match template.constant() {
         Some(json) => Cow::Borrowed(json),
         None => Cow::Owned(
             template
                 .evaluate(scope)
-                .map_err(|error| format!("{place}: {error}"))?,
+                .map_err(|error| error.under(place))?,
         ),
     };
     match json.into_owned() {
         Json::Array(items) => Ok(items),
-        other => Err(format!("{place}: expected a list, found {}", kind(&other))),
+        other => Err(EvalError::new(
+            place,
+            format!("expected a list, found {}", kind(&other)),
+        )),
     }
 }
 
@@ -60,14 +65,14 @@ fn objects(
     template: &Template,
     scope: &dyn Scope,
     place: &str,
-) -> Result<Vec<Map<String, Json>>, String> {
+) -> Result<Vec<Map<String, Json>>, EvalError> {
     let entries = list(template, scope, place)?.into_iter().enumerate();
     entries
         .map(|(at, entry)| match entry {
             Json::Object(map) => Ok(map),
-            other => Err(format!(
-                "{place}[{at}]: expected an object, found {}",
-                kind(&other)
+            other => Err(EvalError::new(
+                format!("{place}/{at}"),
+                format!("expected an object, found {}", kind(&other)),
             )),
         })
         .collect()
@@ -96,7 +101,7 @@ pub(crate) fn combine(
         .map(|(_, values)| values.len() as u64)
         .fold(1, u64::saturating_mul);
     let over = |size: u64| {
-        format!("matrix: {size} combinations, `matrix instances` are limited to {MAX_INSTANCES}")
+        format!("{size} combinations, `matrix instances` are limited to {MAX_INSTANCES}")
     };
     if size > u64::from(MAX_INSTANCES) {
         return Err(over(size));
