@@ -16,10 +16,12 @@ mod decision;
 mod digest;
 mod fact;
 mod identity;
+mod items;
 mod machine;
 mod oracle;
 mod pending;
 mod record;
+mod root;
 mod scope;
 mod state;
 mod states;
@@ -34,8 +36,9 @@ pub use fact::{
     Stop, StopKind,
 };
 pub use identity::{Identity, TimerKey, TimerKind};
+pub use items::{Item, Items};
 pub use machine::{FoldError, Fork, ForkError, ForkFrom, Rejected, Run, Sealed, TURN_UNITS};
-pub use oracle::{INLINE_BYTES, NoValues, Values};
+pub use oracle::{NoValues, Values};
 pub use pending::{CancelOrder, Pending, TaskSpec};
 pub use record::{Entry, Evaluated, Evaluation, Record, Site};
 pub use scope::expand;
@@ -43,4 +46,4 @@ pub use states::{AttemptState, RunState, StepState};
 pub use view::{InstanceView, StepView, Waiting};
 
 /// The number of the semantics that this release gives new runs (PROTOCOL P35).
-pub const SEMANTICS: u32 = 1;
+pub const SEMANTICS: u32 = conveyor_proto::storage::envelope::SEMANTICS;

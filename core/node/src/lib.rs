@@ -16,7 +16,6 @@
 mod chunks;
 mod clock;
 pub mod driver;
-pub mod envelope;
 mod error;
 mod id;
 pub mod keys;
@@ -29,6 +28,7 @@ pub mod token;
 mod workers;
 
 pub use clock::{Clock, SystemClock};
+pub use conveyor_proto::storage::envelope;
 pub use error::NodeError;
 pub use id::RunId;
 pub use node::{Adopt, Config, Limits, Node, StartRun, Started};

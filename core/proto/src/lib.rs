@@ -19,6 +19,8 @@ pub mod v1 {
 
 /// What stores hold.
 pub mod storage {
+    pub mod envelope;
+
     /// The records of a run's journal and what lies beside them: `proto/conveyor/storage/v1`.
     #[allow(
         clippy::all,

@@ -205,7 +205,7 @@ fn a_chunk_with_an_unknown_field_is_declined() {
         .entries
         .remove(0);
     let mut transaction = Transaction::new();
-    // Field 100, a varint of 1, after the envelope's own.
+    // Field 100, a varint of 1, after the chunk's own.
     transaction.put(key, [value.as_ref(), &[0xa0, 0x06, 0x01]].concat());
     store.commit(&transaction).unwrap();
     let error = logs.read(KEY, 0, 1).unwrap_err();

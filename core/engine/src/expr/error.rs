@@ -63,6 +63,24 @@ pub struct EvalError {
     pub limit: bool,
 }
 
+impl EvalError {
+    /// One that is not about an expression's own values: a list that is none, a value that is too
+    /// long.
+    pub(crate) fn new(pointer: impl Into<String>, message: impl Into<String>) -> EvalError {
+        EvalError {
+            pointer: pointer.into(),
+            message: message.into(),
+            limit: false,
+        }
+    }
+
+    /// The same, seen from a template that has this one at `pointer`.
+    pub(crate) fn under(mut self, pointer: &str) -> EvalError {
+        self.pointer.insert_str(0, pointer);
+        self
+    }
+}
+
 impl fmt::Display for EvalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.pointer.is_empty() {

@@ -1,4 +1,4 @@
-use super::{AttemptState, Identity, StepState, TimerKey};
+use super::{AttemptState, Identity, Items, StepState, TimerKey};
 use crate::value::{Hash, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,6 +80,10 @@ pub struct Inherited {
     pub allowed: bool,
     /// Its instances in order; `None` for a step that was never expanded.
     pub instances: Option<Vec<InheritedInstance>>,
+    /// The parameters of its instances, where it is a fan-out.
+    pub items: Option<Arc<Items>>,
+    /// Why it ended as it did.
+    pub reason: Option<Arc<str>>,
 }
 
 /// An instance of an inherited step.
@@ -95,6 +99,29 @@ pub struct InheritedInstance {
     pub failure: Option<Failure>,
     /// How many attempts it took.
     pub attempts: u32,
+    /// What its `with`, or the length of its wait, came out as: a further fork compares it.
+    pub with: Option<Value>,
+    /// Why it ended as it did.
+    pub reason: Option<Arc<str>>,
+}
+
+impl Inherited {
+    /// The values that it names by hash.
+    pub fn hashes(&self) -> impl Iterator<Item = Hash> {
+        let instances = self.instances.iter().flatten();
+        let values = instances.flat_map(|instance| {
+            let details = instance
+                .failure
+                .as_ref()
+                .and_then(|failure| failure.details.as_ref());
+            [instance.outputs.as_ref(), instance.with.as_ref(), details]
+        });
+        let pages = self.items.iter().flat_map(|items| items.pages());
+        values
+            .flatten()
+            .chain(pages.map(|(_, list)| list))
+            .filter_map(Value::hash)
+    }
 }
 
 /// A claim (PROTOCOL P20).
@@ -182,4 +209,54 @@ pub enum StopKind {
     Cancel,
     /// Everything ends now, without `finally`.
     Terminate,
+}
+
+impl Fact {
+    /// How many bytes of a record it takes, about.
+    pub(crate) fn recorded(&self) -> usize {
+        // Times, numbers and tags, and the few short words that the others have.
+        64 + match self {
+            Fact::Started(started) => {
+                let labels = started
+                    .labels
+                    .iter()
+                    .map(|(key, value)| key.len() + value.len());
+                let inherited = started.inherited.iter().map(Inherited::recorded);
+                started.inputs.recorded() + labels.chain(inherited).sum::<usize>()
+            }
+            Fact::Claimed(claim) => claim.session.len() + claim.version.len(),
+            Fact::Reported(report) => {
+                let outputs = report.result.outputs.as_ref().map_or(0, Value::recorded);
+                outputs + report.result.failure.as_ref().map_or(0, Failure::recorded)
+            }
+            Fact::Checkpointed { data, .. } => data.len(),
+            Fact::Stopped(Stop { actor, reason, .. })
+            | Fact::Paused { actor, reason }
+            | Fact::Resumed { actor, reason } => actor.len() + reason.len(),
+            Fact::Lost { .. } | Fact::TimerDue(_) | Fact::Turn => 0,
+        }
+    }
+}
+
+impl Failure {
+    fn recorded(&self) -> usize {
+        let details = self.details.as_ref().map_or(0, Value::recorded);
+        16 + self.code.len() + self.message.len() + details
+    }
+}
+
+impl Inherited {
+    pub(crate) fn recorded(&self) -> usize {
+        let of = |instance: &InheritedInstance| {
+            let values = [&instance.outputs, &instance.with];
+            let values = values.into_iter().flatten().map(Value::recorded);
+            let reason = instance.reason.as_ref().map_or(0, |reason| reason.len());
+            let failure = instance.failure.as_ref().map_or(0, Failure::recorded);
+            16 + values.sum::<usize>() + failure + reason
+        };
+        let instances = self.instances.iter().flatten().map(of);
+        let items = self.items.as_ref().map_or(0, |items| items.recorded());
+        let reason = self.reason.as_ref().map_or(0, |reason| reason.len());
+        16 + self.step.len() + reason + items + instances.sum::<usize>()
+    }
 }

@@ -13,7 +13,7 @@ mod stop;
 
 pub use fork::{Fork, ForkError, ForkFrom};
 
-use super::oracle::{Oracle, Values};
+use super::oracle::{Open, Oracle, Values};
 use super::record::{Entry, Record};
 use super::state::State;
 use super::table::{self, Event, RunEvent};
@@ -21,7 +21,7 @@ use super::{Decision, Fact, RunState, StepState, digest};
 use crate::plan::{Plan, Step, StepIndex};
 use crate::planted;
 use crate::time::Time;
-use crate::value::Hash;
+use crate::value::{Hash, Texts};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +36,8 @@ pub struct Run {
     pub(crate) plan: Arc<Plan>,
     pub(crate) state: State,
     entries: Vec<Entry>,
-    stored: Vec<(Hash, Arc<[u8]>)>,
+    pub(crate) stored: Texts,
+    open: Open,
     hasher: Box<Xxh3>,
     broken: Option<Arc<str>>,
 }
@@ -134,7 +135,8 @@ impl Run {
             plan,
             state,
             entries: Vec::new(),
-            stored: Vec::new(),
+            stored: Texts::new(),
+            open: Open::default(),
             hasher: Box::new(Xxh3::new()),
             broken: None,
         }
@@ -155,7 +157,18 @@ impl Run {
             return Err(Rejected::Broken(Arc::clone(reason)));
         }
         let now = now.max(self.state.time);
-        check::check(&self.plan, &self.state, &fact, values)?;
+        check::check_fold(&self.state, &fact)?;
+        if fact == Fact::Turn && self.open.is_full() {
+            return Err(Rejected::NoChange);
+        }
+        let missing = self.missing(
+            super::pending::needs_of(&self.plan, &self.state, &fact),
+            values,
+        );
+        if !missing.is_empty() {
+            return Err(Rejected::Missing(missing));
+        }
+        self.open.bytes += fact.recorded();
         let mut evaluations = Vec::new();
         let mut machine = Machine {
             plan: &self.plan,
@@ -165,6 +178,7 @@ impl Run {
                 evaluations: &mut evaluations,
                 stored: &mut self.stored,
                 units: TURN_UNITS,
+                open: &mut self.open,
             },
             decisions: Vec::new(),
             now,
@@ -198,6 +212,7 @@ impl Run {
             return None;
         }
         self.state.sequence += 1;
+        self.open = Open::default();
         let digest = self.hasher.digest();
         self.hasher.reset();
         Some(Sealed {
@@ -206,8 +221,26 @@ impl Run {
                 entries: std::mem::take(&mut self.entries),
                 digest,
             },
-            values: std::mem::take(&mut self.stored),
+            values: std::mem::take(&mut self.stored).into_iter().collect(),
         })
+    }
+
+    /// How many bytes the record that is open has, about, with the values that it names.
+    #[must_use]
+    pub fn open_bytes(&self) -> usize {
+        self.open.bytes + self.open.stored
+    }
+
+    /// Whether the open record is full: a [`Fact::Turn`] is taken when it is closed.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.open.is_full()
+    }
+
+    /// Those that neither are at hand nor were made by the open record.
+    fn missing(&self, mut hashes: Vec<Hash>, values: &dyn Values) -> Vec<Hash> {
+        hashes.retain(|hash| !self.stored.contains_key(hash) && values.get(hash).is_none());
+        hashes
     }
 
     /// Takes the next record of the journal: evaluates nothing, and checks that the record decides

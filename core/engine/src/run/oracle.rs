@@ -1,10 +1,22 @@
 //! Where the outcomes of evaluations come from: expressions, live; the record, in a fold.
 
+use super::items::Items;
 use super::record::{Evaluated, Evaluation, Site};
-use crate::plan::StepIndex;
+use crate::expr::EvalError;
+use crate::plan::{Plan, StepIndex};
 use crate::planted;
-use crate::value::{Hash, Json, Value, canonical_bytes};
+use crate::value::{Hash, Json, Texts, VALUE_BYTES, Value};
 use std::sync::Arc;
+
+/// A turn ends after the unit with which the open record has so many bytes. A store takes records
+/// of a few MiB, and one that a large fan-out makes should not hold up the commits of other runs.
+pub(crate) const TURN_BYTES: usize = 1 << 20;
+
+/// The same for texts that are stored beside the record: as long as the longest value.
+pub(crate) const TURN_STORED: usize = VALUE_BYTES as usize;
+
+/// The longest sentence about an evaluation that failed.
+pub(crate) const MESSAGE_BYTES: usize = 4 << 10;
 
 /// Finds the text of values that are kept beside the journal.
 pub trait Values {
@@ -22,22 +34,63 @@ impl Values for NoValues {
     }
 }
 
-/// Texts up to this length are in the record; longer ones are stored by hash.
-pub const INLINE_BYTES: usize = 64 << 10;
+impl Values for Texts {
+    fn get(&self, hash: &Hash) -> Option<Arc<[u8]>> {
+        Texts::get(self, hash).cloned()
+    }
+}
+
+/// Values that were loaded, and those that the open record made.
+pub(crate) struct AtHand<'a> {
+    pub(crate) values: &'a dyn Values,
+    pub(crate) stored: &'a Texts,
+}
+
+impl Values for AtHand<'_> {
+    fn get(&self, hash: &Hash) -> Option<Arc<[u8]>> {
+        Texts::get(self.stored, hash)
+            .cloned()
+            .or_else(|| self.values.get(hash))
+    }
+}
+
+/// What the open record holds so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Open {
+    /// Bytes in the record itself, about.
+    pub(crate) bytes: usize,
+    /// Bytes stored beside it.
+    pub(crate) stored: usize,
+}
+
+impl Open {
+    pub(crate) fn is_full(self) -> bool {
+        self.bytes >= TURN_BYTES || self.stored >= TURN_STORED
+    }
+}
 
 pub(crate) enum Oracle<'a> {
     Live {
         values: &'a dyn Values,
         evaluations: &'a mut Vec<Evaluation>,
         /// Texts that the record names by hash.
-        stored: &'a mut Vec<(Hash, Arc<[u8]>)>,
+        stored: &'a mut Texts,
         /// How many more units this turn may do.
         units: u32,
+        /// How much it may still record.
+        open: &'a mut Open,
     },
     Fold {
         evaluations: std::slice::Iter<'a, Evaluation>,
         units: u32,
     },
+}
+
+/// What an expression gives, before it is kept.
+pub(crate) enum Fresh {
+    Bool(bool),
+    Value(Json),
+    Items(Vec<Json>),
 }
 
 /// What an evaluation gives: a value, or a sentence for people.
@@ -48,19 +101,28 @@ impl Oracle<'_> {
     /// `Err` outside: the record has something else here.
     pub(crate) fn ask(
         &mut self,
+        plan: &Plan,
         site: Site,
         step: StepIndex,
         instance: u32,
-        live: impl FnOnce(&dyn Values, &mut Vec<(Hash, Arc<[u8]>)>) -> Outcome,
+        live: impl FnOnce(&dyn Values) -> Result<Fresh, EvalError>,
     ) -> Result<Outcome, String> {
         match self {
             Oracle::Live {
                 values,
                 evaluations,
                 stored,
+                open,
                 ..
             } => {
-                let outcome = live(*values, stored);
+                let at_hand = AtHand {
+                    values: *values,
+                    stored,
+                };
+                let outcome = live(&at_hand)
+                    .and_then(|fresh| keep(fresh, stored, open))
+                    .map_err(|error| site.complaint(plan, step, &error));
+                open.bytes += recorded(&outcome);
                 evaluations.push(Evaluation {
                     site,
                     step,
@@ -71,7 +133,10 @@ impl Oracle<'_> {
             }
             Oracle::Fold { evaluations, .. } if planted!(EvaluatedInFold) => {
                 evaluations.next();
-                Ok(live(&NoValues, &mut Vec::new()))
+                let (mut stored, mut open) = (Texts::new(), Open::default());
+                Ok(live(&NoValues)
+                    .and_then(|fresh| keep(fresh, &mut stored, &mut open))
+                    .map_err(|error| site.complaint(plan, step, &error)))
             }
             Oracle::Fold { evaluations, .. } => match evaluations.next() {
                 Some(e) if (e.site, e.step, e.instance) == (site, step, instance) => {
@@ -91,25 +156,73 @@ impl Oracle<'_> {
 
     /// Takes one unit of bounded work from the turn's budget.
     pub(crate) fn take_unit(&mut self) -> bool {
-        let (Oracle::Live { units, .. } | Oracle::Fold { units, .. }) = self;
+        let units = match self {
+            Oracle::Live { open, .. } if open.is_full() => return false,
+            Oracle::Live { units, .. } | Oracle::Fold { units, .. } => units,
+        };
         if *units == 0 {
             return false;
         }
         *units -= 1;
         true
     }
+
+    /// Whether all of these values can be read now. A fold reads none.
+    pub(crate) fn has(&self, hashes: &[Hash]) -> bool {
+        match self {
+            Oracle::Fold { .. } => true,
+            Oracle::Live { values, stored, .. } => hashes
+                .iter()
+                .all(|hash| stored.contains_key(hash) || values.get(hash).is_some()),
+        }
+    }
 }
 
-/// A value for a record: inline, or stored beside it when it is long.
-pub(crate) fn keep(json: &Json, stored: &mut Vec<(Hash, Arc<[u8]>)>) -> Value {
-    let text: Arc<[u8]> = canonical_bytes(json).into();
-    if text.len() <= INLINE_BYTES {
-        return Value::Inline(text);
+/// A fresh outcome as a record has it.
+fn keep(fresh: Fresh, stored: &mut Texts, open: &mut Open) -> Result<Evaluated, EvalError> {
+    let mut made = Texts::new();
+    let kept = match fresh {
+        Fresh::Bool(truth) => Evaluated::Bool(truth),
+        Fresh::Value(json) => {
+            let value = Value::keep(&json, &mut made);
+            if value.len() > VALUE_BYTES {
+                let len = value.len();
+                let message =
+                    format!("the value has {len} bytes; the limit `value_bytes` is {VALUE_BYTES}");
+                return Err(EvalError::new("", message));
+            }
+            Evaluated::Value(value)
+        }
+        Fresh::Items(items) => {
+            let kept = Items::keep(&items, &mut made);
+            Evaluated::Items(Arc::new(
+                kept.map_err(|message| EvalError::new("", message))?,
+            ))
+        }
+    };
+    open.stored += made.values().map(|text| text.len()).sum::<usize>();
+    stored.append(&mut made);
+    Ok(kept)
+}
+
+/// How many bytes of a record an outcome takes, about.
+fn recorded(outcome: &Outcome) -> usize {
+    // Site, step, instance and tags.
+    16 + match outcome {
+        Ok(Evaluated::Bool(_)) => 0,
+        Ok(Evaluated::Value(value)) => value.recorded(),
+        Ok(Evaluated::Items(items)) => items.recorded(),
+        Err(message) => message.len(),
     }
-    let hash = Hash::of(&text);
-    let len = text.len() as u64;
-    stored.push((hash, text));
-    Value::Stored { hash, len }
+}
+
+/// A sentence that is not too long to be kept.
+pub(crate) fn cut(message: &str) -> String {
+    if message.len() <= MESSAGE_BYTES {
+        return message.to_owned();
+    }
+    let end = message.floor_char_boundary(MESSAGE_BYTES);
+    format!("{} … (cut at {MESSAGE_BYTES} bytes)", &message[..end])
 }
 
 /// The JSON of a value; `None` when its text is not at hand.

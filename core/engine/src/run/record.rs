@@ -1,5 +1,7 @@
-use super::Fact;
-use crate::plan::StepIndex;
+use super::oracle::cut;
+use super::{Fact, Items};
+use crate::expr::EvalError;
+use crate::plan::{Kind, Plan, StepIndex, Wait};
 use crate::time::Time;
 use crate::value::Value;
 use std::sync::Arc;
@@ -50,7 +52,7 @@ pub enum Evaluated {
     /// Of a template.
     Value(Value),
     /// Of a matrix or `items`: the instances' parameters in order.
-    List(Vec<Value>),
+    Items(Arc<Items>),
 }
 
 /// A place of a document that is evaluated.
@@ -80,4 +82,34 @@ pub enum Site {
     Vars,
     /// `outputs` of the run.
     RunOutputs,
+}
+
+impl Site {
+    /// What people read of an evaluation that failed: the place in the document, then what is wrong
+    /// with which types (SEMANTICS 7). All that the engine says of expressions comes from here.
+    pub(crate) fn complaint(self, plan: &Plan, step: StepIndex, error: &EvalError) -> Arc<str> {
+        let (pointer, inner, message) = (self.pointer(plan, step), &error.pointer, &error.message);
+        cut(&format!("{pointer}{inner}: {message}")).into()
+    }
+
+    /// JSON pointer of the place in the document. A fan-out's parts have their own below it.
+    fn pointer(self, plan: &Plan, step: StepIndex) -> String {
+        let field = match self {
+            Site::Vars => return "/spec/vars".to_owned(),
+            Site::RunOutputs => return "/spec/outputs".to_owned(),
+            Site::Rule => "/needs/rule",
+            Site::When => "/when",
+            Site::Items => "",
+            Site::With | Site::Rewith => "/with",
+            Site::Transform => "/transform",
+            Site::Wait => match plan.steps[step as usize].kind {
+                Kind::Wait(Wait::Until(_)) => "/wait/until",
+                _ => "/wait/duration",
+            },
+            Site::RetryIf => "/retry/if",
+            Site::AllowFailure => "/allow_failure",
+            Site::OutputCheck => "/outputs",
+        };
+        format!("{}{field}", plan.steps[step as usize].pointer)
+    }
 }

@@ -55,7 +55,8 @@ impl<'a> RunScope<'a> {
     }
 
     fn params(&self) -> Option<Arc<Json>> {
-        self.read(self.current()?.params.as_ref()?).map(Arc::new)
+        let item = self.state.item(self.step, self.instance)?;
+        item.read(self.values).map(Arc::new)
     }
 
     fn run(&self) -> Json {
@@ -120,8 +121,10 @@ impl Scope for RunScope<'_> {
             .get(self.step as usize)
             .and_then(|step| step.fan.as_ref());
         match name {
-            "inputs" => Some(Arc::clone(&self.state.inputs)),
-            "vars" => Some(Arc::clone(&self.state.vars)),
+            "inputs" => self.state.inputs.read(self.values, |json| {
+                self.plan.declare_inputs(json);
+            }),
+            "vars" => self.state.vars.read(self.values, |_| {}),
             "run" => Some(Arc::new(self.run())),
             "attempt" => Some(Arc::new(self.attempt())),
             "step" => Some(Arc::new(self.this_step())),
@@ -144,13 +147,5 @@ impl Scope for RunScope<'_> {
     fn need(&self, id: &str) -> Option<Arc<Json>> {
         let step = *self.plan.index.get(id)?;
         Some(Arc::new(steps::predicates(self.plan, self.state, step)))
-    }
-}
-
-/// The object of a value that was checked to be one; an empty one otherwise.
-pub(crate) fn object(value: &Value) -> Json {
-    match oracle::read(value, &super::NoValues) {
-        Some(json @ Json::Object(_)) => json,
-        _ => Json::Object(serde_json::Map::new()),
     }
 }

@@ -1,7 +1,8 @@
 //! What the fold of a journal gives.
 
+use super::root::Root;
 use super::timers::{Armed, Timers};
-use super::{Claim, Failure, RunState, StepState, Stop, TimerKind};
+use super::{Claim, Failure, Item, Items, RunState, StepState, Stop, TimerKind};
 use crate::plan::{Needs, Plan, StepIndex};
 use crate::time::Time;
 use crate::value::{Json, Value};
@@ -21,8 +22,8 @@ pub(crate) struct State {
     pub(crate) actor: Arc<str>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) forked_from: Option<Arc<str>>,
-    pub(crate) inputs: Arc<Json>,
-    pub(crate) vars: Arc<Json>,
+    pub(crate) inputs: Root,
+    pub(crate) vars: Root,
     pub(crate) vars_error: Option<Arc<str>>,
     pub(crate) outputs: Option<Value>,
     pub(crate) outputs_error: Option<Arc<str>>,
@@ -107,6 +108,8 @@ pub(crate) struct StepRun {
     pub(crate) ready: bool,
     pub(crate) exempt: Exempt,
     pub(crate) expanded: bool,
+    /// The instances' parameters; `None` where there are none, or they were not inherited.
+    pub(crate) items: Option<Arc<Items>>,
     pub(crate) instances: Vec<Instance>,
     /// The next instance that has not begun.
     pub(crate) cursor: u32,
@@ -132,8 +135,6 @@ pub(crate) struct Instance {
     pub(crate) lost: u32,
     /// Losses to a dead process.
     pub(crate) dead: u32,
-    /// The combination of the matrix, or the item.
-    pub(crate) params: Option<Value>,
     pub(crate) with: Option<Value>,
     pub(crate) outputs: Option<Value>,
     pub(crate) failure: Option<Box<Failure>>,
@@ -185,6 +186,7 @@ impl State {
                 ready: false,
                 exempt: Exempt::No,
                 expanded: false,
+                items: None,
                 instances: Vec::new(),
                 cursor: 0,
                 begun: 0,
@@ -202,8 +204,8 @@ impl State {
             actor: Arc::from(""),
             labels: BTreeMap::new(),
             forked_from: None,
-            inputs: Arc::new(Json::Null),
-            vars: Arc::new(Json::Object(serde_json::Map::new())),
+            inputs: Root::known(Json::Null),
+            vars: Root::known(Json::Object(serde_json::Map::new())),
             vars_error: None,
             outputs: None,
             outputs_error: None,
@@ -240,6 +242,11 @@ impl State {
             .get(instance as usize)
     }
 
+    /// The combination of the matrix, or the item.
+    pub(crate) fn item(&self, step: StepIndex, instance: u32) -> Option<Item> {
+        self.steps.get(step as usize)?.items.as_ref()?.get(instance)
+    }
+
     /// Whether a bounded turn would do something now.
     pub(crate) fn has_work(&self) -> bool {
         if self.run.is_terminal() {
@@ -256,13 +263,23 @@ impl StepRun {
         self.state.is_terminal()
     }
 
+    /// The next instance that may begin.
+    pub(crate) fn next(&self) -> u32 {
+        let waits = |instance: &Instance| instance.state == StepState::Pending;
+        let from = self
+            .instances
+            .get(self.cursor as usize..)
+            .unwrap_or_default();
+        self.cursor + from.iter().position(waits).unwrap_or(0) as u32
+    }
+
     pub(crate) fn started(&self) -> bool {
         self.instances.iter().any(|instance| instance.started)
     }
 }
 
 impl Instance {
-    pub(crate) fn new(params: Option<Value>) -> Instance {
+    pub(crate) fn new() -> Instance {
         Instance {
             state: StepState::Pending,
             attempt: 0,
@@ -271,7 +288,6 @@ impl Instance {
             tries: 0,
             lost: 0,
             dead: 0,
-            params,
             with: None,
             outputs: None,
             failure: None,

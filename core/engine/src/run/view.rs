@@ -2,10 +2,10 @@
 
 use super::machine::Run;
 use super::scope::state_of;
-use super::{Failure, RunState, StepState};
+use super::{Failure, Item, RunState, StepState};
 use crate::plan::{Kind, Plan, StepIndex};
 use crate::time::Time;
-use crate::value::{Json, Value};
+use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub struct InstanceView {
     /// Why, where it did not succeed.
     pub reason: Arc<str>,
     /// The combination of the matrix, or the item.
-    pub params: Option<Value>,
+    pub params: Option<Item>,
     /// What it gave.
     pub outputs: Option<Value>,
     /// What went wrong last.
@@ -129,10 +129,10 @@ impl Run {
         self.state.forked_from.as_ref()
     }
 
-    /// The run's inputs.
+    /// The run's inputs: an object.
     #[must_use]
-    pub fn inputs(&self) -> &Json {
-        &self.state.inputs
+    pub fn inputs(&self) -> &Value {
+        self.state.inputs.value()
     }
 
     /// The run's outputs.
@@ -184,7 +184,7 @@ impl Run {
             started: inst.started,
             allowed: inst.allowed,
             reason: inst.reason.clone().unwrap_or_else(|| Arc::from("")),
-            params: inst.params.clone(),
+            params: self.state.item(step, instance),
             outputs: inst.outputs.clone(),
             failure: inst.failure.as_deref().cloned(),
             queued_at: inst.queued_at,

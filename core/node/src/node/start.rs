@@ -4,8 +4,8 @@ use crate::owner::{Start, ValueTexts};
 use crate::plans::Plans;
 use crate::{chunks, keys, storage};
 use conveyor_engine::plan::Plan;
-use conveyor_engine::run::{INLINE_BYTES, Inherited};
-use conveyor_engine::value::{Hash, Json, Value, canonical_bytes};
+use conveyor_engine::run::Inherited;
+use conveyor_engine::value::{Hash, Json, Texts, Value};
 use conveyor_proto::storage::v1::{RecordKind, StoredDocument};
 use conveyor_store::{Store, Transaction};
 use prost::Message as _;
@@ -97,13 +97,10 @@ impl StartRun {
 
 /// A value for a fact: inline, or stored beside the journal when it is long.
 pub(super) fn inline_or_stored(json: &Json, values: &mut ValueTexts) -> Value {
-    let text: Arc<[u8]> = canonical_bytes(json).into();
-    if text.len() <= INLINE_BYTES {
-        return Value::Inline(text);
-    }
-    let (hash, len) = (Hash::of(&text), text.len() as u64);
-    values.push((hash, text));
-    Value::Stored { hash, len }
+    let mut texts = Texts::new();
+    let value = Value::keep(json, &mut texts);
+    values.extend(texts);
+    value
 }
 
 /// Stores a long document in transactions of its own. It is found by its digest, so storing it twice

@@ -5,7 +5,7 @@ use crate::stack::on_stack;
 use crate::values::StoredValues;
 use conveyor_engine::document::Document;
 use conveyor_engine::plan::Plan;
-use conveyor_engine::run::{Failure, Fork, ForkFrom, Inherited, Run, Values};
+use conveyor_engine::run::{Fork, ForkFrom, Inherited, Run, Values};
 use conveyor_engine::value::{Hash, Json, Value};
 use conveyor_node::{RunId, StartRun};
 use conveyor_proto::v1;
@@ -139,14 +139,17 @@ fn prepare(
     values: &StoredValues,
 ) -> Result<Prepared, Status> {
     let plan = document.plan();
-    let given = check::given(&plan, given, texts, Some(run.inputs()))?;
+    let old = conveyor_engine::value::parse_json(&values.text(run.inputs()))
+        .map_err(|error| Status::data_loss(format!("the old run's inputs: {error}")))?;
+    let given = check::given(&plan, given, texts, Some(&old))?;
     let inputs = check::inputs(&plan, &given)?;
     let fork = run
         .fork(&plan, &Value::inline(&inputs), from, values)
         .map_err(|error| Status::failed_precondition(error.to_string()))?;
     let mut texts = BTreeMap::new();
-    for hash in fork.inherited.iter().flat_map(hashes) {
-        let text = values.get(&hash);
+    for hash in fork.inherited.iter().flat_map(Inherited::hashes) {
+        let made = fork.values.get(&hash).cloned();
+        let text = made.or_else(|| values.get(&hash));
         let text =
             text.ok_or_else(|| Status::data_loss(format!("the value {hash} is not there")))?;
         texts.insert(hash, text);
@@ -157,26 +160,6 @@ fn prepare(
         fork,
         values: texts.into_iter().collect(),
     })
-}
-
-/// Values that an inherited step names by hash.
-fn hashes(step: &Inherited) -> Vec<Hash> {
-    let details = |failure: &Failure| failure.details.clone();
-    let of = |value: Value| match value {
-        Value::Stored { hash, .. } => Some(hash),
-        Value::Inline(_) => None,
-    };
-    let instances = step.instances.iter().flatten();
-    instances
-        .flat_map(|instance| {
-            [
-                instance.outputs.clone(),
-                instance.failure.as_ref().and_then(details),
-            ]
-        })
-        .flatten()
-        .filter_map(of)
-        .collect()
 }
 
 /// Every step of the new plan, in its order, and what becomes of it.

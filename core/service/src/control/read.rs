@@ -182,7 +182,7 @@ fn fill(told: &mut v1::Run, run: &Run, history: &History, values: &crate::values
     told.ended_ms = run.ended_at().map(|at| at.0);
     told.warnings = run.warnings();
     told.sequence = run.sequence();
-    told.inputs = conveyor_engine::value::canonical_bytes(run.inputs()).into();
+    told.inputs = values.text(run.inputs());
     told.outputs = run
         .outputs()
         .map(|outputs| values.text(outputs))

@@ -3,6 +3,7 @@
 use super::{ControlHandlers, check, refuse, short};
 use crate::stack::on_stack;
 use crate::{refusal, wire};
+use conveyor_engine::value::Value;
 use conveyor_node::{NodeError, RunId, StartRun};
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
@@ -111,7 +112,8 @@ impl ControlHandlers {
     ) -> Result<(), Status> {
         let row = self.reader.summary(run).await.map_err(refuse)?;
         let there = self.reader.load(run).await.map_err(refuse)?;
-        if row.document() != Some(digest) || there.inputs() != inputs {
+        let inputs = Value::inline(inputs).digest();
+        if row.document() != Some(digest) || there.inputs().digest() != inputs {
             return Err(Status::already_exists(format!(
                 "the run {run} is there already, of another document or with other inputs"
             )));

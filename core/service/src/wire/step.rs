@@ -150,9 +150,12 @@ impl Shown<'_> {
             .map(|history| history.attempts.as_slice())
             .unwrap_or_default();
         let text = |value: &Option<_>| value.as_ref().map(|value| self.values.text(value));
+        let parameters = view.params.as_ref().and_then(|item| item.text(self.values));
         v1::StepInstance {
             index,
-            parameters: text(&view.params).unwrap_or_default(),
+            parameters: parameters
+                .map(|text| text.to_vec().into())
+                .unwrap_or_default(),
             state: view.state.code().into(),
             allowed: view.allowed,
             reason: view.reason.to_string(),

@@ -1,8 +1,8 @@
 //! Drivers that succeed, fail, dawdle, ignore cancels and report twice.
 
 use crate::model::SplitMix64;
-use conveyor_engine::run::{AttemptState, EndedAttempt, Failure, INLINE_BYTES, Identity};
-use conveyor_engine::value::{Hash, Json, Value, canonical_bytes};
+use conveyor_engine::run::{AttemptState, EndedAttempt, Failure, Identity};
+use conveyor_engine::value::{Hash, INLINE_BYTES, Json, Value, canonical_bytes};
 use conveyor_node::RunId;
 use conveyor_node::owner::ValueTexts;
 use serde_json::json;

@@ -50,7 +50,7 @@ impl Preview {
         }
         match expand(fan, self) {
             Ok(instances) => Instances::Known(instances),
-            Err(message) => Instances::Wrong(message),
+            Err(error) => Instances::Wrong(error.to_string()),
         }
     }
 

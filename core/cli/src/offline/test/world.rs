@@ -213,7 +213,7 @@ impl World<'_> {
         let params = run
             .instance(id.step, id.instance)
             .and_then(|instance| instance.params);
-        let params = params.map(|params| self.played.stored.read(&params));
+        let params = params.map(|item| item.read(&self.played.stored).unwrap_or(Json::Null));
         if let Some(task) = run.task(id) {
             let with = self.played.stored.read(&task.with);
             self.played.with.insert((id.step, id.instance), with);
@@ -312,7 +312,9 @@ impl World<'_> {
                 let params = (0..*instances).map(|instance| {
                     let view = self.played.run.instance(*step, instance);
                     let params = view.and_then(|view| view.params);
-                    params.map_or(Json::Null, |params| self.played.stored.read(&params))
+                    params
+                        .and_then(|item| item.read(&self.played.stored))
+                        .unwrap_or(Json::Null)
                 });
                 let instances = Ok(params.collect());
                 event.what = What::Expanded {

@@ -3,8 +3,9 @@
 use super::Compiler;
 use super::fields::Object;
 use super::step::{Draft, Given};
-use crate::document::{Node, Path, Problem, nearest};
+use crate::document::{Node, Path, Problem};
 use crate::expr::Template;
+use crate::nearest::nearest;
 use crate::plan::drivers::ActionContract;
 use crate::plan::version_satisfies;
 

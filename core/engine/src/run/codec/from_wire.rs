@@ -1,7 +1,7 @@
 use super::DecodeError;
 use crate::run::{
     AttemptState, Claim, EndedAttempt, Entry, Evaluated, Evaluation, Fact, Failure, Identity,
-    Inherited, InheritedInstance, LostCause, Record, Report, Site, Started, StepState, Stop,
+    Inherited, InheritedInstance, Items, LostCause, Record, Report, Site, Started, StepState, Stop,
     StopKind, TimerKey, TimerKind,
 };
 use crate::time::Time;
@@ -121,6 +121,8 @@ fn inherited(from: wire::InheritedStep) -> Result<Inherited> {
         state: step_state(from.state)?,
         allowed: from.allowed,
         instances: from.expanded.then_some(instances),
+        items: from.items.map(items).transpose()?.map(Arc::new),
+        reason: words(from.reason),
     })
 }
 
@@ -131,7 +133,13 @@ fn inherited_instance(from: wire::InheritedInstance) -> Result<InheritedInstance
         outputs: from.outputs.map(value).transpose()?,
         failure: from.failure.map(failure).transpose()?,
         attempts: from.attempts,
+        with: from.with.map(value).transpose()?,
+        reason: words(from.reason),
     })
+}
+
+fn words(text: String) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 fn identity(id: Option<wire::Identity>) -> Result<Identity> {
@@ -174,9 +182,7 @@ fn evaluation(from: wire::Evaluation) -> Result<Evaluation> {
     let outcome = match missing("outcome", from.outcome)? {
         Outcome::Condition(truth) => Ok(Evaluated::Bool(truth)),
         Outcome::Value(json) => Ok(Evaluated::Value(value(json)?)),
-        Outcome::List(list) => Ok(Evaluated::List(
-            list.values.into_iter().map(value).collect::<Result<_>>()?,
-        )),
+        Outcome::Items(list) => Ok(Evaluated::Items(Arc::new(items(list)?))),
         Outcome::Error(message) => Err(message.into()),
     };
     Ok(Evaluation {
@@ -185,6 +191,17 @@ fn evaluation(from: wire::Evaluation) -> Result<Evaluation> {
         instance: from.instance,
         outcome,
     })
+}
+
+fn items(list: wire::Items) -> Result<Items> {
+    let page = |page: wire::ItemPage| Ok((page.count, value(missing("list", page.list)?)?));
+    let pages = list
+        .pages
+        .into_iter()
+        .map(page)
+        .collect::<Result<Vec<_>>>()?;
+    Items::from_pages(pages.into_iter())
+        .ok_or_else(|| DecodeError::new("a page of items has none, or all pages too many"))
 }
 
 fn attempt_state(number: i32) -> Result<AttemptState> {

@@ -1,9 +1,10 @@
 use crate::run::{
-    Entry, Evaluated, Evaluation, Fact, Failure, Identity, Inherited, InheritedInstance, LostCause,
-    Record, Site, Started, StopKind, TimerKind,
+    Entry, Evaluated, Evaluation, Fact, Failure, Identity, Inherited, InheritedInstance, Items,
+    LostCause, Record, Site, Started, StopKind, TimerKind,
 };
 use crate::value::Value;
 use conveyor_proto::storage::v1 as wire;
+use std::sync::Arc;
 use wire::evaluation::Outcome;
 use wire::fact::Fact as Body;
 use wire::value::Place;
@@ -98,6 +99,8 @@ fn inherited(from: &Inherited) -> wire::InheritedStep {
             .flatten()
             .map(inherited_instance)
             .collect(),
+        items: from.items.as_deref().map(items),
+        reason: words(from.reason.as_ref()),
     }
 }
 
@@ -108,7 +111,23 @@ fn inherited_instance(from: &InheritedInstance) -> wire::InheritedInstance {
         outputs: from.outputs.as_ref().map(value),
         failure: from.failure.as_ref().map(failure),
         attempts: from.attempts,
+        with: from.with.as_ref().map(value),
+        reason: words(from.reason.as_ref()),
     }
+}
+
+fn items(items: &Items) -> wire::Items {
+    let page = |(count, list)| wire::ItemPage {
+        count,
+        list: Some(value(list)),
+    };
+    wire::Items {
+        pages: items.pages().map(page).collect(),
+    }
+}
+
+fn words(text: Option<&Arc<str>>) -> String {
+    text.map(ToString::to_string).unwrap_or_default()
 }
 
 fn identity(id: Identity) -> wire::Identity {
@@ -144,9 +163,7 @@ fn evaluation(evaluation: &Evaluation) -> wire::Evaluation {
     let outcome = match &evaluation.outcome {
         Ok(Evaluated::Bool(truth)) => Outcome::Condition(*truth),
         Ok(Evaluated::Value(json)) => Outcome::Value(value(json)),
-        Ok(Evaluated::List(values)) => Outcome::List(wire::ValueList {
-            values: values.iter().map(value).collect(),
-        }),
+        Ok(Evaluated::Items(list)) => Outcome::Items(items(list)),
         Err(message) => Outcome::Error(message.to_string()),
     };
     wire::Evaluation {

@@ -327,9 +327,7 @@ impl Machine<'_> {
                 Ok(true) => {}
                 Ok(false) => return Err(None),
                 Err(message) => {
-                    return Err(Some(
-                        format!("not tried again, `retry.if`: {message}").into(),
-                    ));
+                    return Err(Some(format!("not tried again: {message}").into()));
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! Steps and instances whose turn has come: `when`, expansion, `with`, queueing (SEMANTICS 5–8).
 
 use super::Machine;
+use crate::expr::EvalError;
 use crate::plan::{Fan, Kind, StepIndex, Wait};
 use crate::planted;
-use crate::run::oracle::keep;
+use crate::run::oracle::Fresh;
 use crate::run::record::{Evaluated, Site};
 use crate::run::scope::expand;
 use crate::run::state::{Instance, Work};
@@ -34,7 +35,7 @@ impl Machine<'_> {
             None => {
                 let run = &mut self.state.steps[step as usize];
                 run.expanded = true;
-                run.instances.push(Instance::new(None));
+                run.instances.push(Instance::new());
                 // A plain step begins in the same unit.
                 self.fill(step);
             }
@@ -43,27 +44,19 @@ impl Machine<'_> {
     }
 
     fn expand(&mut self, step: StepIndex, fan: &Fan) {
-        let (plan, state, now) = (self.plan, &*self.state, self.now);
-        let outcome = self.oracle.ask(Site::Items, step, 0, |values, stored| {
-            let scope = crate::run::scope::RunScope::new(plan, state, step, 0, now, values);
-            let items = expand(fan, &scope).map_err(Arc::<str>::from)?;
-            Ok(Evaluated::List(
-                items.iter().map(|item| keep(item, stored)).collect(),
-            ))
+        let outcome = self.ask(Site::Items, step, 0, |scope| {
+            expand(fan, scope).map(Fresh::Items)
         });
         let items = match outcome {
-            Ok(Ok(Evaluated::List(items))) => items,
-            Ok(Err(message)) => return self.end_bare(step, StepState::Errored, Some(message)),
-            Ok(Ok(other)) => return self.break_off(format!("items gave {other:?}")),
-            Err(fault) => return self.break_off(fault),
+            Ok(Evaluated::Items(items)) => items,
+            Err(message) => return self.end_bare(step, StepState::Errored, Some(message)),
+            Ok(other) => return self.break_off(format!("items gave {other:?}")),
         };
-        let count = items.len() as u32;
+        let count = items.len();
         let run = &mut self.state.steps[step as usize];
         run.expanded = true;
-        run.instances = items
-            .into_iter()
-            .map(|item| Instance::new(Some(item)))
-            .collect();
+        run.instances = (0..count).map(|_| Instance::new()).collect();
+        run.items = Some(items);
         self.decisions.push(Decision::Expanded {
             step,
             instances: count,
@@ -126,9 +119,8 @@ impl Machine<'_> {
                 let with = match with.constant() {
                     Some(_) => None,
                     None => {
-                        let evaluated = self.ask_value(Site::With, step, instance, |scope| {
-                            with.evaluate(scope).map_err(|error| error.to_string())
-                        });
+                        let evaluated = self
+                            .ask_value(Site::With, step, instance, |scope| with.evaluate(scope));
                         match evaluated {
                             Ok(value) => Some(value),
                             Err(message) => return self.errs(step, instance, message),
@@ -142,7 +134,7 @@ impl Machine<'_> {
             }
             Kind::Transform { outputs } => {
                 let value = self.ask_value(Site::Transform, step, instance, |scope| {
-                    outputs.evaluate(scope).map_err(|error| error.to_string())
+                    outputs.evaluate(scope)
                 });
                 match value {
                     Ok(value) => self.transformed(step, instance, value),
@@ -178,11 +170,22 @@ impl Machine<'_> {
         };
         let text = match template.constant() {
             Some(text) => Ok(Value::inline(text)),
-            None => self.ask_value(Site::Wait, step, instance, |scope| {
-                template.evaluate(scope).map_err(|error| error.to_string())
-            }),
+            None => self.ask_value(Site::Wait, step, instance, |scope| template.evaluate(scope)),
         };
-        let after = text.and_then(|text| wait_length(wait, &text, self.now));
+        if let (None, Ok(text), Some(inst)) = (
+            template.constant(),
+            &text,
+            self.instance_mut(step, instance),
+        ) {
+            // A fork compares it (SEMANTICS 27).
+            inst.with = Some(text.clone());
+        }
+        let after = text.and_then(|text| {
+            wait_length(wait, &text, self.now).map_err(|message| {
+                let error = EvalError::new("", message);
+                Site::Wait.complaint(self.plan, step, &error)
+            })
+        });
         let after = match after {
             Ok(after) => after,
             Err(message) => return self.errs(step, instance, message),
@@ -242,9 +245,10 @@ impl Machine<'_> {
                 .and_then(|inst| inst.with.clone());
             let value = self.ask_value(Site::Rewith, step, instance, |scope| {
                 let previous = previous.as_ref().and_then(|value| scope.read(value));
-                let previous = previous.ok_or("the value of `with` is not at hand")?;
+                let previous = previous.ok_or_else(|| {
+                    EvalError::new("", "the value of an earlier attempt is not at hand")
+                })?;
                 with.reevaluate(&previous, scope)
-                    .map_err(|error| error.to_string())
             });
             match value {
                 Ok(value) => {
@@ -323,10 +327,7 @@ impl Machine<'_> {
         condition: &crate::expr::Condition,
     ) -> Result<bool, Arc<str>> {
         let outcome = self.ask(site, step, instance, |scope| {
-            condition
-                .evaluate(scope)
-                .map(Evaluated::Bool)
-                .map_err(|error| error.to_string())
+            condition.evaluate(scope).map(Fresh::Bool)
         });
         match outcome {
             Ok(Evaluated::Bool(truth)) => Ok(truth),
@@ -354,8 +355,11 @@ impl Machine<'_> {
             return Ok(());
         }
         let outcome = self.ask(Site::OutputCheck, step, instance, |scope| {
-            let json = scope.read(value).ok_or("the outputs are not at hand")?;
-            plan.check_outputs(&json).map(|()| Evaluated::Bool(true))
+            let json = scope.read(value);
+            json.ok_or_else(|| "the outputs are not at hand".to_owned())
+                .and_then(|json| plan.check_outputs(&json))
+                .map(|()| Fresh::Bool(true))
+                .map_err(|message| EvalError::new("", message))
         });
         outcome.map(|_| ())
     }
@@ -366,19 +370,12 @@ fn when_false() -> Option<Arc<str>> {
 }
 
 /// How long a wait takes from `now`.
-fn wait_length(wait: &Wait, text: &Value, now: Time) -> Result<Duration, Arc<str>> {
+fn wait_length(wait: &Wait, text: &Value, now: Time) -> Result<Duration, String> {
     let json = match text {
         Value::Inline(text) => serde_json::from_slice(text).unwrap_or(Json::Null),
         Value::Stored { .. } => Json::Null,
     };
-    let field = if matches!(wait, Wait::Duration(_)) {
-        "duration"
-    } else {
-        "until"
-    };
-    let found = |error: &dyn std::fmt::Display| -> Arc<str> {
-        format!("wait.{field}: {error}, found {json}").into()
-    };
+    let found = |error: &dyn std::fmt::Display| format!("{error}, found {json}");
     let text = json.as_str().unwrap_or_default();
     match wait {
         Wait::Duration(_) => Duration::parse(text).map_err(|error| found(&error)),

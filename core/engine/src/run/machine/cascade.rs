@@ -110,7 +110,7 @@ impl Machine<'_> {
         if self.state.step(step).ended() {
             return;
         }
-        let allowed = state == StepState::Errored && self.allowed(step, 0, state);
+        let (allowed, reason) = self.judged(step, 0, state, reason);
         let run = &mut self.state.steps[step as usize];
         run.ok = allowed || matches!(state, StepState::Skipped | StepState::Succeeded);
         run.warnings = u32::from(allowed);

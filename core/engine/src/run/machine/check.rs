@@ -1,49 +1,12 @@
 //! Whether a fact fits the state, before anything changes.
 
 use super::Rejected;
-use crate::plan::{AllowFailure, Plan};
 use crate::planted;
 use crate::run::fact::{Fact, Report};
-use crate::run::oracle::Values;
 use crate::run::state::State;
 use crate::run::{Identity, RunState, StepState};
 use crate::value::Value;
 use xxhash_rust::xxh3::Xxh3;
-
-/// Live: also whether the values that the fact itself needs are at hand.
-pub(super) fn check(
-    plan: &Plan,
-    state: &State,
-    fact: &Fact,
-    values: &dyn Values,
-) -> Result<(), Rejected> {
-    check_fold(state, fact)?;
-    let Some(id) = ends(fact) else { return Ok(()) };
-    let step = &plan.steps[id.step as usize];
-    let params = state
-        .instance(id.step, id.instance)
-        .and_then(|inst| inst.params.as_ref());
-    if let (AllowFailure::If(_), Some(Value::Stored { hash, .. })) = (&step.allow_failure, params)
-        && values.get(hash).is_none()
-    {
-        return Err(Rejected::Missing(vec![*hash]));
-    }
-    Ok(())
-}
-
-/// The attempt that the fact may end.
-fn ends(fact: &Fact) -> Option<Identity> {
-    match fact {
-        Fact::Reported(report) => Some(report.id),
-        Fact::Lost { id, .. } => Some(*id),
-        Fact::TimerDue(key) => Some(Identity {
-            step: key.step,
-            instance: key.instance,
-            attempt: 0,
-        }),
-        _ => None,
-    }
-}
 
 /// What holds live and in a fold.
 pub(super) fn check_fold(state: &State, fact: &Fact) -> Result<(), Rejected> {

@@ -22,7 +22,7 @@ impl Machine<'_> {
         triggers: bool,
     ) {
         let now = self.now;
-        let allowed = self.allowed(step, instance, to);
+        let (allowed, reason) = self.judged(step, instance, to, reason);
         let Some(inst) = self.state.steps[step as usize]
             .instances
             .get_mut(instance as usize)
@@ -93,17 +93,36 @@ impl Machine<'_> {
         }
     }
 
+    /// Whether an end is an allowed failure, and its reason. Where the question has no answer it is
+    /// not, and says so (SEMANTICS 7).
+    pub(super) fn judged(
+        &mut self,
+        step: StepIndex,
+        instance: u32,
+        to: StepState,
+        reason: Option<Arc<str>>,
+    ) -> (bool, Option<Arc<str>>) {
+        match self.allowed(step, instance, to) {
+            Ok(allowed) => (allowed, reason),
+            Err(message) => {
+                let note = format!("not allowed: {message}");
+                let reason = reason.map_or(note.clone(), |reason| format!("{reason}; {note}"));
+                (false, Some(reason.into()))
+            }
+        }
+    }
+
     /// Whether the failure of an instance is allowed (SEMANTICS 15).
-    pub(super) fn allowed(&mut self, step: StepIndex, instance: u32, to: StepState) -> bool {
+    fn allowed(&mut self, step: StepIndex, instance: u32, to: StepState) -> Result<bool, Arc<str>> {
         if !matches!(
             to,
             StepState::Failed | StepState::Errored | StepState::TimedOut
         ) {
-            return false;
+            return Ok(false);
         }
         match &self.step_plan(step).allow_failure {
-            AllowFailure::Never => false,
-            AllowFailure::Always => true,
+            AllowFailure::Never => Ok(false),
+            AllowFailure::Always => Ok(true),
             AllowFailure::If(condition) => {
                 // What the expression sees as `step.state` is how it ends.
                 let before = self
@@ -116,7 +135,7 @@ impl Machine<'_> {
                 if let (Some(inst), Some(before)) = (self.instance_mut(step, instance), before) {
                     inst.last = before;
                 }
-                verdict.unwrap_or(false)
+                verdict
             }
         }
     }
@@ -291,9 +310,7 @@ impl Machine<'_> {
         let Some(outputs) = &self.plan.outputs else {
             return;
         };
-        let value = self.ask_value(Site::RunOutputs, 0, 0, |scope| {
-            outputs.evaluate(scope).map_err(|error| error.to_string())
-        });
+        let value = self.ask_value(Site::RunOutputs, 0, 0, |scope| outputs.evaluate(scope));
         match value {
             Ok(outputs) => {
                 self.state.outputs = Some(outputs.clone());
@@ -342,17 +359,9 @@ impl Machine<'_> {
                 format!("`{}` {}{why}", self.step_plan(step).id, run.state).into()
             }
             (_, None, None) => {
-                let outputs = self
-                    .state
-                    .outputs_error
-                    .as_ref()
-                    .map(|why| format!("outputs: {why}"));
-                let vars = self
-                    .state
-                    .vars_error
-                    .as_ref()
-                    .map(|why| format!("vars: {why}"));
-                outputs.or(vars).unwrap_or_default().into()
+                let state = &*self.state;
+                let error = state.outputs_error.as_ref().or(state.vars_error.as_ref());
+                error.map_or_else(|| Arc::from(""), Arc::clone)
             }
         }
     }

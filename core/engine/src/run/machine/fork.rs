@@ -1,12 +1,14 @@
 //! A new run from one that has ended: which results it inherits, and why the others run (SEMANTICS 27).
 
 use super::{Machine, Run};
-use crate::plan::{Fan, Kind, Plan, StepIndex};
+use crate::plan::{Kind, Plan, StepIndex};
 use crate::run::fact::{Inherited, InheritedInstance};
-use crate::run::oracle::{Oracle, Values, keep};
-use crate::run::scope::{RunScope, expand, object};
+use crate::run::items::Items;
+use crate::run::oracle::{AtHand, Oracle, TURN_BYTES, Values};
+use crate::run::root::Root;
+use crate::run::scope::{RunScope, expand};
 use crate::run::state::{Instance, State};
-use crate::value::Value;
+use crate::value::{INLINE_BYTES, Texts, Value};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +29,9 @@ pub struct Fork {
     pub inherited: Vec<Inherited>,
     /// Steps that run again, with the reason of each.
     pub runs: Vec<(Arc<str>, Arc<str>)>,
+    /// Texts that `inherited` names by hash and the old run had inline: so many of them would make
+    /// the new run's first record too long.
+    pub values: Texts,
 }
 
 /// Why there is no fork.
@@ -78,9 +83,7 @@ impl Run {
             }
         }
         let mut state = State::new(plan);
-        let mut declared = object(inputs);
-        plan.declare_inputs(&mut declared);
-        state.inputs = Arc::new(declared);
+        state.inputs = Root::new(inputs.clone(), |json| plan.declare_inputs(json));
         state.labels = self.state.labels.clone();
         state.actor = Arc::clone(&self.state.actor);
         let vars = match plan.vars.constant() {
@@ -91,10 +94,11 @@ impl Run {
                 vars.map_err(|error| ForkError::Vars(error.to_string().into()))?
             }
         };
-        state.vars = Arc::new(vars);
+        state.vars = Root::known(vars);
         let mut fork = Fork {
             inherited: Vec::new(),
             runs: Vec::new(),
+            values: Texts::new(),
         };
         for step in plan.topological.iter().copied() {
             let id = &plan.steps[step as usize].id;
@@ -105,6 +109,10 @@ impl Run {
                 }
                 Err(reason) => fork.runs.push((Arc::clone(id), reason.into())),
             }
+        }
+        let mut bytes = 0;
+        for step in &mut fork.inherited {
+            offload(step, &mut bytes, &mut fork.values);
         }
         Ok(fork)
     }
@@ -148,6 +156,8 @@ impl Run {
             state: old.state,
             allowed: old.warnings > 0,
             instances,
+            items: old.items.clone(),
+            reason: old.reason.clone(),
         })
     }
 
@@ -176,49 +186,64 @@ impl Run {
         if !old.expanded {
             return Ok(());
         }
-        let params = match &new.fan {
-            None => vec![None],
-            Some(fan) => items(plan, state, step, fan, now, values)?
-                .into_iter()
-                .map(Some)
-                .collect(),
+        // The scope reads items and the attempts' numbers from the step.
+        let run = &mut state.steps[step as usize];
+        run.instances = old
+            .instances
+            .iter()
+            .map(|inst| Instance {
+                attempt: inst.attempt.saturating_sub(1),
+                ..Instance::new()
+            })
+            .collect();
+        let mut texts = Texts::new();
+        if let Some(fan) = &new.fan {
+            let scope = RunScope::new(plan, state, step, 0, now, values);
+            let items = Arc::new(Items::keep(
+                &expand(fan, &scope).map_err(|error| error.to_string())?,
+                &mut texts,
+            )?);
+            if old.items.as_ref() != Some(&items) {
+                return Err("its items come out differently".into());
+            }
+            state.steps[step as usize].items = Some(items);
+        }
+        let at_hand = AtHand {
+            values,
+            stored: &texts,
         };
-        let same = params.len() == old.instances.len()
-            && params
-                .iter()
-                .zip(&old.instances)
-                .all(|(new, old)| *new == old.params);
-        if !same {
-            return Err("its items come out differently".into());
-        }
-        for (at, inst) in old.instances.iter().enumerate() {
-            // The scope reads the item and the attempt's number from the instance.
-            let run = &mut state.steps[step as usize];
-            run.instances = (0..=at).map(|_| Instance::new(None)).collect();
-            run.instances[at].params.clone_from(&inst.params);
-            run.instances[at].attempt = inst.attempt.saturating_sub(1);
-            let scope = RunScope::new(plan, state, step, at as u32, now, values);
-            same_instance(&new.kind, &scope, inst)?;
-            state.steps[step as usize].instances.clear();
-        }
-        Ok(())
+        let outcome = old.instances.iter().enumerate().try_for_each(|(at, inst)| {
+            let scope = RunScope::new(plan, state, step, at as u32, now, &at_hand);
+            same_instance(&new.kind, &scope, inst)
+        });
+        state.steps[step as usize].instances.clear();
+        outcome
     }
 }
 
-fn items(
-    plan: &Plan,
-    state: &State,
-    step: StepIndex,
-    fan: &Fan,
-    now: crate::time::Time,
-    values: &dyn Values,
-) -> Result<Vec<Value>, String> {
-    let scope = RunScope::new(plan, state, step, 0, now, values);
-    let items = expand(fan, &scope)?;
-    Ok(items
-        .iter()
-        .map(|item| keep(item, &mut Vec::new()))
-        .collect())
+/// Puts outputs and details by hash once the first record has enough of them inline.
+fn offload(step: &mut Inherited, bytes: &mut usize, texts: &mut Texts) {
+    let instances = step.instances.iter_mut().flatten();
+    let values = instances.flat_map(|instance| {
+        let details = instance
+            .failure
+            .as_mut()
+            .map(|failure| &mut failure.details);
+        let own = [Some(&mut instance.outputs), Some(&mut instance.with)];
+        own.into_iter().chain([details]).flatten()
+    });
+    for value in values.flatten() {
+        if let Value::Inline(text) = value {
+            // A hash takes about as much as a short text.
+            let inline = if *bytes < TURN_BYTES {
+                INLINE_BYTES
+            } else {
+                64
+            };
+            *value = Value::keep_text(Arc::clone(text), inline, texts);
+        }
+        *bytes += value.recorded();
+    }
 }
 
 fn same_instance(kind: &Kind, scope: &RunScope<'_>, old: &Instance) -> Result<(), String> {
@@ -226,10 +251,7 @@ fn same_instance(kind: &Kind, scope: &RunScope<'_>, old: &Instance) -> Result<()
         Kind::Driver { with, .. } => ("with", with, &old.with),
         Kind::Transform { outputs } => ("transform", outputs, &old.outputs),
         Kind::Wait(crate::plan::Wait::Duration(length) | crate::plan::Wait::Until(length)) => {
-            return match length.constant() {
-                Some(_) => Ok(()),
-                None => Err("its `wait` is computed".into()),
-            };
+            ("wait", length, &old.with)
         }
     };
     // A skipped instance evaluated nothing.
@@ -239,7 +261,12 @@ fn same_instance(kind: &Kind, scope: &RunScope<'_>, old: &Instance) -> Result<()
     let json = template
         .evaluate(scope)
         .map_err(|error| error.to_string())?;
-    if Some(keep(&json, &mut Vec::new())) == *recorded {
+    let fresh = Value::keep(&json, &mut Texts::new());
+    // One of both may have been moved out of a record that grew too long.
+    if recorded
+        .as_ref()
+        .is_some_and(|old| old.digest() == fresh.digest())
+    {
         Ok(())
     } else {
         Err(format!("its `{what}` comes out differently"))
@@ -253,6 +280,8 @@ fn copy(old: &Instance) -> InheritedInstance {
         outputs: old.outputs.clone(),
         failure: old.failure.as_deref().cloned(),
         attempts: old.attempt,
+        with: old.with.clone(),
+        reason: old.reason.clone(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a fact sets off: the cascade, rules, the failing pass, bounded work, the end.
 
 use super::Machine;
+use crate::expr::EvalError;
 use crate::plan::Needs;
 use crate::planted;
-use crate::run::oracle::Oracle;
+use crate::run::oracle::{Fresh, Oracle};
 use crate::run::record::{Evaluated, Site};
 use crate::run::scope::RunScope;
 use crate::run::state::{Exempt, Failing, Work};
@@ -19,7 +20,8 @@ impl Machine<'_> {
                 return;
             }
             if let Some(step) = self.state.rules.front().copied() {
-                if !self.oracle.take_unit() {
+                let needed = pending::rule_inputs(self.plan, self.state, step);
+                if !self.oracle.has(&needed) || !self.oracle.take_unit() {
                     return;
                 }
                 self.state.rules.pop_front();
@@ -45,12 +47,10 @@ impl Machine<'_> {
 
     /// Whether the stored values that a unit reads are loaded. A fold reads none.
     fn at_hand(&self, work: Work) -> bool {
-        match &self.oracle {
-            Oracle::Fold { .. } => true,
-            Oracle::Live { values, .. } => pending::stored_inputs(self.plan, self.state, work)
-                .iter()
-                .all(|hash| values.get(hash).is_some()),
-        }
+        matches!(self.oracle, Oracle::Fold { .. })
+            || self
+                .oracle
+                .has(&pending::stored_inputs(self.plan, self.state, work))
     }
 
     fn work(&mut self, work: Work) {
@@ -70,9 +70,7 @@ impl Machine<'_> {
             return self.break_off(format!("step {step} has no rule to decide"));
         };
         let outcome = self.ask(Site::Rule, step, 0, |scope| {
-            rule.evaluate(scope)
-                .map(Evaluated::Bool)
-                .map_err(|error| error.to_string())
+            rule.evaluate(scope).map(Fresh::Bool)
         });
         match outcome {
             Ok(Evaluated::Bool(true)) => self.make_ready(step),
@@ -94,12 +92,11 @@ impl Machine<'_> {
         site: Site,
         step: u32,
         instance: u32,
-        evaluate: impl FnOnce(&RunScope<'_>) -> Result<Evaluated, String>,
+        evaluate: impl FnOnce(&RunScope<'_>) -> Result<Fresh, EvalError>,
     ) -> Result<Evaluated, Arc<str>> {
         let (plan, state, now) = (self.plan, &*self.state, self.now);
-        let outcome = self.oracle.ask(site, step, instance, |values, _| {
-            let scope = RunScope::new(plan, state, step, instance, now, values);
-            evaluate(&scope).map_err(Arc::from)
+        let outcome = self.oracle.ask(plan, site, step, instance, |values| {
+            evaluate(&RunScope::new(plan, state, step, instance, now, values))
         });
         outcome.unwrap_or_else(|fault| {
             self.break_off(fault);
@@ -113,23 +110,14 @@ impl Machine<'_> {
         site: Site,
         step: u32,
         instance: u32,
-        evaluate: impl FnOnce(&RunScope<'_>) -> Result<crate::value::Json, String>,
+        evaluate: impl FnOnce(&RunScope<'_>) -> Result<crate::value::Json, EvalError>,
     ) -> Result<crate::value::Value, Arc<str>> {
-        let (plan, state, now) = (self.plan, &*self.state, self.now);
-        let outcome = self.oracle.ask(site, step, instance, |values, stored| {
-            let scope = RunScope::new(plan, state, step, instance, now, values);
-            let json = evaluate(&scope).map_err(Arc::<str>::from)?;
-            Ok(Evaluated::Value(crate::run::oracle::keep(&json, stored)))
-        });
-        match outcome {
-            Ok(Ok(Evaluated::Value(value))) => Ok(value),
-            Ok(Ok(other)) => {
+        match self.ask(site, step, instance, |scope| {
+            evaluate(scope).map(Fresh::Value)
+        })? {
+            Evaluated::Value(value) => Ok(value),
+            other => {
                 self.break_off(format!("{site:?} gave {other:?}"));
-                Err(Arc::from("the record does not fit"))
-            }
-            Ok(Err(message)) => Err(message),
-            Err(fault) => {
-                self.break_off(fault);
                 Err(Arc::from("the record does not fit"))
             }
         }

@@ -3,13 +3,12 @@
 use super::Machine;
 use crate::plan::{Needs, StepIndex};
 use crate::run::fact::{Inherited, Started};
-use crate::run::record::{Evaluated, Site};
-use crate::run::scope::object;
+use crate::run::record::Site;
+use crate::run::root::Root;
 use crate::run::state::Instance;
 use crate::run::table::{Event, RunEvent};
 use crate::run::timers::Clock;
 use crate::run::{RunState, StepState, TimerKey, TimerKind};
-use crate::value::Value;
 use std::sync::Arc;
 
 impl Machine<'_> {
@@ -19,9 +18,8 @@ impl Machine<'_> {
         self.state.labels = started.labels.clone();
         self.state.forked_from = started.forked_from.clone();
         self.state.started_at = self.now;
-        let mut inputs = object(&started.inputs);
-        self.plan.declare_inputs(&mut inputs);
-        self.state.inputs = Arc::new(inputs);
+        let plan = self.plan;
+        self.state.inputs = Root::new(started.inputs.clone(), |json| plan.declare_inputs(json));
         self.transit_run(RunEvent::Start, RunState::Running, Arc::from(""));
         if let Some(after) = self.plan.timeout {
             let key = TimerKey {
@@ -60,16 +58,12 @@ impl Machine<'_> {
     fn evaluate_vars(&mut self) {
         let vars = &self.plan.vars;
         if let Some(constant) = vars.constant() {
-            self.state.vars = Arc::new(constant.clone());
+            self.state.vars = Root::known(constant.clone());
             return;
         }
-        let outcome = self.ask(Site::Vars, 0, 0, |scope| {
-            let json = vars.evaluate(scope).map_err(|error| error.to_string())?;
-            Ok(Evaluated::Value(Value::inline(&json)))
-        });
+        let outcome = self.ask_value(Site::Vars, 0, 0, |scope| vars.evaluate(scope));
         match outcome {
-            Ok(Evaluated::Value(value)) => self.state.vars = Arc::new(object(&value)),
-            Ok(other) => self.break_off(format!("vars gave {other:?}")),
+            Ok(value) => self.state.vars = Root::new(value, |_| {}),
             Err(message) => self.state.vars_error = Some(message),
         }
     }
@@ -82,24 +76,26 @@ impl Machine<'_> {
             run.ok = true;
             run.warnings = u32::from(from.allowed);
             self.state.warnings += u32::from(from.allowed);
-            return self.step_ended(step, from.state, Some(Arc::from("inherited")));
+            return self.step_ended(step, from.state, inherited(from.reason.as_ref()));
         };
         let run = &mut self.state.steps[step as usize];
         run.expanded = true;
         run.ready = true;
         run.cursor = instances.len() as u32;
+        run.items.clone_from(&from.items);
         run.instances = instances
             .iter()
             .map(|old| Instance {
+                with: old.with.clone(),
                 allowed: old.allowed,
                 attempt: old.attempts,
                 outputs: old.outputs.clone(),
                 failure: old.failure.clone().map(Box::new),
-                ..Instance::new(None)
+                ..Instance::new()
             })
             .collect();
         for (at, old) in instances.iter().enumerate() {
-            let reason = Some(Arc::from("inherited"));
+            let reason = inherited(old.reason.as_ref());
             self.transit(step, at as u32, Event::Inherit, old.state, None, reason);
             let now = self.now;
             let run = &mut self.state.steps[step as usize];
@@ -109,6 +105,16 @@ impl Machine<'_> {
             self.state.warnings += u32::from(old.allowed);
         }
         self.state.steps[step as usize].ok = true;
-        self.step_ended(step, from.state, Some(Arc::from("inherited")));
+        self.step_ended(step, from.state, inherited(from.reason.as_ref()));
     }
+}
+
+/// The reason of a result that was inherited: that, and the one it had where it ended.
+fn inherited(reason: Option<&Arc<str>>) -> Option<Arc<str>> {
+    const INHERITED: &str = "inherited";
+    Some(match reason {
+        Some(reason) if reason.starts_with(INHERITED) => Arc::clone(reason),
+        Some(reason) => format!("{INHERITED}: {reason}").into(),
+        None => Arc::from(INHERITED),
+    })
 }

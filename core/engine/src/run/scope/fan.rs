@@ -1,26 +1,28 @@
 //! The instances of a fan-out (SEMANTICS 6).
 
-use crate::expr::{Scope, Template};
+use crate::expr::{EvalError, Scope, Template};
 use crate::plan::{Fan, FanSource, MAX_INSTANCES};
-use crate::value::Json;
+use crate::run::items::Room;
+use crate::value::{Json, canonical_bytes};
 use serde_json::Map;
 use std::borrow::Cow;
 
 /// The instances' parameters in order: combinations of the matrix, or items.
 ///
 /// # Errors
-/// A sentence for people: what has no value, is no list, or exceeds a limit.
-pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, String> {
+/// What has no value, is no list, or exceeds a limit. Its pointer is below the step's.
+pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, EvalError> {
     match &fan.source {
         FanSource::Foreach {
             items, max_items, ..
         } => {
-            let items = list(items, scope, "foreach.items")?;
+            let items = list(items, scope, "/foreach/items")?;
             if items.len() > *max_items as usize {
-                return Err(format!(
-                    "foreach.items: {} items, `foreach.max_items` allows {max_items}",
+                let message = format!(
+                    "{} items, `foreach.max_items` allows {max_items}",
                     items.len()
-                ));
+                );
+                return Err(EvalError::new("/foreach/items", message));
             }
             Ok(items)
         }
@@ -31,27 +33,31 @@ pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, String> {
         } => {
             let mut values = Vec::with_capacity(axes.len());
             for (name, axis) in axes {
-                values.push((&**name, list(axis, scope, &format!("matrix.axes.{name}"))?));
+                values.push((&**name, list(axis, scope, &format!("/matrix/axes/{name}"))?));
             }
-            let exclude = objects(exclude, scope, "matrix.exclude")?;
-            let include = objects(include, scope, "matrix.include")?;
+            let exclude = objects(exclude, scope, "/matrix/exclude")?;
+            let include = objects(include, scope, "/matrix/include")?;
             combine(&values, &include, &exclude)
+                .map_err(|message| EvalError::new("/matrix", message))
         }
     }
 }
 
-fn list(template: &Template, scope: &dyn Scope, place: &str) -> Result<Vec<Json>, String> {
+fn list(template: &Template, scope: &dyn Scope, place: &str) -> Result<Vec<Json>, EvalError> {
     let json = match template.constant() {
         Some(json) => Cow::Borrowed(json),
         None => Cow::Owned(
             template
                 .evaluate(scope)
-                .map_err(|error| format!("{place}: {error}"))?,
+                .map_err(|error| error.under(place))?,
         ),
     };
     match json.into_owned() {
         Json::Array(items) => Ok(items),
-        other => Err(format!("{place}: expected a list, found {}", kind(&other))),
+        other => Err(EvalError::new(
+            place,
+            format!("expected a list, found {}", kind(&other)),
+        )),
     }
 }
 
@@ -59,14 +65,14 @@ fn objects(
     template: &Template,
     scope: &dyn Scope,
     place: &str,
-) -> Result<Vec<Map<String, Json>>, String> {
+) -> Result<Vec<Map<String, Json>>, EvalError> {
     let entries = list(template, scope, place)?.into_iter().enumerate();
     entries
         .map(|(at, entry)| match entry {
             Json::Object(map) => Ok(map),
-            other => Err(format!(
-                "{place}[{at}]: expected an object, found {}",
-                kind(&other)
+            other => Err(EvalError::new(
+                format!("{place}/{at}"),
+                format!("expected an object, found {}", kind(&other)),
             )),
         })
         .collect()
@@ -95,10 +101,18 @@ pub(crate) fn combine(
         .map(|(_, values)| values.len() as u64)
         .fold(1, u64::saturating_mul);
     let over = |size: u64| {
-        format!("matrix: {size} combinations, `matrix instances` are limited to {MAX_INSTANCES}")
+        format!("{size} combinations, `matrix instances` are limited to {MAX_INSTANCES}")
     };
     if size > u64::from(MAX_INSTANCES) {
         return Err(over(size));
+    }
+    // Many combinations share long values: what they have together is counted before it is made.
+    let mut room = Room::new();
+    for (name, values) in axes {
+        let each = size.checked_div(values.len() as u64).unwrap_or(0);
+        for value in values {
+            room.take((name.len() + canonical_bytes(value).len()) as u64 * each)?;
+        }
     }
     let mut product: Vec<Map<String, Json>> = vec![Map::new()];
     if axes.is_empty() {
@@ -129,6 +143,10 @@ pub(crate) fn combine(
     for entry in include {
         let mut matched = false;
         let named = entry.keys().any(|key| is_axis(key));
+        let extra = entry.iter().filter(|(key, _)| !is_axis(key));
+        let bytes: usize = extra
+            .map(|(key, value)| key.len() + canonical_bytes(value).len())
+            .sum();
         for combination in &mut product[..count] {
             let fits = named
                 && entry
@@ -137,6 +155,7 @@ pub(crate) fn combine(
                     .all(|(key, value)| combination.get(key) == Some(value));
             if fits || !named {
                 matched = true;
+                room.take(bytes as u64)?;
                 for (key, value) in entry.iter().filter(|(key, _)| !is_axis(key)) {
                     combination.insert(key.clone(), value.clone());
                 }
@@ -194,6 +213,16 @@ mod tests {
                 json!({"os": "linux", "node": 23, "experimental": true}),
             ]
         );
+    }
+
+    #[test]
+    fn long_values_that_many_combinations_share_are_refused_before_they_are_copied() {
+        let long: Vec<Json> = (0..100)
+            .map(|n| json!(format!("{n}{}", "x".repeat(100 << 10))))
+            .collect();
+        let short: Vec<Json> = (0..100).map(|n| json!(n)).collect();
+        let error = combine(&[("a", long), ("b", short)], &[], &[]).expect_err("too long");
+        assert!(error.contains("`items_bytes` is 67108864"), "{error}");
     }
 
     #[test]

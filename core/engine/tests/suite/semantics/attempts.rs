@@ -44,10 +44,10 @@ fn rule_10_retry_if_decides_and_its_errors_mean_no() {
   - {id: a, driver: d, needs: [], retry: {attempts: 9, if: \"attempt.failure.code == 'busy' && attempt.number < 2\"}}
   - {id: b, driver: d, needs: [], allow_failure: true, retry: {attempts: 9, if: attempt.nothing == 1}}",
     );
-    w.claim("b")
-        .fail("b")
-        .expect("b=failed")
-        .reason("b", "retry.if");
+    w.claim("b").fail("b").expect("b=failed").reason(
+        "b",
+        "not tried again: /spec/steps/1/retry/if: `attempt.nothing`",
+    );
     w.claim("a")
         .report("a", AttemptState::Failed, None, Some(failure("busy")))
         .expect("a=waiting");

@@ -4,5 +4,6 @@ mod attempts;
 mod data;
 mod examples;
 mod fan;
+mod fork;
 mod order;
 mod stopping;

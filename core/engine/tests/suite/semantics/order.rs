@@ -2,6 +2,7 @@
 
 use crate::world::world;
 use conveyor_engine::run::RunState::{Failed, Succeeded};
+use serde_json::json;
 
 #[test]
 fn rule_1_an_empty_needs_makes_every_step_without_needs_a_root() {
@@ -87,6 +88,72 @@ fn rule_7_an_evaluation_that_fails_ends_the_step_without_an_attempt() {
         .expect("b=errored")
         .reason("b", "steps.a.outputs.x");
     w.ends(Failed);
+}
+
+#[test]
+fn rule_7_an_error_names_its_place_in_the_document_and_the_types() {
+    let mut w = world(
+        "vars: {n: '${{ 1 }}', list: '${{ [1] }}'}
+steps:
+  - {id: a, driver: d, needs: []}
+  - {id: when, driver: d, needs: [a], when: 'steps.a.outputs.x + 1 == 2'}
+  - {id: rule, driver: d, needs: {rule: \"a.ended && 'x' + 1 == 2\"}}
+  - {id: each, driver: d, needs: [a], foreach: {items: '${{ steps.a.outputs.x }}'}}
+  - {id: axis, driver: d, needs: [a], matrix: {axes: {os: '${{ steps.a.outputs.x }}'}}}
+  - {id: with, driver: d, needs: [a], with: {deep: [{n: '${{ steps.a.outputs.x - 1 }}'}]}}
+  - {id: wait, needs: [a], wait: {duration: '${{ steps.a.outputs.x }}'}}
+  - {id: make, needs: [a], transform: {n: '${{ steps.a.outputs.x - 1 }}'}}
+fail_fast: false",
+    );
+    w.claim("a").succeed_with("a", json!({"x": "soon"}));
+    for (step, reason) in [
+        ("when", "/spec/steps/1/when: "),
+        ("when", "`+` does not take string"),
+        ("rule", "/spec/steps/2/needs/rule: "),
+        ("rule", "`+` does not take string"),
+        (
+            "each",
+            "/spec/steps/3/foreach/items: expected a list, found a string",
+        ),
+        (
+            "axis",
+            "/spec/steps/4/matrix/axes/os: expected a list, found a string",
+        ),
+        ("with", "/spec/steps/5/with/deep/0/n: "),
+        ("with", "`-` does not take string"),
+        ("wait", "/spec/steps/6/wait/duration: "),
+        ("wait", "found \"soon\""),
+        ("make", "/spec/steps/7/transform/n: "),
+    ] {
+        w.expect(&format!("{step}=errored")).reason(step, reason);
+    }
+    w.ends(Failed);
+}
+
+#[test]
+fn rule_7_an_error_in_allow_failure_means_not_allowed_and_says_so() {
+    let mut w =
+        world("steps: [{id: a, driver: d, allow_failure: \"step.failure.message + 1 == 2\"}]");
+    w.claim("a")
+        .fail("a")
+        .reason("a", "not allowed: /spec/steps/0/allow_failure: ")
+        .reason("a", "`+` does not take string");
+    w.ends(Failed);
+    assert_eq!(w.run.warnings(), 0);
+}
+
+#[test]
+fn rule_4_finally_steps_start_all_at_once_whatever_becomes_of_each_other() {
+    let mut w = world(
+        "steps: [{id: a, driver: d}]
+finally:
+  - {id: x, driver: d}
+  - {id: y, driver: d}
+  - {id: z, driver: d}",
+    );
+    w.done("a").expect("x=queued y=queued z=queued");
+    w.claim("x").fail("x").expect("y=queued z=queued");
+    w.done("z").done("y").ends(Failed);
 }
 
 #[test]

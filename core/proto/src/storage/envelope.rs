@@ -1,4 +1,5 @@
-//! The header of every stored record (PROTOCOL P3): eight bytes, then the payload.
+//! The header of every stored record (PROTOCOL P3), journals and logs alike: eight bytes, then the
+//! payload.
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -11,8 +12,11 @@
 //!
 //! Something unknown here is refused by name, never read wrongly (PROTOCOL P35).
 
-use conveyor_proto::storage::v1::{Codec, RecordKind};
+use super::v1::{Codec, RecordKind};
 use std::fmt;
+
+/// The highest number of the semantics that this release knows (PROTOCOL P35).
+pub const SEMANTICS: u32 = 1;
 
 const FORMAT: u8 = 1;
 const HEADER: usize = 8;
@@ -75,7 +79,7 @@ pub fn unwrap(kind: RecordKind, bytes: &[u8]) -> Result<&[u8], EnvelopeError> {
     if header[1] != kind as u8 {
         return error("kind", header[1].into(), "only the expected one here");
     }
-    if semantics > conveyor_engine::run::SEMANTICS {
+    if semantics > SEMANTICS {
         return error("semantics", semantics, "up to 1");
     }
     if header[4] != Codec::None as u8 {
