@@ -21,13 +21,13 @@ use clap::{Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
-  conveyor run pipeline.yaml -i ref=main     Run a pipeline, with live progress
-  conveyor run --continue RUN                Go on with a run that a crash interrupted
-  conveyor check pipeline.yaml               All mistakes of a document, with their places
-  conveyor plan pipeline.yaml -o svg > p.svg Draw the graph
-  conveyor runs list                         What ran, and how it ended
-  conveyor runs show latest --timeline       When each attempt ran
-  conveyor logs latest test --follow         What a step says
+  conveyor run pipeline.yaml -i ref=main      Run a pipeline, with live progress
+  conveyor run --continue RUN                 Go on with a run that a crash interrupted
+  conveyor check pipeline.yaml                All mistakes of a document, with their places
+  conveyor plan pipeline.yaml -o svg > p.svg  Draw the graph
+  conveyor runs list                          What ran, and how it ended
+  conveyor runs show latest --timeline        When each attempt ran
+  conveyor logs latest test --follow          What a step says
 
 RUN is a run's id, at least four characters of its beginning or end, or `latest`.
 

@@ -1,4 +1,9 @@
-//! Standard output and error: colours only on a terminal, and a reader that goes away is no error.
+//! Standard output and error: colours only on a terminal, no letters that it does not have, and a
+//! reader that goes away is no error.
+
+mod ascii;
+
+pub(crate) use ascii::Fitting;
 
 use crate::render::human::printable_lines;
 use clap::ValueEnum;
@@ -51,10 +56,27 @@ pub(crate) fn draws() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
 }
 
+/// Whether a stream is a terminal that has no more than ASCII for sure.
+fn plain(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && !ascii::locale_is_utf8(|name| std::env::var(name).ok())
+}
+
+/// Standard error, for what is drawn on a terminal.
+pub(crate) fn stderr() -> Fitting<io::Stderr> {
+    let out = io::stderr();
+    let ascii = plain(&out);
+    Fitting { out, ascii }
+}
+
 /// Writes to standard output. A closed pipe ends the program as SIGPIPE would have, without a
 /// message: the reader has what it wanted.
 pub(crate) fn print(text: &str) {
-    let mut out = io::stdout().lock();
+    let out = io::stdout();
+    let ascii = plain(&out);
+    let mut out = Fitting {
+        out: out.lock(),
+        ascii,
+    };
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         if error.kind() == io::ErrorKind::BrokenPipe {
             std::process::exit(141);
@@ -67,7 +89,7 @@ pub(crate) fn print(text: &str) {
 
 /// Writes to standard error. There is nowhere to complain when that fails.
 pub(crate) fn print_err(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 /// `conveyor: error: …` on standard error.

@@ -5,22 +5,23 @@
 //! The canonical text alone is enough to build the plan again: [`Plan::from_canonical`].
 
 mod diagnostic;
+mod excerpt;
 mod json;
 mod limits;
 mod located;
-mod nearest;
 mod node;
 mod normal;
 mod path;
 mod report;
+mod scalar;
 mod unique;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Related, Severity};
+pub use excerpt::excerpt;
 pub use limits::Limits;
 pub use located::Located;
 
-pub(crate) use nearest::nearest;
 pub(crate) use node::{Content, Entry, Node};
 pub(crate) use path::Path;
 pub(crate) use report::{Problem, Report};

@@ -43,6 +43,7 @@ mod condition;
 mod error;
 mod eval;
 mod functions;
+mod infer;
 mod limits;
 mod lower;
 mod references;
@@ -59,6 +60,9 @@ pub use limits::Limits;
 pub use lower::{PREDICATES, ROOTS};
 pub use references::{References, StepReference, StepUse};
 pub use template::{Template, TemplateExpression};
+
+pub(crate) use template::expressions;
+pub(crate) use tokens::{find_name, find_step};
 
 use crate::value::Json;
 

@@ -18,6 +18,7 @@
 
 pub mod document;
 pub mod expr;
+mod nearest;
 pub mod plan;
 pub mod run;
 pub mod time;

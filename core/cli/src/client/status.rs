@@ -103,9 +103,6 @@ fn message(status: &Status) -> String {
     status.message().to_owned()
 }
 
-/// The longest line of a document that is shown.
-const EXCERPT: usize = 160;
-
 /// As a person reads them: all of them, each with its place.
 fn diagnostics(diagnostics: &[Diagnostic], source: &str) -> String {
     let each = diagnostics.iter().map(|diagnostic| match diagnostic.line {
@@ -119,7 +116,7 @@ fn diagnostics(diagnostics: &[Diagnostic], source: &str) -> String {
 }
 
 /// As `conveyor check` prints it.
-fn placed(diagnostic: &Diagnostic, excerpt: &str) -> String {
+fn placed(diagnostic: &Diagnostic, line: &str) -> String {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let shown = document::Diagnostic {
         severity: match diagnostic.severity() {
@@ -135,11 +132,7 @@ fn placed(diagnostic: &Diagnostic, excerpt: &str) -> String {
         allowed: some(&diagnostic.allowed.join(", ")),
         nearest: some(&diagnostic.suggestion),
         related: None,
-        excerpt: if excerpt.len() > EXCERPT {
-            String::new()
-        } else {
-            excerpt.to_owned()
-        },
+        excerpt: document::excerpt(line, diagnostic.column),
     };
     shown.to_string()
 }

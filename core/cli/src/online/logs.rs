@@ -13,6 +13,9 @@ use conveyor_engine::time::Time;
 use conveyor_proto::v1;
 use conveyor_proto::v1::read_logs_response::Item;
 
+/// Steps that are named where none of them was meant.
+const STEPS: usize = 20;
+
 /// `conveyor logs`.
 pub(crate) fn logs(args: &LogsArgs) -> Exit {
     with_engine(reading(args.data_dir.clone()), async |engine| {
@@ -25,9 +28,7 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
     let (run, steps) = whole(&mut client, &args.run).await?;
     let view = run_view(&run, &steps);
     let names = Events::of(&view);
-    if !args.follow {
-        there(&view, args)?;
-    }
+    there(&view, args)?;
     if args.follow && run.interrupted {
         terminal::warning(&format!(
             "run {} is interrupted: nothing more comes",
@@ -58,13 +59,27 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
     Ok(Exit::Succeeded)
 }
 
-/// Refuses an instance or an attempt that there is not: silence would look like a step that says
-/// nothing.
+/// Refuses a step, an instance or an attempt that there is not: silence would look like a step that
+/// says nothing.
 fn there(view: &RunView, args: &LogsArgs) -> Result<(), Problem> {
-    let named = args.step.as_deref();
-    let Some(step) = view.steps.iter().find(|step| Some(&*step.id) == named) else {
+    let Some(named) = args.step.as_deref() else {
         return Ok(());
     };
+    let Some(step) = view.steps.iter().find(|step| step.id == named) else {
+        let ids = view.steps.iter().take(STEPS).map(|step| step.id.clone());
+        let mut ids = ids.collect::<Vec<_>>().join(", ");
+        if view.steps.len() > STEPS {
+            ids.push_str(&format!(" and {} more", view.steps.len() - STEPS));
+        }
+        return Err(Problem::refused(format!(
+            "the run has no step `{named}`; it has: {ids}"
+        )));
+    };
+    // Who follows may be early.
+    let ended = step.state.is_terminal();
+    if args.follow && !ended && step.instances.is_empty() {
+        return Ok(());
+    }
     let instances = match args.instance {
         None => &step.instances[..],
         Some(at) => match step.instances.get(at as usize) {
@@ -80,11 +95,13 @@ fn there(view: &RunView, args: &LogsArgs) -> Result<(), Problem> {
     };
     let had = instances.iter().map(|one| one.attempts.len()).max();
     match args.attempt {
-        Some(number) if number as usize > had.unwrap_or(0) => Err(Problem::refused(format!(
-            "the step `{}` has had no attempt {number}: it has had {}",
-            step.id,
-            human::count(had.unwrap_or(0), "attempt")
-        ))),
+        Some(number) if number as usize > had.unwrap_or(0) && (ended || !args.follow) => {
+            Err(Problem::refused(format!(
+                "the step `{}` has had no attempt {number}: it has had {}",
+                step.id,
+                human::count(had.unwrap_or(0), "attempt")
+            )))
+        }
         _ => Ok(()),
     }
 }

@@ -6,9 +6,11 @@ mod text;
 pub(crate) use picture::svg;
 pub(crate) use text::text;
 
+use super::human;
 use super::style::{self, Tone};
 use super::view::{InstanceView, RunView};
-use conveyor_engine::time::Time;
+use conveyor_engine::time::{Duration, Time};
+use std::cmp::Reverse;
 
 /// A line of the chart: an instance, and its bars in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,17 +34,41 @@ struct Bar {
 /// Rows that a chart has; more instances than this are left out, and said to be.
 const ROWS: usize = 500;
 
+impl Row {
+    /// How long it took, without the queue before it: as the summary tells it.
+    fn took(&self) -> Duration {
+        let first = self.bars.iter().find(|bar| bar.what != QUEUED);
+        match (first, self.bars.last()) {
+            (Some(first), Some(last)) => last.to.since(first.from),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether something of it did not go well, or goes on.
+    fn matters(&self) -> bool {
+        self.bars
+            .iter()
+            .any(|bar| bar.work && bar.tone != Tone::Good)
+    }
+}
+
+/// What is said of instances that there is no room for.
+fn left_out(left: usize) -> String {
+    format!(
+        "… and {}; shown are those that did not go well, then the longest",
+        human::count(left, "more instance")
+    )
+}
+
+/// The time before the first attempt.
+const QUEUED: &str = "queued";
+
 /// The rows of a run, in the order in which the first bar of each begins, and how many are left out.
 fn rows(view: &RunView, now: Time) -> (Vec<Row>, usize) {
     let mut rows = Vec::new();
-    let mut left = 0;
     for step in &view.steps {
         for (position, instance) in step.instances.iter().enumerate() {
             if instance.began_at.is_none() {
-                continue;
-            }
-            if rows.len() >= ROWS {
-                left += 1;
                 continue;
             }
             rows.push(Row {
@@ -51,7 +77,18 @@ fn rows(view: &RunView, now: Time) -> (Vec<Row>, usize) {
             });
         }
     }
-    rows.sort_by_key(|row| row.bars.first().map(|bar| bar.from));
+    let left = rows.len().saturating_sub(ROWS);
+    if left > 0 {
+        rows.sort_by_key(|row: &Row| Reverse((row.matters(), row.took())));
+        rows.truncate(ROWS);
+    }
+    // When a driver took it, or its wait began.
+    rows.sort_by_key(|row| {
+        row.bars
+            .iter()
+            .find(|bar| bar.what != QUEUED)
+            .map(|bar| bar.from)
+    });
     (rows, left)
 }
 
@@ -67,7 +104,7 @@ fn bars(instance: &InstanceView, now: Time) -> Vec<Bar> {
         to,
         tone: Tone::Faint,
         what: if first {
-            "queued"
+            QUEUED
         } else {
             "waiting for the next attempt"
         }

@@ -168,6 +168,15 @@ fn ci_builds_tests_and_leaves_artifacts_as_files() {
 }
 
 #[test]
+fn ci_without_its_sources_fails_at_them() {
+    let clone = Clone::new();
+    let (status, view) = clone.run("examples/ci/pipeline.yaml -i source=elsewhere");
+    assert_eq!(status, 1, "{view:#}");
+    assert_eq!(states(&view)[0], ("sources", "failed"));
+    assert_eq!(states(&view)[1], ("build", "omitted"));
+}
+
+#[test]
 fn release_deploys_everywhere_or_rolls_back() {
     let clone = Clone::new();
     let regions = || {

@@ -1,4 +1,6 @@
 use crate::program::{conveyor, files};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 const VERBS: &[&[&str]] = &[
     &["run"],
@@ -83,4 +85,90 @@ fn completions_know_the_verbs() {
             assert!(ended.out.contains(word), "{shell} does not complete {word}");
         }
     }
+}
+
+/// A pipeline that every example can run.
+const EXAMPLE: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: release}
+spec:
+  inputs: {type: object, properties: {ref: {type: string}, dryRun: {type: boolean}, env: {type: string}}}
+  steps:
+    - {id: test, driver: exec, matrix: {axes: {n: [1, 2, 3]}}, with: {run: 'true'}}
+    - {id: deploy, driver: exec, with: {run: 'true'}}
+";
+const CASES: &str = "cases: [{name: deploy fails, expect: {}}]";
+
+/// Examples that need what a test does not have, with what they end with here.
+const OTHERS: &[(&str, &str)] = &[
+    ("conveyor run --continue 0198f5c2-…", "is no run"),
+    (
+        "conveyor plan pipeline.yaml -o dot | dot -Tpdf > graph.pdf",
+        "",
+    ),
+    ("conveyor runs release RUN", "is not quarantined"),
+    ("conveyor events RUN --after 17.2", "has no event 17.2"),
+];
+
+#[test]
+fn every_example_of_the_help_does_what_it_says() {
+    let dir = files(&[
+        ("pipeline.yaml", EXAMPLE),
+        ("fixed.yaml", EXAMPLE),
+        ("prod.yaml", "ref: main"),
+        ("pipeline.test.yaml", CASES),
+        ("more.test.yaml", CASES),
+    ]);
+    for made in [
+        "pipelines",
+        ".zfunc",
+        ".local/share/bash-completion/completions",
+        ".config/fish/completions",
+    ] {
+        std::fs::create_dir_all(dir.path().join(made)).expect("it is writable");
+    }
+    let copy = dir.path().join("pipelines/pipeline.yaml");
+    std::fs::write(copy, EXAMPLE).expect("it is writable");
+    let shell = |line: &str| {
+        let programs = Path::new(env!("CARGO_BIN_EXE_conveyor")).parent();
+        let programs = programs.expect("a directory").display().to_string();
+        let path = std::env::var("PATH").expect("there is one");
+        let output = Command::new("sh")
+            .args(["-c", line])
+            .current_dir(dir.path())
+            .env("PATH", format!("{programs}:{path}"))
+            .env("HOME", dir.path())
+            .env("XDG_STATE_HOME", dir.path().join("state"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("there is a shell");
+        let err = String::from_utf8(output.stderr).expect("UTF-8");
+        (output.status.code(), err)
+    };
+    let (status, err) = shell("conveyor run pipeline.yaml");
+    assert_eq!(status, Some(0), "{err}");
+    let mut others = 0;
+    for verb in [&[&[][..]], VERBS].concat() {
+        let help = conveyor(dir.path(), &[verb, &["--help"]].concat()).out;
+        let examples = help.lines().filter_map(|line| line.strip_prefix("  "));
+        for line in examples.filter(|line| line.starts_with("conveyor ")) {
+            let line = line.split("  ").next().unwrap_or_default();
+            let (status, err) = shell(&line.replace("RUN", "latest"));
+            match OTHERS.iter().find(|(other, _)| *other == line) {
+                Some((_, wanted)) => {
+                    others += 1;
+                    assert!(
+                        !err.contains("Usage:") && err.contains(wanted),
+                        "{line}: {err}"
+                    );
+                }
+                None => assert_eq!(status, Some(0), "{line}: {err}"),
+            }
+        }
+    }
+    assert!(
+        others >= OTHERS.len(),
+        "what is no example needs no exception"
+    );
 }

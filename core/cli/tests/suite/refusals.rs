@@ -131,7 +131,7 @@ fn a_file_of_inputs_is_read_as_strictly_as_a_document() {
             "{\"ref\": \"a\",\n \"deep\": {\"a\": true, \"a\": false}}",
         ),
         ("broken.json", "{\"ref\": \"a\",}"),
-        ("wide.json", "{\"copies\": 99999999999999999999}"),
+        ("wide.json", "{\"copies\": 9223372036854775808}"),
         ("wide.yaml", "copies: -9223372036854775809\n"),
     ]);
     let with = |file| refused(dir.path(), &["p.yaml", "--inputs", file]);

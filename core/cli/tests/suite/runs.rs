@@ -187,6 +187,13 @@ fn a_log_that_there_is_not_is_no_empty_log() {
     assert_eq!(instance.status, 2);
     let wanted = "the step `only` has no instance 3: it has 1 instance, numbered from 0";
     assert!(instance.err.contains(wanted), "{}", instance.err);
+    let follow = logs(&["--instance", "3", "--follow"]);
+    assert_eq!(follow.status, 2, "it has ended: nothing more comes");
+    let step = ["logs", "latest", "olny", "--data-dir", "data"];
+    let step = conveyor(dir.path(), &step);
+    assert_eq!(step.status, 2);
+    let wanted = "the run has no step `olny`; it has: only";
+    assert!(step.err.contains(wanted), "{}", step.err);
 }
 
 #[test]
@@ -267,4 +274,19 @@ fn plain_lines_of_an_attempt_stand_between_its_beginning_and_its_end() {
         ];
         assert_eq!(told, expected.concat(), "{name}");
     }
+}
+
+#[test]
+fn a_run_that_is_not_quarantined_is_not_released() {
+    let dir = files(&[("p.yaml", &one("true"))]);
+    conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    let release = ["runs", "release", "latest", "--data-dir", "data"];
+    let release = conveyor(dir.path(), &release);
+    assert_eq!(release.status, 2, "{}", release.out);
+    assert!(
+        release.err.contains("is not quarantined"),
+        "{}",
+        release.err
+    );
+    assert_eq!(shown(dir.path(), "latest")["state"], "succeeded");
 }

@@ -43,6 +43,7 @@ impl AtTerminal {
             .current_dir(dir)
             .env_remove("NO_COLOR")
             .env("TERM", "xterm-256color")
+            .env("LC_ALL", "C.UTF-8")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("it can be shared"))
@@ -187,4 +188,33 @@ fn a_dumb_terminal_gets_lines() {
     assert!(!written.contains(&0x1b), "{screen}");
     assert!(screen.contains("second | waiting"), "{screen}");
     assert!(screen.contains(" first succeeded in "), "{screen}");
+}
+
+#[test]
+fn a_locale_that_is_not_utf_8_gets_ascii() {
+    let document = GATED.replace("echo waiting", "echo 'waiting für ě'");
+    let dir = files(&[("p.yaml", &document)]);
+    let mut run = AtTerminal::start(dir.path(), RUN, &[("LC_ALL", "POSIX")]);
+    let drawn = run.until("| waiting f?r ?");
+    for wanted in ["gated  running  1/4 steps", "+ first", "second", ". third"] {
+        assert!(drawn.contains(wanted), "no `{wanted}` in:\n{drawn}");
+    }
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    let (status, screen, written) = run.ended();
+    assert_eq!(status, 0, "{screen}");
+    assert!(screen.contains("+ third   succeeded"), "{screen}");
+    assert!(written.is_ascii());
+}
+
+#[test]
+fn a_termination_leaves_the_terminal_as_it_was() {
+    let dir = files(&[("p.yaml", GATED)]);
+    let mut run = AtTerminal::start(dir.path(), RUN, &[]);
+    run.until("│ waiting");
+    kill_process(Pid::from_child(&run.child), Signal::TERM).expect("it lives");
+    run.until("`conveyor` was told to end (SIGTERM): cancelling; `finally` runs.");
+    // The cursor is looked at there.
+    let (status, screen, _) = run.ended();
+    assert_eq!(status, 130, "{screen}");
+    assert!(screen.contains("■ second  cancelled"), "{screen}");
 }

@@ -1,3 +1,4 @@
+use super::excerpt::caret;
 use std::fmt;
 
 /// How bad it is.
@@ -44,7 +45,7 @@ pub struct Diagnostic {
     pub nearest: Option<String>,
     /// Another place that matters, such as the first of two equal keys, and what it is.
     pub related: Option<Related>,
-    /// The source line, cut where it is long; empty where there is none to show.
+    /// What [`excerpt`](super::excerpt) shows of the source line; empty where there is nothing.
     pub excerpt: String,
 }
 
@@ -89,7 +90,7 @@ impl fmt::Display for Diagnostic {
         )?;
         if !self.excerpt.is_empty() {
             let number = line.to_string();
-            let caret = " ".repeat((*column as usize).saturating_sub(1));
+            let caret = " ".repeat(caret(*column));
             write!(
                 f,
                 "\n  {number} | {}\n  {:w$} | {caret}^",

@@ -55,6 +55,9 @@ impl Located {
     #[must_use]
     pub fn diagnostic(&self, severity: Severity, pointer: &str, message: &str) -> Diagnostic {
         let mut report = Report::new(&self.file, &self.text, 1);
+        if self.root.get("spec").is_none() && self.root.get("steps").is_some() {
+            report.seed_form();
+        }
         let problem = Problem {
             pointer: pointer.to_owned(),
             ..Problem::new(self.around(pointer).at, message.to_owned())

@@ -72,6 +72,15 @@ impl Node {
         Some(node)
     }
 
+    /// Where the key stands that a JSON pointer ends in, and the key.
+    pub(crate) fn key_at(&self, pointer: &str) -> Option<(u32, &str)> {
+        let (parent, key) = pointer.rsplit_once('/')?;
+        let key = key.replace("~1", "/").replace("~0", "~");
+        let entries = self.pointer(parent)?.as_map()?;
+        let entry = entries.iter().find(|entry| *entry.key == *key)?;
+        Some((entry.at, &entry.key))
+    }
+
     pub(crate) fn to_json(&self) -> Json {
         match &self.content {
             Content::Null | Content::Refused(_) => Json::Null,

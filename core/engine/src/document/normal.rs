@@ -4,6 +4,7 @@
 use super::node::{Content, Entry, Node};
 use super::path::Path;
 use super::report::{Problem, Report};
+use crate::nearest::nearest;
 
 /// The document in its one form; `None` where it is none at all, which is then reported.
 pub(super) fn normalise(mut root: Node, report: &mut Report<'_>) -> Option<Node> {
@@ -17,7 +18,8 @@ pub(super) fn normalise(mut root: Node, report: &mut Report<'_>) -> Option<Node>
     }
     let full = ["apiVersion", "kind", "metadata", "spec"];
     if full.iter().all(|key| root.get(key).is_none()) && root.get("steps").is_some() {
-        root = from_seed(root, report)?;
+        report.seed_form();
+        root = from_seed(root, report);
     }
     for steps in ["steps", "finally"] {
         if let Some(steps) = child(&mut root, "spec").and_then(|spec| child(spec, steps))
@@ -55,14 +57,13 @@ fn map(at: u32, entries: Vec<Entry>) -> Node {
 }
 
 /// `{name, resource, steps: [{id, name, driver}]}`, the form of Conveyor CI 0.6.
-fn from_seed(root: Node, report: &mut Report<'_>) -> Option<Node> {
+fn from_seed(root: Node, report: &mut Report<'_>) -> Node {
     let at = root.at;
     let Content::Map(entries) = root.content else {
-        return None;
+        return root;
     };
     let mut metadata = Vec::new();
     let mut spec = Vec::new();
-    let before = report.errors();
     for entry in entries {
         match &*entry.key {
             "name" => metadata.push(entry),
@@ -80,15 +81,12 @@ fn from_seed(root: Node, report: &mut Report<'_>) -> Option<Node> {
                         "name, resource, steps (a document without `spec`); any other field needs \
                          the full form: apiVersion, kind, metadata, spec",
                     )
-                    .nearest(super::nearest(other, known)),
+                    .nearest(nearest(other, known)),
                 );
             }
         }
     }
-    if report.errors() > before {
-        return None;
-    }
-    Some(map(
+    map(
         at,
         vec![
             entry("apiVersion", at, Node::text(at, "conveyor/v1")),
@@ -96,7 +94,7 @@ fn from_seed(root: Node, report: &mut Report<'_>) -> Option<Node> {
             entry("metadata", at, map(at, metadata)),
             entry("spec", at, map(at, spec)),
         ],
-    ))
+    )
 }
 
 fn order_axes(step: &mut Node) {

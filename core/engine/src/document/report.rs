@@ -1,6 +1,8 @@
 use super::diagnostic::{Diagnostic, Related, Severity};
+use super::excerpt::excerpt;
 use super::node::Node;
 use super::path::Path;
+use super::scalar;
 
 /// A diagnostic before its offset was turned into line and column.
 #[derive(Clone, Debug)]
@@ -63,6 +65,8 @@ pub(crate) struct Report<'a> {
     kept: Vec<(Severity, Problem)>,
     errors: usize,
     dropped: usize,
+    /// Whether the document is in the seed form, which pointers are then turned back to.
+    seed: bool,
 }
 
 impl<'a> Report<'a> {
@@ -74,7 +78,13 @@ impl<'a> Report<'a> {
             kept: Vec::new(),
             errors: 0,
             dropped: 0,
+            seed: false,
         }
+    }
+
+    /// Says that what comes is about a document in the seed form, read as the full form.
+    pub(crate) fn seed_form(&mut self) {
+        self.seed = true;
     }
 
     pub(crate) fn error(&mut self, problem: Problem) {
@@ -86,7 +96,15 @@ impl<'a> Report<'a> {
         self.add(Severity::Warning, problem);
     }
 
-    fn add(&mut self, severity: Severity, problem: Problem) {
+    fn add(&mut self, severity: Severity, mut problem: Problem) {
+        if self.seed {
+            let inside = ["/spec", "/metadata"]
+                .into_iter()
+                .find_map(|around| problem.pointer.strip_prefix(around));
+            if let Some(inside) = inside {
+                problem.pointer = inside.to_owned();
+            }
+        }
         if self.kept.len() < self.most {
             self.kept.push((severity, problem));
             return;
@@ -112,9 +130,19 @@ impl<'a> Report<'a> {
         self.errors
     }
 
-    /// The text that the offsets of this report belong to.
-    pub(crate) fn text(&self) -> &'a str {
-        self.text
+    /// The document's offset of byte `offset` of `text`, which starts at `at`; the start, where
+    /// that cannot be told.
+    pub(crate) fn offset(&self, at: u32, text: &str, offset: usize) -> u32 {
+        // Walking a long text again for each error that is only counted would take too long.
+        if self.is_full() {
+            return at;
+        }
+        scalar::source_offset(self.text, at as usize, text, offset).map_or(at, |found| found as u32)
+    }
+
+    /// Whether further errors are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kept.len() >= self.most
     }
 
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
@@ -183,24 +211,16 @@ impl<'a> Lines<'a> {
             .text
             .get(start..(at as usize).min(self.text.len()))
             .unwrap_or_default();
+        // A byte-order mark is not part of the text.
+        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
         (line as u32, before.chars().count() as u32 + 1)
     }
 
-    /// The line, if it and the column are short enough for a terminal.
     fn excerpt(&self, line: u32, column: u32) -> String {
-        const MOST: usize = 120;
-        let Some(start) = self.starts.get(line as usize - 1) else {
-            return String::new();
-        };
-        let text = self.text.get(*start as usize..).unwrap_or_default();
-        let text = text.split(['\n', '\r']).next().unwrap_or_default();
-        if column as usize > MOST || text.trim().is_empty() {
-            return String::new();
-        }
-        // One column per character, so that the caret stands below it.
-        text.chars()
-            .take(MOST)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
+        let start = self.starts.get(line as usize - 1);
+        let text = start.and_then(|start| self.text.get(*start as usize..));
+        let text = text.unwrap_or_default();
+        let end = text.find(['\n', '\r']).unwrap_or(text.len());
+        excerpt(&text[..end], column)
     }
 }

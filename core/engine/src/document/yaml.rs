@@ -6,6 +6,7 @@
 use super::Limits;
 use super::node::{Content, Entry, Node, number, quote};
 use super::report::Problem;
+use super::scalar;
 use crate::value::beyond;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag};
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Node, Problem> {
         block_nesting_limit: limits.depth + 8,
     };
     let mut builder = Builder {
+        source: text,
         limits,
         stack: Vec::new(),
         root: None,
@@ -79,6 +81,7 @@ struct Anchored {
 }
 
 struct Builder<'a> {
+    source: &'a str,
     limits: &'a Limits,
     stack: Vec<Frame>,
     root: Option<Node>,
@@ -99,11 +102,16 @@ impl Builder<'_> {
                     return Err(Problem::new(at, message.to_owned())
                         .allowed("an alias for a whole value, or `spec.defaults`"));
                 }
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let at = match block && !text.trim().is_empty() {
+                    true => scalar::header(self.source, at as usize) as u32,
+                    false => at,
+                };
                 let content = if is_key {
                     // Keys are names: `on`, `1` and `true` are what is written.
                     Content::Text(text.into())
                 } else {
-                    scalar(text, style, tag)
+                    resolved(text, style, tag)
                 };
                 self.count(1, at)?;
                 let node = Node { at, content };
@@ -293,7 +301,7 @@ fn core_tag(tag: Option<&Tag>, at: u32) -> Result<Option<&'static str>, Problem>
         })
 }
 
-fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&'static str>) -> Content {
+fn resolved(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&'static str>) -> Content {
     let plain = style == ScalarStyle::Plain;
     if tag == Some("str") || (tag.is_none() && !plain) {
         return Content::Text(text.into());

@@ -53,6 +53,11 @@ impl Expression {
         })
     }
 
+    /// The type of whatever the expression gives, where there is but one.
+    pub(super) fn type_name(&self, inputs: Option<&Json>) -> Option<&'static str> {
+        super::infer::type_of(&self.node, &self.references, inputs)
+    }
+
     fn boolean(&self, scope: &dyn Scope) -> Result<bool, EvalError> {
         let budget = Budget::new(Limits::DEFAULT);
         self.with_value(scope, &budget, |value| match value {
@@ -91,6 +96,13 @@ impl Condition {
     #[must_use]
     pub fn references(&self) -> &References {
         &self.0.references
+    }
+
+    /// The type that the expression gives where every value that it can have is no boolean, by its
+    /// literals, operators, functions and the schema of the inputs.
+    #[must_use]
+    pub fn not_boolean(&self, inputs: Option<&Json>) -> Option<&'static str> {
+        self.0.type_name(inputs).filter(|found| *found != "bool")
     }
 
     /// Evaluates the expression. The same scope gives the same answer, always.
@@ -133,6 +145,13 @@ impl Rule {
     #[must_use]
     pub fn parents(&self) -> &[Arc<str>] {
         self.0.references.needs()
+    }
+
+    /// The type that the expression gives where every value that it can have is no boolean, by its
+    /// literals, operators, functions and the schema of the inputs.
+    #[must_use]
+    pub fn not_boolean(&self, inputs: Option<&Json>) -> Option<&'static str> {
+        self.0.type_name(inputs).filter(|found| *found != "bool")
     }
 
     /// Evaluates the rule; asks [`Scope::need`] for each parent.

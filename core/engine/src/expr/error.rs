@@ -104,35 +104,3 @@ impl From<Failure> for EvalError {
         }
     }
 }
-
-/// The name among `known` that is most like `name`, if one is like it at all.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // The matrix below is quadratic: names are short, and what is not is not a typing error.
-    if name.len() > 64 {
-        return None;
-    }
-    known
-        .into_iter()
-        .take(1000)
-        .filter(|other| other.len() <= 64)
-        .map(|other| (distance(name, other), other))
-        .filter(|(distance, other)| *distance <= 1 + name.len().min(other.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, other)| other)
-}
-
-/// Levenshtein's distance, letters in either case being the same.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x.to_ascii_lowercase() != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}

@@ -4,12 +4,13 @@ mod macros;
 mod names;
 
 use super::ast::{Mode, Node};
-use super::error::{ExprError, nearest};
+use super::error::ExprError;
 use super::functions::{self, Style};
 use super::limits::Limits;
 use super::references::References;
 use super::tokens;
 use super::value::Value;
+use crate::nearest::nearest;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use std::sync::Arc;
 
@@ -120,7 +121,7 @@ fn parse_error(source: &str, errors: &cel::ParseErrors) -> ExprError {
 impl Lowering<'_> {
     fn fail<T>(&self, name: &str, message: impl Into<String>) -> Result<T, ExprError> {
         Err(ExprError::new(
-            tokens::find_name(self.source, name),
+            tokens::find_name(self.source, name).unwrap_or_default(),
             message,
         ))
     }

@@ -17,7 +17,7 @@ pub struct References {
 pub struct StepReference {
     /// The step's id.
     pub id: Arc<str>,
-    /// Where it is first named, in bytes from the start of the expression's source.
+    /// Where its id first stands, in bytes from the start of the expression's source.
     pub offset: usize,
     /// What is read of it, each once.
     pub uses: Vec<StepUse>,

@@ -91,8 +91,20 @@ impl Template {
     /// # Errors
     /// At the first that is no expression, with its place.
     pub fn parse(json: &Json) -> Result<Template, TemplateError> {
-        let mut references = References::default();
-        let node = parse::parse(json, &Pointer::Root, &mut references)?;
+        Template::parse_all(json).map_err(|mut errors| errors.swap_remove(0))
+    }
+
+    /// [`Template::parse`], with everything that is wrong.
+    ///
+    /// # Errors
+    /// At each text or key that has no expression where one is begun; never empty.
+    pub fn parse_all(json: &Json) -> Result<Template, Vec<TemplateError>> {
+        let mut read = parse::Read::default();
+        let node = parse::parse(json, &Pointer::Root, &mut read);
+        if !read.errors.is_empty() {
+            return Err(read.errors);
+        }
+        let references = read.references;
         Ok(Template { node, references })
     }
 
@@ -107,6 +119,15 @@ impl Template {
     pub fn constant(&self) -> Option<&Json> {
         match &self.node {
             Node::Constant(json) => Some(json),
+            _ => None,
+        }
+    }
+
+    /// The CEL type of the value, where it is one expression that gives but one type.
+    #[must_use]
+    pub fn whole_type(&self, inputs: Option<&Json>) -> Option<&'static str> {
+        match &self.node {
+            Node::Whole(placed) => placed.expression.type_name(inputs),
             _ => None,
         }
     }
@@ -361,6 +382,16 @@ fn text(pieces: &[Piece], scope: &dyn Scope, budget: &Budget) -> Result<String, 
         }
     }
     Ok(text)
+}
+
+/// The expressions of a text, as far as it can be read, and where each starts in it.
+pub(crate) fn expressions(text: &str) -> Vec<(usize, &str)> {
+    let parts = scan::scan(text).unwrap_or_default();
+    let expressions = parts.into_iter().filter_map(|part| match part {
+        scan::Part::Expression { source, offset } => Some((offset, source)),
+        scan::Part::Literal(_) => None,
+    });
+    expressions.collect()
 }
 
 /// A source in a message.

@@ -269,37 +269,77 @@ pub(crate) fn check(source: &str, limits: &Limits) -> Result<(), ExprError> {
     Ok(())
 }
 
-/// Where `name` first stands as a name of its own, not as a member; else the start.
-pub(crate) fn find_name(source: &str, name: &str) -> usize {
+/// Where `name` first stands as a name of its own, not as a member.
+pub(crate) fn find_name(source: &str, name: &str) -> Option<usize> {
     let mut tokens = Tokens::new(source);
     let mut after_dot = false;
     while let Some((at, token)) = tokens.next_token() {
         if !after_dot && token == Token::Name(name) {
-            return at;
+            return Some(at);
         }
         after_dot = token == Token::Dot;
     }
-    0
+    None
 }
 
-/// Where `root.name`, `root.?name` or `root['name']` first stands; else the start.
-pub(crate) fn find_member(source: &str, root: &str, name: &str) -> usize {
+/// Where the step `id` first stands: in `steps.id`, `needs.?id`, `steps['id']`, or as a name of its
+/// own as rules have it. With a `member`, where that stands in the names behind the step.
+pub(crate) fn find_step(source: &str, id: &str, member: Option<&str>) -> Option<usize> {
     let mut tokens = Tokens::new(source);
-    let mut stage = 0;
-    let mut start = 0;
-    while let Some((at, token)) = tokens.next_token() {
-        match (stage, token) {
-            (_, Token::Name(text)) if text == root && stage != 2 => {
-                start = at;
-                stage = 1;
+    let mut all = Vec::new();
+    while let Some(token) = tokens.next_token() {
+        all.push(token);
+    }
+    (0..all.len()).find_map(|start| {
+        let free = start == 0 || all[start - 1].1 != Token::Dot;
+        let mut names = match all[start].1 {
+            Token::Name("steps" | "needs") if free => Names {
+                tokens: &all[start + 1..],
+            },
+            Token::Name(name) if free && name == id => Names {
+                tokens: &all[start..],
+            },
+            _ => return None,
+        };
+        let (at, _) = names.next().filter(|(_, name)| *name == id)?;
+        match member {
+            None => Some(at),
+            Some(member) => names.find(|(_, name)| *name == member).map(|(at, _)| at),
+        }
+    })
+}
+
+/// The names along a chain of members, `.a['b'][0].?c`, and where each stands.
+struct Names<'t> {
+    tokens: &'t [(usize, Token<'t>)],
+}
+
+impl<'t> Iterator for Names<'t> {
+    type Item = (usize, &'t str);
+
+    fn next(&mut self) -> Option<(usize, &'t str)> {
+        loop {
+            let ((at, token), rest) = self.tokens.split_first()?;
+            match *token {
+                Token::Name(name) => {
+                    self.tokens = rest;
+                    return Some((*at, name));
+                }
+                Token::Text(text) => {
+                    self.tokens = rest;
+                    let name = text.trim_matches(['\'', '"', '`']);
+                    let quote = text.find(name).unwrap_or_default();
+                    return Some((at + quote, name));
+                }
+                // `.`, `[?'name']`, `[0]`
+                Token::Dot
+                | Token::Open(b'[')
+                | Token::Close(b']')
+                | Token::Operator("?")
+                | Token::Number => {}
+                _ => return None,
             }
-            (1, Token::Dot | Token::Open(b'[')) => stage = 2,
-            // `[?'name']`
-            (2, Token::Operator("?")) => {}
-            (2, Token::Name(text)) if text == name => return start,
-            (2, Token::Text(text)) if text.trim_matches(['\'', '"', '`']) == name => return start,
-            _ => stage = 0,
+            self.tokens = rest;
         }
     }
-    0
 }

@@ -5,6 +5,7 @@ mod expression;
 mod fan;
 mod fields;
 mod graph;
+mod locate;
 mod needs;
 mod policy;
 mod reference;
@@ -18,7 +19,7 @@ use super::drivers::Drivers;
 use super::schema::Schemas;
 use super::types::{Plan, StepIndex};
 use crate::document::{Limits, Node, Report};
-use crate::value::Hash;
+use crate::value::{Hash, Json};
 use reference::Reference;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) fn compile(
         main: 0,
         references: Vec::new(),
         schemas: Schemas::default(),
+        inputs: None,
     };
     compiler.document(root, digest)
 }
@@ -55,4 +57,6 @@ struct Compiler<'c, 't, 'n> {
     /// What expressions read of steps: checked when the graph is known.
     references: Vec<Reference<'n>>,
     schemas: Schemas,
+    /// The schema of the run's inputs, for the types of expressions.
+    inputs: Option<Arc<Json>>,
 }

@@ -5,6 +5,7 @@
 
 mod documents;
 mod drivers;
+mod places;
 mod semantics;
 mod states;
 mod world;

@@ -106,7 +106,8 @@ impl Report {
             };
             let note = match &case.state {
                 Some(state) => {
-                    let took = human::duration(conveyor_engine::time::Duration(case.millis));
+                    // Exact, as `expect.duration` compares it.
+                    let took = conveyor_engine::time::Duration(case.millis);
                     format!(
                         "{state}, {}, {took}",
                         human::count(case.attempts, "attempt")

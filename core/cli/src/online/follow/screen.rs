@@ -5,12 +5,12 @@ use crate::args::Progress;
 use crate::render::progress::{Frame, Live, line};
 use crate::render::style::Style;
 use crate::render::view::{ProgressEvent, RunView};
-use crate::terminal;
+use crate::terminal::{self, Fitting};
 use std::io::Stderr;
 
 /// Where progress goes.
 pub(super) enum Screen {
-    Tree(Box<Live<Stderr>>),
+    Tree(Box<Live<Fitting<Stderr>>>),
     Plain(Style),
     Nothing,
 }
@@ -21,7 +21,7 @@ impl Screen {
             colour: terminal::colours_err(),
         };
         match progress {
-            Progress::Tree => Screen::Tree(Box::new(Live::new(std::io::stderr(), style))),
+            Progress::Tree => Screen::Tree(Box::new(Live::new(terminal::stderr(), style))),
             Progress::None => Screen::Nothing,
             Progress::Plain | Progress::Auto => Screen::Plain(style),
         }

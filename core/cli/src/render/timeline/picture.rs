@@ -1,6 +1,6 @@
 //! The chart as a picture.
 
-use super::{rows, tick};
+use super::{left_out, rows, tick};
 use crate::render::human::{self, cut};
 use crate::render::style::{self, Tone};
 use crate::render::svg::{FAINT, INK, Picture, RULE, Rect, text_width};
@@ -78,14 +78,13 @@ pub(crate) fn svg(view: &RunView, now: Time) -> String {
             });
         }
         if let (Some(first), Some(last)) = (row.bars.first(), row.bars.last()) {
-            let took = human::duration(last.to.since(first.from));
+            let took = human::duration(row.took());
             let at = x(last.to).max(x(first.from) + 3.0) + 8.0;
             picture.text(at, top + 17.0, 10.5, "400", FAINT, &took);
         }
     }
     if left > 0 {
-        let text = format!("… and {}", human::count(left, "more instance"));
-        picture.text(LEFT, bottom + 26.0, 11.5, "400", FAINT, &text);
+        picture.text(LEFT, bottom + 26.0, 11.5, "400", FAINT, &left_out(left));
     }
     let fill = match style::run_tone(view.state) {
         Tone::Faint => Tone::Plain.hex(),

@@ -63,12 +63,41 @@ fn bars_stand_under_their_time() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
     let build = ["░".repeat(5), "▓".repeat(5), "░".repeat(10), "█".repeat(10)].concat();
-    assert_eq!(lines[1], format!("build  {build}{}  6.0s", " ".repeat(20)));
+    assert_eq!(lines[1], format!("build  {build}{}  5.0s", " ".repeat(20)));
     assert_eq!(
         lines[2],
         format!("test   {}{}  4.0s", " ".repeat(30), "█".repeat(20))
     );
     assert!(lines[0].contains("╷5s"), "{text}");
+}
+
+#[test]
+fn of_too_many_those_that_failed_and_the_longest_are_shown_in_their_order() {
+    let mut view = sample(&["all"]);
+    (view.started_at, view.ended_at) = (Some(Time(0)), Some(Time(100_000)));
+    view.steps[0].fan = true;
+    for at in 0..2_000 {
+        let mut instance = InstanceView::new(None);
+        instance.began_at = Some(Time(0));
+        let state = match at {
+            1_234 => AttemptState::Failed,
+            _ => AttemptState::Succeeded,
+        };
+        // The last 600 take twice as long.
+        let from = at * 10;
+        let took = if at < 1_400 { 10 } else { 20 };
+        instance.attempts = vec![attempt(1, from, Some(from + took), state)];
+        instance.ended_at = Some(Time(from + took));
+        view.steps[0].instances.push(instance);
+    }
+    let (rows, left) = rows(&view, Time(100_000));
+    assert_eq!((rows.len(), left), (500, 1_500));
+    assert_eq!(rows[0].label, "all[1234]", "it failed");
+    assert!(rows[1..].iter().all(|row| row.took() == Duration(20)));
+    let text = text(&view, Time(100_000), 80, Style { colour: false });
+    let last =
+        "… and 1500 more instances; shown are those that did not go well, then the longest\n";
+    assert!(text.ends_with(last), "{text}");
 }
 
 #[test]

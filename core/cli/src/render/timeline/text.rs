@@ -1,6 +1,6 @@
 //! The chart in a terminal.
 
-use super::{Row, rows, tick};
+use super::{Row, left_out, rows, tick};
 use crate::render::human::{self, cut};
 use crate::render::style::{Style, Tone};
 use crate::render::view::RunView;
@@ -30,14 +30,11 @@ pub(crate) fn text(view: &RunView, now: Time, width: usize, style: Style) -> Str
         let pad = labels + 2 - human::width(&label);
         let _ = write!(text, "{label}{:pad$}", "");
         bars(&mut text, row, start, span, columns, style);
-        let took = match (row.bars.first(), row.bars.last()) {
-            (Some(first), Some(last)) => human::duration(last.to.since(first.from)),
-            _ => String::new(),
-        };
+        let took = human::duration(row.took());
         let _ = writeln!(text, "  {}", style.paint(Tone::Faint, &took));
     }
     if left > 0 {
-        let _ = writeln!(text, "… and {}", human::count(left, "more instance"));
+        let _ = writeln!(text, "{}", left_out(left));
     }
     text
 }

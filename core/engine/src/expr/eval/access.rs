@@ -2,8 +2,9 @@
 
 use super::{Evaluator, Outcome};
 use crate::expr::ast::{Collection, Mode, Node};
-use crate::expr::error::{Failure, error, nearest};
+use crate::expr::error::{Failure, error};
 use crate::expr::value::{Key, Map, Value};
+use crate::nearest::nearest;
 use crate::value::Json;
 use std::sync::Arc;
 

@@ -2,9 +2,10 @@
 
 use super::{Dialect, Lowering, PREDICATES, ROOTS, TYPES};
 use crate::expr::ast::{Collection, Mode, Node};
-use crate::expr::error::{ExprError, nearest};
+use crate::expr::error::ExprError;
 use crate::expr::tokens;
 use crate::expr::value::Value;
+use crate::nearest::nearest;
 use cel::common::ast::{Expr, IdedExpr, LiteralValue};
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ impl Lowering<'_> {
 
     fn unknown_step(&self, name: &str) -> ExprError {
         let mut error = ExprError::new(
-            tokens::find_name(self.source, name),
+            tokens::find_name(self.source, name).unwrap_or_default(),
             format!("`{name}` is neither a step nor one of {}", ROOTS.join(", ")),
         );
         error.unknown = Some(name.into());
@@ -75,9 +76,9 @@ impl Lowering<'_> {
     fn member(&mut self, of: Collection, name: &str, mode: Mode) -> Node {
         let source = self.source;
         let index = match of {
-            Collection::Steps => self
-                .references
-                .step(name, || tokens::find_member(source, "steps", name)),
+            Collection::Steps => self.references.step(name, || {
+                tokens::find_step(source, name, None).unwrap_or_default()
+            }),
             Collection::Needs => self.references.need(name),
         };
         Node::Member { of, index, mode }

@@ -88,7 +88,7 @@ fn steps_are_named_by_constants() {
     }
     assert_eq!(parse_error("1 == 1 && size(steps) == 1").offset, 15);
     let offset = references("inputs.a == 1 || steps.b.state == 'x'").step_references()[0].offset;
-    assert_eq!(offset, 17);
+    assert_eq!(offset, 23, "at the id");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Expressions where they stand: parsed, and their roots checked against the place (SEMANTICS 23).
 
 use super::Compiler;
+use super::locate::Written;
 use super::reference::{Reader, Reference};
-use crate::document::{Content, Node, Path, Problem, nearest};
-use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template};
+use crate::document::{Content, Node, Path, Problem};
+use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template, TemplateError};
+use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
 use crate::value::Json;
 use std::sync::Arc;
@@ -24,6 +26,9 @@ pub(super) struct Place<'a> {
 const ROOTS: [&str; 10] = [
     "inputs", "vars", "run", "steps", "needs", "matrix", "attempt", "step", "resource", "event",
 ];
+
+const OBJECT: &str = "an object, or a text `${{ … }}` that gives one";
+const LIST: &str = "a list, or a text `${{ … }}` that gives one";
 
 impl<'a> Place<'a> {
     pub(super) fn vars() -> Place<'static> {
@@ -132,9 +137,11 @@ impl<'n> Compiler<'_, '_, 'n> {
         }
         match Condition::parse(source) {
             Ok(condition) => {
-                let known = self.references(node, path, place, condition.references());
+                let known =
+                    self.references(node, path, place, Written::Bare, condition.references());
                 let answer = constant(condition.references(), |scope| condition.evaluate(scope));
-                (known && self.boolean_constant(node, path, answer)).then_some(condition)
+                let found = condition.not_boolean(self.inputs.as_deref());
+                (known && self.gives_boolean(node, path, answer, found)).then_some(condition)
             }
             Err(error) => {
                 self.expression_error(node, path, error.offset, &error, &place.known());
@@ -143,17 +150,45 @@ impl<'n> Compiler<'_, '_, 'n> {
         }
     }
 
-    /// Refuses an expression whose value the document fixes, and which is no boolean.
-    pub(super) fn boolean_constant(
+    /// Refuses an expression that has no boolean value: one whose value the document fixes, or whose
+    /// type is known.
+    pub(super) fn gives_boolean(
         &mut self,
         node: &Node,
         path: &Path<'_>,
         answer: Option<EvalError>,
+        found: Option<&str>,
     ) -> bool {
-        let Some(error) = answer else { return true };
-        let problem = Problem::on(node, path, error.message).found(node.describe());
+        let message = match (answer, found) {
+            (Some(error), _) => error.message,
+            (None, Some(found)) => format!("`{}` gives {found}, not bool", path.last()),
+            (None, None) => return true,
+        };
+        let blank = node
+            .as_str()
+            .map_or(0, |text| text.len() - text.trim_start().len());
+        let mut problem = Problem::on(node, path, message).found(node.describe());
+        problem.at = self.offset(node, blank);
         self.report
             .error(problem.allowed("a CEL expression that gives true or false"));
+        false
+    }
+
+    /// Refuses a text of one expression that is known to give another type than the place takes.
+    fn whole(
+        &mut self,
+        node: &Node,
+        path: &Path<'_>,
+        template: &Template,
+        (wanted, allowed): (&str, &str),
+    ) -> bool {
+        let found = template.whole_type(self.inputs.as_deref());
+        let Some(found) = found.filter(|found| ![wanted, "optional"].contains(found)) else {
+            return true;
+        };
+        let message = format!("`{}` gives {found}, not {wanted}", path.last());
+        let problem = Problem::on(node, path, message).found(node.describe());
+        self.report.error(problem.allowed(allowed));
         false
     }
 
@@ -164,27 +199,35 @@ impl<'n> Compiler<'_, '_, 'n> {
         path: &Path<'_>,
         place: &Place<'_>,
     ) -> Option<Template> {
-        match Template::parse(&node.to_json()) {
+        match Template::parse_all(&node.to_json()) {
             Ok(template) => self
-                .references(node, path, place, template.references())
+                .references(node, path, place, Written::Template, template.references())
                 .then_some(template),
-            Err(error) => {
-                let inner = node.pointer(&error.pointer).unwrap_or(node);
-                let offset = if error.key {
-                    0
-                } else {
-                    error.offset + error.error.offset
-                };
-                let place = self.offset(inner, offset);
-                let mut problem = Problem::new(place, error.error.message.clone());
-                problem.pointer = format!("{path}{}", error.pointer);
-                if let Some(unknown) = &error.error.unknown {
-                    problem = problem.nearest(nearest(unknown, ROOTS));
+            Err(errors) => {
+                for error in errors {
+                    self.template_error(node, path, &error);
                 }
-                self.report.error(problem);
                 None
             }
         }
+    }
+
+    fn template_error(&mut self, node: &Node, path: &Path<'_>, error: &TemplateError) {
+        let offset = error.offset + error.error.offset;
+        // What is only counted needs no place.
+        let at = match self.report.is_full() {
+            true => node.at,
+            false => match node.key_at(&error.pointer) {
+                Some((at, key)) if error.key => self.report.offset(at, key, offset),
+                _ => self.offset(node.pointer(&error.pointer).unwrap_or(node), offset),
+            },
+        };
+        let mut problem = Problem::new(at, error.error.message.clone());
+        problem.pointer = format!("{path}{}", error.pointer);
+        if let Some(unknown) = &error.error.unknown {
+            problem = problem.nearest(nearest(unknown, ROOTS));
+        }
+        self.report.error(problem);
     }
 
     /// A template that gives an object: one with keys, or a text that is one expression.
@@ -200,10 +243,12 @@ impl<'n> Compiler<'_, '_, 'n> {
             _ => false,
         };
         if !object {
-            self.wrong_type(node, path, "an object, or a text `${{ … }}` that gives one");
+            self.wrong_type(node, path, OBJECT);
             return None;
         }
-        self.template(node, path, place)
+        let template = self.template(node, path, place)?;
+        self.whole(node, path, &template, ("map", OBJECT))
+            .then_some(template)
     }
 
     /// A template that gives a list; how many items, where the document says it.
@@ -217,11 +262,13 @@ impl<'n> Compiler<'_, '_, 'n> {
             Content::List(items) => Some(items.len()),
             Content::Text(text) if text.trim_start().starts_with("${{") => None,
             _ => {
-                self.wrong_type(node, path, "a list, or a text `${{ … }}` that gives one");
+                self.wrong_type(node, path, LIST);
                 return None;
             }
         };
-        Some((self.template(node, path, place)?, count))
+        let template = self.template(node, path, place)?;
+        self.whole(node, path, &template, ("list", LIST))
+            .then_some((template, count))
     }
 
     pub(super) fn expression_error(
@@ -240,31 +287,13 @@ impl<'n> Compiler<'_, '_, 'n> {
         self.report.error(problem);
     }
 
-    /// The document's offset of byte `offset` of a text, where the text stands there as it is; else
-    /// the start of the text.
-    pub(super) fn offset(&self, node: &Node, offset: usize) -> u32 {
-        let Some(text) = node.as_str() else {
-            return node.at;
-        };
-        let source = self.report.text();
-        let at = node.at as usize;
-        let as_is = |start: usize| {
-            source
-                .get(start..)
-                .is_some_and(|rest| rest.starts_with(text))
-        };
-        match [at, at + 1].into_iter().find(|start| as_is(*start)) {
-            Some(start) => (start + offset.min(text.len())) as u32,
-            None => node.at,
-        }
-    }
-
     /// Checks the roots, and keeps what is read of steps for when the graph is known.
     pub(super) fn references(
         &mut self,
         node: &'n Node,
         path: &Path<'_>,
         place: &Place<'_>,
+        written: Written,
         references: &References,
     ) -> bool {
         let before = self.report.errors();
@@ -272,7 +301,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             if place.roots.contains(&root) || place.item.contains(&root) {
                 continue;
             }
-            let (at, pointer) = self.locate(node, path, root);
+            let (at, pointer) = self.locate_root((node, &path.to_string()), written, root);
             let message = if root == "event" || root == "resource" {
                 format!("the root `{root}` is not supported yet")
             } else if ROOTS.contains(&root) {
@@ -296,7 +325,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             (reads_needs && !place.needs, "needs"),
         ] {
             if misplaced {
-                let (at, pointer) = self.locate(node, path, root);
+                let (at, pointer) = self.locate_root((node, &path.to_string()), written, root);
                 let message = format!("`{root}` is not known in `{}`", path.last());
                 let problem = Problem {
                     pointer,
@@ -312,43 +341,11 @@ impl<'n> Compiler<'_, '_, 'n> {
                 reader: *reader,
                 node,
                 pointer: path.to_string(),
+                written,
                 references: references.clone(),
             });
         }
         self.report.errors() == before
-    }
-
-    /// Where a name stands inside a node, as well as that can be told, and the pointer to there.
-    pub(super) fn locate(&self, node: &Node, path: &Path<'_>, name: &str) -> (u32, String) {
-        locate(self, node, &path.to_string(), &|text| find_word(text, name))
-            .unwrap_or_else(|| (node.at, path.to_string()))
-    }
-}
-
-fn locate(
-    compiler: &Compiler<'_, '_, '_>,
-    node: &Node,
-    pointer: &str,
-    find: &dyn Fn(&str) -> Option<usize>,
-) -> Option<(u32, String)> {
-    match &node.content {
-        Content::Text(text) => {
-            let offset = find(text)?;
-            Some((compiler.offset(node, offset), pointer.to_owned()))
-        }
-        Content::List(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| locate(compiler, item, &format!("{pointer}/{index}"), find)),
-        Content::Map(entries) => entries.iter().find_map(|entry| {
-            let key = entry.key.replace('~', "~0").replace('/', "~1");
-            let pointer = format!("{pointer}/{key}");
-            if entry.key.contains("${{") && find(&entry.key).is_some() {
-                return Some((entry.at, pointer));
-            }
-            locate(compiler, &entry.value, &pointer, find)
-        }),
-        _ => None,
     }
 }
 
@@ -383,32 +380,4 @@ impl Scope for Nowhere {
     fn need(&self, _: &str) -> Option<Arc<Json>> {
         None
     }
-}
-
-/// The first place of `name` in `text` that is not part of a longer word.
-fn find_word(text: &str, name: &str) -> Option<usize> {
-    let word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-    text.match_indices(name).map(|(at, _)| at).find(|at| {
-        let bytes = text.as_bytes();
-        !word(at.checked_sub(1).and_then(|before| bytes.get(before)))
-            && !word(bytes.get(at + name.len()))
-    })
-}
-
-/// Where `name` stands in a text that names the step `id` too; the first text that names either,
-/// where there is none. For pointers that were kept as texts.
-pub(super) fn locate_from(
-    compiler: &Compiler<'_, '_, '_>,
-    node: &Node,
-    pointer: &str,
-    id: &str,
-    name: &str,
-) -> (u32, String) {
-    let both = |text: &str| {
-        let after = find_word(text, id)?;
-        find_word(&text[after..], name).map(|at| after + at)
-    };
-    locate(compiler, node, pointer, &both)
-        .or_else(|| locate(compiler, node, pointer, &|text| find_word(text, name)))
-        .unwrap_or_else(|| (node.at, pointer.to_owned()))
 }

@@ -3,8 +3,9 @@
 use super::Compiler;
 use super::expression::Place;
 use super::fields::{Fields, IDENTIFIER, Object};
-use crate::document::{Content, Entry, Node, Path, Problem, nearest};
+use crate::document::{Content, Entry, Node, Path, Problem};
 use crate::expr::Template;
+use crate::nearest::nearest;
 use crate::plan::types::{Fan, FanSource};
 use crate::value::Json;
 use std::sync::Arc;
@@ -89,17 +90,28 @@ impl<'n> Compiler<'_, '_, 'n> {
         let mut axes: Vec<(Arc<str>, Template)> = Vec::new();
         let mut product: Option<u64> = Some(1);
         for (index, item) in items.iter().enumerate() {
-            let path = axes_path.index(index);
+            // An axis that was written as `name: [values…]` has its name where it stands itself.
+            let written = item.get("name").filter(|name| name.at == item.at);
+            let written = written.and_then(Node::as_str);
+            let path = match written {
+                Some(name) => axes_path.key(name),
+                None => axes_path.index(index),
+            };
             let Some(axis) = self.object(item, &path, &AXIS) else {
                 continue;
             };
             let name = self.required(&axis, &path, "name");
             let name = name.and_then(|node| {
-                self.name(node, &path.key("name"), &IDENTIFIER, self.limits.id_bytes)
+                let own = path.key("name");
+                let path = if written.is_some() { &path } else { &own };
+                self.name(node, path, &IDENTIFIER, self.limits.id_bytes)
             });
             let values = self.required(&axis, &path, "values");
-            let values =
-                values.and_then(|node| self.list_template(node, &path.key("values"), place));
+            let values = values.and_then(|node| {
+                let own = path.key("values");
+                let path = if written.is_some() { &path } else { &own };
+                self.list_template(node, path, place)
+            });
             let (Some(name), Some((values, count))) = (name, values) else {
                 continue;
             };

@@ -1,7 +1,8 @@
 //! Fields of objects and values of simple types.
 
 use super::Compiler;
-use crate::document::{Content, Entry, Node, Path, Problem, nearest};
+use crate::document::{Content, Entry, Node, Path, Problem};
+use crate::nearest::nearest;
 use crate::time::Duration;
 
 /// What an object may have.

@@ -140,6 +140,19 @@ fn order(drafts: &[Draft<'_>], children: &[Vec<StepIndex>], main: usize) -> Vec<
     out
 }
 
+/// For each step, whether it may have ancestors that nothing is known of, since some `needs` at or
+/// above it has an error.
+pub(super) fn open_above(drafts: &[Draft<'_>], graph: &Graph) -> Vec<bool> {
+    let mut open: Vec<bool> = drafts.iter().map(|draft| !draft.parents_known).collect();
+    for step in &graph.topological {
+        let mut parents = drafts[*step as usize].parents.iter();
+        if parents.any(|parent| open[*parent as usize]) {
+            open[*step as usize] = true;
+        }
+    }
+    open
+}
+
 /// How many ancestors are looked for in one pass over the graph.
 const BATCH: usize = 256;
 

@@ -1,11 +1,12 @@
 //! What expressions read of steps: the steps exist, come before, and have what is read of them.
 
 use super::Compiler;
-use super::expression::locate_from;
-use super::graph::{Graph, ancestry};
+use super::graph::{Graph, ancestry, open_above};
+use super::locate::Written;
 use super::step::{Draft, Given};
-use crate::document::{Node, Problem, nearest};
+use crate::document::{Node, Problem};
 use crate::expr::{References, StepUse};
+use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
 
 /// Who reads.
@@ -22,6 +23,7 @@ pub(super) struct Reference<'n> {
     pub(super) reader: Reader,
     pub(super) node: &'n Node,
     pub(super) pointer: String,
+    pub(super) written: Written,
     pub(super) references: References,
 }
 
@@ -30,7 +32,7 @@ const MEMBERS: [&str; 4] = ["state", "outputs", "failure", "attempts"];
 const FAILURE: [&str; 2] = ["code", "message"];
 
 impl<'n> Compiler<'_, '_, 'n> {
-    pub(super) fn check_references(&mut self, drafts: &[Draft<'n>], graph: &Graph) {
+    pub(super) fn check_references(&mut self, drafts: &[Draft<'n>], graph: Option<&Graph>) {
         let references = std::mem::take(&mut self.references);
         let mut pairs = Vec::new();
         let mut asked = Vec::new();
@@ -52,7 +54,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                     _ => {
                         let message =
                             format!("`{}` is a `finally` step; nothing reads it", step.id);
-                        self.refuse(reference, (&step.id, &step.id), message, None);
+                        self.refuse(reference, (&step.id, ""), message, None);
                     }
                 }
             }
@@ -61,16 +63,20 @@ impl<'n> Compiler<'_, '_, 'n> {
                     continue;
                 };
                 if let Reader::Step(reader) = reference.reader
+                    && drafts[reader as usize].parents_known
                     && !drafts[reader as usize].parents.contains(&index)
                 {
                     let message = format!("`needs.{id}`: the step does not wait for `{id}` itself");
-                    self.refuse(reference, (id, id), message, None);
+                    self.refuse(reference, (id, ""), message, None);
                 }
             }
         }
+        // With a cycle there is no before and after.
+        let Some(graph) = graph else { return };
+        let open = open_above(drafts, graph);
         let answers = ancestry(drafts, graph, &pairs);
         for ((answer, (index, reader)), place) in answers.into_iter().zip(&pairs).zip(asked) {
-            if answer {
+            if answer || open[*reader as usize] && index != reader {
                 continue;
             }
             let (id, own) = (drafts[*index as usize].id(), drafts[*reader as usize].id());
@@ -81,7 +87,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                     "`steps.{id}` is not an ancestor of `{own}`: nothing says that it ends first"
                 )
             };
-            self.refuse(&references[place], (id, id), message, None);
+            self.refuse(&references[place], (id, ""), message, None);
         }
     }
 
@@ -92,7 +98,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             let near = near.map(str::to_owned);
             self.refuse(
                 reference,
-                (id, id),
+                (id, ""),
                 format!("no step has the id `{id}`"),
                 near.as_deref(),
             );
@@ -107,12 +113,17 @@ impl<'n> Compiler<'_, '_, 'n> {
         message: String,
         near: Option<&str>,
     ) {
-        let (at, pointer) = locate_from(self, reference.node, &reference.pointer, id, name);
+        let (at, pointer) = self.locate_reference(reference, id, name);
         let problem = Problem {
             pointer,
             ..Problem::new(at, message)
         };
         self.report.error(problem.nearest(near));
+    }
+
+    fn locate_reference(&self, reference: &Reference<'n>, id: &str, name: &str) -> (u32, String) {
+        let place = (reference.node, &*reference.pointer);
+        self.locate_step(place, reference.written, id, name)
     }
 
     fn check_use(&mut self, reference: &Reference<'n>, of: &Draft<'n>, used: &StepUse) {
@@ -121,7 +132,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         let id = of.id();
         if !MEMBERS.contains(&member) {
             let message = format!("`steps.{id}` has no `{member}`");
-            let (at, pointer) = locate_from(self, reference.node, &reference.pointer, id, member);
+            let (at, pointer) = self.locate_reference(reference, id, member);
             let problem = Problem {
                 pointer,
                 ..Problem::new(at, message)
@@ -157,7 +168,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         } else {
             format!("the step `{id}` has no output `{name}`")
         };
-        let (at, pointer) = locate_from(self, reference.node, &reference.pointer, id, name);
+        let (at, pointer) = self.locate_reference(reference, id, name);
         let near = nearest(name, known.iter().copied());
         let mut problem = Problem {
             pointer,

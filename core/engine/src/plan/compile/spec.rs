@@ -158,6 +158,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         let schema = spec
             .get("inputs")
             .and_then(|node| self.schemas.inputs(node, &path.key("inputs"), self.report));
+        self.inputs = schema.as_ref().map(|schema| schema.json());
         let vars = match spec.get("vars") {
             Some(node) => self.templates(node, &path.key("vars"), &Place::vars()),
             None => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
@@ -209,9 +210,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             .get("outputs")
             .map(|node| self.templates(node, &path.key("outputs"), &Place::run_outputs()));
         let graph = self.graph(&mut drafts);
-        if let Some(graph) = &graph {
-            self.check_references(&drafts, graph);
-        }
+        self.check_references(&drafts, graph.as_ref());
         let graph = graph?;
         let steps: Option<Vec<_>> = drafts.into_iter().map(|draft| draft.step).collect();
         let outputs = match outputs {

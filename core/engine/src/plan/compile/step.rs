@@ -5,8 +5,9 @@ use super::expression::Place;
 use super::fields::{DRIVER, Fields, Object, STEP_ID};
 use super::policy::Policy;
 use super::version::is_requirement;
-use crate::document::{Content, Node, Path, Problem, nearest};
+use crate::document::{Content, Node, Path, Problem};
 use crate::expr::Template;
+use crate::nearest::nearest;
 use crate::plan::types::{
     AllowFailure, Fan, Kind, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, Wait, When,
 };
@@ -74,6 +75,8 @@ pub(super) struct Draft<'n> {
     /// Whether it writes `needs`, be it empty.
     pub(super) has_needs: bool,
     pub(super) parents: Vec<StepIndex>,
+    /// Whether those are all of them: `needs` has no error.
+    pub(super) parents_known: bool,
     pub(super) fan: bool,
     pub(super) given: Given<'n>,
     /// `None` where something in it is wrong.
@@ -115,6 +118,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                 index,
                 has_needs: node.get("needs").is_some(),
                 parents: Vec::new(),
+                parents_known: true,
                 fan: node.get("matrix").is_some() || node.get("foreach").is_some(),
                 given: Given::Unknown,
                 step: None,
@@ -315,9 +319,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             });
             return None;
         }
-        let (needs, parents) = self.needs(&entry.value, &path, draft.index)?;
+        let (needs, parents) = self.needs(&entry.value, &path, draft.index);
         draft.parents = parents;
-        Some(needs)
+        draft.parents_known = needs.is_some();
+        needs
     }
 
     fn allow_failure(

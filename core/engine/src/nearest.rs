@@ -1,5 +1,6 @@
 /// The name among `known` that a person most likely meant by `given`, if one is near enough: at most
-/// a third of its letters wrong.
+/// a third of the letters of the longer one wrong. Names of one and two letters are near to none:
+/// half of all others would be.
 pub(crate) fn nearest<'a>(
     given: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -8,12 +9,14 @@ pub(crate) fn nearest<'a>(
     if given.len() > 128 {
         return None;
     }
-    let allowed = (given.chars().count() / 3).max(1);
+    let letters = given.chars().count();
+    let allowed = |name: &str| letters.max(name.chars().count()) / 3;
     known
         .into_iter()
-        .filter(|name| name.len().abs_diff(given.len()) <= allowed * 4)
+        // The longest text that one more letter makes, and the longest that a third less leaves.
+        .filter(|name| name.len() <= given.len() * 6 + 4 && given.len() <= name.len() * 6 + 4)
         .map(|name| (distance(given, name), name))
-        .filter(|(distance, name)| *distance <= allowed && *distance < name.chars().count())
+        .filter(|(distance, name)| *distance <= allowed(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
@@ -54,8 +57,12 @@ mod tests {
             ("Driver", Some("driver")),
             ("image", None),
             ("x", None),
+            ("w", None),
         ] {
             assert_eq!(nearest(given, known), meant, "{given}");
         }
+        assert_eq!(nearest("x", ["y", "z", "xy"]), None);
+        assert_eq!(nearest("os", ["oss", "ox"]), Some("oss"));
+        assert_eq!(nearest("größe", ["große", "grüße"]), Some("große"));
     }
 }
