@@ -1,9 +1,10 @@
 //! Measures the embedded backends under the engine's own workload, beside a plain file.
 //!
-//! `cargo run --release -p conveyor-store --example measure -- DIRECTORY [records]`; the numbers of
-//! docs/decisions/0010-embedded-store.md come from it.
+//! `cargo run --release -p conveyor-store --example measure -- DIRECTORY [records]`, or `-- DIRECTORY
+//! beside` for both in turn; the numbers of docs/decisions/0010-embedded-store.md come from it.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
+mod beside;
 mod redb_store;
 
 use conveyor_store::{
@@ -24,10 +25,12 @@ fn main() {
         .next()
         .expect("usage: measure DIRECTORY [records]");
     let directory = Path::new(&directory);
-    let records = arguments
-        .next()
-        .map_or(1_000_000, |number| number.parse().expect("a number"));
     std::fs::create_dir_all(directory).expect("the directory can be made");
+    let records = arguments.next();
+    if records.as_deref() == Some("beside") {
+        return beside(directory);
+    }
+    let records = records.map_or(1_000_000, |number| number.parse().expect("a number"));
 
     let fjall = directory.join("fjall");
     let open = || Embedded::open(DataDir::open(&fjall, Access::Create).unwrap()).unwrap();
@@ -37,6 +40,27 @@ fn main() {
     measure("redb", &redb, records, &|| {
         Redb::open(&redb.join("store.redb"))
     });
+}
+
+fn beside(directory: &Path) {
+    let (fjall, redb) = (directory.join("fjall"), directory.join("redb"));
+    std::fs::create_dir_all(&redb).unwrap();
+    let sides = [
+        beside::Side {
+            name: "fjall",
+            place: &fjall,
+            open: &|path| {
+                let directory = DataDir::open(path, Access::Create).unwrap();
+                Box::new(Embedded::open(directory).unwrap())
+            },
+        },
+        beside::Side {
+            name: "redb",
+            place: &redb,
+            open: &|path| Box::new(Redb::open(&path.join("store.redb"))),
+        },
+    ];
+    beside::measure(directory, &sides);
 }
 
 /// Times `commit`, and after each one an append of 512 bytes with `fdatasync` to a plain file: the
