@@ -220,11 +220,9 @@ impl Owner {
                 live.turning = false;
                 continue;
             }
-            if self
-                .collecting
-                .get(&run)
-                .is_some_and(|part| part.turns >= TURNS)
-            {
+            let turns = self.collecting.get(&run).map_or(0, |part| part.turns);
+            // What no longer fits goes on in the next record.
+            if turns >= TURNS || live.run.is_full() {
                 self.turns.push_back(run);
                 continue;
             }
@@ -253,9 +251,9 @@ impl Owner {
     #[must_use]
     pub fn wants_turn(&self) -> bool {
         self.turns.iter().any(|run| {
-            self.collecting
-                .get(run)
-                .is_none_or(|part| part.turns < TURNS)
+            let turns = self.collecting.get(run).map_or(0, |part| part.turns);
+            let full = matches!(self.slots.get(run), Some(Slot::Live(live)) if live.run.is_full());
+            turns < TURNS && !full
         })
     }
 
@@ -389,9 +387,9 @@ impl Owner {
     }
 
     fn is_full(&self, run: RunId) -> bool {
-        self.collecting
-            .get(&run)
-            .is_some_and(|part| part.bytes > PART_BYTES)
+        let part = self.collecting.get(&run);
+        part.is_some_and(|part| part.bytes > PART_BYTES)
+            || matches!(self.slots.get(&run), Some(Slot::Live(live)) if live.run.is_full())
     }
 
     /// Puts a request to a run, loading it first where it is not in memory.

@@ -212,6 +212,21 @@ pub enum StopKind {
 }
 
 impl Fact {
+    /// How many bytes of the values that it names are stored beside the record.
+    pub(crate) fn stored(&self) -> usize {
+        let of = |value: &Value| value.hash().map_or(0, |_| value.len() as usize);
+        match self {
+            Fact::Reported(report) => {
+                let failure = report.result.failure.as_ref();
+                let details = failure.and_then(|failure| failure.details.as_ref());
+                let values = [report.result.outputs.as_ref(), details];
+                values.into_iter().flatten().map(of).sum()
+            }
+            // What a long start names is stored before it.
+            _ => 0,
+        }
+    }
+
     /// How many bytes of a record it takes, about.
     pub(crate) fn recorded(&self) -> usize {
         // Times, numbers and tags, and the few short words that the others have.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 /// microseconds. An item that is longer by itself is a page of its own.
 const PAGE_BYTES: usize = 16 << 10;
 
-/// All parameters of one fan-out together, as JSON text: 64 MiB, what one evaluation may claim.
-const ITEMS_BYTES: u64 = 64 << 20;
+/// All parameters of one fan-out together, as JSON text. They are committed with the record of the
+/// expansion, so they may have what one value may.
+const ITEMS_BYTES: u64 = VALUE_BYTES;
 
 /// The parameters of a fan-out's instances in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -237,10 +238,10 @@ mod tests {
 
     #[test]
     fn what_is_recorded_of_a_long_list_is_short() {
-        let items: Vec<Json> = (0..10_000).map(|n| json!(format!("{n:02048}"))).collect();
+        let items: Vec<Json> = (0..10_000).map(|n| json!(format!("{n:0800}"))).collect();
         let mut stored = Texts::new();
-        let kept = Items::keep(&items, &mut stored).expect("20 MB are within the limit");
-        assert!(kept.recorded() < 100_000, "{}", kept.recorded());
+        let kept = Items::keep(&items, &mut stored).expect("8 MB are within the limit");
+        assert!(kept.recorded() < 50_000, "{}", kept.recorded());
         assert!(stored.values().all(|page| page.len() <= PAGE_BYTES + 2));
     }
 
@@ -252,8 +253,8 @@ mod tests {
             error.contains("item 1 has 9437186 bytes") && error.contains("8388608"),
             "{error}"
         );
-        let many = vec![json!("x".repeat(7 << 20)); 10];
+        let many = vec![json!("x".repeat(7 << 20)); 2];
         let error = Items::keep(&many, &mut Texts::new()).expect_err("too long");
-        assert!(error.contains("`items_bytes` is 67108864"), "{error}");
+        assert!(error.contains("`items_bytes` is 8388608"), "{error}");
     }
 }

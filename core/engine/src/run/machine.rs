@@ -169,6 +169,7 @@ impl Run {
             return Err(Rejected::Missing(missing));
         }
         self.open.bytes += fact.recorded();
+        self.open.stored += fact.stored();
         let mut evaluations = Vec::new();
         let mut machine = Machine {
             plan: &self.plan,

@@ -12,8 +12,9 @@ use std::sync::Arc;
 /// of a few MiB, and one that a large fan-out makes should not hold up the commits of other runs.
 pub(crate) const TURN_BYTES: usize = 1 << 20;
 
-/// The same for texts that are stored beside the record: as long as the longest value.
-pub(crate) const TURN_STORED: usize = VALUE_BYTES as usize;
+/// The same for texts that are stored beside the record. With one more of the longest value (8 MiB),
+/// the record and a part's log lines, they are still less than a store takes in one transaction.
+pub(crate) const TURN_STORED: usize = 2 << 20;
 
 /// The longest sentence about an evaluation that failed.
 pub(crate) const MESSAGE_BYTES: usize = 4 << 10;

@@ -80,6 +80,11 @@ impl StartRun {
             keep_document(store, &plan.digest, &document)?;
         }
         let inputs = inline_or_stored(&self.inputs, &mut self.values);
+        let bytes: usize = self.values.iter().map(|(_, text)| text.len()).sum();
+        let values_stored = bytes > JOINS;
+        if values_stored {
+            keep_values(store, self.run, &self.values)?;
+        }
         Ok(Start {
             run: self.run,
             fresh: self.fresh,
@@ -91,6 +96,7 @@ impl StartRun {
             forked_from: self.forked_from.map(|run| run.text()),
             inherited: self.inherited,
             values: self.values,
+            values_stored,
         })
     }
 }
@@ -101,6 +107,30 @@ pub(super) fn inline_or_stored(json: &Json, values: &mut ValueTexts) -> Value {
     let value = Value::keep(json, &mut texts);
     values.extend(texts);
     value
+}
+
+/// Stores the values of a start that has many before the start itself. A run that then is not
+/// started after all leaves them behind, under an id that nothing else will ever have.
+fn keep_values(store: &dyn Store, run: RunId, values: &ValueTexts) -> Result<(), NodeError> {
+    let mut transaction = Transaction::new();
+    let mut bytes = 0;
+    for (hash, text) in values {
+        let key = keys::value(run, hash);
+        let pieces: Vec<_> = chunks::split(RecordKind::Value, 0, &key, text).collect();
+        // The first piece last, so that what is found is whole.
+        for (key, value) in pieces.into_iter().rev() {
+            bytes += value.len();
+            transaction.put(key, value);
+            if bytes > PIECES * chunks::PIECE {
+                store.commit(&std::mem::take(&mut transaction))?;
+                bytes = 0;
+            }
+        }
+    }
+    if bytes > 0 {
+        store.commit(&transaction)?;
+    }
+    Ok(())
 }
 
 /// Stores a long document in transactions of its own. It is found by its digest, so storing it twice

@@ -65,7 +65,8 @@ impl Owner {
             let puts = chunks::split(RecordKind::Document, 0, &key, &start.document);
             part.document = Some((digest, puts.map(Write::from).collect()));
         }
-        for (hash, text) in &start.values {
+        let unstored = start.values.iter().filter(|_| !start.values_stored);
+        for (hash, text) in unstored {
             let key = keys::value(run, hash);
             part.writes
                 .extend(chunks::split(RecordKind::Value, 0, &key, text).map(Write::from));
@@ -81,32 +82,44 @@ impl Owner {
             Control::Continue => Ok(()),
             Control::Release => Err(NodeError::Invalid(format!("run {run} is not quarantined"))),
             Control::Stop(_) if planted!(StopUnstored) && state == RunState::Draining => Ok(()),
-            Control::Stop(stop) => self.ask(now, run, Fact::Stopped(stop)),
+            Control::Stop(stop) => match self.apply(now, run, Fact::Stopped(stop.clone())) {
+                // What it ends may have to be asked whether it is allowed.
+                Err(Rejected::Missing(hashes)) => {
+                    let control = Control::Stop(stop);
+                    let again = Input::Control {
+                        ticket,
+                        run,
+                        control,
+                    };
+                    return self.want_values(run, hashes, Some(again));
+                }
+                outcome => refused(run, state, "stopped", outcome),
+            },
             Control::Pause { .. } if state == RunState::Paused => Ok(()),
-            Control::Pause { actor, reason } => self.ask(now, run, Fact::Paused { actor, reason }),
+            Control::Pause { actor, reason } => {
+                let outcome = self.apply(now, run, Fact::Paused { actor, reason });
+                refused(run, state, "paused", outcome)
+            }
             Control::Resume { actor, reason } => {
-                self.ask(now, run, Fact::Resumed { actor, reason })
+                let outcome = self.apply(now, run, Fact::Resumed { actor, reason });
+                refused(run, state, "resumed", outcome)
             }
         };
         self.answer_of(run, ticket, outcome.map(|()| Answer::Done));
         self.rest(now, run);
     }
+}
 
-    fn ask(&mut self, now: Time, run: RunId, fact: Fact) -> Result<(), NodeError> {
-        let state = self.live(run).map(|live| live.run.state());
-        let verb = match &fact {
-            Fact::Paused { .. } => "paused",
-            Fact::Resumed { .. } => "resumed",
-            _ => "stopped",
-        };
-        self.apply(now, run, fact)
-            .map_err(|rejected| match rejected {
-                Rejected::Ended(state) => NodeError::Ended(state),
-                Rejected::Broken(reason) => NodeError::Quarantined(reason.to_string()),
-                _ => {
-                    let state = state.map_or("unknown", RunState::as_str);
-                    NodeError::Invalid(format!("run {run} is {state} and cannot be {verb}"))
-                }
-            })
-    }
+/// What whoever asked is told of a fact that was not taken.
+fn refused(
+    run: RunId,
+    state: RunState,
+    verb: &str,
+    outcome: Result<(), Rejected>,
+) -> Result<(), NodeError> {
+    outcome.map_err(|rejected| match rejected {
+        Rejected::Ended(state) => NodeError::Ended(state),
+        Rejected::Broken(reason) => NodeError::Quarantined(reason.to_string()),
+        _ => NodeError::Invalid(format!("run {run} is {state} and cannot be {verb}")),
+    })
 }

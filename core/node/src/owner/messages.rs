@@ -138,6 +138,8 @@ pub struct Start {
     pub inherited: Vec<Inherited>,
     /// Texts of values that the above names by hash.
     pub values: ValueTexts,
+    /// Whether the store has these texts already: all of them may be too much for one transaction.
+    pub values_stored: bool,
 }
 
 /// What people want of a run that is there.

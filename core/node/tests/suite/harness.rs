@@ -359,6 +359,7 @@ pub fn start(run: RunId, yaml: &str) -> Start {
         forked_from: None,
         inherited: Vec::new(),
         values: Vec::new(),
+        values_stored: false,
     }
 }
 

@@ -179,7 +179,7 @@ fn print_fan(step: &Step, fan: &Fan) -> (&'static str, Value) {
             "foreach",
             json!({"items": format!("${{{{ inputs.{} }}}}", items(step))}),
         ),
-        FanSource::Error => ("foreach", json!({"items": "${{ inputs.zero }}"})),
+        FanSource::Error => ("foreach", json!({"items": "${{ [1 / inputs.zero] }}"})),
     };
     if let Some(most) = fan.max_parallel {
         value["max_parallel"] = json!(most);

@@ -132,6 +132,7 @@ fn start(random: &mut SplitMix64) -> Start {
         forked_from: None,
         inherited: Vec::new(),
         values: Vec::new(),
+        values_stored: false,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::run::table::Event;
 use crate::run::timers::Clock;
 use crate::run::{Decision, StepState, TimerKey, TimerKind};
 use crate::time::{Duration, Time};
-use crate::value::{Json, Value};
+use crate::value::{INLINE_BYTES, Json, Value};
 use std::sync::Arc;
 
 impl Machine<'_> {
@@ -373,7 +373,11 @@ fn when_false() -> Option<Arc<str>> {
 fn wait_length(wait: &Wait, text: &Value, now: Time) -> Result<Duration, String> {
     let json = match text {
         Value::Inline(text) => serde_json::from_slice(text).unwrap_or(Json::Null),
-        Value::Stored { .. } => Json::Null,
+        Value::Stored { len, .. } => {
+            return Err(format!(
+                "a text of {len} bytes; the limit `inline_bytes` is {INLINE_BYTES}"
+            ));
+        }
     };
     let found = |error: &dyn std::fmt::Display| format!("{error}, found {json}");
     let text = json.as_str().unwrap_or_default();

@@ -222,7 +222,7 @@ mod tests {
             .collect();
         let short: Vec<Json> = (0..100).map(|n| json!(n)).collect();
         let error = combine(&[("a", long), ("b", short)], &[], &[]).expect_err("too long");
-        assert!(error.contains("`items_bytes` is 67108864"), "{error}");
+        assert!(error.contains("`items_bytes` is 8388608"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::super::process::Process;
 use super::{Check, World};
 use conveyor_engine::plan::{AllowFailure, Needs, StepIndex};
 use conveyor_engine::run::{
-    AttemptState, EndedAttempt, Fact, ForkFrom, Identity, NoValues, RunState, StepState,
+    AttemptState, EndedAttempt, Fact, ForkFrom, Identity, Inherited, NoValues, RunState, StepState,
 };
 use conveyor_engine::value::{Hash, Json, Value};
 use conveyor_node::owner::{Control, StartTask};
@@ -71,17 +71,14 @@ impl World {
             };
             let fork = old.fork(&start.plan, &start.inputs, &from, &NoValues);
             let fork = fork.map_err(|error| format!("{} cannot be forked: {error}", start.run))?;
-            let instances = fork
-                .inherited
-                .iter()
-                .filter_map(|step| step.instances.as_ref());
-            let outputs = instances
-                .flatten()
-                .filter_map(|instance| instance.outputs.as_ref());
-            let hashes: BTreeSet<Hash> = outputs.filter_map(stored).collect();
+            let named = fork.inherited.iter().flat_map(Inherited::hashes);
+            let hashes: BTreeSet<Hash> = named
+                .filter(|hash| !fork.values.contains_key(hash))
+                .collect();
             let hashes: Vec<Hash> = hashes.into_iter().collect();
             let values = storage::load_values(&self.disk.store, start.run, &hashes);
-            let values = values.map_err(|error| format!("{}: {error}", start.run))?;
+            let mut values = values.map_err(|error| format!("{}: {error}", start.run))?;
+            values.extend(fork.values);
             let start = client::fork(&mut self.random, start, fork.inherited, values);
             self.requests.push(Request {
                 at: self.now,
