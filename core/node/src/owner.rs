@@ -17,7 +17,7 @@ mod report;
 mod rows;
 
 pub use messages::{
-    Answer, CommitPoint, Control, Group, Input, Loaded, LoadedRun, Outcome, Output, Reported,
+    Answer, CommitPoint, Control, Flaw, Group, Input, Loaded, LoadedRun, Outcome, Output, Reported,
     SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
 };
 

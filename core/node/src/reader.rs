@@ -144,6 +144,7 @@ impl Reader {
         let folded = storage::fold(self.store.as_ref(), &self.plans, run);
         folded
             .map_err(|(error, _)| error)?
+            .map(|folded| folded.run)
             .ok_or_else(|| no_run(run))
     }
 

@@ -6,16 +6,17 @@ use crate::envelope;
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::keys;
-use crate::owner::{CommitPoint, Group, Loaded, LoadedRun, Outcome, ValueTexts};
+use crate::owner::{CommitPoint, Flaw, Group, Loaded, LoadedRun, Outcome, ValueTexts};
 use crate::plans::Plans;
 use conveyor_engine::planted;
-use conveyor_engine::run::{Fact, Record, Run, decode_record};
+use conveyor_engine::run::{Decision, Fact, Record, Run, decode_record};
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
     LiveEntry, Quarantine, RecordKind, RunSummary, ShardCommit, StoreMeta,
 };
 use conveyor_store::{CommitError, Direction, ErrorKind, Expected, KeyRange, Store, Transaction};
 use prost::Message;
+use std::sync::Arc;
 
 /// How many records are read at once.
 const PAGE: usize = 1024;
@@ -368,52 +369,68 @@ pub fn load(store: &dyn Store, plans: &Plans, run: RunId) -> Loaded {
         Err(error) if error.is_temporary() => return Loaded::Failed(error.to_string()),
         Err(error) => {
             return Loaded::Broken {
-                reason: error.to_string(),
-                sequence: 0,
+                flaw: Flaw::at(0, error),
                 summary: None,
             };
         }
     };
     let folded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fold(store, plans, run)));
-    let (error, sequence) = match folded {
-        Ok(Ok(Some(run))) => match rows(store, run, summary.clone()) {
+    let (error, flaw) = match folded {
+        Ok(Ok(Some(folded))) => match rows(store, folded, summary.clone()) {
             Ok(loaded) => return loaded,
-            Err(error) => (error, 0),
+            Err(error) => (error.clone(), Flaw::at(0, error)),
         },
         Ok(Ok(None)) => return Loaded::Missing,
         Ok(Err(error)) => error,
-        Err(_) => (NodeError::Corrupt("the fold panicked".into()), 0),
+        Err(_) => {
+            let error = NodeError::Corrupt("the fold panicked".into());
+            (error.clone(), Flaw::at(0, error))
+        }
     };
     if error.is_temporary() {
         return Loaded::Failed(error.to_string());
     }
     Loaded::Broken {
-        reason: error.to_string(),
-        sequence,
+        flaw,
         summary: summary.map(Box::new),
     }
 }
 
-fn rows(store: &dyn Store, run: Run, summary: Option<RunSummary>) -> Result<Loaded, NodeError> {
+fn rows(
+    store: &dyn Store,
+    folded: Folded,
+    summary: Option<RunSummary>,
+) -> Result<Loaded, NodeError> {
+    let Folded { run, reason } = folded;
     let id = RunId::parse(run.id()).ok_or_else(|| corrupt("the run's id is no UUIDv7"))?;
     let entry = row::<LiveEntry>(store, RecordKind::LiveEntry, &keys::live(id))?;
     let quarantined = store.get(&keys::quarantine(id))?.is_some();
     Ok(Loaded::Run(Box::new(LoadedRun {
         run,
+        reason,
         summary,
         entry,
         quarantined,
     })))
 }
 
-/// A run folded from its journal; `None` when there is none. An error carries the record at fault.
+/// A run folded from its journal.
+pub(crate) struct Folded {
+    pub(crate) run: Run,
+    /// Why it is in its state.
+    pub(crate) reason: Arc<str>,
+}
+
+/// A run folded from its journal; `None` when there is none. An error comes with what is wrong with the
+/// run, where it is not the store's.
 pub(crate) fn fold(
     store: &dyn Store,
     plans: &Plans,
     id: RunId,
-) -> Result<Option<Run>, (NodeError, u64)> {
+) -> Result<Option<Folded>, (NodeError, Flaw)> {
     let mut run: Option<Run> = None;
-    let mut at = 0;
+    let mut reason: Arc<str> = Arc::from("");
+    let (mut at, mut digests) = (0, None);
     let outcome = records(store, id, 0, |record| {
         at = record.sequence;
         if run.is_none() {
@@ -424,9 +441,29 @@ pub(crate) fn fold(
             run = Some(Run::new(plans.get(store, &started.document)?));
         }
         if let Some(run) = &mut run {
-            run.fold(&record).map_err(corrupt)?;
+            let decisions = run.fold(&record).map_err(|error| {
+                digests = error.digests;
+                corrupt(error)
+            })?;
+            let told = decisions
+                .into_iter()
+                .rev()
+                .find_map(|decision| match decision {
+                    Decision::Run { reason, .. } => Some(reason),
+                    _ => None,
+                });
+            if let Some(told) = told {
+                reason = told;
+            }
         }
         Ok(true)
     });
-    outcome.map(|()| run).map_err(|error| (error, at))
+    let folded = outcome.map(|()| run.map(|run| Folded { run, reason }));
+    folded.map_err(|error| {
+        let flaw = Flaw {
+            digests,
+            ..Flaw::at(at, &error)
+        };
+        (error, flaw)
+    })
 }

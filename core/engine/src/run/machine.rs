@@ -79,6 +79,8 @@ pub struct FoldError {
     pub sequence: u64,
     /// What is wrong with it.
     pub reason: Arc<str>,
+    /// The digest in the record and the one of the fold, where it is they that differ.
+    pub digests: Option<(u64, u64)>,
 }
 
 impl fmt::Display for FoldError {
@@ -253,6 +255,7 @@ impl Run {
         let error = |reason: String| FoldError {
             sequence: record.sequence,
             reason: reason.into(),
+            digests: None,
         };
         if record.sequence != self.state.sequence + 1 {
             return Err(error(format!(
@@ -299,10 +302,14 @@ impl Run {
         }
         let digest = hasher.digest();
         if digest != record.digest && !planted!(DigestUnchecked) {
-            return Err(error(format!(
+            let reason = format!(
                 "its decisions have the digest {digest:016x}, recorded is {:016x}",
                 record.digest
-            )));
+            );
+            return Err(FoldError {
+                digests: Some((record.digest, digest)),
+                ..error(reason)
+            });
         }
         self.state.sequence = record.sequence;
         Ok(all)

@@ -315,11 +315,8 @@ impl Runtime {
         let (reader, messages) = (self.reader.clone(), self.messages.clone());
         self.reader.workers().spawn(move || {
             let loaded = storage::load(reader.store().as_ref(), reader.plans(), run);
-            if let Loaded::Broken {
-                reason, sequence, ..
-            } = &loaded
-            {
-                tracing::error!(%run, sequence, reason, "a run does not fold");
+            if let Loaded::Broken { flaw, .. } = &loaded {
+                tracing::error!(%run, flaw.sequence, flaw.reason, "a run does not fold");
             }
             let _ = messages.send(Message::Input(Input::Loaded { run, loaded }));
         });

@@ -103,21 +103,10 @@ impl Owner {
                         );
                     }
                 }
-                Decision::Step {
-                    step,
-                    ok: false,
-                    reason,
-                    ..
-                } if live.reason.is_empty() && !reason.is_empty() => {
-                    let id = &live.run.plan().steps[step as usize].id;
-                    live.reason = format!("{id}: {reason}").into();
-                }
                 Decision::Run {
                     from, to, reason, ..
                 } => {
-                    if live.reason.is_empty() {
-                        live.reason = reason;
-                    }
+                    live.reason = reason;
                     reoffer = from == RunState::Paused && !to.is_terminal();
                 }
                 _ => {}

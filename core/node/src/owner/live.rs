@@ -47,12 +47,20 @@ pub(super) struct Live {
     values: Cache,
     /// When its first step was claimed, or its first wait began.
     pub(super) started: Option<Time>,
-    /// The first reason why something did not succeed.
+    /// Why the run is in its state.
     pub(super) reason: Arc<str>,
     /// What its row for listings says; `None` before it has one.
-    pub(super) row: Option<(RunState, bool)>,
+    pub(super) row: Option<Listed>,
     /// Its row among live work.
     pub(super) entry: Option<LiveEntry>,
+}
+
+/// What decides when a run's row for listings is written again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) state: RunState,
+    pub(super) started: bool,
+    pub(super) reason: Arc<str>,
 }
 
 /// Texts of a run's values that are at hand.

@@ -2,7 +2,7 @@
 //! Recovery, taking up a parked run and starting over after a failed commit are this one path.
 
 use super::live::{Live, Slot};
-use super::messages::{Answer, Control, Input, Loaded, LoadedRun, Output};
+use super::messages::{Answer, Control, Flaw, Input, Loaded, LoadedRun, Output};
 use super::{LOADS, Owner, Write, quarantined, rows};
 use crate::error::NodeError;
 use crate::id::RunId;
@@ -74,12 +74,8 @@ impl Owner {
         match loaded {
             Loaded::Missing => self.missing(now, run, waiting),
             Loaded::Run(loaded) => self.adopt(now, run, *loaded, waiting),
-            Loaded::Broken {
-                reason,
-                sequence,
-                summary,
-            } => {
-                self.broken(now, run, &reason, sequence, summary.as_deref(), waiting);
+            Loaded::Broken { flaw, summary } => {
+                self.broken(now, run, &flaw, summary.as_deref(), waiting);
             }
             Loaded::Failed(reason) => {
                 let error = NodeError::Unavailable(format!("the store cannot be read: {reason}"));
@@ -111,6 +107,7 @@ impl Owner {
     fn adopt(&mut self, now: Time, run: RunId, loaded: LoadedRun, waiting: Vec<Input>) {
         let LoadedRun {
             run: machine,
+            reason,
             summary,
             entry,
             quarantined: marked,
@@ -147,6 +144,7 @@ impl Owner {
                 .for_each(|input| self.refuse_known(run, input, &error));
         }
         let mut live = Box::new(Live::new(machine));
+        live.reason = reason;
         rows::restore(&mut live, summary.as_ref(), entry);
         let lifted = marked && !ended;
         if lifted {
@@ -273,8 +271,7 @@ impl Owner {
         &mut self,
         now: Time,
         run: RunId,
-        reason: &str,
-        sequence: u64,
+        flaw: &Flaw,
         summary: Option<&RunSummary>,
         waiting: Vec<Input>,
     ) {
@@ -292,8 +289,9 @@ impl Owner {
             return self.terminate_unfolded(now, run, summary, &stop, waiting);
         }
         self.slots.insert(run, Slot::Quarantined);
-        let writes = rows::quarantine(now, run, reason, sequence, summary.cloned());
+        let writes = rows::quarantine(now, run, flaw, summary.cloned());
         self.part(run).writes.extend(writes);
+        let reason = &flaw.reason;
         let error = NodeError::Quarantined(format!("run {run} is quarantined: {reason}"));
         waiting
             .into_iter()
@@ -363,7 +361,7 @@ impl Owner {
             }
         }
         self.slots.insert(run, Slot::Quarantined);
-        let writes = rows::quarantine(now, run, reason, sequence, summary);
+        let writes = rows::quarantine(now, run, &Flaw::at(sequence, reason), summary);
         self.part(run).writes.extend(writes);
         self.stage(
             run,

@@ -205,9 +205,7 @@ pub enum Loaded {
     /// It does not fold.
     Broken {
         /// Why.
-        reason: String,
-        /// The record at which the fold stopped.
-        sequence: u64,
+        flaw: Flaw,
         /// Its row, where it has one.
         summary: Option<Box<RunSummary>>,
     },
@@ -215,11 +213,36 @@ pub enum Loaded {
     Failed(String),
 }
 
+/// Why a run is set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// A sentence for people.
+    pub reason: String,
+    /// The record at which the fold stopped; 0 where it is none.
+    pub sequence: u64,
+    /// The digest in that record and the one that the fold gave, where it is they that differ.
+    pub digests: Option<(u64, u64)>,
+}
+
+impl Flaw {
+    /// At a record, whatever its digest.
+    #[must_use]
+    pub fn at(sequence: u64, reason: impl ToString) -> Flaw {
+        Flaw {
+            reason: reason.to_string(),
+            sequence,
+            digests: None,
+        }
+    }
+}
+
 /// A run that folds, and its rows.
 #[derive(Debug)]
 pub struct LoadedRun {
     /// The run.
     pub run: Run,
+    /// Why it is in its state.
+    pub reason: Arc<str>,
     /// Its row for listings.
     pub summary: Option<RunSummary>,
     /// Its row among live work.

@@ -1,7 +1,8 @@
 //! The rows of a run beside its journal: for listings, among live work, in quarantine.
 
 use super::Write;
-use super::live::Live;
+use super::live::{Listed, Live};
+use super::messages::Flaw;
 use crate::chunks;
 use crate::envelope;
 use crate::id::RunId;
@@ -34,9 +35,14 @@ pub(super) fn seal(
         }
     }
     let state = live.run.state();
-    let row = (state, live.started.is_some());
-    let listed = live.row.map(|(_, started)| started) == Some(row.1) && planted!(ListingStale);
-    if live.row != Some(row) && !listed {
+    let row = Listed {
+        state,
+        started: live.started.is_some(),
+        reason: Arc::clone(&live.reason),
+    };
+    let listed =
+        live.row.as_ref().map(|row| row.started) == Some(row.started) && planted!(ListingStale);
+    if live.row.as_ref() != Some(&row) && !listed {
         live.row = Some(row);
         writes.push(put(
             keys::summary(run),
@@ -104,26 +110,30 @@ pub(super) fn restore(live: &mut Live, summary: Option<&RunSummary>, entry: Opti
     live.entry = entry;
     let Some(summary) = summary else { return };
     live.started = summary.started_ms.map(Time);
-    live.reason = Arc::from(summary.reason.as_str());
     let state = u8::try_from(summary.state)
         .ok()
         .and_then(RunState::from_code);
-    live.row = state.map(|state| (state, live.started.is_some()));
+    live.row = state.map(|state| Listed {
+        state,
+        started: live.started.is_some(),
+        reason: Arc::from(summary.reason.as_str()),
+    });
 }
 
 /// Marks a run as quarantined.
 pub(super) fn quarantine(
     now: Time,
     run: RunId,
-    reason: &str,
-    sequence: u64,
+    flaw: &Flaw,
     summary: Option<RunSummary>,
 ) -> Vec<Write> {
+    let (recorded_digest, folded_digest) = flaw.digests.unwrap_or_default();
     let mark = Quarantine {
-        reason: reason.to_owned(),
-        sequence,
+        reason: flaw.reason.clone(),
+        sequence: flaw.sequence,
+        recorded_digest,
+        folded_digest,
         since_ms: now.0,
-        ..Quarantine::default()
     };
     let mut writes = vec![
         put(keys::quarantine(run), RecordKind::Quarantine, &mark),
@@ -134,7 +144,7 @@ pub(super) fn quarantine(
     ];
     if let Some(mut row) = summary {
         row.state = RunState::Quarantined.code().into();
-        row.reason = reason.to_owned();
+        row.reason.clone_from(&flaw.reason);
         writes.push(put(keys::summary(run), RecordKind::RunSummary, &row));
     }
     writes

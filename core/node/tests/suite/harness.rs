@@ -11,8 +11,8 @@ use conveyor_node::owner::{
     StartTask,
 };
 use conveyor_node::token::Claimed;
-use conveyor_node::{NodeError, Plans, RunId, storage};
-use conveyor_proto::storage::v1::StoredDocument;
+use conveyor_node::{NodeError, Plans, RunId, envelope, keys, storage};
+use conveyor_proto::storage::v1::{RecordKind, RunSummary, StoredDocument};
 use conveyor_store::{Memory, Store as _};
 use prost::Message as _;
 use std::collections::BTreeMap;
@@ -293,6 +293,12 @@ impl Harness {
             conveyor_node::owner::Loaded::Run(loaded) => loaded.run,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The run's row for listings.
+    pub fn listed(&self, run: RunId) -> RunSummary {
+        let bytes = self.store.get(&keys::summary(run)).unwrap().unwrap();
+        RunSummary::decode(envelope::unwrap(RecordKind::RunSummary, &bytes).unwrap()).unwrap()
     }
 
     pub fn state(&self, run: RunId) -> RunState {

@@ -1,6 +1,6 @@
 //! Runs out of memory and back: after a crash, after a wait, out of quarantine.
 
-use crate::harness::{Harness, START, chain, pipeline, succeeded};
+use crate::harness::{Harness, START, chain, failed, pipeline, succeeded};
 use conveyor_engine::run::{RunState, StopKind};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_node::owner::{Answer, Control, Input};
@@ -224,6 +224,9 @@ fn a_run_that_does_not_fold_is_set_aside_and_released_once_it_does() {
     assert_eq!(marks.len(), 1);
     assert_eq!((marks[0].0, marks[0].1.sequence), (run, 1));
     assert!(!marks[0].1.reason.is_empty());
+    // The last byte of a record is the highest of its digest.
+    let (recorded, folded) = (marks[0].1.recorded_digest, marks[0].1.folded_digest);
+    assert_eq!(recorded ^ folded, 1 << 56, "{recorded:016x} {folded:016x}");
     assert!(matches!(
         h.control(run, Control::Release),
         Err(NodeError::Quarantined(_))
@@ -237,6 +240,44 @@ fn a_run_that_does_not_fold_is_set_aside_and_released_once_it_does() {
     h.succeed("a");
     h.settle();
     assert_eq!(h.state(run), RunState::Succeeded);
+}
+
+#[test]
+fn a_released_run_is_listed_with_its_own_reason() {
+    let mut h = Harness::new(16);
+    let run = h.start(&chain(&["a"]));
+    assert_eq!(h.stop(run, StopKind::Drain), Ok(Answer::Done));
+    let own = h.listed(run).reason;
+    assert!(own.contains("because"), "{own}");
+    let journal = break_journal(&h, run);
+    let mut h = h.reopen(true);
+    assert!(h.listed(run).reason.contains("digest"));
+    put(&h, &keys::record(run, 1), &journal);
+    assert_eq!(h.control(run, Control::Release), Ok(Answer::Done));
+    assert_eq!(h.listed(run).reason, own);
+}
+
+#[test]
+fn a_run_is_listed_with_its_own_reason_not_with_that_of_a_failure_it_handled() {
+    let mut h = Harness::new(16);
+    let run = h.start(&pipeline(
+        "    - { id: deploy, driver: exec }\n    \
+         - { id: undo, driver: exec, needs: { rule: deploy.failed, handles: [deploy] } }\n    \
+         - { id: last, driver: exec, needs: { rule: undo.ended } }\n",
+    ));
+    for (step, result) in [
+        ("deploy", failed()),
+        ("undo", succeeded()),
+        ("last", failed()),
+    ] {
+        assert_eq!(h.listed(run).reason, "", "it runs");
+        let task = h.take(step);
+        h.report(&task, result);
+        h.settle();
+        // A new process knows no more than this one.
+        h = h.reopen(true);
+    }
+    assert_eq!(h.listed(run).reason, "`last` failed");
 }
 
 #[test]
