@@ -57,12 +57,18 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Node, Problem> {
 pub(super) fn too_many(limit: &str, what: &str, most: usize, at: u32) -> Problem {
     Problem::new(
         at,
-        format!("the document has more than {most} {what} (limit `{limit}`)"),
+        format!(
+            "the document has at least {} {what}; the limit `{limit}` is {most}",
+            most + 1
+        ),
     )
 }
 
 pub(super) fn too_deep(most: usize, at: u32) -> Problem {
-    let message = format!("lists and objects are nested deeper than {most} (limit `depth`)");
+    let message = format!(
+        "lists and objects are nested at least {} deep; the limit `depth` is {most}",
+        most + 1
+    );
     Problem::new(at, message)
 }
 

@@ -33,7 +33,7 @@ impl Budget {
         self.work.set(spent);
         if spent > self.limits.work {
             return Err(Failure::Limit(format!(
-                "the expression needs more than {} units of work; range over less, or split it",
+                "the expression needs more than {} units of work (limit `work`); range over less, or split it",
                 self.limits.work
             )));
         }
@@ -53,7 +53,7 @@ impl Budget {
         self.memory.set(claimed);
         if claimed > self.limits.memory {
             return Err(Failure::Limit(format!(
-                "the expression needs more than {} bytes of memory",
+                "the expression needs more than {} bytes of memory (limit `memory`)",
                 self.limits.memory
             )));
         }
@@ -64,7 +64,7 @@ impl Budget {
     pub(crate) fn range(&self, items: u64) -> Result<(), Failure> {
         if items > self.limits.range {
             return Err(Failure::Limit(format!(
-                "{items} items are more than the {} that an expression may range over",
+                "{items} items are more than the {} that an expression may range over (limit `range`)",
                 self.limits.range
             )));
         }
@@ -83,7 +83,7 @@ impl Budget {
         }
         if pattern.len() > self.limits.regex_bytes {
             return Err(Failure::Limit(format!(
-                "a regular expression of {} bytes is longer than {}",
+                "a regular expression of {} bytes is longer than {} (limit `regex_bytes`)",
                 pattern.len(),
                 self.limits.regex_bytes
             )));
@@ -102,7 +102,7 @@ impl Budget {
                 Ok(found)
             }
             Err(regex::Error::CompiledTooBig(size)) => Err(Failure::Limit(format!(
-                "a regular expression needs more than {size} bytes when it is compiled"
+                "a regular expression needs more than {size} bytes when it is compiled (limit `regex_size`)"
             ))),
             Err(problem) => {
                 let problem = problem.to_string();

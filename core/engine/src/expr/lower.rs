@@ -135,7 +135,10 @@ impl Lowering<'_> {
         if depth > self.limits.depth {
             return Err(ExprError::new(
                 0,
-                format!("the expression nests deeper than {}", self.limits.depth),
+                format!(
+                    "the expression nests deeper than {} (limit `depth`)",
+                    self.limits.depth
+                ),
             ));
         }
         match &expr.expr {

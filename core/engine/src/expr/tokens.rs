@@ -150,7 +150,7 @@ pub(crate) fn check(source: &str, limits: &Limits) -> Result<(), ExprError> {
         return Err(ExprError::new(
             0,
             format!(
-                "the expression has {} bytes, more than {}",
+                "the expression has {} bytes, more than {} (limit `source_bytes`)",
                 source.len(),
                 limits.source_bytes
             ),
@@ -171,7 +171,10 @@ pub(crate) fn check(source: &str, limits: &Limits) -> Result<(), ExprError> {
         if count > limits.tokens {
             return Err(ExprError::new(
                 at,
-                format!("the expression has more than {} tokens", limits.tokens),
+                format!(
+                    "the expression has more than {} tokens (limit `tokens`)",
+                    limits.tokens
+                ),
             ));
         }
         let was_operand = operand;
@@ -184,7 +187,10 @@ pub(crate) fn check(source: &str, limits: &Limits) -> Result<(), ExprError> {
                 if operators.is_some_and(|operators| operators > limits.operators) {
                     return Err(ExprError::new(
                         at,
-                        format!("more than {} operators in a row", limits.operators),
+                        format!(
+                            "more than {} operators in a row (limit `operators`)",
+                            limits.operators
+                        ),
                     ));
                 }
                 operand = false;
@@ -196,7 +202,10 @@ pub(crate) fn check(source: &str, limits: &Limits) -> Result<(), ExprError> {
                 if unary > limits.unary {
                     return Err(ExprError::new(
                         at,
-                        format!("more than {} signs in a row before a value", limits.unary),
+                        format!(
+                            "more than {} signs in a row before a value (limit `unary`)",
+                            limits.unary
+                        ),
                     ));
                 }
             }
@@ -211,7 +220,10 @@ pub(crate) fn check(source: &str, limits: &Limits) -> Result<(), ExprError> {
                 if levels.len() - 1 > limits.brackets {
                     return Err(ExprError::new(
                         at,
-                        format!("brackets nest deeper than {}", limits.brackets),
+                        format!(
+                            "brackets nest deeper than {} (limit `brackets`)",
+                            limits.brackets
+                        ),
                     ));
                 }
                 operand = false;
@@ -253,7 +265,7 @@ pub(crate) fn check(source: &str, limits: &Limits) -> Result<(), ExprError> {
             return Err(ExprError::new(
                 at,
                 format!(
-                    "more than {} members, calls and indexes in a row",
+                    "more than {} members, calls and indexes in a row (limit `members`)",
                     limits.members
                 ),
             ));

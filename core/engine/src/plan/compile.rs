@@ -5,6 +5,7 @@ mod expression;
 mod fan;
 mod fields;
 mod graph;
+mod kind;
 mod locate;
 mod needs;
 mod policy;

@@ -58,7 +58,7 @@ impl Lowering<'_> {
             return Err(ExprError::new(
                 0,
                 format!(
-                    "map, filter, all, exists and their like nest deeper than {}",
+                    "map, filter, all, exists and their like nest deeper than {} (limit `loops`)",
                     self.limits.loops
                 ),
             ));

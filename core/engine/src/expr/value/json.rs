@@ -27,7 +27,7 @@ impl<'a> Value<'a> {
         budget.work(1)?;
         let Some(below) = depth.checked_sub(1) else {
             return Err(Failure::Limit(format!(
-                "the result nests deeper than {}",
+                "the result nests deeper than {} (limit `result_depth`)",
                 budget.limits().result_depth
             )));
         };

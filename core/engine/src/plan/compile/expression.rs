@@ -175,18 +175,23 @@ impl<'n> Compiler<'_, '_, 'n> {
     }
 
     /// Refuses a text of one expression that is known to give another type than the place takes.
-    fn whole(
+    pub(super) fn whole(
         &mut self,
         node: &Node,
         path: &Path<'_>,
         template: &Template,
-        (wanted, allowed): (&str, &str),
+        (wanted, allowed): (&[&str], &str),
     ) -> bool {
         let found = template.whole_type(self.inputs.as_deref());
-        let Some(found) = found.filter(|found| ![wanted, "optional"].contains(found)) else {
+        let Some(found) = found.filter(|found| !wanted.contains(found) && *found != "optional")
+        else {
             return true;
         };
-        let message = format!("`{}` gives {found}, not {wanted}", path.last());
+        let message = format!(
+            "`{}` gives {found}, not {}",
+            path.last(),
+            wanted.join(" or ")
+        );
         let problem = Problem::on(node, path, message).found(node.describe());
         self.report.error(problem.allowed(allowed));
         false
@@ -247,7 +252,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             return None;
         }
         let template = self.template(node, path, place)?;
-        self.whole(node, path, &template, ("map", OBJECT))
+        self.whole(node, path, &template, (&["map"], OBJECT))
             .then_some(template)
     }
 
@@ -267,7 +272,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             }
         };
         let template = self.template(node, path, place)?;
-        self.whole(node, path, &template, ("list", LIST))
+        self.whole(node, path, &template, (&["list"], LIST))
             .then_some((template, count))
     }
 

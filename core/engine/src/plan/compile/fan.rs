@@ -104,7 +104,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             let name = name.and_then(|node| {
                 let own = path.key("name");
                 let path = if written.is_some() { &path } else { &own };
-                self.name(node, path, &IDENTIFIER, self.limits.id_bytes)
+                self.name(node, path, &IDENTIFIER, ("id_bytes", self.limits.id_bytes))
             });
             let values = self.required(&axis, &path, "values");
             let values = values.and_then(|node| {
@@ -243,7 +243,7 @@ impl<'n> Compiler<'_, '_, 'n> {
     }
 
     fn item_name(&mut self, node: &'n Node, path: &Path<'_>) -> Option<&'n str> {
-        let name = self.name(node, path, &IDENTIFIER, self.limits.id_bytes)?;
+        let name = self.name(node, path, &IDENTIFIER, ("id_bytes", self.limits.id_bytes))?;
         if RESERVED.contains(&name) {
             let message = format!("`as` cannot be `{name}`: expressions use that word already");
             self.report.error(Problem::on(node, path, message));

@@ -237,7 +237,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         node: &'n Node,
         path: &Path<'_>,
         syntax: &NameSyntax,
-        most: usize,
+        (limit, most): (&str, usize),
     ) -> Option<&'n str> {
         let allowed = format!("{}, at most {most} characters", syntax.pattern);
         let Some(text) = node.as_str() else {
@@ -247,7 +247,15 @@ impl<'n> Compiler<'_, '_, 'n> {
         if text.len() <= most && syntax.fits(text) {
             return Some(text);
         }
-        let message = format!("`{}` is not a valid name", path.last());
+        let message = if text.len() > most {
+            format!(
+                "`{}` has {} bytes; the limit `{limit}` is {most}",
+                path.last(),
+                text.len()
+            )
+        } else {
+            format!("`{}` is not a valid name", path.last())
+        };
         let problem = Problem::on(node, path, message).found(node.describe());
         self.report.error(problem.allowed(allowed));
         None

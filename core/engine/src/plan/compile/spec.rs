@@ -41,6 +41,9 @@ const SPEC: Fields = Fields {
 };
 const DEFAULTS: Fields = Fields::of(&["timeouts", "retry"]);
 
+/// 63: what a DNS label holds, so that a name can become one.
+const OBJECT_BYTES: (&str, usize) = ("object_name_bytes", 63);
+
 /// SEMANTICS 19.
 const FINALLY_TIMEOUT: Duration = Duration::secs(600);
 
@@ -91,12 +94,12 @@ impl<'n> Compiler<'_, '_, 'n> {
         path: &Path<'_>,
     ) -> Option<(Option<Arc<str>>, Arc<str>, BTreeMap<String, String>)> {
         let object = self.object(node, path, &METADATA)?;
-        // 63: what a DNS label holds, so that a name can become one.
         let name = self.required(&object, path, "name");
-        let name = name.and_then(|node| self.name(node, &path.key("name"), &OBJECT_NAME, 63));
+        let name =
+            name.and_then(|node| self.name(node, &path.key("name"), &OBJECT_NAME, OBJECT_BYTES));
         let namespace = object
             .get("namespace")
-            .and_then(|node| self.name(node, &path.key("namespace"), &OBJECT_NAME, 63));
+            .and_then(|node| self.name(node, &path.key("namespace"), &OBJECT_NAME, OBJECT_BYTES));
         let most = self.limits.label_bytes;
         let labels = self.texts(&object, path, "labels", ("label_bytes", most));
         let most = self.limits.description_bytes;
@@ -152,7 +155,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                 node,
                 &path.key("resource"),
                 &DRIVER,
-                self.limits.driver_bytes,
+                ("driver_bytes", self.limits.driver_bytes),
             )
         });
         let schema = spec

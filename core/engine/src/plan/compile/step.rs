@@ -2,21 +2,17 @@
 
 use super::Compiler;
 use super::expression::Place;
-use super::fields::{DRIVER, Fields, Object, STEP_ID};
+use super::fields::{Fields, Object, STEP_ID};
 use super::policy::Policy;
-use super::version::is_requirement;
 use crate::document::{Content, Node, Path, Problem};
-use crate::expr::Template;
-use crate::nearest::nearest;
 use crate::plan::types::{
-    AllowFailure, Fan, Kind, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, Wait, When,
+    AllowFailure, Fan, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, When,
 };
-use crate::time::{Duration, Time};
-use crate::value::Json;
+use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const STEP: Fields = Fields {
+pub(super) const STEP: Fields = Fields {
     known: &[
         "id",
         "name",
@@ -49,18 +45,7 @@ const STEP: Fields = Fields {
         "artifacts",
     ],
 };
-const WAIT: Fields = Fields {
-    known: &["duration", "until"],
-    later: &["event", "when", "since", "timeout"],
-};
 const OUTPUT: Fields = Fields::of(&["schema", "default"]);
-
-/// Fields that only some kinds know.
-const DRIVER_ONLY: [&str; 4] = ["action", "with", "retry", "grace"];
-
-/// The kinds, and those that come later.
-const KINDS: [&str; 3] = ["driver", "transform", "wait"];
-const LATER_KINDS: [&str; 2] = ["approval", "pipeline"];
 
 /// SEMANTICS 18.
 const GRACE: Duration = Duration::secs(30);
@@ -129,7 +114,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             let Some(id_node) = self.required(&object, &path, "id") else {
                 continue;
             };
-            let most = self.limits.id_bytes;
+            let most = ("id_bytes", self.limits.id_bytes);
             let Some(id) = self.name(id_node, &path.key("id"), &STEP_ID, most) else {
                 continue;
             };
@@ -252,54 +237,6 @@ impl<'n> Compiler<'_, '_, 'n> {
         });
     }
 
-    /// The one key that says what the step does.
-    fn kind_name(&mut self, object: &Object<'n>, path: &Path<'_>) -> Option<&'static str> {
-        let present: Vec<&'static str> = KINDS
-            .into_iter()
-            .filter(|kind| object.get(kind).is_some())
-            .collect();
-        let later = LATER_KINDS.iter().any(|kind| object.get(kind).is_some());
-        let allowed = "exactly one of driver, transform, wait";
-        match present[..] {
-            [kind] => Some(kind),
-            [] if later => None, // refused by name already
-            [] => {
-                let keys = object.entries.iter().map(|entry| &*entry.key);
-                let near = keys
-                    .filter(|key| !STEP.known.contains(key) && !STEP.later.contains(key))
-                    .find_map(|key| nearest(key, KINDS));
-                let problem = Problem::on(object.node, path, "the step has no kind");
-                self.report.error(problem.allowed(allowed).nearest(near));
-                None
-            }
-            _ => {
-                let message = "the step has more than one kind";
-                let problem = Problem::on(object.node, path, message).found(present.join(", "));
-                self.report.error(problem.allowed(allowed));
-                None
-            }
-        }
-    }
-
-    /// Fields that the kind does not know (SEMANTICS 26).
-    fn fits(&mut self, object: &Object<'n>, path: &Path<'_>, kind: &str) {
-        let unfit: &[&str] = match kind {
-            "transform" => &["timeouts"],
-            "wait" => &["outputs"],
-            _ => return,
-        };
-        for key in DRIVER_ONLY.iter().chain(unfit) {
-            if let Some(entry) = object.entry(key) {
-                let message = format!("a `{kind}` step has no `{key}`");
-                let pointer = path.key(key).to_string();
-                self.report.error(Problem {
-                    pointer,
-                    ..Problem::new(entry.at, message)
-                });
-            }
-        }
-    }
-
     fn step_needs(
         &mut self,
         draft: &mut Draft<'n>,
@@ -345,127 +282,6 @@ impl<'n> Compiler<'_, '_, 'n> {
                 )
                 .map_or(AllowFailure::Never, AllowFailure::If),
         }
-    }
-
-    fn kind(
-        &mut self,
-        kind: &str,
-        draft: &mut Draft<'n>,
-        object: &Object<'n>,
-        path: &Path<'_>,
-        place: &Place<'_>,
-        with_place: &Place<'_>,
-    ) -> Option<Kind> {
-        let node = object.get(kind)?;
-        let own = path.key(kind);
-        match kind {
-            "driver" => {
-                let named = self.driver(node, &own);
-                let action = object.get("action").and_then(|node| {
-                    self.name(node, &path.key("action"), &DRIVER, self.limits.driver_bytes)
-                });
-                let with = match object.get("with") {
-                    // `with:` and nothing after it.
-                    None
-                    | Some(Node {
-                        content: Content::Null,
-                        ..
-                    }) => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
-                    Some(node) => self.templates(node, &path.key("with"), with_place),
-                };
-                let (driver, version) = named?;
-                let with = with?;
-                self.against_driver(draft, object, path, (driver, version, action), &with);
-                let (driver, version) = (driver.into(), version.map(Arc::from));
-                Some(Kind::Driver {
-                    driver,
-                    version,
-                    action: action.map(Arc::from),
-                    with,
-                })
-            }
-            "transform" => {
-                draft.given = match &node.content {
-                    Content::Map(entries)
-                        if entries.iter().all(|entry| !entry.key.contains("${{")) =>
-                    {
-                        Given::Only(entries.iter().map(|entry| &*entry.key).collect())
-                    }
-                    _ => Given::Unknown,
-                };
-                let outputs = self.templates(node, &own, place)?;
-                Some(Kind::Transform { outputs })
-            }
-            _ => {
-                draft.given = Given::Only(Vec::new());
-                self.wait(node, &own, place).map(Kind::Wait)
-            }
-        }
-    }
-
-    /// `name`, or `name@requirement`.
-    fn driver(&mut self, node: &'n Node, path: &Path<'_>) -> Option<(&'n str, Option<&'n str>)> {
-        let text = self.text(node, path)?;
-        let (name, version) = match text.split_once('@') {
-            Some((name, version)) => (name, Some(version)),
-            None => (text, None),
-        };
-        if name.len() > self.limits.driver_bytes || !DRIVER.fits(name) {
-            let problem = Problem::on(node, path, "this is not the name of a driver");
-            let allowed = format!(
-                "{}, at most {} characters, then perhaps @ and a version",
-                DRIVER.pattern, self.limits.driver_bytes
-            );
-            self.report
-                .error(problem.found(node.describe()).allowed(allowed));
-            return None;
-        }
-        if version.is_some_and(|version| !is_requirement(version)) {
-            let problem = Problem::on(node, path, "this is not a version requirement");
-            self.report.error(
-                problem
-                    .found(node.describe())
-                    .allowed("after @: a version such as 1.4, or >=1.4, ^2, ~1.2.3, >=1,<2, *"),
-            );
-            return None;
-        }
-        Some((name, version))
-    }
-
-    fn wait(&mut self, node: &'n Node, path: &Path<'_>, place: &Place<'_>) -> Option<Wait> {
-        let object = self.object(node, path, &WAIT)?;
-        let (key, value) = match (object.get("duration"), object.get("until")) {
-            (Some(node), None) => ("duration", node),
-            (None, Some(node)) => ("until", node),
-            (found, _) => {
-                // A later key was refused by name already.
-                if found.is_some() || !object.entries.iter().any(|e| WAIT.later.contains(&&*e.key))
-                {
-                    let message = "a `wait` has exactly one of `duration` and `until`";
-                    self.report.error(Problem::on(node, path, message));
-                }
-                return None;
-            }
-        };
-        let path = path.key(key);
-        let text = self.text(value, &path)?;
-        if !text.contains("${{") {
-            if key == "duration" {
-                self.duration(value, &path)?;
-            } else if Time::parse(text).is_err() {
-                let problem = Problem::on(value, &path, "`until` is not an instant");
-                let problem = problem.found(value.describe());
-                self.report
-                    .error(problem.allowed("RFC 3339, such as 2030-01-31T18:00:00Z"));
-                return None;
-            }
-        }
-        let template = self.template(value, &path, place)?;
-        Some(if key == "duration" {
-            Wait::Duration(template)
-        } else {
-            Wait::Until(template)
-        })
     }
 
     fn output_declarations(
