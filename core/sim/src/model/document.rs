@@ -102,7 +102,7 @@ impl Pipeline {
             }
             Kind::Wait(duration) => {
                 let duration = if step.with_error {
-                    value
+                    json!(format!("${{{{ string({ERROR}) }}}}"))
                 } else {
                     millis(duration)
                 };
