@@ -2,8 +2,10 @@
 
 mod attempts;
 mod begin;
+mod cancel;
 mod cascade;
 mod check;
+mod clocks;
 mod end;
 mod failing;
 mod fork;

@@ -1,16 +1,16 @@
-//! Attempts: claimed, reported, lost, out of time, tried again (SEMANTICS 9–12).
+//! Attempts: claimed, reported, lost, tried again (SEMANTICS 9–11).
 
 use super::Machine;
 use super::check::report_hash;
 use crate::plan::{OnLost, Retry, StepIndex};
 use crate::planted;
 use crate::run::record::Site;
-use crate::run::state::{CancelEnd, Cancelling, Work};
+use crate::run::state::Work;
 use crate::run::table::Event;
 use crate::run::timers::Clock;
 use crate::run::{
-    AttemptState, Claim, Decision, Failure, Identity, LostCause, Report, StepState, TimerKey,
-    TimerKind, backoff,
+    AttemptState, Claim, Decision, Failure, Identity, LostCause, Report, StepState, TimerKind,
+    backoff,
 };
 use crate::time::Duration;
 use crate::value::Value;
@@ -174,79 +174,8 @@ impl Machine<'_> {
         );
     }
 
-    /// An instance that a drain keeps from its next attempt ends as its last one did (SEMANTICS 13).
-    /// `triggers`: whether the attempt's own end came now, and not that of the drain (14).
-    pub(super) fn end_as_last(
-        &mut self,
-        step: StepIndex,
-        instance: u32,
-        last: Option<StepState>,
-        triggers: bool,
-    ) {
-        let to = last.unwrap_or(StepState::Errored);
-        let reason = match last {
-            Some(_) => "nothing is tried again after a stop",
-            None => "lost, and nothing is tried again after a stop",
-        };
-        self.end_instance(
-            step,
-            instance,
-            event_of(to),
-            to,
-            Some(Arc::from(reason)),
-            triggers,
-        );
-    }
-
-    /// An attempt that was told to stop did not succeed within its grace.
-    pub(super) fn cancelled(&mut self, id: Identity, cancelling: &Cancelling, end: AttemptEnd) {
-        let reason = Some(Arc::clone(&cancelling.reason));
-        match cancelling.end {
-            CancelEnd::TimedOutRetry => {
-                let end = AttemptEnd {
-                    state: AttemptState::TimedOut,
-                    reason,
-                    ..end
-                };
-                self.attempt_ended(id, end);
-            }
-            CancelEnd::TimedOut => {
-                let end = AttemptEnd {
-                    state: AttemptState::TimedOut,
-                    reason: reason.clone(),
-                    ..end
-                };
-                self.close_attempt(id, &end);
-                self.end_instance(
-                    id.step,
-                    id.instance,
-                    Event::TimeOut,
-                    StepState::TimedOut,
-                    reason,
-                    true,
-                );
-            }
-            CancelEnd::Cancelled => {
-                let end = AttemptEnd {
-                    state: AttemptState::Cancelled,
-                    reason: reason.clone(),
-                    ..end
-                };
-                self.close_attempt(id, &end);
-                self.end_instance(
-                    id.step,
-                    id.instance,
-                    Event::Cancel,
-                    StepState::Cancelled,
-                    reason,
-                    false,
-                );
-            }
-        }
-    }
-
     /// An attempt ended otherwise than lost or cancelled.
-    fn attempt_ended(&mut self, id: Identity, end: AttemptEnd) {
+    pub(super) fn attempt_ended(&mut self, id: Identity, end: AttemptEnd) {
         self.close_attempt(id, &end);
         let to = match end.state {
             AttemptState::Succeeded => StepState::Succeeded,
@@ -366,154 +295,9 @@ impl Machine<'_> {
             reason: end.reason.clone().unwrap_or_else(|| Arc::from("")),
         });
     }
-
-    /// Tells a started instance to stop; one that has no attempt ends at once.
-    pub(super) fn cancel(
-        &mut self,
-        step: StepIndex,
-        instance: u32,
-        end: CancelEnd,
-        reason: &Arc<str>,
-    ) {
-        let (now, grace) = (self.now, self.step_plan(step).grace);
-        let Some(inst) = self.instance_mut(step, instance) else {
-            return;
-        };
-        if inst.state.is_terminal() {
-            return;
-        }
-        if inst.state != StepState::Running {
-            let (event, to, triggers) = match end {
-                CancelEnd::Cancelled => (Event::Cancel, StepState::Cancelled, false),
-                _ => (Event::TimeOut, StepState::TimedOut, true),
-            };
-            return self.end_instance(
-                step,
-                instance,
-                event,
-                to,
-                Some(Arc::clone(reason)),
-                triggers,
-            );
-        }
-        let id = Identity {
-            step,
-            instance,
-            attempt: inst.attempt,
-        };
-        match &mut inst.cancel {
-            Some(cancelling) => {
-                // It was told already; a stop or `total` outweighs `attempt`.
-                if cancelling.end == CancelEnd::TimedOutRetry && end != CancelEnd::TimedOutRetry {
-                    cancelling.end = end;
-                    cancelling.reason = Arc::clone(reason);
-                }
-            }
-            none => {
-                *none = Some(Box::new(Cancelling {
-                    end,
-                    reason: Arc::clone(reason),
-                    since: now,
-                }));
-                self.disarm(step, instance, TimerKind::Attempt);
-                self.arm(step, instance, TimerKind::Grace, Clock::Wall, grace);
-                self.decisions.push(Decision::Cancel {
-                    id,
-                    reason: Arc::clone(reason),
-                    grace,
-                });
-            }
-        }
-    }
-
-    pub(super) fn timer_due(&mut self, key: TimerKey) {
-        let TimerKey { step, instance, .. } = key;
-        let timeout = |field: &str| -> Arc<str> { format!("`timeouts.{field}` has passed").into() };
-        match key.kind {
-            TimerKind::Run => return self.run_timed_out(),
-            TimerKind::Finally => return self.finally_timed_out(),
-            _ => self.disarm(step, instance, key.kind),
-        }
-        if planted!(TimerFiredTwice) {
-            let after = Duration::secs(1);
-            let again = self.state.timers.arm(key, Clock::Wall, self.now, after);
-            if let Some(inst) = self.instance_mut(step, instance) {
-                inst.timers.push(again);
-            }
-        }
-        match key.kind {
-            TimerKind::Queue => {
-                let reason = Some(timeout("queue"));
-                self.end_instance(
-                    step,
-                    instance,
-                    Event::TimeOut,
-                    StepState::TimedOut,
-                    reason,
-                    true,
-                );
-            }
-            TimerKind::Attempt => {
-                self.cancel(
-                    step,
-                    instance,
-                    CancelEnd::TimedOutRetry,
-                    &timeout("attempt"),
-                );
-            }
-            TimerKind::Total => self.cancel(step, instance, CancelEnd::TimedOut, &timeout("total")),
-            TimerKind::Grace => {
-                let Some(inst) = self.state.instance(step, instance) else {
-                    return;
-                };
-                let id = Identity {
-                    step,
-                    instance,
-                    attempt: inst.attempt,
-                };
-                if let Some(cancelling) = inst.cancel.clone() {
-                    let end = AttemptEnd {
-                        state: AttemptState::Cancelled,
-                        outputs: None,
-                        failure: None,
-                        reason: None,
-                    };
-                    self.cancelled(id, &cancelling, end);
-                }
-            }
-            TimerKind::Backoff => self.state.work.push_back(Work::Requeue(step, instance)),
-            TimerKind::Wait => {
-                if let Some(inst) = self.instance_mut(step, instance) {
-                    inst.outputs = Some(Value::Inline(Arc::from(*b"{}")));
-                }
-                self.end_instance(
-                    step,
-                    instance,
-                    Event::Succeed,
-                    StepState::Succeeded,
-                    None,
-                    true,
-                );
-            }
-            TimerKind::Run | TimerKind::Finally => {}
-        }
-    }
-
-    /// `total` stands still in a pause, except during attempts (SEMANTICS 20).
-    fn rebase_total(&mut self, step: StepIndex, instance: u32, clock: Clock) {
-        let armed = self
-            .state
-            .instance(step, instance)
-            .and_then(|inst| inst.timer(TimerKind::Total));
-        let Some(armed) = armed.copied().filter(|armed| armed.clock != clock) else {
-            return;
-        };
-        let left = self.state.timers.left(&armed, self.now);
-        self.arm(step, instance, TimerKind::Total, clock, left);
-    }
 }
 
-fn event_of(state: StepState) -> Event {
+pub(super) fn event_of(state: StepState) -> Event {
     match state {
         StepState::Succeeded => Event::Succeed,
         StepState::Failed => Event::Fail,

@@ -3,14 +3,13 @@
 use super::Machine;
 use crate::expr::EvalError;
 use crate::plan::{Fan, Kind, StepIndex, Wait};
-use crate::planted;
 use crate::run::oracle::Fresh;
 use crate::run::record::{Evaluated, Site};
 use crate::run::scope::expand;
 use crate::run::state::{Instance, Work};
 use crate::run::table::Event;
 use crate::run::timers::Clock;
-use crate::run::{Decision, StepState, TimerKey, TimerKind};
+use crate::run::{Decision, StepState, TimerKind};
 use crate::time::{Duration, Time};
 use crate::value::{INLINE_BYTES, Json, Value};
 use std::sync::Arc;
@@ -260,55 +259,6 @@ impl Machine<'_> {
             }
         }
         self.queue(step, instance);
-    }
-
-    fn arm_total(&mut self, step: StepIndex, instance: u32) {
-        let unarmed = self
-            .state
-            .instance(step, instance)
-            .is_some_and(|inst| inst.timer(TimerKind::Total).is_none());
-        if let (Some(after), true) = (self.step_plan(step).timeouts.total, unarmed) {
-            self.arm(step, instance, TimerKind::Total, Clock::Active, after);
-        }
-    }
-
-    /// Arms a timer of an instance; gives its instant by the wall's clock.
-    pub(super) fn arm(
-        &mut self,
-        step: StepIndex,
-        instance: u32,
-        kind: TimerKind,
-        clock: Clock,
-        after: Duration,
-    ) -> Time {
-        self.disarm(step, instance, kind);
-        let key = TimerKey {
-            kind,
-            step,
-            instance,
-            arming: 0,
-        };
-        let armed = self.state.timers.arm(key, clock, self.now, after);
-        if planted!(TimersLostInFold) && self.oracle.folds()
-            || planted!(GraceLostInFold) && self.oracle.folds() && kind == TimerKind::Grace
-        {
-            self.state.timers.disarm(&armed);
-        }
-        if let Some(inst) = self.instance_mut(step, instance) {
-            inst.timers.push(armed);
-        }
-        self.state.timers.due(&armed).unwrap_or(armed.due)
-    }
-
-    pub(super) fn disarm(&mut self, step: StepIndex, instance: u32, kind: TimerKind) {
-        let Some(inst) = self.instance_mut(step, instance) else {
-            return;
-        };
-        let Some(at) = inst.timers.iter().position(|armed| armed.key.kind == kind) else {
-            return;
-        };
-        let armed = inst.timers.swap_remove(at);
-        self.state.timers.disarm(&armed);
     }
 
     pub(super) fn mark_started(&mut self, step: StepIndex, instance: u32) {
