@@ -4,12 +4,12 @@
 use conveyor_engine::document;
 use conveyor_engine::plan::StepIndex;
 use conveyor_engine::run::{
-    AttemptState, Claim, Decision, EndedAttempt, Fact, Failure, Identity, LostCause, NoValues,
-    Record, Rejected, Report, Run, RunState, Started, StepState, Stop, StopKind, decode_record,
+    AttemptState, Claim, Decision, EndedAttempt, Fact, Failure, Identity, LostCause, Record,
+    Rejected, Report, Run, RunState, Started, StepState, Stop, StopKind, decode_record,
     encode_record,
 };
 use conveyor_engine::time::{Duration, Time};
-use conveyor_engine::value::{Json, Value};
+use conveyor_engine::value::{Json, Texts, Value};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -19,7 +19,15 @@ pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) journal: Vec<Record>,
     pub(crate) decisions: Vec<Decision>,
+    /// What records named by hash.
+    pub(crate) values: Texts,
 }
+
+/// No record of any test is longer: what a turn may record, and one unit more.
+const RECORD_BYTES: usize = 2 << 20;
+
+/// Nor does it name more: what a turn may store, and the longest value.
+const STORED_BYTES: usize = 10 << 20;
 
 /// A run of the pipeline whose `spec` is given.
 pub(crate) fn world(spec: &str) -> World {
@@ -66,6 +74,7 @@ impl World {
             now: Time(1_700_000_000_000),
             journal: Vec::new(),
             decisions: Vec::new(),
+            values: Texts::new(),
         }
     }
 
@@ -79,10 +88,17 @@ impl World {
     pub(crate) fn try_apply(&mut self, fact: Fact) -> Result<(), Rejected> {
         let mut fact = Some(fact);
         while let Some(next) = fact.take() {
-            let decisions = self.run.apply(self.now, next, &NoValues)?;
+            let decisions = self.run.apply(self.now, next, &self.values)?;
             self.decisions.extend(decisions);
             let sealed = self.run.take_record().expect("a fact makes a record");
             let bytes = encode_record(&sealed.record);
+            let stored: usize = sealed.values.iter().map(|(_, text)| text.len()).sum();
+            assert!(
+                bytes.len() <= RECORD_BYTES && stored <= STORED_BYTES,
+                "a record has {} bytes, and names {stored}",
+                bytes.len()
+            );
+            self.values.extend(sealed.values);
             let read = decode_record(&bytes).expect("a record reads back");
             assert_eq!(read, sealed.record);
             self.journal.push(read);

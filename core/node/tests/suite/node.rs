@@ -202,6 +202,45 @@ async fn many_large_outputs_at_once_are_all_stored() {
     }
 }
 
+/// The store refuses a transaction over its limits, which would set the run aside.
+#[tokio::test]
+async fn large_values_of_hundreds_of_steps_at_once_are_stored_in_many_commits() {
+    let text = "x".repeat(60 << 10);
+    let driver = Closure::driver(|task, _| async move { Outcome::Succeeded(task.inputs) });
+    let node = open(memory(), driver, Adopt::All).await;
+    let yaml = pipeline(&format!(
+        "    - {{ id: one, transform: {{ text: {text} }} }}\n    - id: drivers\n      needs: [one]\n      foreach: {{ items: \"${{{{ lists.range(300) }}}}\" }}\n      driver: exec\n      with: {{ got: \"${{{{ steps.one.outputs.text }}}}\", at: \"${{{{ item }}}}\" }}\n    - id: transforms\n      needs: [one]\n      foreach: {{ items: \"${{{{ lists.range(300) }}}}\" }}\n      transform: {{ got: \"${{{{ steps.one.outputs.text }}}}\" }}\n",
+    ));
+    let run = start(&node, &yaml).await;
+    let folded = finish(&node, run).await;
+    assert_eq!(folded.state(), RunState::Succeeded);
+    for step in [1, 2] {
+        assert_eq!(folded.step(step).instances, 300);
+        let outputs = folded.instance(step, 299).unwrap().outputs.unwrap();
+        assert!(node.reader().text(run, &outputs).await.unwrap().len() > 60 << 10);
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_computed_items_of_the_largest_size_reach_their_drivers() {
+    let driver = Closure::driver(|task, _| async move {
+        let item = task.inputs["item"].as_str().map_or(0, str::len);
+        Outcome::Succeeded(serde_json::json!({ "bytes": item }))
+    });
+    let node = open(memory(), driver, Adopt::All).await;
+    let text = "x".repeat(820);
+    let yaml = pipeline(&format!(
+        "    - {{ id: one, transform: {{ text: {text} }} }}\n    - id: fan\n      foreach: {{ items: \"${{{{ lists.range(10000).map(i, steps.one.outputs.text) }}}}\" }}\n      driver: exec\n      with: {{ item: \"${{{{ item }}}}\" }}\n",
+    ));
+    let run = start(&node, &yaml).await;
+    let folded = finish(&node, run).await;
+    assert_eq!(folded.state(), RunState::Succeeded);
+    assert_eq!(folded.step(1).instances, 10_000);
+    let outputs = folded.instance(1, 9_999).unwrap().outputs.unwrap();
+    let text = node.reader().text(run, &outputs).await.unwrap();
+    assert_eq!(&*text, br#"{"bytes":820}"#);
+}
+
 #[tokio::test]
 async fn outputs_over_the_limit_name_it() {
     let driver = Closure::driver(|_, _| async {

@@ -1,6 +1,7 @@
 //! SEMANTICS.md, rule by rule, and its table of examples.
 
 mod attempts;
+mod bounds;
 mod data;
 mod examples;
 mod fan;
