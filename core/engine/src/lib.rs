@@ -23,6 +23,7 @@ pub mod plan;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod run;
+mod source;
 pub mod time;
 pub mod value;
 

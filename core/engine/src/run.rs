@@ -18,6 +18,7 @@ mod fact;
 mod identity;
 mod items;
 mod machine;
+mod needs;
 mod oracle;
 mod pending;
 mod record;
@@ -27,6 +28,7 @@ mod state;
 mod states;
 pub mod table;
 mod timers;
+mod values;
 mod view;
 
 pub use codec::{DecodeError, decode_record, encode_record};
@@ -38,11 +40,11 @@ pub use fact::{
 pub use identity::{Identity, TimerKey, TimerKind};
 pub use items::{Item, Items};
 pub use machine::{FoldError, Fork, ForkError, ForkFrom, Rejected, Run, Sealed, TURN_UNITS};
-pub use oracle::{NoValues, Values};
 pub use pending::{CancelOrder, Pending, TaskSpec};
 pub use record::{Entry, Evaluated, Evaluation, Record, Site};
 pub use scope::expand;
 pub use states::{AttemptState, RunState, StepState};
+pub use values::{NoValues, Values};
 pub use view::{InstanceView, StepView, Waiting};
 
 /// The number of the semantics that this release gives new runs (PROTOCOL P35).

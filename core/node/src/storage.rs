@@ -369,7 +369,7 @@ pub fn load(store: &dyn Store, plans: &Plans, run: RunId) -> Loaded {
         Err(error) if error.is_temporary() => return Loaded::Failed(error.to_string()),
         Err(error) => {
             return Loaded::Broken {
-                flaw: Flaw::at(0, error),
+                flaw: Flaw::at(0, &error),
                 summary: None,
             };
         }
@@ -378,13 +378,13 @@ pub fn load(store: &dyn Store, plans: &Plans, run: RunId) -> Loaded {
     let (error, flaw) = match folded {
         Ok(Ok(Some(folded))) => match rows(store, folded, summary.clone()) {
             Ok(loaded) => return loaded,
-            Err(error) => (error.clone(), Flaw::at(0, error)),
+            Err(error) => (error.clone(), Flaw::at(0, &error)),
         },
         Ok(Ok(None)) => return Loaded::Missing,
         Ok(Err(error)) => error,
         Err(_) => {
             let error = NodeError::Corrupt("the fold panicked".into());
-            (error.clone(), Flaw::at(0, error))
+            (error.clone(), Flaw::at(0, &error))
         }
     };
     if error.is_temporary() {

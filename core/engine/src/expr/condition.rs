@@ -64,7 +64,7 @@ impl Expression {
             Value::Bool(bool) => Ok(bool),
             other => Err(Failure::Error(format!(
                 "`{}` gives {}, not bool",
-                super::template::shortened(&self.source),
+                super::error::shortened(&self.source),
                 other.type_name()
             ))),
         })

@@ -122,3 +122,12 @@ impl From<Failure> for EvalError {
         }
     }
 }
+
+/// A source in a message.
+pub(super) fn shortened(source: &str) -> String {
+    let source = source.trim();
+    if source.chars().count() <= 60 {
+        return source.to_owned();
+    }
+    source.chars().take(59).chain(['…']).collect()
+}

@@ -6,7 +6,7 @@ mod scan;
 use super::Scope;
 use super::budget::Budget;
 use super::condition::Expression;
-use super::error::{EvalError, Failure, TemplateError};
+use super::error::{EvalError, Failure, TemplateError, shortened};
 use super::limits::Limits;
 use super::references::References;
 use crate::value::Json;
@@ -392,13 +392,4 @@ pub(crate) fn expressions(text: &str) -> Vec<(usize, &str)> {
         scan::Part::Literal(_) => None,
     });
     expressions.collect()
-}
-
-/// A source in a message.
-pub(super) fn shortened(source: &str) -> String {
-    let source = source.trim();
-    if source.chars().count() <= 60 {
-        return source.to_owned();
-    }
-    source.chars().take(59).chain(['…']).collect()
 }

@@ -19,7 +19,7 @@ pub use version::version_satisfies;
 use super::drivers::Drivers;
 use super::schema::Schemas;
 use super::types::{Plan, StepIndex};
-use crate::document::{Limits, Node, Report};
+use crate::source::{Limits, Node, Report};
 use crate::value::{Hash, Json};
 use reference::Reference;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 use super::drivers::Drivers;
 use super::types::Plan;
-use crate::document::{self, Diagnostic, Limits, Report};
+use crate::source::{self, Diagnostic, Limits, Report};
 use crate::value::Hash;
 
 impl Plan {
@@ -14,7 +14,7 @@ impl Plan {
         let limits = Limits::default();
         let text = std::str::from_utf8(canonical).unwrap_or_default();
         let mut report = Report::new("canonical document", text, limits.diagnostics);
-        let root = match document::read_canonical(text, &limits) {
+        let root = match source::read_canonical(text, &limits) {
             Ok(root) => root,
             Err(problem) => {
                 report.error(problem);

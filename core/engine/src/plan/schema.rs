@@ -1,6 +1,6 @@
 //! JSON Schemas of a document: checked when it is loaded, compiled once, shared.
 
-use crate::document::{self, Limits, Node, Path, Problem, Report};
+use crate::source::{self, Limits, Node, Path, Problem, Report};
 use crate::value::{Json, canonical_string};
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, ValidationError, Validator};
@@ -106,7 +106,7 @@ impl Schema {
     pub fn compile(json: &Json) -> Result<Schema, String> {
         let text = canonical_string(json);
         let mut report = Report::new("schema", &text, 1);
-        let node = document::read_canonical(&text, &Limits::default());
+        let node = source::read_canonical(&text, &Limits::default());
         let schema = node
             .map_err(|problem| problem.message)
             .map(|node| Schemas::default().compile(&node, &Path::ROOT, &mut report))?;
@@ -310,7 +310,7 @@ const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 
 /// References that lead out of the schema.
 fn remote_references<'n>(node: &'n Node, pointer: &str, out: &mut Vec<(&'n Node, String)>) {
-    use crate::document::Content;
+    use crate::source::Content;
     if let Content::List(items) = &node.content {
         for (index, item) in items.iter().enumerate() {
             remote_references(item, &format!("{pointer}/{index}"), out);

@@ -4,7 +4,7 @@
 //! no more than one of them, and the record of an expansion names each page once: what is kept grows
 //! with the list, whatever number of instances share it.
 
-use super::oracle::Values;
+use super::values::Values;
 use crate::value::{Hash, INLINE_BYTES, Json, Texts, VALUE_BYTES, Value, canonical_bytes};
 use std::sync::Arc;
 

@@ -15,10 +15,11 @@ mod stop;
 
 pub use fork::{Fork, ForkError, ForkFrom};
 
-use super::oracle::{Open, Oracle, Values};
+use super::oracle::{Open, Oracle};
 use super::record::{Entry, Record};
 use super::state::State;
 use super::table::{self, Event, RunEvent};
+use super::values::Values;
 use super::{Decision, Fact, RunState, StepState, digest};
 use crate::plan::{Plan, Step, StepIndex};
 use crate::planted;
@@ -166,7 +167,7 @@ impl Run {
             return Err(Rejected::NoChange);
         }
         let missing = self.missing(
-            super::pending::needs_of(&self.plan, &self.state, &fact),
+            super::needs::of_fact(&self.plan, &self.state, &fact),
             values,
         );
         if !missing.is_empty() {

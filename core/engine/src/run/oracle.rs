@@ -2,6 +2,7 @@
 
 use super::items::Items;
 use super::record::{Evaluated, Evaluation, Site};
+use super::values::{AtHand, NoValues, Values};
 use crate::expr::EvalError;
 use crate::plan::{Plan, StepIndex};
 use crate::planted;
@@ -15,45 +16,6 @@ pub(crate) const TURN_BYTES: usize = 1 << 20;
 /// The same for texts that are stored beside the record. With one more of the longest value (8 MiB),
 /// the record and a part's log lines, they are still less than a store takes in one transaction.
 pub(crate) const TURN_STORED: usize = 2 << 20;
-
-/// The longest sentence about an evaluation that failed.
-pub(crate) const MESSAGE_BYTES: usize = 4 << 10;
-
-/// Finds the text of values that are kept beside the journal.
-pub trait Values {
-    /// The text with that hash, if it is at hand.
-    fn get(&self, hash: &Hash) -> Option<Arc<[u8]>>;
-}
-
-/// No stored values at all.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoValues;
-
-impl Values for NoValues {
-    fn get(&self, _hash: &Hash) -> Option<Arc<[u8]>> {
-        None
-    }
-}
-
-impl Values for Texts {
-    fn get(&self, hash: &Hash) -> Option<Arc<[u8]>> {
-        Texts::get(self, hash).cloned()
-    }
-}
-
-/// Values that were loaded, and those that the open record made.
-pub(crate) struct AtHand<'a> {
-    pub(crate) values: &'a dyn Values,
-    pub(crate) stored: &'a Texts,
-}
-
-impl Values for AtHand<'_> {
-    fn get(&self, hash: &Hash) -> Option<Arc<[u8]>> {
-        Texts::get(self.stored, hash)
-            .cloned()
-            .or_else(|| self.values.get(hash))
-    }
-}
 
 /// What the open record holds so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -214,22 +176,5 @@ fn recorded(outcome: &Outcome) -> usize {
         Ok(Evaluated::Value(value)) => value.recorded(),
         Ok(Evaluated::Items(items)) => items.recorded(),
         Err(message) => message.len(),
-    }
-}
-
-/// A sentence that is not too long to be kept.
-pub(crate) fn cut(message: &str) -> String {
-    if message.len() <= MESSAGE_BYTES {
-        return message.to_owned();
-    }
-    let end = message.floor_char_boundary(MESSAGE_BYTES);
-    format!("{} … (cut at {MESSAGE_BYTES} bytes)", &message[..end])
-}
-
-/// The JSON of a value; `None` when its text is not at hand.
-pub(crate) fn read(value: &Value, values: &dyn Values) -> Option<Json> {
-    match value {
-        Value::Inline(text) => serde_json::from_slice(text).ok(),
-        Value::Stored { hash, .. } => serde_json::from_slice(&values.get(hash)?).ok(),
     }
 }

@@ -1,4 +1,3 @@
-use super::oracle::cut;
 use super::{Fact, Items};
 use crate::expr::EvalError;
 use crate::plan::{Kind, Plan, StepIndex, Wait};
@@ -112,4 +111,16 @@ impl Site {
         };
         format!("{}{field}", plan.steps[step as usize].pointer)
     }
+}
+
+/// The longest sentence about an evaluation that failed.
+pub(crate) const MESSAGE_BYTES: usize = 4 << 10;
+
+/// A sentence that is not too long to be kept.
+pub(crate) fn cut(message: &str) -> String {
+    if message.len() <= MESSAGE_BYTES {
+        return message.to_owned();
+    }
+    let end = message.floor_char_boundary(MESSAGE_BYTES);
+    format!("{} … (cut at {MESSAGE_BYTES} bytes)", &message[..end])
 }

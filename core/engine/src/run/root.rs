@@ -1,6 +1,6 @@
 //! `inputs` and `vars`: one value that many expressions read.
 
-use super::oracle::{self, Values};
+use super::values::{self, Values};
 use crate::value::{Hash, Json, Value};
 use std::sync::{Arc, OnceLock};
 
@@ -27,7 +27,7 @@ impl Root {
             value,
             json: OnceLock::new(),
         };
-        root.read(&oracle::NoValues, adapt);
+        root.read(&values::NoValues, adapt);
         root
     }
 
@@ -54,7 +54,7 @@ impl Root {
         if let Some(json) = self.json.get() {
             return Some(Arc::clone(json));
         }
-        let mut json = match oracle::read(&self.value, values)? {
+        let mut json = match values::read(&self.value, values)? {
             json @ Json::Object(_) => json,
             _ => Json::Object(serde_json::Map::new()),
         };

@@ -6,8 +6,8 @@ mod steps;
 pub use fan::expand;
 pub(crate) use steps::state_of;
 
-use super::oracle::{self, Values};
 use super::state::{Instance, State};
+use super::values::{self, Values};
 use crate::expr::Scope;
 use crate::plan::{FanSource, Plan, StepIndex};
 use crate::run::StepState;
@@ -47,7 +47,7 @@ impl<'a> RunScope<'a> {
 
     /// The JSON of a value; `None` when its text is not at hand.
     pub(crate) fn read(&self, value: &Value) -> Option<Json> {
-        oracle::read(value, self.values)
+        values::read(value, self.values)
     }
 
     fn current(&self) -> Option<&'a Instance> {

@@ -227,7 +227,7 @@ pub struct Flaw {
 impl Flaw {
     /// At a record, whatever its digest.
     #[must_use]
-    pub fn at(sequence: u64, reason: impl ToString) -> Flaw {
+    pub fn at(sequence: u64, reason: &(impl ToString + ?Sized)) -> Flaw {
         Flaw {
             reason: reason.to_string(),
             sequence,

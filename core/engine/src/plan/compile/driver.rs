@@ -3,11 +3,11 @@
 use super::Compiler;
 use super::fields::Object;
 use super::step::{Draft, Given};
-use crate::document::{Node, Path, Problem};
 use crate::expr::Template;
 use crate::nearest::nearest;
 use crate::plan::drivers::ActionContract;
 use crate::plan::version_satisfies;
+use crate::source::{Node, Path, Problem};
 
 impl<'n> Compiler<'_, '_, 'n> {
     /// Checks the action, a `with` that names nothing, and the outputs that the step declares; keeps

@@ -3,10 +3,10 @@
 use super::Compiler;
 use super::locate::Written;
 use super::reference::{Reader, Reference};
-use crate::document::{Content, Node, Path, Problem};
 use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template, TemplateError};
 use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
+use crate::source::{Content, Node, Path, Problem};
 use crate::value::Json;
 use std::sync::Arc;
 

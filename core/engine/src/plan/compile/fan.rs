@@ -3,10 +3,10 @@
 use super::Compiler;
 use super::expression::Place;
 use super::fields::{Fields, IDENTIFIER, Object};
-use crate::document::{Content, Entry, Node, Path, Problem};
 use crate::expr::Template;
 use crate::nearest::nearest;
 use crate::plan::types::{Fan, FanSource};
+use crate::source::{Content, Entry, Node, Path, Problem};
 use crate::value::Json;
 use std::sync::Arc;
 

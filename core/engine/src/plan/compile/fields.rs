@@ -1,8 +1,8 @@
 //! Fields of objects and values of simple types.
 
 use super::Compiler;
-use crate::document::{Content, Entry, Node, Path, Problem};
 use crate::nearest::nearest;
+use crate::source::{Content, Entry, Node, Path, Problem};
 use crate::time::Duration;
 
 /// What an object may have.

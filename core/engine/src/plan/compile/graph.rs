@@ -2,8 +2,8 @@
 
 use super::Compiler;
 use super::step::Draft;
-use crate::document::{Path, Problem};
 use crate::plan::types::{Ordering, StepIndex};
+use crate::source::{Path, Problem};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 

@@ -1,8 +1,8 @@
 //! Where in the document a part of an expression stands.
 
 use super::Compiler;
-use crate::document::{Content, Node};
 use crate::expr::{expressions, find_name, find_step};
+use crate::source::{Content, Node};
 
 /// How an expression is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use super::Compiler;
 use super::expression::{Place, constant};
 use super::fields::Fields;
 use super::locate::Written;
-use crate::document::{Content, Node, Path, Problem};
 use crate::expr::Rule;
 use crate::nearest::nearest;
 use crate::plan::types::{Needs, Step, StepIndex};
+use crate::source::{Content, Node, Path, Problem};
 use std::sync::Arc;
 
 const RULE: Fields = Fields::of(&["rule", "handles"]);

@@ -3,9 +3,9 @@
 use super::Compiler;
 use super::expression::Place;
 use super::fields::Fields;
-use crate::document::{Node, Path};
 use crate::expr::Condition;
 use crate::plan::types::{Backoff, BackoffKind, OnLost, Retry, Timeouts};
+use crate::source::{Node, Path};
 use crate::time::Duration;
 use crate::value::{Hash, Json, canonical_bytes};
 use std::sync::Arc;

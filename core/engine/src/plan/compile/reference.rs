@@ -4,10 +4,10 @@ use super::Compiler;
 use super::graph::{Graph, ancestry, open_above};
 use super::locate::Written;
 use super::step::{Draft, Given};
-use crate::document::{Node, Problem};
 use crate::expr::{References, StepUse};
 use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
+use crate::source::{Node, Problem};
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

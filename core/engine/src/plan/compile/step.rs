@@ -4,10 +4,10 @@ use super::Compiler;
 use super::expression::Place;
 use super::fields::{Fields, Object, STEP_ID};
 use super::policy::Policy;
-use crate::document::{Content, Node, Path, Problem};
 use crate::plan::types::{
     AllowFailure, Fan, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, When,
 };
+use crate::source::{Content, Node, Path, Problem};
 use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::run::oracle::{Fresh, Oracle};
 use crate::run::record::{Evaluated, Site};
 use crate::run::scope::RunScope;
 use crate::run::state::{Exempt, Failing, Work};
-use crate::run::{StepState, pending};
+use crate::run::{StepState, needs};
 use std::sync::Arc;
 
 impl Machine<'_> {
@@ -20,7 +20,7 @@ impl Machine<'_> {
                 return;
             }
             if let Some(step) = self.state.rules.front().copied() {
-                let needed = pending::rule_inputs(self.plan, self.state, step);
+                let needed = needs::of_rule(self.plan, self.state, step);
                 if !self.oracle.has(&needed) || !self.oracle.take_unit() {
                     return;
                 }
@@ -50,7 +50,7 @@ impl Machine<'_> {
         matches!(self.oracle, Oracle::Fold { .. })
             || self
                 .oracle
-                .has(&pending::stored_inputs(self.plan, self.state, work))
+                .has(&needs::of_work(self.plan, self.state, work))
     }
 
     fn work(&mut self, work: Work) {

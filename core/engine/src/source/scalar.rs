@@ -244,7 +244,7 @@ impl<'a> Iterator for Lines<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{Content, Limits, Node};
+    use crate::source::{Content, Limits, Node};
 
     fn texts<'n>(node: &'n Node, out: &mut Vec<(u32, &'n str)>) {
         match &node.content {

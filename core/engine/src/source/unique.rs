@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Reports every key that stands twice in its object, naming both places, and leaves the first; and
 /// every scalar that has no value.
-pub(super) fn unique(root: &mut Node, report: &mut Report<'_>) {
+pub(crate) fn unique(root: &mut Node, report: &mut Report<'_>) {
     // What an alias repeats is wrong once.
     let mut told = BTreeSet::new();
     walk(root, &Path::ROOT, &mut told, report);

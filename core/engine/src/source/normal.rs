@@ -7,7 +7,7 @@ use super::report::{Problem, Report};
 use crate::nearest::nearest;
 
 /// The document in its one form; `None` where it is none at all, which is then reported.
-pub(super) fn normalise(mut root: Node, report: &mut Report<'_>) -> Option<Node> {
+pub(crate) fn normalise(mut root: Node, report: &mut Report<'_>) -> Option<Node> {
     if root.as_map().is_none() {
         report.error(
             Problem::on(&root, &Path::ROOT, "a pipeline document must be an object")
