@@ -1,5 +1,6 @@
 //! From a document's tree to a plan: every field is checked, everything wrong is reported.
 
+mod draft;
 mod driver;
 mod expression;
 mod fan;
@@ -8,6 +9,7 @@ mod graph;
 mod kind;
 mod locate;
 mod needs;
+mod place;
 mod policy;
 mod reference;
 mod spec;

@@ -1,4 +1,3 @@
-use super::pipeline::Pipeline;
 use conveyor_engine::run::StepState;
 use std::collections::BTreeSet;
 
@@ -85,13 +84,13 @@ impl Rule {
 
     /// Whether a document may say it: `any_` and `all_` are for fan-outs alone.
     #[must_use]
-    pub fn fits(&self, pipeline: &Pipeline) -> bool {
+    pub fn fits(&self, is_fan: &dyn Fn(usize) -> bool) -> bool {
         match self {
             Rule::Is(..) => true,
-            Rule::Any(at, _) | Rule::Every(at, _) => pipeline.step(*at).fan.is_some(),
-            Rule::Not(inner) => inner.fits(pipeline),
+            Rule::Any(at, _) | Rule::Every(at, _) => is_fan(*at),
+            Rule::Not(inner) => inner.fits(is_fan),
             Rule::And(left, right) | Rule::Or(left, right) => {
-                left.fits(pipeline) && right.fits(pipeline)
+                left.fits(is_fan) && right.fits(is_fan)
             }
         }
     }

@@ -85,7 +85,7 @@ pub(crate) fn simpler(of: &Pipeline) -> Vec<Pipeline> {
 /// Rules may ask `any_` and `all_` of fan-outs alone, and name steps that are there.
 fn valid(pipeline: &Pipeline) -> bool {
     pipeline.steps.iter().all(|step| match &step.needs {
-        Some(Needs::Rule { rule, .. }) => rule.fits(pipeline),
+        Some(Needs::Rule { rule, .. }) => rule.fits(&|at| pipeline.step(at).fan.is_some()),
         _ => true,
     })
 }

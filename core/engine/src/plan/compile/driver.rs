@@ -1,8 +1,8 @@
 //! A step against what its driver says of itself, where that is known (PROTOCOL P27).
 
 use super::Compiler;
+use super::draft::{Draft, Given};
 use super::fields::Object;
-use super::step::{Draft, Given};
 use crate::expr::Template;
 use crate::nearest::nearest;
 use crate::plan::drivers::ActionContract;

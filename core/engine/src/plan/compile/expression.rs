@@ -2,109 +2,16 @@
 
 use super::Compiler;
 use super::locate::Written;
-use super::reference::{Reader, Reference};
+use super::place::{Place, ROOTS};
+use super::reference::Reference;
 use crate::expr::{Condition, EvalError, ExprError, References, Scope, Template, TemplateError};
 use crate::nearest::nearest;
-use crate::plan::types::StepIndex;
 use crate::source::{Content, Node, Path, Problem};
 use crate::value::Json;
 use std::sync::Arc;
 
-/// What an expression may name where it stands.
-pub(super) struct Place<'a> {
-    /// Roots, `steps`, `needs` and the item's name apart.
-    roots: &'static [&'static str],
-    /// The names of the instance's parameters: `matrix`, or the `foreach` name.
-    item: &'a [&'a str],
-    /// Whose ancestors `steps` reaches; `None` where `steps` is not known.
-    steps: Option<Reader>,
-    /// Whether `needs` is known.
-    needs: bool,
-}
-
-/// Every root of the language; those not in it are misspelt rather than misplaced.
-const ROOTS: [&str; 10] = [
-    "inputs", "vars", "run", "steps", "needs", "matrix", "attempt", "step", "resource", "event",
-];
-
 const OBJECT: &str = "an object, or a text `${{ … }}` that gives one";
 const LIST: &str = "a list, or a text `${{ … }}` that gives one";
-
-impl<'a> Place<'a> {
-    pub(super) fn vars() -> Place<'static> {
-        Place {
-            roots: &["inputs", "run"],
-            item: &[],
-            steps: None,
-            needs: false,
-        }
-    }
-
-    pub(super) fn run_outputs() -> Place<'static> {
-        Place {
-            roots: &["inputs", "vars", "run"],
-            item: &[],
-            steps: Some(Reader::Outputs),
-            needs: false,
-        }
-    }
-
-    /// `when`, `transform`, `wait`, and with an empty `item` also `items` and axes.
-    pub(super) fn step(index: StepIndex, finally: bool, item: &'a [&'a str]) -> Place<'a> {
-        Place {
-            roots: &["inputs", "vars", "run"],
-            item,
-            steps: Some(Reader::Step(index)),
-            needs: !finally,
-        }
-    }
-
-    /// `with`, the one place where the attempt may count.
-    pub(super) fn with(index: StepIndex, finally: bool, item: &'a [&'a str]) -> Place<'a> {
-        Place {
-            roots: &["inputs", "vars", "run", "attempt"],
-            ..Place::step(index, finally, item)
-        }
-    }
-
-    /// `retry.if`.
-    pub(super) fn retry(item: &'a [&'a str]) -> Place<'a> {
-        Place {
-            roots: &["inputs", "vars", "run", "attempt"],
-            item,
-            steps: None,
-            needs: false,
-        }
-    }
-
-    /// `allow_failure`.
-    pub(super) fn allow_failure(item: &'a [&'a str]) -> Place<'a> {
-        Place {
-            roots: &["inputs", "vars", "run", "step"],
-            item,
-            steps: None,
-            needs: false,
-        }
-    }
-
-    /// `needs.rule`, whose `needs` the rule itself resolves.
-    pub(super) fn rule() -> Place<'static> {
-        Place {
-            roots: &["inputs", "vars", "run"],
-            item: &[],
-            steps: None,
-            needs: true,
-        }
-    }
-
-    fn known(&self) -> Vec<&'a str> {
-        let mut known: Vec<&str> = self.roots.to_vec();
-        known.extend(self.steps.as_ref().map(|_| "steps"));
-        known.extend(self.needs.then_some("needs"));
-        known.extend(self.item);
-        known
-    }
-}
 
 impl<'n> Compiler<'_, '_, 'n> {
     /// Bare CEL that gives a boolean; `true` and `false` may stand for themselves.

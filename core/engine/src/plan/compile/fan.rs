@@ -1,8 +1,8 @@
 //! `matrix` and `foreach` (SEMANTICS 6).
 
 use super::Compiler;
-use super::expression::Place;
 use super::fields::{Fields, IDENTIFIER, Object};
+use super::place::Place;
 use crate::expr::Template;
 use crate::nearest::nearest;
 use crate::plan::types::{Fan, FanSource};

@@ -1,7 +1,7 @@
 //! Edges, cycles, an order, and the question who is whose ancestor.
 
 use super::Compiler;
-use super::step::Draft;
+use super::draft::Draft;
 use crate::plan::types::{Ordering, StepIndex};
 use crate::source::{Path, Problem};
 use std::cmp::Reverse;

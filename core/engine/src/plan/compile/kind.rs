@@ -1,9 +1,10 @@
 //! What a step does: the one key that says it, and what that key holds.
 
 use super::Compiler;
-use super::expression::Place;
+use super::draft::{Draft, Given};
 use super::fields::{DRIVER, Fields, Object};
-use super::step::{Draft, Given, STEP};
+use super::place::Place;
+use super::step::STEP;
 use super::version::is_requirement;
 use crate::expr::Template;
 use crate::nearest::nearest;

@@ -1,9 +1,10 @@
 //! `needs`, in its two forms (SEMANTICS 2, 3).
 
 use super::Compiler;
-use super::expression::{Place, constant};
+use super::expression::constant;
 use super::fields::Fields;
 use super::locate::Written;
+use super::place::Place;
 use crate::expr::Rule;
 use crate::nearest::nearest;
 use crate::plan::types::{Needs, Step, StepIndex};

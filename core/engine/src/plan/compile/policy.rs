@@ -1,8 +1,8 @@
 //! `retry` and `timeouts`, on a step and under `defaults` (SEMANTICS 10 to 12, 26).
 
 use super::Compiler;
-use super::expression::Place;
 use super::fields::Fields;
+use super::place::Place;
 use crate::expr::Condition;
 use crate::plan::types::{Backoff, BackoffKind, OnLost, Retry, Timeouts};
 use crate::source::{Node, Path};

@@ -1,22 +1,14 @@
 //! What expressions read of steps: the steps exist, come before, and have what is read of them.
 
 use super::Compiler;
+use super::draft::{Draft, Given};
 use super::graph::{Graph, ancestry, open_above};
 use super::locate::Written;
-use super::step::{Draft, Given};
+use super::place::Reader;
 use crate::expr::{References, StepUse};
 use crate::nearest::nearest;
 use crate::plan::types::StepIndex;
 use crate::source::{Node, Problem};
-
-/// Who reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reader {
-    /// An expression of a step: its ancestors; any step of `spec.steps` where it is a `finally` one.
-    Step(StepIndex),
-    /// The run's `outputs`: any step of `spec.steps`.
-    Outputs,
-}
 
 /// What one expression, or one template, names.
 pub(super) struct Reference<'n> {

@@ -1,10 +1,10 @@
 //! The document's own fields, and `spec`'s.
 
 use super::Compiler;
-use super::expression::Place;
+use super::draft::Draft;
 use super::fields::{DRIVER, Fields, OBJECT_NAME, Object};
+use super::place::Place;
 use super::policy::Policy;
-use super::step::Draft;
 use crate::expr::Template;
 use crate::plan::types::{FailFast, Plan, StepIndex};
 use crate::source::{Content, Node, Path, Problem};

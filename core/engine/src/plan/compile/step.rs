@@ -1,8 +1,9 @@
 //! One step.
 
 use super::Compiler;
-use super::expression::Place;
+use super::draft::{Draft, Given};
 use super::fields::{Fields, Object, STEP_ID};
+use super::place::Place;
 use super::policy::Policy;
 use crate::plan::types::{
     AllowFailure, Fan, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, When,
@@ -49,40 +50,6 @@ const OUTPUT: Fields = Fields::of(&["schema", "default"]);
 
 /// SEMANTICS 18.
 const GRACE: Duration = Duration::secs(30);
-
-/// A step on its way into the plan.
-pub(super) struct Draft<'n> {
-    pub(super) node: &'n Node,
-    pub(super) finally: bool,
-    /// Its place in its list.
-    pub(super) place: usize,
-    pub(super) index: StepIndex,
-    /// Whether it writes `needs`, be it empty.
-    pub(super) has_needs: bool,
-    pub(super) parents: Vec<StepIndex>,
-    /// Whether those are all of them: `needs` has no error.
-    pub(super) parents_known: bool,
-    pub(super) fan: bool,
-    pub(super) given: Given<'n>,
-    /// `None` where something in it is wrong.
-    pub(super) step: Option<Step>,
-}
-
-/// What is known of a step's outputs.
-pub(super) enum Given<'n> {
-    /// These and no others.
-    Only(Vec<&'n str>),
-    /// These are declared; there may be others.
-    Declared(Vec<&'n str>),
-    /// Nothing.
-    Unknown,
-}
-
-impl<'n> Draft<'n> {
-    pub(super) fn id(&self) -> &'n str {
-        self.node.get("id").and_then(Node::as_str).unwrap_or("?")
-    }
-}
 
 impl<'n> Compiler<'_, '_, 'n> {
     /// Reads the ids of a list of steps, so that every later check knows them all.
