@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod folds;
 mod fork;
 mod logs;
 mod read;
@@ -10,6 +11,7 @@ mod start;
 mod stop;
 mod watch;
 
+use self::folds::Folds;
 use crate::gate::Gate;
 use crate::refusal;
 use crate::values::StoredValues;
@@ -52,6 +54,7 @@ pub struct ControlHandlers {
     reader: Reader,
     gate: Arc<Gate>,
     about: Arc<About>,
+    folds: Folds,
 }
 
 impl ControlHandlers {
@@ -64,6 +67,7 @@ impl ControlHandlers {
             reader,
             gate: Arc::default(),
             about: Arc::new(about),
+            folds: Folds::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{About, ControlHandlers, LIMIT_LABELS, short};
 use crate::refusal::{self, diagnostic, input};
 use conveyor_engine::document::{self, Diagnostic, Document, Limits, Located};
 use conveyor_engine::plan::{Drivers, Kind, Plan, version_satisfies};
-use conveyor_engine::value::Json;
+use conveyor_engine::value::{Json, parse_json};
 use conveyor_proto::v1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,13 +39,11 @@ pub(super) fn given(
     }
     let mut object = serde_json::Map::new();
     if !inputs.is_empty() {
-        match serde_json::from_slice(inputs) {
+        match parse_json(inputs) {
             Ok(Json::Object(read)) => object = read,
-            Ok(_) => return Err(Status::invalid_argument("inputs must be a JSON object")),
+            Ok(_) => return Err(Status::invalid_argument("`inputs` must be a JSON object")),
             Err(error) => {
-                return Err(Status::invalid_argument(format!(
-                    "inputs are not JSON: {error}"
-                )));
+                return Err(Status::invalid_argument(format!("`inputs`: {error}")));
             }
         }
     }

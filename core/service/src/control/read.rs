@@ -1,5 +1,6 @@
 //! Runs as they are.
 
+use super::folds::Folded;
 use super::{ControlHandlers, refuse};
 use crate::refusal;
 use crate::stack::on_stack;
@@ -21,7 +22,7 @@ const RUNS: (u32, u32) = (100, 1000);
 
 impl ControlHandlers {
     /// A run folded, with what its state does not keep.
-    pub(super) async fn folded(&self, run: RunId) -> Result<(Run, History), NodeError> {
+    pub(super) async fn folded(&self, run: RunId) -> Result<Folded, NodeError> {
         let mut follower = self.reader.follow(run);
         let mut history = History::default();
         loop {
@@ -32,7 +33,8 @@ impl ControlHandlers {
             events.iter().for_each(|event| history.take(event));
         }
         let missing = || NodeError::NotFound(format!("there is no run {run}"));
-        Ok((follower.into_run().ok_or_else(missing)?, history))
+        let run = follower.into_run().ok_or_else(missing)?;
+        Ok(Folded { run, history })
     }
 
     pub(super) async fn get(
@@ -65,11 +67,14 @@ impl ControlHandlers {
                 ..Default::default()
             });
         }
-        let (run, history) = self.folded(id).await.map_err(refuse)?;
-        let page = match request.page_token.as_str() {
-            "" => Page::default(),
+        let (sequence, page) = match request.page_token.as_str() {
+            "" => (0, Page::default()),
             token => Page::parse(token)
                 .ok_or_else(|| Status::invalid_argument("the page token is not one of this run"))?,
+        };
+        let folded = match self.folds.take(id, sequence).await {
+            Some(folded) => folded,
+            None => self.folded(id).await.map_err(refuse)?,
         };
         let limit = match request.page_size {
             0 => INSTANCES,
@@ -77,14 +82,15 @@ impl ControlHandlers {
         };
         let mut only = BTreeSet::new();
         for step in &request.steps {
-            only.insert(step_of(&run, step)?);
+            only.insert(step_of(&folded.run, step)?);
         }
         let (view, values, around) = (request.view(), self.values(id), self.around(&row));
-        on_stack(move || {
-            fill(&mut told, &run, &history, &values);
+        let (answer, folded) = on_stack(move || {
+            let Folded { run, history } = &folded;
+            fill(&mut told, run, history, &values);
             let shown = Shown {
-                run: &run,
-                history: &history,
+                run,
+                history,
                 values: &values,
                 around: &around,
                 only: &only,
@@ -94,15 +100,20 @@ impl ControlHandlers {
                 v1::RunView::Run => (Vec::new(), None),
                 _ => shown.steps(page, limit as usize),
             };
-            let next_page_token = next.map(Page::token).unwrap_or_default();
-            v1::GetRunResponse {
+            let next = next.map(|page| page.token(run.sequence()));
+            let answer = v1::GetRunResponse {
                 run: Some(told),
                 steps,
-                next_page_token,
+                next_page_token: next.unwrap_or_default(),
                 document,
-            }
+            };
+            (answer, folded)
         })
-        .await
+        .await?;
+        if !answer.next_page_token.is_empty() {
+            self.folds.keep(id, folded).await;
+        }
+        Ok(answer)
     }
 
     pub(super) async fn list(

@@ -33,18 +33,20 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads what [`Page::token`] wrote.
-    pub(crate) fn parse(token: &str) -> Option<Page> {
-        let (step, instance) = token.split_once('.')?;
-        Some(Page {
-            step: step.parse().ok()?,
-            instance: instance.parse().ok()?,
-        })
+    /// Reads what [`Page::token`] wrote: the record that the page before was told of, and the page.
+    pub(crate) fn parse(token: &str) -> Option<(u64, Page)> {
+        let mut parts = token.split('.');
+        let sequence = parts.next()?.parse().ok()?;
+        let page = Page {
+            step: parts.next()?.parse().ok()?,
+            instance: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some((sequence, page))
     }
 
     /// For the next request.
-    pub(crate) fn token(self) -> String {
-        format!("{}.{}", self.step, self.instance)
+    pub(crate) fn token(self, sequence: u64) -> String {
+        format!("{sequence}.{}.{}", self.step, self.instance)
     }
 }
 

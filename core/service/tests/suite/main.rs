@@ -1,0 +1,61 @@
+//! The control service's handlers, called as a client in the same process calls them.
+
+mod pages;
+mod refusals;
+
+use conveyor_node::{Adopt, Config, Node};
+use conveyor_proto::v1;
+use conveyor_proto::v1::control_service_server::ControlService as _;
+use conveyor_service::{About, ControlHandlers};
+use conveyor_store::Memory;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tonic::{Request, Status};
+
+/// Handlers over a store in memory, without drivers.
+async fn handlers() -> ControlHandlers {
+    let store = Arc::new(Memory::new());
+    let config = Config::new(store, Vec::new(), tokio::runtime::Handle::current());
+    let node = Node::open(Config {
+        adopt: Adopt::All,
+        ..config
+    });
+    let about = About {
+        role: "test".to_owned(),
+        data_directory: String::new(),
+        started_ms: 0,
+        drivers: BTreeMap::new(),
+        capacity: 0,
+        step_environment: BTreeMap::new(),
+        drivers_may_come: false,
+    };
+    ControlHandlers::new(node.await.expect("a node"), about)
+}
+
+/// A request that starts a run of the pipeline whose `spec` is given.
+fn request(spec: &str) -> v1::StartRunRequest {
+    let text =
+        format!("apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {{name: p}}\nspec: {spec}\n");
+    let document = v1::Document {
+        source: text.into_bytes().into(),
+        file_name: "p.yaml".to_owned(),
+    };
+    v1::StartRunRequest {
+        pipeline: Some(v1::start_run_request::Pipeline::Document(document)),
+        actor: "tester".to_owned(),
+        ..Default::default()
+    }
+}
+
+/// Starts it and gives its id.
+async fn start(handlers: &ControlHandlers, spec: &str) -> String {
+    let answer = handlers.start_run(Request::new(request(spec))).await;
+    answer.expect("a run").into_inner().run.expect("told").id
+}
+
+async fn get(
+    handlers: &ControlHandlers,
+    request: v1::GetRunRequest,
+) -> Result<v1::GetRunResponse, Status> {
+    Ok(handlers.get_run(Request::new(request)).await?.into_inner())
+}
