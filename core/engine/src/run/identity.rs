@@ -39,6 +39,20 @@ pub enum TimerKind {
     Finally,
 }
 
+impl TimerKind {
+    /// All of them.
+    pub const ALL: &'static [TimerKind] = &[
+        TimerKind::Queue,
+        TimerKind::Attempt,
+        TimerKind::Grace,
+        TimerKind::Total,
+        TimerKind::Backoff,
+        TimerKind::Wait,
+        TimerKind::Run,
+        TimerKind::Finally,
+    ];
+}
+
 /// One arming of a timer. A `timer due` that names another arming than the current one is ignored
 /// (PROTOCOL P9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@
 
 mod documents;
 mod drivers;
+mod journals;
 mod places;
 mod semantics;
 mod states;

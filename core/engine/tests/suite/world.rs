@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// A run and its journal.
 pub(crate) struct World {
     pub(crate) run: Run,
+    pub(crate) canonical: Arc<[u8]>,
     pub(crate) now: Time,
     pub(crate) journal: Vec<Record>,
     pub(crate) decisions: Vec<Decision>,
@@ -71,6 +72,7 @@ impl World {
         let plan = document.plan();
         World {
             run: Run::new(plan),
+            canonical: document.canonical,
             now: Time(1_700_000_000_000),
             journal: Vec::new(),
             decisions: Vec::new(),
@@ -120,7 +122,7 @@ impl World {
     }
 
     #[track_caller]
-    fn current(&self, name: &str) -> Identity {
+    pub(crate) fn current(&self, name: &str) -> Identity {
         let (step, instance) = self.find(name);
         let attempt = self
             .run
@@ -300,6 +302,7 @@ impl World {
     /// Folds the journal from nothing and compares.
     #[track_caller]
     pub(crate) fn refold(&mut self) {
+        crate::journals::keep(self);
         let mut again = Run::new(Arc::clone(self.run.plan()));
         let mut decisions = Vec::new();
         for record in &self.journal {

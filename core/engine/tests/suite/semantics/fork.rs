@@ -6,7 +6,7 @@ use conveyor_engine::value::{Json, Value};
 use serde_json::json;
 use std::sync::Arc;
 
-fn fork(old: &World, inputs: &Json, from: &ForkFrom) -> Fork {
+pub(super) fn fork(old: &World, inputs: &Json, from: &ForkFrom) -> Fork {
     let plan = Arc::clone(old.run.plan());
     let inputs = Value::inline(&plan.resolve_inputs(inputs).expect("the inputs fit"));
     old.run
@@ -15,7 +15,7 @@ fn fork(old: &World, inputs: &Json, from: &ForkFrom) -> Fork {
 }
 
 /// The new run of a fork.
-fn forked(spec: &str, inputs: &Json, fork: Fork) -> World {
+pub(super) fn forked(spec: &str, inputs: &Json, fork: Fork) -> World {
     let mut world = World::unstarted(spec);
     let inputs = world.run.plan().resolve_inputs(inputs).expect("they fit");
     world.apply(Fact::Started(Box::new(Started {

@@ -6,5 +6,6 @@ mod data;
 mod examples;
 mod fan;
 mod fork;
+mod lives;
 mod order;
 mod stopping;
