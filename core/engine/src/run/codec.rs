@@ -51,3 +51,90 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, DecodeError> {
     }
     from_wire::record(wire)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::fact::Fact as Body;
+
+    /// A stored record of one fact.
+    fn stored(body: Body) -> Vec<u8> {
+        let fact = wire::Fact {
+            time_ms: 1,
+            fact: Some(body),
+            ..Default::default()
+        };
+        let record = wire::Record {
+            sequence: 1,
+            facts: vec![fact],
+            ..Default::default()
+        };
+        record.encode_to_vec()
+    }
+
+    #[track_caller]
+    fn refused(bytes: &[u8], message: &str) {
+        let error = decode_record(bytes).expect_err("a refusal").to_string();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn a_field_that_is_not_known_is_refused_at_any_depth() {
+        let paused = wire::Paused {
+            actor: "ann".to_owned(),
+            reason: String::new(),
+        };
+        let bytes = stored(Body::Paused(paused.clone()));
+        assert!(decode_record(&bytes).is_ok());
+        // Field 15, the number 1.
+        let unknown = [0x78, 1];
+        let mut outside = bytes.clone();
+        outside.extend(unknown);
+        refused(&outside, "a field that is not known");
+        // The same at the end of the innermost message, and of those around it.
+        let inner = paused.encode_to_vec();
+        let at = bytes
+            .windows(inner.len())
+            .position(|window| window == inner)
+            .expect("the innermost message");
+        let mut inside = bytes.clone();
+        inside.splice(at + inner.len()..at + inner.len(), unknown);
+        inside[at - 1] += 2;
+        inside[3] += 2;
+        refused(&inside, "a field that is not known");
+    }
+
+    #[test]
+    fn what_is_missing_or_has_no_meaning_is_refused_by_name() {
+        refused(
+            &stored(Body::Lost(wire::Lost::default())),
+            "`id` is missing",
+        );
+        let id = Some(wire::Identity::default());
+        let cause = 99;
+        refused(
+            &stored(Body::Lost(wire::Lost { id, cause })),
+            "`lost cause` has the unknown number 99",
+        );
+        let step = wire::InheritedStep {
+            step: "a".to_owned(),
+            state: wire::StepState::Succeeded.into(),
+            instances: vec![wire::InheritedInstance::default()],
+            ..Default::default()
+        };
+        let started = wire::Started {
+            document: vec![0; 32].into(),
+            inputs: Some(wire::Value {
+                place: Some(wire::value::Place::Inline(b"{}"[..].into())),
+            }),
+            inherited: vec![step],
+            ..Default::default()
+        };
+        refused(
+            &stored(Body::Started(started)),
+            "has instances and was not expanded",
+        );
+        refused(&[0xff], "not a journal record");
+        refused(&wire::Record::default().encode_to_vec(), "`facts` is empty");
+    }
+}

@@ -23,6 +23,9 @@ fn unknown(field: &str, number: i32) -> DecodeError {
 }
 
 pub(super) fn record(record: wire::Record) -> Result<Record> {
+    if record.facts.is_empty() {
+        return Err(DecodeError::new("`facts` is empty"));
+    }
     Ok(Record {
         sequence: record.sequence,
         entries: record.facts.into_iter().map(entry).collect::<Result<_>>()?,
@@ -111,6 +114,11 @@ fn started(started: wire::Started) -> Result<Started> {
 }
 
 fn inherited(from: wire::InheritedStep) -> Result<Inherited> {
+    if !from.expanded && !from.instances.is_empty() {
+        return Err(DecodeError::new(
+            "an inherited step has instances and was not expanded",
+        ));
+    }
     let instances = from
         .instances
         .into_iter()
