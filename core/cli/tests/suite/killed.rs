@@ -2,12 +2,12 @@
 //! ends. Its steps write down who started and who ended.
 
 use crate::engine::{shown, text};
+use crate::killpoint::library;
 use crate::program::{conveyor, files};
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Two kinds of steps, a fan-out, outputs that go on, and a `finally`. Each attempt writes one line
@@ -27,6 +27,9 @@ spec:
     - {id: bye, driver: exec, with: {run: *mark}}
 ";
 
+/// Sets the random moments at which runs are killed.
+const SEED: &str = "CONVEYOR_KILLED_SEED";
+
 /// How often each of the two ways kills.
 const KILLS: u64 = 25;
 /// A run that needs more continuations than this does not come to its end.
@@ -41,28 +44,6 @@ enum Kill {
     /// After so long.
     After(Duration),
     Never,
-}
-
-/// The killpoint library, built beside this program in its own profile.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let program = Path::new(env!("CARGO_BIN_EXE_conveyor"));
-        let profile = program.parent().expect("it is in a profile's directory");
-        let target = profile.parent().expect("it is in a target directory");
-        let name = profile.file_name().and_then(|name| name.to_str());
-        let name = name.expect("a profile's name is UTF-8");
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--offline", "-p", "conveyor-killpoint"])
-            .args(["--profile", if name == "debug" { "dev" } else { name }])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo starts");
-        assert!(status.success(), "the killpoint library does not build");
-        profile.join("libconveyor_killpoint.so")
-    })
 }
 
 /// Runs the program until it ends or is killed.
@@ -303,7 +284,12 @@ fn a_run_that_is_killed_at_any_time_ends_with_each_attempt_started_once() {
     let started = Instant::now();
     assert!(!killed(live(dir.path(), &["run", "p.yaml"], &Kill::Never)));
     let most = u64::try_from(started.elapsed().as_micros()).expect("it is short");
-    let mut random = u64::from(std::process::id()) | 1;
+    let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
+    let mut random = seed.unwrap_or_else(|| u64::from(std::process::id()) | 1);
+    #[expect(clippy::print_stderr, reason = "it is shown when the test fails")]
+    {
+        eprintln!("again with {SEED}={random}");
+    }
     let mut next = move || {
         // xorshift64: what comes needs no quality, only variety.
         random ^= random << 13;

@@ -10,6 +10,8 @@ mod examples;
 mod exec;
 mod help;
 mod killed;
+#[path = "../../../../tools/killpoint/library.rs"]
+mod killpoint;
 mod plan;
 mod program;
 mod refusals;

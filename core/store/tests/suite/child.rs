@@ -2,11 +2,11 @@
 //! embedded store and saying what it was told.
 
 use crate::backends::open;
+use crate::killpoint::library;
 use conveyor_store::{CommitError, Embedded, Expected, Store, Transaction};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 const DIRECTORY: &str = "CONVEYOR_STORE_CHILD_DIRECTORY";
 const COMMITS: &str = "CONVEYOR_STORE_CHILD_COMMITS";
@@ -86,35 +86,6 @@ pub(crate) fn pass(test: &str, directory: &Path) {
 /// The directory that a child is given.
 pub(crate) fn directory() -> PathBuf {
     PathBuf::from(std::env::var_os(DIRECTORY).unwrap())
-}
-
-/// The killpoint library, built beside this program in its own profile.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let program = std::env::current_exe().unwrap();
-        let profile = program.parent().and_then(Path::parent).unwrap();
-        let target = profile.parent().unwrap();
-        let name = profile.file_name().and_then(|name| name.to_str()).unwrap();
-        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "build",
-                "--quiet",
-                "--offline",
-                "--package",
-                "conveyor-killpoint",
-            ])
-            .args(["--profile", if name == "debug" { "dev" } else { name }])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(status.success(), "the killpoint library does not build");
-        let library = profile.join("libconveyor_killpoint.so");
-        assert!(library.exists(), "{} is missing", library.display());
-        library
-    })
 }
 
 /// The child's part; the tests of `faults` run it.

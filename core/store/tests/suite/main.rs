@@ -6,4 +6,6 @@ mod damaged;
 mod data_dir;
 mod faults;
 mod full;
+#[path = "../../../../tools/killpoint/library.rs"]
+mod killpoint;
 mod torn;
