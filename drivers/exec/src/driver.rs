@@ -5,15 +5,16 @@ use crate::failure::{failure, of_status};
 use crate::logs::Log;
 use crate::outputs;
 use crate::process::{Group, Launch, Pipes, wait_for_exit};
+use crate::strays;
 use crate::watchdog::Watchdog;
 use crate::with::{With, schema};
 use conveyor_engine::run::Failure;
 use conveyor_engine::value::Json;
 use conveyor_node::driver::{ActionInfo, Context, Driver, DriverInfo, LogStream, Outcome, Task};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use std::future::Future;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,6 +125,10 @@ async fn attempt(
         () = cancel(&mut cancelled) => {
             stopped = true;
             group.signal(Signal::TERM);
+            strays(&group, |output, group| {
+                strays::signal(output, group, Signal::TERM);
+            })
+            .await;
             // The leader may be a shell that is gone at once while what it started still cleans up:
             // that has the grace too, as long as it holds the output.
             let gone = async {
@@ -144,6 +149,9 @@ async fn attempt(
             format!("the command's exit status is lost: {error}"),
         )
     })?;
+    if stopped {
+        strays(&group, strays::kill).await;
+    }
     let _ = ended.send(true);
     let drained = async {
         while streams.join_next().await.is_some() {}
@@ -186,6 +194,13 @@ async fn attempt(
             Outcome::Failed(of_status(), None)
         }
     })
+}
+
+/// Does something to those who left the group.
+async fn strays(group: &Group, act: impl FnOnce(&Path, Pid) + Send + 'static) {
+    let (output, group) = (group.scratch().output(), group.pid());
+    // It ends, or it panicked and has done what it could.
+    let _ = tokio::task::spawn_blocking(move || act(&output, group)).await;
 }
 
 /// Ready once the task is to stop; never, if nobody can say so any more.

@@ -21,6 +21,7 @@ mod lines;
 mod logs;
 mod outputs;
 mod process;
+mod strays;
 mod watchdog;
 mod with;
 

@@ -2,6 +2,7 @@
 
 use crate::environment::Variables;
 use crate::failure::{failure, permanent};
+use crate::strays;
 use crate::watchdog::{Scratch, Watchdog};
 use conveyor_engine::run::Failure;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -132,10 +133,14 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(mut child) = self.kill() {
+            let (output, group) = (self.scratch.output(), self.pid);
             // A process deep in the kernel may take its time to die; nobody here waits for it.
             let _ = std::thread::Builder::new()
                 .name("exec-reaper".into())
-                .spawn(move || child.wait());
+                .spawn(move || {
+                    strays::kill(&output, group);
+                    child.wait()
+                });
         }
     }
 }

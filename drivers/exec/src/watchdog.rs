@@ -110,8 +110,9 @@ impl Watchdog {
     /// mean something else.
     pub(crate) fn ended(&self, group: i32) {
         let mut state = self.lock();
-        state.groups.remove(&group);
-        let _ = state.tell(&format!("ended {group}\n"));
+        if let Some(id) = state.groups.remove(&group) {
+            let _ = state.tell(&format!("ended {id} {group}\n"));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -13,21 +13,32 @@ echo ready
 while read -r event id group; do
     case $event in
     starting) starting="$starting$id " ;;
-    started) without "$starting" "$id" && starting=$list && groups="$groups$group " ;;
+    started) without "$starting" "$id" && starting=$list && groups="$groups$id:$group " ;;
     refused) without "$starting" "$id" && starting=$list ;;
-    ended) without "$groups" "$id" && groups=$list ;;
+    ended) without "$groups" "$id:$group" && groups=$list ;;
     esac
 done
-for group in $groups; do
-    kill -s KILL -- "-$group"
-done
-# The pipe's end also closes in a child only when it executes its program, so one whose start was
-# not confirmed has its own environment by now, with the name of its output file.
-for id in $starting; do
-    for file in $(grep -lsF "CONVEYOR_OUTPUT=$1/$id/" /proc/[0-9]*/environ); do
-        pid=${file#/proc/}
-        pid=${pid%/environ}
-        kill -s KILL -- "-$pid" "$pid"
+# `kill_all ID`: all that have the attempt's output file in their environment, those too that are made
+# meanwhile.
+kill_all() {
+    for round in 1 2 3 4 5 6 7 8 9 10; do
+        # Its status says nothing: there are always processes that may not be read.
+        files=$(grep -lsF "CONVEYOR_OUTPUT=$scratch/$1/" /proc/[0-9]*/environ)
+        [ -n "$files" ] || return 0
+        for file in $files; do
+            pid=${file#/proc/}
+            pid=${pid%/environ}
+            kill -s KILL -- "-$pid" "$pid"
+        done
     done
+}
+scratch=$1
+for pair in $groups; do
+    kill -s KILL -- "-${pair#*:}"
 done
-rm -rf -- "$1"
+# Those that left their group; and of an attempt whose start was not confirmed all. The pipe's end also
+# closes in a child only when it executes its program, so such a one has its own environment by now.
+for pair in $groups $starting; do
+    kill_all "${pair%%:*}"
+done
+rm -rf -- "$scratch"
