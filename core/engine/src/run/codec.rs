@@ -97,7 +97,7 @@ mod tests {
             .windows(inner.len())
             .position(|window| window == inner)
             .expect("the innermost message");
-        let mut inside = bytes.clone();
+        let mut inside = bytes;
         inside.splice(at + inner.len()..at + inner.len(), unknown);
         inside[at - 1] += 2;
         inside[3] += 2;
