@@ -17,7 +17,7 @@ pub struct Located {
 }
 
 impl Located {
-    /// Reads a text as [`load`](super::load) reads a document, whatever it means.
+    /// Reads a text by the rules of a document, whatever it means.
     ///
     /// # Errors
     /// Where it is no YAML or JSON, has a key twice, or exceeds a limit.
