@@ -6,6 +6,7 @@ mod offline;
 mod output;
 mod run;
 mod runs;
+mod shared;
 mod stop;
 
 pub(crate) use follow::{EventsArgs, LogsArgs};
@@ -14,6 +15,7 @@ pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
 pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
 pub(crate) use run::{Inputs, Local, Progress, RunArgs};
 pub(crate) use runs::{ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
+pub(crate) use shared::{Form, Place};
 pub(crate) use stop::StopArgs;
 
 use crate::terminal::Colour;

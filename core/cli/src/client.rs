@@ -21,7 +21,7 @@ mod view;
 pub(crate) use directory::data_dir;
 pub(crate) use event::Events;
 pub(crate) use open::{Engine, Options};
-pub(crate) use status::{Problem, is_closing};
+pub(crate) use status::Problem;
 pub(crate) use view::{json, run_view};
 
 use conveyor_proto::v1::control_service_client::ControlServiceClient;

@@ -7,12 +7,16 @@
 //! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork |
 //! | [`render`] | what people see: pure functions from views to text and pictures |
 //! | [`source`] | documents, inputs and cases: reading what a person names |
+//! | [`drivers`] | the drivers in this process |
+//! | [`interrupts`] | Ctrl-C, and what else asks the program to end |
 //! | [`exit`] | exit statuses |
 //! | [`terminal`] | where the output goes, how wide it is, whether it has colours |
 
 mod args;
 mod client;
+mod drivers;
 mod exit;
+mod interrupts;
 mod offline;
 mod online;
 mod render;

@@ -8,13 +8,11 @@
 //! | `logs`, `events` | what runs said and did |
 //! | `stop` | cancel, drain, terminate, pause, resume |
 //! | `given` | documents and inputs from files |
-//! | `interrupts` | Ctrl-C |
 
 mod events;
 mod follow;
 mod fork;
 mod given;
-mod interrupts;
 mod logs;
 mod run;
 mod runs;
@@ -22,15 +20,18 @@ mod stop;
 
 pub(crate) use events::events;
 pub(crate) use fork::fork;
-pub(crate) use interrupts::{Interrupt, Interrupts};
 pub(crate) use logs::logs;
 pub(crate) use run::run;
 pub(crate) use runs::{runs_list, runs_release, runs_show};
 pub(crate) use stop::{cancel, drain, pause, resume, terminate};
 
-use crate::client::{Engine, Options, Problem};
+use crate::args::{Form, Output};
+use crate::client::{Engine, Options, Problem, run_view};
 use crate::exit::{Exit, refuse};
+use crate::render::data;
+use crate::terminal;
 use conveyor_engine::time::Time;
+use conveyor_proto::v1;
 use conveyor_store::Access;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -83,6 +84,27 @@ where
 fn outlive_file_limits() -> std::io::Result<()> {
     let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     signal(kind).map(drop)
+}
+
+/// Says what a request made of a run; `no_effect` says why it made nothing.
+///
+/// # Errors
+/// When it has no such form.
+fn tell(run: Option<v1::Run>, no_effect: &str, form: Form) -> Result<Exit, Problem> {
+    let view = run_view(&run.unwrap_or_default(), &[]);
+    let row = || data::told(&view, no_effect);
+    let text = match (form.output, no_effect) {
+        (Output::Json, _) => data::json(&row()),
+        (Output::Yaml, _) => data::yaml(&row()),
+        (Output::Table, "") => Ok(format!("run {} {}\n", view.id, view.word())),
+        (Output::Table, why) => Ok(format!(
+            "run {} {} (no effect: {why})\n",
+            view.id,
+            view.word()
+        )),
+    };
+    terminal::print(&text.map_err(Problem::refused)?);
+    Ok(Exit::Succeeded)
 }
 
 /// Who asks, for the records: the user's name.

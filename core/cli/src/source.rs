@@ -4,20 +4,15 @@ mod inputs;
 
 pub(crate) use inputs::{Given, refused};
 
+use crate::drivers::local_drivers;
 use crate::render::human::printable_lines;
-use conveyor_driver_exec::ExecDriver;
 use conveyor_engine::document::{Diagnostic, Document, Limits, Located, Severity, load_for};
 use conveyor_engine::plan::{Kind, version_satisfies};
-use conveyor_node::driver::{Driver, contracts};
+use conveyor_node::driver::contracts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The drivers that `conveyor run` has in process.
-pub(crate) fn local_drivers() -> Vec<Arc<dyn Driver>> {
-    vec![Arc::new(ExecDriver::new())]
-}
 
 /// The most that a file of inputs or of cases may have: 16 MiB. Documents have their own limit.
 const MOST_BYTES: usize = 16 << 20;

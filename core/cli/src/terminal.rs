@@ -2,8 +2,10 @@
 //! reader that goes away is no error.
 
 mod ascii;
+mod notices;
 
 pub(crate) use ascii::Fitting;
+pub(crate) use notices::Notices;
 
 use crate::render::human::printable_lines;
 use clap::ValueEnum;
@@ -87,7 +89,7 @@ pub(crate) fn print(text: &str) {
     }
 }
 
-/// Writes to standard error. There is nowhere to complain when that fails.
+/// Writes to standard error, whatever is drawn there. There is nowhere to complain when that fails.
 pub(crate) fn print_err(text: &str) {
     let _ = stderr().write_all(text.as_bytes());
 }
@@ -100,7 +102,7 @@ pub(crate) fn error(message: &str) {
         ("", "")
     };
     let message = printable_lines(message);
-    print_err(&format!("conveyor: {on}error:{off} {message}\n"));
+    notices::say(format!("conveyor: {on}error:{off} {message}\n"));
 }
 
 /// `conveyor: warning: …` on standard error.
@@ -111,12 +113,12 @@ pub(crate) fn warning(message: &str) {
         ("", "")
     };
     let message = printable_lines(message);
-    print_err(&format!("conveyor: {on}warning:{off} {message}\n"));
+    notices::say(format!("conveyor: {on}warning:{off} {message}\n"));
 }
 
 /// `conveyor: …` on standard error.
 pub(crate) fn note(message: &str) {
-    print_err(&format!("conveyor: {}\n", printable_lines(message)));
+    notices::say(format!("conveyor: {}\n", printable_lines(message)));
 }
 
 /// Width and height of the terminal on standard error or output, in characters.

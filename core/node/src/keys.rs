@@ -16,6 +16,8 @@
 //! bus's own, beginning with `l/`.
 
 use crate::id::RunId;
+use conveyor_bus::AttemptKey;
+use conveyor_engine::run::Identity;
 use conveyor_engine::value::Hash;
 
 /// The only shard of a local store.
@@ -104,6 +106,16 @@ pub fn value(run: RunId, hash: &Hash) -> Vec<u8> {
 #[must_use]
 pub fn run_of(key: &[u8]) -> Option<RunId> {
     Some(RunId(key.get(2..18)?.try_into().ok()?))
+}
+
+/// Where the log store keeps an attempt's lines.
+pub(crate) fn log(run: RunId, id: Identity) -> AttemptKey {
+    AttemptKey {
+        run: run.0,
+        step: id.step,
+        instance: id.instance,
+        attempt: id.attempt,
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod chunks;
 mod clock;
 pub mod driver;
 mod error;
+mod held;
 mod id;
 pub mod keys;
 pub mod node;
@@ -24,6 +25,7 @@ pub mod owner;
 mod plans;
 pub mod reader;
 pub mod storage;
+mod stored;
 pub mod token;
 mod workers;
 

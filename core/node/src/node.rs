@@ -5,29 +5,29 @@ mod checkpoint;
 mod config;
 mod judge;
 mod logs;
+mod messages;
+mod open;
 mod runtime;
 mod session;
 mod start;
 
 pub use config::{Adopt, Config, Limits};
-pub(crate) use logs::attempt_key;
 pub use start::StartRun;
 
 use crate::driver::contracts;
 use crate::error::NodeError;
+use crate::held::Held;
 use crate::id::RunId;
 use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
-use crate::storage;
 use crate::token::Tokens;
 use crate::workers::Workers;
 use conveyor_bus::Hub;
 use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::Stop;
-use conveyor_store::Store;
-use runtime::Message;
-use std::collections::BTreeSet;
+use messages::Message;
+use open::Opened;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -47,13 +47,6 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// What opening gives.
-struct Opened {
-    messages: Sender<Message>,
-    tokens: Tokens,
-    threads: Vec<JoinHandle<()>>,
-}
-
 struct Shared {
     messages: Sender<Message>,
     tokens: Tokens,
@@ -61,34 +54,6 @@ struct Shared {
     reader: Reader,
     held: Arc<Held>,
     drivers: Arc<Drivers>,
-}
-
-/// Which runs this node moves.
-#[derive(Debug)]
-pub(crate) struct Held {
-    /// All of the store.
-    all: bool,
-    runs: Mutex<BTreeSet<RunId>>,
-}
-
-impl Held {
-    pub(crate) fn contains(&self, run: RunId) -> bool {
-        self.all || self.runs().contains(&run)
-    }
-
-    fn insert(&self, run: RunId) -> bool {
-        !self.all && self.runs().insert(run)
-    }
-
-    fn remove(&self, run: RunId) {
-        if !self.all {
-            self.runs().remove(&run);
-        }
-    }
-
-    fn runs(&self) -> std::sync::MutexGuard<'_, BTreeSet<RunId>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Node {
@@ -105,10 +70,7 @@ impl Node {
         let workers = Workers::start(config.workers.max(1))
             .map_err(|error| NodeError::Unavailable(format!("no thread to work on: {error}")))?;
         let drivers = Arc::new(contracts(&config.drivers)?);
-        let held = Arc::new(Held {
-            all: config.adopt == Adopt::All,
-            runs: Mutex::new(BTreeSet::new()),
-        });
+        let held = Arc::new(Held::new(config.adopt == Adopt::All));
         let reader = Reader::new(
             Arc::clone(&config.store),
             Arc::new(Plans::new()),
@@ -122,7 +84,7 @@ impl Node {
             tokens,
             threads,
         } = workers
-            .run(move || runtime::open(&config, &opened, &known))
+            .run(move || open::open(&config, &opened, &known))
             .await
             .ok_or_else(|| NodeError::Unavailable("opening the node panicked".into()))??;
         let threads = Mutex::new(threads);
@@ -355,28 +317,4 @@ fn ended() -> NodeError {
 
 fn unexpected(answer: &Answer) -> NodeError {
     NodeError::Unavailable(format!("the node answered {answer:?}"))
-}
-
-/// The store's key of tokens. Made with the store.
-pub(crate) fn token_key(store: &dyn Store, now: u64) -> Result<[u8; 32], NodeError> {
-    let made = || conveyor_proto::storage::v1::StoreMeta {
-        format: 1,
-        shards: 1,
-        created_ms: now,
-        created_by: env!("CARGO_PKG_VERSION").to_owned(),
-        token_key: random_bytes().to_vec().into(),
-    };
-    let meta = storage::meta(store, made)?;
-    <[u8; 32]>::try_from(meta.token_key.as_ref())
-        .map_err(|_| NodeError::Corrupt("the store's token key does not have 32 bytes".into()))
-}
-
-/// 32 random bytes: two version-4 UUIDs have 244 random bits, hashed so that none is fixed.
-fn random_bytes() -> [u8; 32] {
-    use sha2::Digest as _;
-    let mut hash = sha2::Sha256::new();
-    for _ in 0..3 {
-        hash.update(uuid::Uuid::new_v4().as_bytes());
-    }
-    hash.finalize().into()
 }

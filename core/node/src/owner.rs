@@ -6,15 +6,21 @@
 //! depends on a run's uncommitted facts is held back until they are durable (PROTOCOL P13). The node
 //! drives an owner with threads; the simulator with a seed.
 
+mod answers;
 mod commit;
 mod control;
 mod follow;
 mod live;
 mod load;
 mod messages;
+mod part;
+mod quarantine;
 mod queues;
 mod report;
+mod rest;
 mod rows;
+mod timers;
+mod values;
 
 pub use messages::{
     Answer, CommitPoint, Control, Flaw, Group, Input, Loaded, LoadedRun, Outcome, Output, Reported,
@@ -23,13 +29,13 @@ pub use messages::{
 
 use crate::error::NodeError;
 use crate::id::RunId;
-use commit::{Flight, Part};
-use conveyor_engine::planted;
-use conveyor_engine::run::{Fact, Rejected, Run};
+use conveyor_engine::run::{Fact, Run};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::LiveEntry;
 use live::{Live, Slot};
+use part::{Flight, Part};
+use quarantine::quarantined;
 use queues::{QueueKey, Queues};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -40,8 +46,6 @@ const TURNS: u32 = 4;
 /// A run that has so many bytes beside its record in a group takes no more values, checkpoints and log
 /// lines into it: 2 MiB, so that with one more of the longest outputs it stays far below what a store takes.
 const PART_BYTES: usize = 2 << 20;
-/// How many timers one tick fires, so that a burst of them does not hold up reports.
-const TIMERS: usize = 1024;
 /// The first pause after a failed commit; it doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::millis(20);
 /// The longest pause after failed commits.
@@ -325,67 +329,6 @@ impl Owner {
         self.failures > 0
     }
 
-    fn tick(&mut self, now: Time) {
-        if self.hold_until.is_some_and(|until| until <= now) {
-            self.hold_until = None;
-            self.retry();
-        }
-        for _ in 0..TIMERS {
-            let Some((due, run)) = self.timers.first().copied().filter(|(due, _)| *due <= now)
-            else {
-                return;
-            };
-            self.timers.remove(&(due, run));
-            match self.slots.get_mut(&run) {
-                Some(Slot::Live(live)) => {
-                    if live.due == Some(due) {
-                        live.due = None;
-                    }
-                    if live.awaits_values {
-                        self.go_on(now, run);
-                    } else {
-                        self.fire(now, run);
-                    }
-                }
-                Some(slot @ Slot::Parked(_)) => {
-                    *slot = Slot::Waiting;
-                    self.urgent.push_back(run);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Fires what is due of a run that is in memory.
-    fn fire(&mut self, now: Time, run: RunId) {
-        // Each firing disarms its timer or arms it later, so this ends; the bound keeps one run with
-        // thousands of equal timers from holding up the others.
-        for _ in 0..64 {
-            let Some(Slot::Live(live)) = self.slots.get(&run) else {
-                return;
-            };
-            let Some((due, key)) = live.run.next_timer() else {
-                break;
-            };
-            if due > now {
-                break;
-            }
-            match self.apply(now, run, Fact::TimerDue(key)) {
-                Ok(()) => {}
-                Err(Rejected::Missing(hashes)) => return self.want_values(run, hashes, None),
-                // The run was set aside.
-                Err(Rejected::Broken(_)) => return,
-                // It names a timer and does not take it: it would be asked for ever.
-                Err(rejected) => {
-                    let sequence = self.live(run).map_or(0, |live| live.run.sequence());
-                    let reason = format!("its timer {key:?} is not taken: {rejected}");
-                    return self.quarantine(now, run, &reason, sequence);
-                }
-            }
-        }
-        self.watch_timer(run);
-    }
-
     fn is_full(&self, run: RunId) -> bool {
         let part = self.collecting.get(&run);
         part.is_some_and(|part| part.bytes > PART_BYTES)
@@ -455,45 +398,10 @@ impl Owner {
         }
     }
 
-    /// Answers a request with an error, at once: nothing of it was done.
-    fn refuse(&mut self, input: &Input, error: &NodeError) {
-        let ticket = match *input {
-            Input::Start { ticket, .. }
-            | Input::Control { ticket, .. }
-            | Input::Report { ticket, .. }
-            | Input::Checkpoint { ticket, .. }
-            | Input::Logs { ticket, .. } => ticket,
-            _ => return,
-        };
-        self.answer_now(ticket, Err(error.clone()));
-    }
-
-    fn answer_now(&mut self, ticket: Ticket, answer: Result<Answer, NodeError>) {
-        if ticket != 0 {
-            self.outputs.push(Output::Answer { ticket, answer });
-        }
-    }
-
-    /// Answers once everything that the run has decided so far is durable.
-    fn answer_of(&mut self, run: RunId, ticket: Ticket, answer: Result<Answer, NodeError>) {
-        if planted!(AnswerBeforeDurable) {
-            return self.answer_now(ticket, answer);
-        }
-        if ticket != 0 {
-            self.stage(run, Output::Answer { ticket, answer });
-        }
-    }
-
     fn live(&mut self, run: RunId) -> Option<&mut Live> {
         match self.slots.get_mut(&run) {
             Some(Slot::Live(live)) => Some(live),
             _ => None,
         }
     }
-}
-
-fn quarantined(run: RunId) -> NodeError {
-    NodeError::Quarantined(format!(
-        "run {run} is quarantined: `runs show {run}` says why"
-    ))
 }

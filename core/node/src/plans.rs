@@ -2,7 +2,7 @@
 
 use crate::error::NodeError;
 use crate::keys;
-use crate::storage;
+use crate::stored;
 use conveyor_engine::plan::Plan;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{RecordKind, StoredDocument};
@@ -82,7 +82,7 @@ pub(crate) fn document(
     store: &dyn Store,
     digest: &Hash,
 ) -> Result<Option<StoredDocument>, NodeError> {
-    let payload = storage::read(store, RecordKind::Document, &keys::document(digest))?;
+    let payload = stored::read(store, RecordKind::Document, &keys::document(digest))?;
     let payload = payload.map(bytes::Bytes::from);
     payload
         .map(|payload| {

@@ -11,11 +11,11 @@ pub use follow::Follower;
 pub use listing::{Filter, RunPage, RunRow};
 
 use crate::error::NodeError;
+use crate::held::Held;
 use crate::id::RunId;
-use crate::node::Held;
 use crate::plans::{self, Plans};
 use crate::workers::Workers;
-use crate::{keys, storage};
+use crate::{keys, storage, stored};
 use conveyor_bus::Hub;
 use conveyor_engine::run::{Record, Run};
 use conveyor_engine::value::{Hash, Value};
@@ -108,7 +108,7 @@ impl Reader {
     /// [`NodeError::NotFound`], or when the store cannot be read.
     pub async fn summary(&self, run: RunId) -> Result<RunRow, NodeError> {
         self.on_worker(move |reader| {
-            let row: Option<RunSummary> = storage::row(
+            let row: Option<RunSummary> = stored::row(
                 reader.store.as_ref(),
                 RecordKind::RunSummary,
                 &keys::summary(run),
@@ -213,7 +213,7 @@ impl Reader {
     /// When the store cannot be read.
     pub async fn quarantine(&self, run: RunId) -> Result<Option<Quarantine>, NodeError> {
         self.on_worker(move |reader| {
-            storage::row(
+            stored::row(
                 reader.store.as_ref(),
                 RecordKind::Quarantine,
                 &keys::quarantine(run),

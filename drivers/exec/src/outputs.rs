@@ -3,7 +3,7 @@
 
 use crate::failure::{failure, permanent};
 use conveyor_engine::run::Failure;
-use conveyor_engine::value::Json;
+use conveyor_engine::value::{Json, parse_json};
 use serde_json::Map;
 use std::io::Read as _;
 use std::path::Path;
@@ -62,6 +62,25 @@ fn unreadable(error: &std::io::Error) -> Failure {
     )
 }
 
+/// The form that is one JSON object, read as strictly as every value of a user.
+fn object(text: &str) -> Result<Map<String, Json>, Failure> {
+    match parse_json(text.as_bytes()) {
+        Ok(Json::Object(outputs)) => Ok(outputs),
+        Ok(_) => Err(invalid(1, "not one JSON object")),
+        Err(error) if error.syntax => Err(invalid(
+            error.line as usize,
+            &format!(
+                "not one JSON object: column {}: {}",
+                error.column, error.message
+            ),
+        )),
+        Err(error) => Err(invalid(
+            error.line as usize,
+            &format!("{}: {}", error.pointer, error.message),
+        )),
+    }
+}
+
 fn parse(bytes: &[u8]) -> Result<Map<String, Json>, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()]
@@ -72,8 +91,7 @@ fn parse(bytes: &[u8]) -> Result<Map<String, Json>, Failure> {
         invalid(line, "invalid UTF-8")
     })?;
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text)
-            .map_err(|error| invalid(error.line(), &format!("not one JSON object: {error}")));
+        return object(text);
     }
     let mut outputs = Map::new();
     let mut lines = text.lines().enumerate();
@@ -165,7 +183,6 @@ mod tests {
                 json!({"a": "1", "b": "x=y", "c-d": ""}),
             ),
             ("a=1\na=2", json!({"a": "2"})),
-            ("{\"a\": 1, \"a\": 2}", json!({"a": 2})),
             (
                 "a<<END\none\n\ntwo=2\nEND\nb=3",
                 json!({"a": "one\n\ntwo=2", "b": "3"}),
@@ -204,6 +221,10 @@ mod tests {
             (b"b=2\n{\"a\": 1}\n", "line 2 "),
             (b"[1]\n", "line 1 "),
             (b"{\"a\": \n", "line 2 "),
+            // As every value of a user is read: nothing becomes another value without a word.
+            (b"{\"a\": 1,\n \"a\": 2}", "line 2 "),
+            (b"{\"a\": 1, \"a\": 2}", "/a: "),
+            (b"{\"n\": 9223372036854775808}", "/n: "),
         ] {
             let error = parse(text).expect_err("refused");
             assert_eq!(&*error.code, "invalid_output");

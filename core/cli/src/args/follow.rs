@@ -1,8 +1,7 @@
 //! `logs` and `events`.
 
-use super::Output;
+use super::{Form, Place};
 use clap::Args;
-use std::path::PathBuf;
 
 const LOGS: &str = "\
 Examples:
@@ -33,18 +32,10 @@ pub(crate) struct LogsArgs {
     /// Put the time before each line.
     #[arg(short, long)]
     pub(crate) timestamps: bool,
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// How to print; `json` is one object a line.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        value_name = "FORMAT"
-    )]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 const EVENTS: &str = "\
@@ -65,16 +56,8 @@ pub(crate) struct EventsArgs {
     /// Go on until the run ends.
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// How to print; `json` is one object a line.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        value_name = "FORMAT"
-    )]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }

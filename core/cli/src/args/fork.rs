@@ -1,6 +1,6 @@
 //! `fork`.
 
-use super::{Inputs, Local, Output, Progress};
+use super::{Form, Inputs, Local, Progress};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -40,13 +40,6 @@ pub(crate) struct ForkArgs {
     /// How progress is shown, on standard error.
     #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
     pub(crate) progress: Progress,
-    /// How the summary is printed.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        value_name = "FORMAT"
-    )]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }

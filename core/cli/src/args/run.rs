@@ -1,6 +1,6 @@
 //! `run`, and what other verbs share with it.
 
-use super::Output;
+use super::{Form, Place};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -39,15 +39,8 @@ pub(crate) struct RunArgs {
     /// How progress is shown, on standard error.
     #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
     pub(crate) progress: Progress,
-    /// How the summary is printed.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        value_name = "FORMAT"
-    )]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 /// What a run is given.
@@ -65,9 +58,8 @@ pub(crate) struct Inputs {
 /// The engine of this process.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Local {
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// How many `exec` tasks run at once.
     #[arg(long, value_name = "N", default_value_t = 16)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -1,8 +1,7 @@
 //! `runs list|show|release`.
 
-use super::{Output, ShowOutput};
+use super::{Form, Place, ShowOutput};
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
 
 const RUNS: &str = "\
 Examples:
@@ -56,18 +55,10 @@ pub(crate) struct ListArgs {
     /// Go on after this run, the last one of the page before.
     #[arg(long, value_name = "RUN")]
     pub(crate) after: Option<String>,
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// How to print.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        value_name = "FORMAT"
-    )]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 const SHOW: &str = "\
@@ -86,9 +77,8 @@ pub(crate) struct ShowArgs {
     /// Draw when each attempt ran.
     #[arg(long)]
     pub(crate) timeline: bool,
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// How to print.
     #[arg(
         short,
@@ -113,16 +103,8 @@ is released, or ended by `conveyor terminate`.";
 pub(crate) struct ReleaseArgs {
     /// The run: its id, a part of it, or `latest`.
     pub(crate) run: String,
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// How to print.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        value_name = "FORMAT"
-    )]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }

@@ -1,7 +1,7 @@
 //! `cancel`, `drain`, `terminate`, `pause`, `resume`: they differ in nothing but what they do.
 
+use super::{Form, Place};
 use clap::Args;
-use std::path::PathBuf;
 
 pub(super) const CANCEL: &str = "\
 Examples:
@@ -46,7 +46,8 @@ pub(crate) struct StopArgs {
         hide_default_value = true
     )]
     pub(crate) reason: String,
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }

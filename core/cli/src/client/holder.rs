@@ -1,11 +1,10 @@
 //! What this process does for others while it holds the data directory.
 
-use super::open::step_environment;
 use super::status::Problem;
 use super::told::told;
-use crate::online::Interrupts;
+use crate::drivers::{local_drivers, step_environment};
+use crate::interrupts::Interrupts;
 use crate::render::human;
-use crate::source;
 use crate::terminal;
 use conveyor_api::{Control, Listener};
 use conveyor_node::{Adopt, Config, Node};
@@ -46,7 +45,7 @@ impl Holder {
             terminal::warning(&unfinished(cut));
         }
         let (store, telling) = told(store);
-        let drivers = source::local_drivers();
+        let drivers = local_drivers();
         let about = About {
             role: "run".to_owned(),
             data_directory: path.display().to_string(),

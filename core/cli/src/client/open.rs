@@ -1,8 +1,9 @@
 //! Holds the data directory, or reaches who holds it.
 
 use super::holder::Holder;
-use super::status::Problem;
+use super::status::{Problem, is_closing};
 use super::{Client, data_dir};
+use crate::drivers::step_environment;
 use crate::render::human;
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use conveyor_proto::v1::{GetServerInfoRequest, GetServerInfoResponse};
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
+use tonic::{Code, Status};
 
 /// How long a process that holds the directory has to answer. It may be busy opening it.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -107,6 +109,15 @@ impl Engine {
         self.holder.is_some()
     }
 
+    /// Whether an answer says that the other process that was asked has gone, or is about to.
+    pub(crate) fn has_gone(&self, status: &Status) -> bool {
+        let transport = matches!(
+            status.code(),
+            Code::Unavailable | Code::Unknown | Code::Cancelled
+        );
+        !self.holds() && (is_closing(status) || transport)
+    }
+
     /// What a person has to know whose run another process executes: `None` where this one does.
     pub(crate) fn beside(&self) -> Option<String> {
         let other = self.other.as_ref()?;
@@ -161,12 +172,6 @@ fn client(control: conveyor_api::Control) -> Client {
     ControlServiceClient::new(control)
         .max_decoding_message_size(conveyor_api::MESSAGE_BYTES)
         .max_encoding_message_size(conveyor_api::MESSAGE_BYTES)
-}
-
-/// What `exec` gives to every step out of this process's environment.
-pub(super) fn step_environment() -> impl Iterator<Item = (String, String)> {
-    conveyor_driver_exec::taken_environment()
-        .map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()))
 }
 
 /// The holder's client, once it has answered, and what it says of itself.

@@ -92,7 +92,7 @@ impl From<Status> for Problem {
 
 /// Whether the process that was asked is about to end, so that the same call is worth another try
 /// once it has.
-pub(crate) fn is_closing(status: &Status) -> bool {
+pub(super) fn is_closing(status: &Status) -> bool {
     status.metadata().contains_key(conveyor_service::CLOSING)
 }
 

@@ -20,7 +20,7 @@ use serde_json::json;
 
 /// `conveyor events`.
 pub(crate) fn events(args: &EventsArgs) -> Exit {
-    with_engine(reading(args.data_dir.clone()), async |engine| {
+    with_engine(reading(args.place.data_dir.clone()), async |engine| {
         watch(engine, args).await
     })
 }
@@ -44,7 +44,7 @@ async fn watch(engine: &Engine, args: &EventsArgs) -> Result<Exit, Problem> {
     let names = Events::of(&view);
     while let Some(item) = stream.message().await? {
         match item.item {
-            Some(Item::Event(event)) => print(&mut view, &names, &event, args.output)?,
+            Some(Item::Event(event)) => print(&mut view, &names, &event, args.form.output)?,
             Some(Item::End(_)) => break,
             None => {}
         }

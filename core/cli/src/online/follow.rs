@@ -8,11 +8,11 @@
 mod order;
 mod screen;
 
-use super::run::gone;
-use super::{Interrupt, Interrupts, actor, now};
+use super::{actor, now};
 use crate::args::{Output, Progress};
 use crate::client::{Client, Engine, Events, Problem, json, run_view};
 use crate::exit::Exit;
+use crate::interrupts::{Interrupt, Interrupts};
 use crate::render::style::Style;
 use crate::render::view::{Counts, RunView, What};
 use crate::render::{data, human, summary};
@@ -120,7 +120,7 @@ pub(super) async fn follow(
     }
     let told = match whole(&mut client, run).await {
         // The holder may end as soon as the run has: who holds the directory next knows the rest.
-        Err(status) if gone(engine, &status) => {
+        Err(status) if engine.has_gone(&status) => {
             engine.reopen().await?;
             whole(&mut engine.client(), run).await
         }
@@ -256,6 +256,7 @@ impl Following {
                         return Ok(Some(exit));
                     }
                 }
+                notice = self.screen.notice() => self.screen.say(&notice, &self.view),
                 item = logs.message(), if logging => match item?.and_then(|item| item.item) {
                     Some(read_logs_response::Item::Records(records)) => {
                         let lines = records.records.iter();
@@ -357,7 +358,8 @@ impl Following {
             Interrupt::CtrlC => String::new(),
             other => format!("{}: ", other.reason()),
         };
-        self.screen.say(&format!("{because}{message}"), &self.view);
+        let notice = format!("conveyor: {because}{message}\n");
+        self.screen.say(&notice, &self.view);
         let request = v1::StopRunRequest {
             run: self.view.id.clone(),
             kind: kind.into(),

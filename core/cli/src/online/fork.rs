@@ -18,10 +18,10 @@ use conveyor_store::Access;
 pub(crate) fn fork(args: &ForkArgs) -> Exit {
     let shown = Shown {
         progress: args.progress,
-        output: args.output,
+        output: args.form.output,
     };
     let options = Options {
-        data_dir: args.local.data_dir.clone(),
+        data_dir: args.local.place.data_dir.clone(),
         capacity: args.local.capacity,
         access: Access::Existing,
     };

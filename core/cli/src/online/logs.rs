@@ -18,7 +18,7 @@ const STEPS: usize = 20;
 
 /// `conveyor logs`.
 pub(crate) fn logs(args: &LogsArgs) -> Exit {
-    with_engine(reading(args.data_dir.clone()), async |engine| {
+    with_engine(reading(args.place.data_dir.clone()), async |engine| {
         read(engine, args).await
     })
 }
@@ -112,7 +112,7 @@ fn print(
     record: &v1::LogRecord,
     args: &LogsArgs,
 ) -> Result<(), Problem> {
-    if args.output != Output::Table {
+    if args.form.output != Output::Table {
         let id = record.id.clone().unwrap_or_default();
         let line = serde_json::json!({
             "run": id.run, "step": id.step, "instance": id.instance, "attempt": id.attempt,
@@ -124,7 +124,7 @@ fn print(
             },
             "text": String::from_utf8_lossy(&record.text), "truncated": record.truncated,
         });
-        let text = match args.output {
+        let text = match args.form.output {
             Output::Yaml => data::yaml(&line).map(|text| format!("---\n{text}")),
             _ => data::json_line(&line),
         };

@@ -3,7 +3,7 @@
 use super::follow::{Begin, Shown, follow, whole};
 use super::{actor, given, with_engine};
 use crate::args::RunArgs;
-use crate::client::{Engine, Options, Problem, is_closing};
+use crate::client::{Engine, Options, Problem};
 use crate::exit::Exit;
 use crate::source::Given;
 use crate::terminal;
@@ -13,7 +13,7 @@ use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
 use conveyor_store::Access;
 use std::collections::BTreeMap;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// How often a start is tried with who holds the directory next.
 const TRIES: u32 = 5;
@@ -22,10 +22,10 @@ const TRIES: u32 = 5;
 pub(crate) fn run(args: RunArgs) -> Exit {
     let shown = Shown {
         progress: args.progress,
-        output: args.output,
+        output: args.form.output,
     };
     let options = Options {
-        data_dir: args.local.data_dir.clone(),
+        data_dir: args.local.place.data_dir.clone(),
         capacity: args.local.capacity,
         access: if args.continue_run.is_some() {
             Access::Existing
@@ -93,7 +93,7 @@ async fn start(
     let answer = loop {
         match engine.client().start_run(request.clone()).await {
             Ok(answer) => break answer.into_inner(),
-            Err(status) if tries < TRIES && gone(engine, &status) => {
+            Err(status) if tries < TRIES && engine.has_gone(&status) => {
                 tries += 1;
                 engine.reopen().await?;
             }
@@ -129,7 +129,7 @@ async fn go_on(engine: &mut Engine, run: &str, shown: Shown) -> Result<Exit, Pro
     let answer = loop {
         match engine.client().continue_run(request.clone()).await {
             Ok(answer) => break answer.into_inner(),
-            Err(status) if tries < TRIES && gone(engine, &status) => {
+            Err(status) if tries < TRIES && engine.has_gone(&status) => {
                 tries += 1;
                 engine.reopen().await?;
             }
@@ -147,15 +147,6 @@ async fn go_on(engine: &mut Engine, run: &str, shown: Shown) -> Result<Exit, Pro
     }
     let begin = Begin::After(Box::new(before), steps);
     follow(engine, &run.id, begin, shown).await
-}
-
-/// Whether the process that was asked has gone, or is about to.
-pub(super) fn gone(engine: &Engine, status: &Status) -> bool {
-    let transport = matches!(
-        status.code(),
-        Code::Unavailable | Code::Unknown | Code::Cancelled
-    );
-    !engine.holds() && (is_closing(status) || transport)
 }
 
 /// A refusal with the lines of the document and of the inputs that it is about.

@@ -1,7 +1,7 @@
 //! `runs list`, `runs show`, `runs release`.
 
 use super::follow::whole;
-use super::{actor, now, reading, with_engine};
+use super::{actor, now, reading, tell, with_engine};
 use crate::args::{ListArgs, Output, ReleaseArgs, ShowArgs, ShowOutput};
 use crate::client::{Engine, Problem, run_view};
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ const WIDTH: usize = 100;
 
 /// `conveyor runs list`.
 pub(crate) fn runs_list(args: &ListArgs) -> Exit {
-    with_engine(reading(args.data_dir.clone()), async |engine| {
+    with_engine(reading(args.place.data_dir.clone()), async |engine| {
         list(engine, args).await
     })
 }
@@ -58,9 +58,9 @@ async fn list(engine: &Engine, args: &ListArgs) -> Result<Exit, Problem> {
             break;
         }
     }
-    let text = match args.output {
-        Output::Json => data::json(&runs.iter().map(row).collect::<Vec<_>>()),
-        Output::Yaml => data::yaml(&runs.iter().map(row).collect::<Vec<_>>()),
+    let text = match args.form.output {
+        Output::Json => data::json(&runs.iter().map(data::row).collect::<Vec<_>>()),
+        Output::Yaml => data::yaml(&runs.iter().map(data::row).collect::<Vec<_>>()),
         Output::Table => Ok(table(&runs)),
     };
     terminal::print(&text.map_err(Problem::refused)?);
@@ -73,18 +73,6 @@ fn number(word: &str) -> Result<i32, Problem> {
         .find(|state| state.as_str() == word);
     let known = known.ok_or_else(|| Problem::refused(format!("`{word}` is no state of a run")))?;
     Ok(known.code().into())
-}
-
-/// A run in a list for programs.
-fn row(view: &RunView) -> serde_json::Value {
-    serde_json::json!({
-        "id": view.id, "namespace": view.namespace, "pipeline": view.pipeline,
-        "state": view.state.as_str(), "interrupted": view.interrupted, "reason": view.reason,
-        "actor": view.actor, "labels": view.labels, "warnings": view.warnings,
-        "forked_from": view.forked_from,
-        "started_at": view.started_at.map(|at| at.to_string()),
-        "ended_at": view.ended_at.map(|at| at.to_string()),
-    })
 }
 
 fn table(runs: &[RunView]) -> String {
@@ -118,7 +106,7 @@ fn table(runs: &[RunView]) -> String {
 
 /// `conveyor runs show`.
 pub(crate) fn runs_show(args: &ShowArgs) -> Exit {
-    with_engine(reading(args.data_dir.clone()), async |engine| {
+    with_engine(reading(args.place.data_dir.clone()), async |engine| {
         show(engine, args).await
     })
 }
@@ -151,19 +139,12 @@ async fn show(engine: &Engine, args: &ShowArgs) -> Result<Exit, Problem> {
 
 /// `conveyor runs release`.
 pub(crate) fn runs_release(args: &ReleaseArgs) -> Exit {
-    with_engine(reading(args.data_dir.clone()), async |engine| {
+    with_engine(reading(args.place.data_dir.clone()), async |engine| {
         let request = v1::ReleaseRunRequest {
             run: args.run.clone(),
             actor: actor(),
         };
         let answer = engine.client().release_run(request).await?.into_inner();
-        let view = run_view(&answer.run.unwrap_or_default(), &[]);
-        let text = match args.output {
-            Output::Table => Ok(format!("run {} {}\n", view.id, view.word())),
-            Output::Json => data::json(&row(&view)),
-            Output::Yaml => data::yaml(&row(&view)),
-        };
-        terminal::print(&text.map_err(Problem::refused)?);
-        Ok(Exit::Succeeded)
+        tell(answer.run, "", args.form)
     })
 }

@@ -1,10 +1,8 @@
 //! `cancel`, `drain`, `terminate`, `pause`, `resume`.
 
-use super::{actor, reading, with_engine};
+use super::{actor, reading, tell, with_engine};
 use crate::args::StopArgs;
-use crate::client::run_view;
 use crate::exit::Exit;
-use crate::terminal;
 use conveyor_proto::v1;
 
 /// `conveyor cancel`.
@@ -23,7 +21,7 @@ pub(crate) fn terminate(args: StopArgs) -> Exit {
 }
 
 fn stop(args: StopArgs, kind: v1::StopKind) -> Exit {
-    with_engine(reading(args.data_dir), async |engine| {
+    with_engine(reading(args.place.data_dir), async |engine| {
         let request = v1::StopRunRequest {
             run: args.run,
             kind: kind.into(),
@@ -31,42 +29,32 @@ fn stop(args: StopArgs, kind: v1::StopKind) -> Exit {
             reason: args.reason,
         };
         let answer = engine.client().stop_run(request).await?.into_inner();
-        Ok(tell(answer.run, &answer.no_effect))
+        tell(answer.run, &answer.no_effect, args.form)
     })
 }
 
 /// `conveyor pause`.
 pub(crate) fn pause(args: StopArgs) -> Exit {
-    with_engine(reading(args.data_dir), async |engine| {
+    with_engine(reading(args.place.data_dir), async |engine| {
         let request = v1::PauseRunRequest {
             run: args.run,
             actor: actor(),
             reason: args.reason,
         };
         let answer = engine.client().pause_run(request).await?.into_inner();
-        Ok(tell(answer.run, &answer.no_effect))
+        tell(answer.run, &answer.no_effect, args.form)
     })
 }
 
 /// `conveyor resume`.
 pub(crate) fn resume(args: StopArgs) -> Exit {
-    with_engine(reading(args.data_dir), async |engine| {
+    with_engine(reading(args.place.data_dir), async |engine| {
         let request = v1::ResumeRunRequest {
             run: args.run,
             actor: actor(),
             reason: args.reason,
         };
         let answer = engine.client().resume_run(request).await?.into_inner();
-        Ok(tell(answer.run, &answer.no_effect))
+        tell(answer.run, &answer.no_effect, args.form)
     })
-}
-
-fn tell(run: Option<v1::Run>, no_effect: &str) -> Exit {
-    let view = run_view(&run.unwrap_or_default(), &[]);
-    let note = match no_effect {
-        "" => String::new(),
-        why => format!(" (no effect: {why})"),
-    };
-    terminal::print(&format!("run {} {}{note}\n", view.id, view.word()));
-    Exit::Succeeded
 }

@@ -1,7 +1,9 @@
 //! JSON and YAML for programs.
 
+use crate::render::view::RunView;
 use conveyor_engine::value::Json;
 use serde::Serialize;
+use serde_json::json;
 
 /// Indented JSON with a line feed at the end.
 ///
@@ -36,10 +38,30 @@ pub(crate) fn yaml<T: Serialize>(value: &T) -> Result<String, String> {
     Ok(text)
 }
 
+/// A run in a list.
+pub(crate) fn row(view: &RunView) -> Json {
+    json!({
+        "id": view.id, "namespace": view.namespace, "pipeline": view.pipeline,
+        "state": view.state.as_str(), "interrupted": view.interrupted, "reason": view.reason,
+        "actor": view.actor, "labels": view.labels, "warnings": view.warnings,
+        "forked_from": view.forked_from,
+        "started_at": view.started_at.map(|at| at.to_string()),
+        "ended_at": view.ended_at.map(|at| at.to_string()),
+    })
+}
+
+/// What a request made of a run: its row, and why there was no effect where there was none.
+pub(crate) fn told(view: &RunView, no_effect: &str) -> Json {
+    let mut told = row(view);
+    if !no_effect.is_empty() {
+        told["no_effect"] = no_effect.into();
+    }
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn yaml_reads_back_as_the_json_it_came_from() {

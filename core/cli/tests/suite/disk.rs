@@ -3,7 +3,7 @@
 //! A full disk is a limit on the size of files (RLIMIT_FSIZE): it takes no privilege, fails the same
 //! calls, and goes away when a test says so.
 
-use crate::engine::{GATED, Running, shown, start, text};
+use crate::engine::{GATED, shown, start, text};
 use crate::program::{conveyor, files};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const RUN: [&str; 4] = ["run", "p.yaml", "--data-dir", "data"];
 
 /// A directory with a pipeline and a store that has run it once, so that the journal has no room in
 /// reserve. The gate is closed.
-fn used() -> tempfile::TempDir {
+pub(crate) fn used() -> tempfile::TempDir {
     let dir = files(&[("p.yaml", GATED), ("go", "")]);
     let run = conveyor(dir.path(), &RUN);
     assert_eq!(run.status, 0, "{}", run.err);
@@ -23,7 +23,7 @@ fn used() -> tempfile::TempDir {
     dir
 }
 
-fn journal(dir: &Path) -> PathBuf {
+pub(crate) fn journal(dir: &Path) -> PathBuf {
     let entries = std::fs::read_dir(dir.join("data/store")).expect("it is there");
     let paths = entries.map(|entry| entry.expect("it is readable").path());
     paths
@@ -38,8 +38,8 @@ fn place(dir: &Path) -> String {
 }
 
 /// No file of a process grows over this; `None` takes that away.
-fn limit(process: &Running, bytes: Option<u64>) {
-    let pid = i32::try_from(process.pid()).ok().and_then(Pid::from_raw);
+pub(crate) fn limit(process: u32, bytes: Option<u64>) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
     let maximum = getrlimit(Resource::Fsize).maximum;
     let current = bytes.or(maximum);
     let limit = Rlimit { current, maximum };
@@ -53,7 +53,7 @@ fn a_run_waits_for_space_and_goes_on() {
     let run = running.run();
     running.until("second | waiting");
     let full = journal(dir.path()).metadata().expect("it is there").len();
-    limit(&running, Some(full));
+    limit(running.pid(), Some(full));
     std::fs::write(dir.path().join("go"), "").expect("it is writable");
     let line = running.until("the store cannot write");
     for part in ["no space is left", "make space", &place(dir.path())] {
@@ -68,7 +68,7 @@ fn a_run_waits_for_space_and_goes_on() {
     assert_eq!(other.status, 2, "{}", other.err);
     assert!(other.err.contains("no space is left"), "{}", other.err);
 
-    limit(&running, None);
+    limit(running.pid(), None);
     let ended = running.ended();
     assert_eq!(ended.status, 0, "{}", ended.err);
     assert!(
@@ -88,7 +88,7 @@ fn a_run_that_is_killed_on_a_full_disk_goes_on_later() {
     let run = running.run();
     running.until("second | waiting");
     let full = journal(dir.path()).metadata().expect("it is there").len();
-    limit(&running, Some(full));
+    limit(running.pid(), Some(full));
     std::fs::write(dir.path().join("go"), "").expect("it is writable");
     running.until("the store cannot write");
     running.kill();

@@ -1,5 +1,6 @@
 //! What a person at a terminal sees.
 
+use crate::disk::{journal, limit, used};
 use crate::engine::{GATED, shown};
 use crate::program::files;
 use rustix::process::{Pid, Signal, kill_process};
@@ -72,12 +73,17 @@ impl AtTerminal {
 
     /// Reads until the screen shows this.
     fn until(&mut self, wanted: &str) -> String {
+        self.until_is(wanted, |screen| screen.contains(wanted))
+    }
+
+    /// Reads until the screen is so.
+    fn until_is(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let contents = self.screen.screen().contents();
-            if contents.contains(wanted) {
+            if wanted(&contents) {
                 return contents;
             }
-            assert!(self.read(), "`{wanted}` never came:\n{contents}");
+            assert!(self.read(), "`{what}` never came:\n{contents}");
         }
     }
 
@@ -128,6 +134,34 @@ fn a_tree_is_drawn_while_the_run_goes_on_and_gone_after() {
     assert!(screen.contains("✓ third   succeeded"), "{screen}");
     let written = String::from_utf8(written).expect("UTF-8");
     assert!(written.contains("\x1b[32m"), "it has colours");
+}
+
+#[test]
+fn a_warning_stands_above_the_tree_and_stays() {
+    let dir = used();
+    let mut run = AtTerminal::start(dir.path(), RUN, &[]);
+    run.until("│ waiting");
+    let full = journal(dir.path()).metadata().expect("it is there").len();
+    limit(run.child.id(), Some(full));
+    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    run.until("warning: the store cannot write");
+    // The tree is drawn again under it, whole.
+    let drawn = run.until_is("a tree under the warning", |screen| {
+        let (said, tree) = screen.split_once("gated  running").unwrap_or((screen, ""));
+        said.contains("warning: the store cannot write") && tree.contains("· third")
+    });
+    assert_eq!(drawn.matches("gated  running").count(), 1, "{drawn}");
+    limit(run.child.id(), None);
+    let (status, screen, _) = run.ended();
+    assert_eq!(status, 0, "{screen}");
+    for wanted in [
+        "cannot write",
+        "the store writes again",
+        "✓ third   succeeded",
+    ] {
+        assert!(screen.contains(wanted), "no `{wanted}` in:\n{screen}");
+    }
+    assert!(!screen.contains("gated  running"), "{screen}");
 }
 
 #[test]

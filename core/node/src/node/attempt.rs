@@ -4,7 +4,7 @@ use super::checkpoint::Saver;
 use super::config::Limits;
 use super::judge::{self, exception, failure};
 use super::logs::LogBuffer;
-use super::runtime::Message;
+use super::messages::{Message, RESEND};
 use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
 use crate::error::NodeError;
 use crate::owner::{Answer, Input, Reported, StartTask};
@@ -20,8 +20,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Lines that a driver may be ahead of its log: beyond them it waits, and slows nobody else.
 pub(super) const LINES: usize = 4096;
-/// The first pause before a report is sent again; it doubles up to a second.
-pub(super) const RESEND: Duration = Duration::from_millis(20);
 
 /// One claim, from its task to its report.
 pub(super) struct Attempt {

@@ -1,7 +1,6 @@
 //! Checkpoints of an attempt in this process: each a fact, its driver answered once it is durable.
 
-use super::attempt::RESEND;
-use super::runtime::Message;
+use super::messages::{Message, RESEND};
 use crate::driver::Checkpoint;
 use crate::error::NodeError;
 use crate::owner::{Answer, Input};

@@ -1,9 +1,10 @@
 //! The log of one attempt on its way to the store.
 
 use crate::driver::{LogLine, LogStream};
+use crate::keys;
 use crate::owner::Write;
 use crate::token::Claimed;
-use conveyor_bus::{AttemptKey, AttemptLog};
+use conveyor_bus::AttemptLog;
 use conveyor_proto::storage::v1 as wire;
 
 /// Lines that are not acknowledged yet. A line's offset is its number within the attempt
@@ -17,19 +18,9 @@ pub(super) struct LogBuffer {
     lines: Vec<wire::LogLine>,
 }
 
-/// Where the log store keeps an attempt's lines.
-pub(crate) fn attempt_key(run: crate::RunId, id: conveyor_engine::run::Identity) -> AttemptKey {
-    AttemptKey {
-        run: run.0,
-        step: id.step,
-        instance: id.instance,
-        attempt: id.attempt,
-    }
-}
-
 impl LogBuffer {
     pub(super) fn new(claimed: &Claimed) -> LogBuffer {
-        let kept = AttemptLog::new(attempt_key(claimed.run, claimed.id));
+        let kept = AttemptLog::new(keys::log(claimed.run, claimed.id));
         LogBuffer {
             sent: kept.clone(),
             kept,

@@ -1,18 +1,13 @@
 //! The threads around an owner: one that owns, one that commits. Others read and fold.
 
-use super::session::{Session, Tasks};
-use super::{Adopt, Config, Held, Opened, token_key};
+use super::messages::{Message, Reply};
+use super::session::Tasks;
 use crate::clock::Clock;
-use crate::error::NodeError;
+use crate::held::Held;
 use crate::id::RunId;
-use crate::owner::{
-    self, Answer, Group, Input, Loaded, Outcome, Output, Owner, Reported, SessionInfo, Ticket,
-};
+use crate::owner::{Group, Input, Loaded, Outcome, Output, Owner, Ticket};
 use crate::reader::{Reader, Topic};
 use crate::storage;
-use crate::token::{Claimed, Tokens};
-use conveyor_engine::STACK_BYTES;
-use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::RunState;
 use conveyor_store::Store;
 use std::collections::HashMap;
@@ -21,108 +16,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-pub(super) type Reply = oneshot::Sender<Result<Answer, NodeError>>;
-type MakeInput = Box<dyn FnOnce(Ticket) -> Input + Send>;
-
 /// How many messages are taken before the owner looks at its group again.
 const MESSAGES: usize = 4096;
 
-/// What the owner's thread is told.
-pub(super) enum Message {
-    /// Something happened.
-    Input(Input),
-    /// Somebody asks and waits.
-    Request(MakeInput, Reply),
-    /// A task of this process ended.
-    Report(Box<Reported>, Reply),
-    /// A task of this process was dropped without a report.
-    Released(Claimed),
-    /// Commit what was accepted, and end.
-    Shutdown(oneshot::Sender<()>),
-    /// End at once.
-    Abandon(oneshot::Sender<()>),
-}
-
-enum Commit {
+/// What the committer is asked for.
+pub(super) enum Commit {
     Group(Arc<Group>),
     Read,
 }
 
-/// Acquires the shard and starts its threads. Blocks.
-pub(super) fn open(
-    config: &Config,
-    reader: &Reader,
-    drivers: &Arc<Drivers>,
-) -> Result<Opened, NodeError> {
-    let store = Arc::clone(&config.store);
-    let key = token_key(store.as_ref(), config.clock.now().0)?;
-    let point = storage::acquire(store.as_ref(), uuid::Uuid::new_v4().as_u64_pair().0)?;
-    let owner_config = owner::Config {
-        moves_all: config.adopt == Adopt::All,
-        ..owner::Config::default()
-    };
-    let mut owner = Owner::new(
-        owner_config,
-        point,
-        Box::new(|| uuid::Uuid::new_v4().as_u64_pair().0),
-    );
-    let session = Session::new(config, Arc::clone(drivers));
-    if config.adopt == Adopt::All {
-        storage::quarantines(store.as_ref())?
-            .into_iter()
-            .for_each(|(run, _)| owner.recover_quarantined(run));
-        storage::live_entries(store.as_ref())?
-            .iter()
-            .for_each(|(run, entry)| owner.recover(*run, entry));
-    }
-    // Last: it is this that makes the owner load what it was told of, though nobody asks for anything.
-    owner.handle(
-        config.clock.now(),
-        Input::Register(SessionInfo {
-            id: Arc::clone(&session.id),
-            drivers: session.versions(),
-            schemas: session.schemas(),
-            capacity: config.capacity,
-        }),
-    );
-    let (messages, inbox) = channel();
-    let (commits, groups) = channel();
-    let thread = |name: &str| std::thread::Builder::new().name(name.into());
-    let no_thread = |error: std::io::Error| NodeError::Unavailable(format!("no thread: {error}"));
-    let back = messages.clone();
-    let committer = thread("conveyor-commit")
-        .spawn(move || commit(store.as_ref(), &groups, &back))
-        .map_err(no_thread)?;
-    let runtime = Runtime {
-        owner,
-        clock: Arc::clone(&config.clock),
-        inbox,
-        messages: messages.clone(),
-        commits,
-        reader: reader.clone(),
-        held: Arc::clone(reader.held()),
-        tasks: Tasks::new(
-            session,
-            config.runtime.clone(),
-            reader.clone(),
-            messages.clone(),
-        ),
-        waiting: HashMap::new(),
-        ticket: 0,
-        ending: None,
-    };
-    let owner = thread("conveyor-owner")
-        .stack_size(STACK_BYTES)
-        .spawn(move || runtime.run())
-        .map_err(no_thread)?;
-    Ok(Opened {
-        messages,
-        tokens: Tokens::new(&key),
-        threads: vec![owner, committer],
-    })
-}
-
-fn commit(store: &dyn Store, groups: &Receiver<Commit>, back: &Sender<Message>) {
+/// Commits group after group, and tells what came of each.
+pub(super) fn commit(store: &dyn Store, groups: &Receiver<Commit>, back: &Sender<Message>) {
     for commit in groups {
         let input = match commit {
             Commit::Group(group) => {
@@ -141,7 +45,8 @@ fn commit(store: &dyn Store, groups: &Receiver<Commit>, back: &Sender<Message>) 
     }
 }
 
-struct Runtime {
+/// The owner's thread.
+pub(super) struct Runtime {
     owner: Owner,
     clock: Arc<dyn Clock>,
     inbox: Receiver<Message>,
@@ -157,7 +62,30 @@ struct Runtime {
 }
 
 impl Runtime {
-    fn run(mut self) {
+    pub(super) fn new(
+        owner: Owner,
+        clock: Arc<dyn Clock>,
+        (messages, inbox): (Sender<Message>, Receiver<Message>),
+        commits: Sender<Commit>,
+        reader: Reader,
+        tasks: Tasks,
+    ) -> Runtime {
+        Runtime {
+            owner,
+            clock,
+            inbox,
+            messages,
+            commits,
+            held: Arc::clone(reader.held()),
+            reader,
+            tasks,
+            waiting: HashMap::new(),
+            ticket: 0,
+            ending: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
         loop {
             let mut taken = 0;
             while taken < MESSAGES

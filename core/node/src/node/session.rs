@@ -5,7 +5,7 @@ use super::attempt::{Attempt, LINES, Sent};
 use super::config::Limits;
 use super::judge::failure;
 use super::logs::LogBuffer;
-use super::runtime::Message;
+use super::messages::Message;
 use crate::driver::{Checkpoints, Context, Driver};
 use crate::owner::StartTask;
 use crate::reader::Reader;

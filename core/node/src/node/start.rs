@@ -2,7 +2,7 @@ use crate::error::NodeError;
 use crate::id::RunId;
 use crate::owner::{Start, ValueTexts};
 use crate::plans::Plans;
-use crate::{chunks, keys, storage};
+use crate::{chunks, keys, stored};
 use conveyor_engine::plan::Plan;
 use conveyor_engine::run::Inherited;
 use conveyor_engine::value::{Hash, Json, Texts, Value};
@@ -137,7 +137,7 @@ fn keep_values(store: &dyn Store, run: RunId, values: &ValueTexts) -> Result<(),
 /// does no harm; the first piece comes last, so that what is found is whole.
 fn keep_document(store: &dyn Store, digest: &Hash, document: &[u8]) -> Result<(), NodeError> {
     let key = keys::document(digest);
-    if storage::row_exists(store, &key)? {
+    if stored::row_exists(store, &key)? {
         return Ok(());
     }
     let mut pieces: Vec<_> = chunks::split(RecordKind::Document, 0, &key, document).collect();

@@ -1,111 +1,19 @@
 //! Group commit: what was collected becomes one transaction at a time (PROTOCOL P10–P13).
 
-use super::follow::all_absent;
 use super::live::Slot;
 use super::messages::{CommitPoint, Group, Outcome, Output, Write};
-use super::{Owner, RETRY, RETRY_MAX, quarantined};
+use super::part::{Flight, Part};
+use super::quarantine::quarantined;
+use super::{Owner, RETRY, RETRY_MAX};
 use crate::error::NodeError;
 use crate::id::RunId;
 use conveyor_engine::planted;
-use conveyor_engine::run::{Identity, RunState};
 use conveyor_engine::time::{Duration, Time};
-use conveyor_engine::value::Hash;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 use std::sync::Arc;
 
-/// What one run has in a group.
-#[derive(Debug, Default)]
-pub(super) struct Part {
-    /// Writes beside the record, which is made when the group is closed.
-    pub(super) writes: Vec<Write>,
-    /// About how many bytes they have, with the checkpoints of the record.
-    pub(super) bytes: usize,
-    /// Held back until the group is durable.
-    pub(super) outputs: Vec<Output>,
-    /// Whether the run has an open record.
-    pub(super) touched: bool,
-    /// Turns in that record.
-    pub(super) turns: u32,
-    /// Claims that it makes.
-    pub(super) claims: Vec<Identity>,
-    /// Claims that it ends.
-    pub(super) ended: Vec<Identity>,
-    /// Whether it has log lines.
-    pub(super) logs: bool,
-    /// Whether its rows are to be written even if it has no record.
-    pub(super) rows: bool,
-    /// The document that the run needs, and its puts: for the first group that has it.
-    pub(super) document: Option<(Hash, Vec<Write>)>,
-    /// The record's sequence, and the run's state after it.
-    sealed: Option<(u64, RunState)>,
-    /// Where its writes are in the group.
-    range: Range<usize>,
-}
-
-impl Part {
-    /// Adds writes of log lines.
-    pub(super) fn log(&mut self, writes: Vec<Write>) {
-        self.logs |= !writes.is_empty();
-        self.put(writes);
-    }
-
-    /// Adds writes; a later one of the same key counts (PROTOCOL P14).
-    pub(super) fn put(&mut self, writes: Vec<Write>) {
-        for write in writes {
-            self.bytes += write.len();
-            let earlier = self
-                .writes
-                .iter_mut()
-                .find(|earlier| earlier.key == write.key);
-            match earlier {
-                Some(earlier) => *earlier = write,
-                None => self.writes.push(write),
-            }
-        }
-    }
-}
-
-/// The group whose outcome is awaited.
-#[derive(Debug)]
-pub(super) struct Flight {
-    group: Arc<Group>,
-    parts: BTreeMap<RunId, Part>,
-    /// Whether it is to be sent once more.
-    resend: bool,
-    /// Whether the commit key is to be read.
-    unknown: bool,
-    /// Whether a copy with an unknown outcome was sent. It may still be on its way, so that a later
-    /// copy's failure decides nothing: only the commit key does, and only the same bytes may be sent.
-    unsure: bool,
-}
-
-impl Flight {
-    pub(super) fn parts(&self) -> &BTreeMap<RunId, Part> {
-        &self.parts
-    }
-}
-
 impl Owner {
-    /// What a run has in the group that is being collected.
-    pub(super) fn part(&mut self, run: RunId) -> &mut Part {
-        self.collecting.entry(run).or_default()
-    }
-
-    /// Holds an output back until all that the run has decided so far is durable.
-    pub(super) fn stage(&mut self, run: RunId, output: Output) {
-        let flight = self.flight.as_mut().map(|flight| &mut flight.parts);
-        let parts = std::iter::once(&mut self.collecting)
-            .chain(&mut self.splits)
-            .chain(flight);
-        for parts in parts {
-            if let Some(part) = parts.get_mut(&run) {
-                return part.outputs.push(output);
-            }
-        }
-        self.outputs.push(output);
-    }
-
     /// The next transaction to commit: at most one at a time, until [`super::Input::Committed`] tells
     /// how it went.
     pub fn next_group(&mut self, now: Time) -> Option<Arc<Group>> {
@@ -308,73 +216,6 @@ impl Owner {
         self.rest(now, run);
     }
 
-    /// Whether the store does not have all that the run decided yet, or may not have it: what is read
-    /// of it now may be out of date.
-    pub(super) fn is_open(&self, run: RunId) -> bool {
-        let flight = self.flight.as_ref().map(|flight| &flight.parts);
-        let flight = flight.filter(|_| !planted!(FlightForgotten));
-        let mut parts = std::iter::once(&self.collecting)
-            .chain(&self.splits)
-            .chain(flight);
-        parts.any(|parts| parts.contains_key(&run))
-    }
-
-    /// Lets a run go from memory if nothing of it runs (DESIGN §5).
-    pub(super) fn rest(&mut self, now: Time, run: RunId) {
-        if self.is_open(run) {
-            return;
-        }
-        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
-            return;
-        };
-        live.trim();
-        if live.run.state().is_terminal() {
-            if live.absent {
-                for runs in self.absent.values_mut() {
-                    runs.remove(&run);
-                }
-            }
-            self.drop_live(run);
-            self.slots.remove(&run);
-            self.held.remove(&run);
-            return;
-        }
-        if live.claims > 0 || live.awaits_values || live.run.wants_turn() {
-            return;
-        }
-        let paused = live.run.state() == RunState::Paused;
-        let idle = live.queued == 0
-            || paused
-            || live.absent && all_absent(&self.queues, live.run.plan(), &live.run.pending().offers);
-        // Folding it again costs about as much as its journal is long: not for a moment's wait.
-        let soon = now.after(Duration(1000 + live.run.sequence() / 8));
-        let due = live.run.next_timer().map(|(due, _)| due);
-        if idle && due.is_none_or(|due| due > soon) {
-            self.drop_live(run);
-            self.park(run, due);
-        }
-    }
-
-    pub(super) fn park(&mut self, run: RunId, due: Option<Time>) {
-        self.slots.insert(run, Slot::Parked(due));
-        if let Some(due) = due {
-            self.timers.insert((due, run));
-        }
-    }
-
-    /// Forgets what the owner knows of a run in memory, but not its slot.
-    pub(super) fn drop_live(&mut self, run: RunId) {
-        let Some(Slot::Live(live)) = self.slots.get(&run) else {
-            return;
-        };
-        if let Some(due) = live.due {
-            self.timers.remove(&(due, run));
-        }
-        if live.queued > 0 {
-            self.queues.withdraw(run);
-        }
-    }
-
     /// Undoes what a part did outside of the store, and folds its run again.
     fn part_failed(&mut self, run: RunId, part: Part, error: &NodeError) {
         self.undo(run, part, error);
@@ -390,21 +231,6 @@ impl Owner {
             Some(Slot::Quarantined) => self.load(run, Vec::new()),
             Some(other) => drop(self.slots.insert(run, other)),
             None => {}
-        }
-    }
-
-    /// Answers with the error; claims that were not durable are taken back.
-    pub(super) fn undo(&mut self, run: RunId, part: Part, error: &NodeError) {
-        for output in part.outputs {
-            if let Output::Answer { ticket, .. } = output {
-                self.answer_now(ticket, Err(error.clone()));
-            }
-        }
-        if planted!(PlaceLeaked) {
-            return;
-        }
-        for id in part.claims {
-            self.queues.forget(run, id);
         }
     }
 
@@ -455,20 +281,5 @@ impl Owner {
             self.refuse(&input, &error);
         }
         self.outputs.push(Output::Deposed);
-    }
-}
-
-impl From<(Vec<u8>, Vec<u8>)> for Write {
-    fn from((key, value): (Vec<u8>, Vec<u8>)) -> Write {
-        Write {
-            key,
-            value: Some(value),
-        }
-    }
-}
-
-impl Write {
-    fn len(&self) -> usize {
-        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
     }
 }

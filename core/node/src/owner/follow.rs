@@ -2,16 +2,14 @@
 
 use super::Owner;
 use super::live::Slot;
-use super::load::RELOAD;
-use super::messages::{Input, Output, StartTask};
+use super::messages::{Output, StartTask};
 use super::queues::{QueueKey, Queues};
-use crate::error::NodeError;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::{Kind, Plan, StepIndex};
 use conveyor_engine::planted;
 use conveyor_engine::run::{Claim, Decision, Fact, Identity, Rejected, RunState, StepState};
-use conveyor_engine::time::Time;
+use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Hash, Value};
 use std::sync::Arc;
 
@@ -86,22 +84,7 @@ impl Owner {
                 }
                 Decision::Cancel { .. } if planted!(CancelUnsent) => {}
                 Decision::Cancel { id, reason, grace } => {
-                    if let Some((session, held)) = self.queues.holder(run, id) {
-                        let claimed = Claimed {
-                            run,
-                            id,
-                            nonce: held.nonce,
-                        };
-                        self.stage(
-                            run,
-                            Output::Cancel {
-                                session,
-                                claimed,
-                                reason,
-                                grace,
-                            },
-                        );
-                    }
+                    self.cancel(run, id, reason, grace);
                 }
                 Decision::Run {
                     from, to, reason, ..
@@ -115,6 +98,23 @@ impl Owner {
         if reoffer {
             self.offer_all(run);
         }
+    }
+
+    /// Asks whoever is at an attempt to stop.
+    pub(super) fn cancel(&mut self, run: RunId, id: Identity, reason: Arc<str>, grace: Duration) {
+        let Some((session, held)) = self.queues.holder(run, id) else {
+            return;
+        };
+        let nonce = held.nonce;
+        self.stage(
+            run,
+            Output::Cancel {
+                session,
+                claimed: Claimed { run, id, nonce },
+                reason,
+                grace,
+            },
+        );
     }
 
     /// The session may still be at it: its place is given back when it says so, or reports. A claim in
@@ -239,24 +239,6 @@ impl Owner {
         )
     }
 
-    /// Keeps the owner's timers in step with the run's earliest one.
-    pub(super) fn watch_timer(&mut self, run: RunId) {
-        let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
-            return;
-        };
-        let due = live.run.next_timer().map(|(due, _)| due);
-        if due == live.due {
-            return;
-        }
-        if let Some(old) = live.due {
-            self.timers.remove(&(old, run));
-        }
-        live.due = due;
-        if let Some(due) = due {
-            self.timers.insert((due, run));
-        }
-    }
-
     pub(super) fn watch_turn(&mut self, run: RunId) {
         let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
             return;
@@ -265,51 +247,6 @@ impl Owner {
             live.turning = true;
             self.turns.push_back(run);
         }
-    }
-
-    /// Asks for values; `input` goes on when they are there.
-    pub(super) fn want_values(&mut self, run: RunId, hashes: Vec<Hash>, input: Option<Input>) {
-        if let Some(live) = self.live(run) {
-            live.awaits_values = true;
-            live.waiting.extend(input);
-            self.outputs.push(Output::LoadValues { run, hashes });
-        }
-    }
-
-    pub(super) fn values_loaded(
-        &mut self,
-        now: Time,
-        run: RunId,
-        values: Result<super::ValueTexts, NodeError>,
-    ) {
-        let Some(live) = self.live(run) else { return };
-        match values {
-            Ok(values) => values
-                .iter()
-                .for_each(|(hash, text)| live.keep(*hash, text)),
-            // What waits for them asks again then.
-            Err(error) if error.is_temporary() => {
-                self.timers.insert((now.after(RELOAD), run));
-                return;
-            }
-            Err(error) => {
-                let sequence = live.run.sequence();
-                return self.quarantine(now, run, &error.to_string(), sequence);
-            }
-        }
-        self.go_on(now, run);
-    }
-
-    /// What waited for values is tried again.
-    pub(super) fn go_on(&mut self, now: Time, run: RunId) {
-        let Some(live) = self.live(run) else { return };
-        live.awaits_values = false;
-        let waiting = std::mem::take(&mut live.waiting);
-        waiting
-            .into_iter()
-            .for_each(|input| self.of_run(now, run, input));
-        self.fire(now, run);
-        self.watch_turn(run);
     }
 }
 

@@ -28,6 +28,22 @@ pub struct Write {
     pub value: Option<Vec<u8>>,
 }
 
+impl From<(Vec<u8>, Vec<u8>)> for Write {
+    fn from((key, value): (Vec<u8>, Vec<u8>)) -> Write {
+        Write {
+            key,
+            value: Some(value),
+        }
+    }
+}
+
+impl Write {
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// Something that happened outside of the owner.
 #[derive(Debug)]
 pub enum Input {

@@ -1,7 +1,7 @@
 use super::Reader;
 use crate::error::NodeError;
 use crate::id::RunId;
-use crate::{keys, storage};
+use crate::{keys, stored};
 use conveyor_engine::run::RunState;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
@@ -103,7 +103,7 @@ impl Reader {
             for (key, value) in &part.entries {
                 let id = keys::run_of(key)
                     .ok_or_else(|| NodeError::Corrupt("a row's key names no run".into()))?;
-                let row = self.row(id, storage::decode(RecordKind::RunSummary, value)?);
+                let row = self.row(id, stored::decode(RecordKind::RunSummary, value)?);
                 looked += 1;
                 if filter.fits(&row) {
                     page.rows.push(row);

@@ -1,7 +1,7 @@
 use super::Reader;
 use crate::error::NodeError;
 use crate::id::RunId;
-use crate::node::attempt_key;
+use crate::keys;
 use conveyor_bus::{LogPage, LogStore as _, StoreLogs};
 use conveyor_engine::run::Identity;
 
@@ -19,7 +19,7 @@ impl Reader {
     ) -> Result<LogPage, NodeError> {
         self.on_worker(move |reader| {
             let logs = StoreLogs::new(reader.store().clone());
-            Ok(logs.read(attempt_key(run, id), offset, limit)?)
+            Ok(logs.read(keys::log(run, id), offset, limit)?)
         })
         .await
     }

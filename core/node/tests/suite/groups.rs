@@ -5,7 +5,7 @@ use conveyor_engine::run::{RunState, StopKind};
 use conveyor_engine::time::Duration;
 use conveyor_node::owner::{Answer, Input, Outcome};
 use conveyor_node::{NodeError, storage};
-use conveyor_store::Store as _;
+use conveyor_store::{CommitError, Error, ErrorKind, Store as _};
 
 #[test]
 fn a_step_costs_one_commit_and_one_put() {
@@ -47,6 +47,25 @@ fn nobody_is_answered_before_the_commit() {
     h.settle();
     assert_eq!(h.answers[&reported], Ok(Answer::Taken { already: false }));
     assert_eq!(h.tasks.len(), 1);
+}
+
+#[test]
+fn a_commit_error_says_of_what_kind_it_is() {
+    type Told = fn(String) -> NodeError;
+    for (kind, temporary, expected) in [
+        (ErrorKind::Io, true, NodeError::Unavailable as Told),
+        (ErrorKind::DiskFull, true, NodeError::Full),
+        (ErrorKind::Corrupt, false, NodeError::Corrupt),
+    ] {
+        let mut h = Harness::new(16);
+        let (_, started) = h.submit(&chain(&["a"]));
+        let error = CommitError::Failed(Error::new(kind.clone(), "commit"));
+        let expected = expected(error.to_string());
+        assert_eq!(expected.is_temporary(), temporary);
+        h.commit_as(|_, group| storage::outcome(group, Err(error)));
+        assert_eq!(h.answers[&started], Err(expected), "{kind:?}");
+        assert!(h.owner.is_pausing(), "{kind:?}: nothing is claimed at once");
+    }
 }
 
 #[test]

@@ -5,12 +5,12 @@ use crate::args::Progress;
 use crate::render::progress::{Frame, Live, line};
 use crate::render::style::Style;
 use crate::render::view::{ProgressEvent, RunView};
-use crate::terminal::{self, Fitting};
+use crate::terminal::{self, Fitting, Notices};
 use std::io::Stderr;
 
 /// Where progress goes.
 pub(super) enum Screen {
-    Tree(Box<Live<Fitting<Stderr>>>),
+    Tree(Box<Live<Fitting<Stderr>>>, Notices),
     Plain(Style),
     Nothing,
 }
@@ -21,19 +21,22 @@ impl Screen {
             colour: terminal::colours_err(),
         };
         match progress {
-            Progress::Tree => Screen::Tree(Box::new(Live::new(terminal::stderr(), style))),
+            Progress::Tree => {
+                let live = Live::new(terminal::stderr(), style);
+                Screen::Tree(Box::new(live), Notices::divert())
+            }
             Progress::None => Screen::Nothing,
             Progress::Plain | Progress::Auto => Screen::Plain(style),
         }
     }
 
     pub(super) fn draws(&self) -> bool {
-        matches!(self, Screen::Tree(_))
+        matches!(self, Screen::Tree(..))
     }
 
     pub(super) fn show(&mut self, view: &RunView, event: &ProgressEvent) {
         match self {
-            Screen::Tree(live) => live.take(event),
+            Screen::Tree(live, _) => live.take(event),
             Screen::Plain(style) => {
                 if let Some(line) = line(view, event, *style) {
                     terminal::print_err(&format!("{line}\n"));
@@ -44,25 +47,35 @@ impl Screen {
     }
 
     pub(super) fn draw(&mut self, view: &RunView) {
-        if let Screen::Tree(live) = self {
+        if let Screen::Tree(live, _) = self {
             // A terminal that cannot be written is no reason to stop a run.
             let _ = live.draw(view, frame());
         }
     }
 
-    pub(super) fn say(&mut self, message: &str, view: &RunView) {
-        let notice = format!("conveyor: {message}\n");
+    /// What the rest of the program says while a tree is drawn; never, where none is.
+    pub(super) async fn notice(&mut self) -> String {
         match self {
-            Screen::Tree(live) => {
-                let _ = live.say(&notice, view, frame());
-            }
-            Screen::Plain(_) | Screen::Nothing => terminal::print_err(&notice),
+            Screen::Tree(_, notices) => notices.next().await,
+            Screen::Plain(_) | Screen::Nothing => std::future::pending().await,
         }
     }
 
+    /// Shows a notice above the tree.
+    pub(super) fn say(&mut self, notice: &str, view: &RunView) {
+        match self {
+            Screen::Tree(live, _) => {
+                let _ = live.say(notice, view, frame());
+            }
+            Screen::Plain(_) | Screen::Nothing => terminal::print_err(notice),
+        }
+    }
+
+    /// Takes the tree away, and says what was not shown yet.
     pub(super) fn clear(&mut self) {
-        if let Screen::Tree(live) = self {
+        if let Screen::Tree(mut live, notices) = std::mem::replace(self, Screen::Nothing) {
             let _ = live.clear();
+            drop(notices);
         }
     }
 }

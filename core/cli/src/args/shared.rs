@@ -1,0 +1,27 @@
+//! Options that many verbs have.
+
+use super::Output;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Whose runs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// How a verb prints what it has found or done.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Form {
+    /// How to print on standard output. Of events and log lines, `json` is one object a line.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
+    pub(crate) output: Output,
+}

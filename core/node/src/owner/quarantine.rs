@@ -1,0 +1,138 @@
+//! Runs that are set aside: each alone, never the shard (PROTOCOL P4, P7, P13).
+
+use super::live::Slot;
+use super::messages::{Answer, Control, Flaw, Input, Output};
+use super::{Owner, rows};
+use crate::error::NodeError;
+use crate::id::RunId;
+use conveyor_engine::run::{RunState, Stop, StopKind};
+use conveyor_engine::time::Time;
+use conveyor_proto::storage::v1::RunSummary;
+
+impl Owner {
+    pub(super) fn broken(
+        &mut self,
+        now: Time,
+        run: RunId,
+        flaw: &Flaw,
+        summary: Option<&RunSummary>,
+        waiting: Vec<Input>,
+    ) {
+        if let Some(state) = ended_as(summary) {
+            return self.refuse_ended(run, state, waiting);
+        }
+        let terminate = waiting.iter().find_map(|input| match input {
+            Input::Control {
+                control: Control::Stop(stop),
+                ..
+            } if stop.kind == StopKind::Terminate => Some(stop.clone()),
+            _ => None,
+        });
+        if let Some(stop) = terminate {
+            return self.terminate_unfolded(now, run, summary, &stop, waiting);
+        }
+        self.slots.insert(run, Slot::Quarantined);
+        let writes = rows::quarantine(now, run, flaw, summary.cloned());
+        self.part(run).writes.extend(writes);
+        let reason = &flaw.reason;
+        let error = NodeError::Quarantined(format!("run {run} is quarantined: {reason}"));
+        waiting
+            .into_iter()
+            .for_each(|input| self.refuse_known(run, input, &error));
+    }
+
+    /// Ends a run that does not fold: its rows say so, its journal stays as it is.
+    pub(super) fn terminate_unfolded(
+        &mut self,
+        now: Time,
+        run: RunId,
+        summary: Option<&RunSummary>,
+        stop: &Stop,
+        waiting: Vec<Input>,
+    ) {
+        let writes = rows::terminate(now, run, summary.cloned(), stop);
+        self.part(run).writes.extend(writes);
+        for input in waiting {
+            match input {
+                Input::Control {
+                    ticket,
+                    control: Control::Stop(_),
+                    ..
+                } => {
+                    self.answer_of(run, ticket, Ok(Answer::Done));
+                }
+                other => self.refuse_known(run, other, &NodeError::Ended(RunState::Cancelled)),
+            }
+        }
+        self.stage(
+            run,
+            Output::Changed {
+                run,
+                sequence: 0,
+                state: RunState::Cancelled,
+            },
+        );
+    }
+
+    /// Sets a run aside: it alone, never the shard (PROTOCOL P4, P7, P13).
+    pub(super) fn quarantine(&mut self, now: Time, run: RunId, reason: &str, sequence: u64) {
+        let error = NodeError::Quarantined(format!("run {run} is quarantined: {reason}"));
+        if let Some(part) = self.collecting.remove(&run) {
+            self.undo(run, part, &error);
+        }
+        self.drop_live(run);
+        let Some(Slot::Live(live)) = self.slots.remove(&run) else {
+            return;
+        };
+        let stored = live.row.is_some();
+        let summary = stored.then(|| rows::summary(run, &live));
+        live.waiting
+            .into_iter()
+            .for_each(|input| self.refuse(&input, &error));
+        if !stored {
+            // Not even its start was taken.
+            return;
+        }
+        for (session, claimed, held) in self.queues.held_of(run) {
+            if held.returned {
+                self.queues.forget(run, claimed.id);
+            } else if held.durable {
+                self.outputs.push(Output::Abort { session, claimed });
+            } else {
+                // Its group is in flight, and will send the task.
+                self.stage(run, Output::Abort { session, claimed });
+            }
+        }
+        self.slots.insert(run, Slot::Quarantined);
+        let writes = rows::quarantine(now, run, &Flaw::at(sequence, reason), summary);
+        self.part(run).writes.extend(writes);
+        self.stage(
+            run,
+            Output::Changed {
+                run,
+                sequence,
+                state: RunState::Quarantined,
+            },
+        );
+    }
+}
+
+/// How a run ended, by its row.
+pub(super) fn ended_as(summary: Option<&RunSummary>) -> Option<RunState> {
+    RunState::from_code(u8::try_from(summary?.state).ok()?).filter(|state| state.is_terminal())
+}
+
+/// Whether a request may take a run out of quarantine.
+pub(super) fn lifts(control: &Control) -> bool {
+    match control {
+        Control::Release => true,
+        Control::Stop(stop) => stop.kind == StopKind::Terminate,
+        _ => false,
+    }
+}
+
+pub(super) fn quarantined(run: RunId) -> NodeError {
+    NodeError::Quarantined(format!(
+        "run {run} is quarantined: `runs show {run}` says why"
+    ))
+}
