@@ -13,6 +13,7 @@ pub use listing::{Filter, RunPage, RunRow};
 use crate::error::NodeError;
 use crate::held::Held;
 use crate::id::RunId;
+use crate::owner::Flaw;
 use crate::plans::{self, Plans};
 use crate::workers::Workers;
 use crate::{keys, storage, stored};
@@ -146,6 +147,21 @@ impl Reader {
             .map_err(|(error, _)| error)?
             .map(|folded| folded.run)
             .ok_or_else(|| no_run(run))
+    }
+
+    /// Why a run does not fold; `None` when it does, or is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn flaw(&self, run: RunId) -> Result<Option<Flaw>, NodeError> {
+        self.on_worker(move |reader| {
+            match storage::fold(reader.store.as_ref(), &reader.plans, run) {
+                Ok(_) => Ok(None),
+                Err((error, _)) if error.is_temporary() => Err(error),
+                Err((_, flaw)) => Ok(Some(flaw)),
+            }
+        })
+        .await
     }
 
     /// Records of a run's journal after `sequence`, at most `limit`.

@@ -11,7 +11,7 @@ mod waiting;
 
 pub(crate) use event::event;
 pub(crate) use history::History;
-pub(crate) use run::{listed, quarantine};
+pub(crate) use run::{flaw, listed, quarantine};
 pub(crate) use step::{Page, Shown, step_counts};
 pub(crate) use waiting::Around;
 

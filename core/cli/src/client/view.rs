@@ -1,6 +1,8 @@
 //! A run as the service tells it, as the view that is drawn.
 
-use crate::render::view::{AttemptView, Counts, FailureView, InstanceView, RunView, StepView};
+use crate::render::view::{
+    AttemptView, Counts, FailureView, FlawView, InstanceView, RunView, StepView,
+};
 use conveyor_engine::run::{AttemptState, RunState, StepState};
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Json;
@@ -23,7 +25,20 @@ pub(crate) fn run_view(run: &v1::Run, steps: &[v1::Step]) -> RunView {
         forked_from: some(&run.forked_from),
         started_at: run.started_ms.or(Some(run.created_ms)).map(Time),
         ended_at: run.ended_ms.map(Time),
+        quarantine: run.quarantine.as_ref().map(flaw),
         steps: steps.iter().map(step).collect(),
+    }
+}
+
+fn flaw(mark: &v1::Quarantine) -> FlawView {
+    let digest = |digest| format!("{digest:016x}");
+    let differ = mark.recorded_digest != mark.folded_digest;
+    FlawView {
+        reason: mark.reason.clone(),
+        sequence: mark.sequence,
+        recorded_digest: differ.then(|| digest(mark.recorded_digest)),
+        folded_digest: differ.then(|| digest(mark.folded_digest)),
+        since_at: mark.since_ms.map(Time),
     }
 }
 

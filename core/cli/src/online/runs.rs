@@ -129,9 +129,16 @@ async fn show(engine: &Engine, args: &ShowArgs) -> Result<Exit, Problem> {
     };
     terminal::print(&text);
     if let Some(mark) = &run.quarantine {
-        terminal::note(&format!(
-            "quarantined at record {}: {}; `conveyor runs release {}` folds it again",
-            mark.sequence, mark.reason, run.id
+        let next = match mark.since_ms {
+            Some(_) => format!(
+                "is quarantined; `conveyor runs release {}` folds it again",
+                run.id
+            ),
+            None => "will be quarantined by whoever moves it".to_owned(),
+        };
+        terminal::warning(&format!(
+            "the run does not fold, and {next}. At record {}: {}",
+            mark.sequence, mark.reason
         ));
     }
     Ok(Exit::Succeeded)

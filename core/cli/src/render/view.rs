@@ -58,8 +58,29 @@ pub(crate) struct RunView {
     /// When it ended.
     #[serde(serialize_with = "text::time")]
     pub(crate) ended_at: Option<Time>,
+    /// Why its journal does not fold, where it does not: it has no steps to show then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quarantine: Option<FlawView>,
     /// The steps in the document's order, `finally` last.
     pub(crate) steps: Vec<StepView>,
+}
+
+/// Why a run does not fold.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FlawView {
+    /// A sentence.
+    pub(crate) reason: String,
+    /// The record at which the fold stopped.
+    pub(crate) sequence: u64,
+    /// The digest in that record, where it is the digests that differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recorded_digest: Option<String>,
+    /// The digest that the fold gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) folded_digest: Option<String>,
+    /// Since when it is quarantined.
+    #[serde(serialize_with = "text::time", skip_serializing_if = "Option::is_none")]
+    pub(crate) since_at: Option<Time>,
 }
 
 /// A step of a run.
@@ -249,6 +270,7 @@ impl RunView {
             forked_from: None,
             started_at: None,
             ended_at: None,
+            quarantine: None,
             steps: plan.steps.iter().map(StepView::new).collect(),
         }
     }
@@ -420,6 +442,7 @@ pub(crate) fn sample(ids: &[&str]) -> RunView {
         forked_from: None,
         started_at: None,
         ended_at: None,
+        quarantine: None,
         steps: ids.iter().map(step).collect(),
     }
 }

@@ -2,9 +2,12 @@
 
 use crate::program::{Ended, conveyor};
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 /// `first`, then `second`, which at its first attempt waits for the file `go`, then `third`.
 pub(crate) const GATED: &str = "\
@@ -26,8 +29,32 @@ spec:
     - {id: bye, driver: exec, with: {run: 'echo bye >>ran'}}
 ";
 
+/// A test that waits for what never comes fails after so long: the program that it waits for is killed.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// Ends a program that a test would wait for in vain.
+pub(crate) struct Deadline {
+    _over: Sender<()>,
+}
+
+impl Deadline {
+    /// From now on.
+    pub(crate) fn of(child: &Child) -> Deadline {
+        let pid = Pid::from_child(child);
+        let (over, test) = channel::<()>();
+        std::thread::spawn(move || {
+            if test.recv_timeout(NEVER) == Err(RecvTimeoutError::Timeout) {
+                // It has just ended, or the test fails at what it has not said.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        Deadline { _over: over }
+    }
+}
+
 /// A program that runs beside the test. It is killed with the value.
 pub(crate) struct Running {
+    _deadline: Deadline,
     child: Child,
     lines: BufReader<ChildStderr>,
     seen: String,
@@ -51,6 +78,7 @@ pub(crate) fn start_with(dir: &Path, args: &[&str], environment: &[(&str, &str)]
         .expect("the program starts");
     let lines = BufReader::new(child.stderr.take().expect("it is piped"));
     Running {
+        _deadline: Deadline::of(&child),
         child,
         lines,
         seen: String::new(),
@@ -90,9 +118,8 @@ impl Running {
     }
 
     /// Sends a signal.
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).expect("it runs");
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

@@ -14,6 +14,7 @@ mod killed;
 mod killpoint;
 mod plan;
 mod program;
+mod quarantine;
 mod refusals;
 mod runs;
 mod statuses;

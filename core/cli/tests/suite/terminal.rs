@@ -1,7 +1,7 @@
 //! What a person at a terminal sees.
 
 use crate::disk::{journal, limit, used};
-use crate::engine::{GATED, shown};
+use crate::engine::{Deadline, GATED, shown};
 use crate::program::files;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -17,6 +17,7 @@ const ROWS: u16 = 24;
 
 /// The program at a terminal of its own. It is killed with the value.
 struct AtTerminal {
+    _deadline: Deadline,
     child: Child,
     keyboard: File,
     screen: vt100::Parser,
@@ -53,6 +54,7 @@ impl AtTerminal {
             .expect("the program starts");
         let [rows, columns] = [ROWS, COLUMNS].map(|n| NonZero::new(n).expect("not zero"));
         AtTerminal {
+            _deadline: Deadline::of(&child),
             child,
             keyboard: File::from(keyboard),
             screen: vt100::Parser::new(rows, columns, 0),

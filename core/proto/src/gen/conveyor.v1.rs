@@ -201,7 +201,8 @@ pub struct Run {
     /// Counts of its steps by state, without those that have none. Left out of listings.
     #[prost(message, repeated, tag = "19")]
     pub step_counts: ::prost::alloc::vec::Vec<StepCount>,
-    /// Why it is quarantined; absent if it is not.
+    /// Why it is quarantined, or would be by who moves it next; absent if its journal folds. Such a run
+    /// is told without steps, inputs and outputs. Left out of listings.
     #[prost(message, optional, tag = "20")]
     pub quarantine: ::core::option::Option<Quarantine>,
     /// The version of a Resource that it was started for; absent for none. Later release.
@@ -218,7 +219,7 @@ pub struct StepCount {
     #[prost(uint32, tag = "2")]
     pub count: u32,
 }
-/// Why a run is not touched (PROTOCOL P4).
+/// Why a run does not fold, and so is not touched (PROTOCOL P4).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Quarantine {
     /// A sentence for people.
@@ -233,9 +234,9 @@ pub struct Quarantine {
     /// The digest that the fold gave.
     #[prost(fixed64, tag = "4")]
     pub folded_digest: u64,
-    /// Since when.
-    #[prost(uint64, tag = "5")]
-    pub since_ms: u64,
+    /// Since when it is quarantined; absent if nobody has moved it since it does not fold.
+    #[prost(uint64, optional, tag = "5")]
+    pub since_ms: ::core::option::Option<u64>,
 }
 /// A step of a run.
 #[derive(Clone, PartialEq, ::prost::Message)]

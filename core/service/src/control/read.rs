@@ -74,7 +74,21 @@ impl ControlHandlers {
         };
         let folded = match self.folds.take(id, sequence).await {
             Some(folded) => folded,
-            None => self.folded(id).await.map_err(refuse)?,
+            None => match self.folded(id).await {
+                Ok(folded) => folded,
+                Err(NodeError::Corrupt(reason)) => {
+                    let flaw = self.reader.flaw(id).await.map_err(refuse)?;
+                    // It folds now: somebody has just mended it.
+                    let flaw = flaw.ok_or_else(|| Status::aborted(reason))?;
+                    told.quarantine = Some(wire::flaw(&flaw));
+                    return Ok(v1::GetRunResponse {
+                        run: Some(told),
+                        document,
+                        ..Default::default()
+                    });
+                }
+                Err(error) => return Err(refuse(error)),
+            },
         };
         let limit = match request.page_size {
             0 => INSTANCES,

@@ -1,6 +1,7 @@
 //! A run's row.
 
 use conveyor_engine::run::SEMANTICS;
+use conveyor_node::owner::Flaw;
 use conveyor_node::reader::RunRow;
 use conveyor_proto::{storage, v1};
 use std::fmt::Write as _;
@@ -36,7 +37,19 @@ pub(crate) fn quarantine(mark: &storage::v1::Quarantine) -> v1::Quarantine {
         sequence: mark.sequence,
         recorded_digest: mark.recorded_digest,
         folded_digest: mark.folded_digest,
-        since_ms: mark.since_ms,
+        since_ms: Some(mark.since_ms),
+    }
+}
+
+/// Why a run would be quarantined by whoever moved it.
+pub(crate) fn flaw(flaw: &Flaw) -> v1::Quarantine {
+    let (recorded_digest, folded_digest) = flaw.digests.unwrap_or_default();
+    v1::Quarantine {
+        reason: flaw.reason.clone(),
+        sequence: flaw.sequence,
+        recorded_digest,
+        folded_digest,
+        since_ms: None,
     }
 }
 
