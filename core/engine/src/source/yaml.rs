@@ -150,26 +150,7 @@ impl Builder<'_> {
                 if self.stack.len() + anchored.depth > self.limits.depth {
                     return Err(too_deep(self.limits.depth, at));
                 }
-                self.alias_nodes += nodes;
-                self.alias_bytes += bytes;
-                if self.alias_nodes > self.limits.alias_nodes {
-                    let most = self.limits.alias_nodes;
-                    return Err(too_many(
-                        "alias_nodes",
-                        "values repeated by aliases",
-                        most,
-                        at,
-                    ));
-                }
-                if self.alias_bytes > self.limits.alias_bytes {
-                    let most = self.limits.alias_bytes;
-                    return Err(too_many(
-                        "alias_bytes",
-                        "bytes repeated by aliases",
-                        most,
-                        at,
-                    ));
-                }
+                self.repeat(nodes, bytes, at)?;
                 self.count(nodes, at)?;
                 let _ = span;
                 self.place(node, at)
@@ -225,22 +206,38 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Counts what is there once more than it is written.
+    fn repeat(&mut self, nodes: usize, bytes: usize, at: u32) -> Result<(), Problem> {
+        self.alias_nodes += nodes;
+        self.alias_bytes += bytes;
+        for (limit, what, value, most) in [
+            (
+                "alias_nodes",
+                "values repeated by aliases",
+                self.alias_nodes,
+                self.limits.alias_nodes,
+            ),
+            (
+                "alias_bytes",
+                "bytes repeated by aliases",
+                self.alias_bytes,
+                self.limits.alias_bytes,
+            ),
+        ] {
+            if value > most {
+                return Err(too_many(limit, what, most, at));
+            }
+        }
+        Ok(())
+    }
+
     fn remember(&mut self, anchor: usize, node: &Node, at: u32) -> Result<(), Problem> {
         if anchor == 0 {
             return Ok(());
         }
         let (nodes, bytes, depth) = measure(node);
         // The kept copy is memory too.
-        self.alias_nodes += nodes;
-        if self.alias_nodes > self.limits.alias_nodes {
-            let most = self.limits.alias_nodes;
-            return Err(too_many(
-                "alias_nodes",
-                "values repeated by aliases",
-                most,
-                at,
-            ));
-        }
+        self.repeat(nodes, 0, at)?;
         self.anchors.insert(
             anchor,
             Anchored {

@@ -72,48 +72,22 @@ impl Machine<'_> {
     /// An attempt that was told to stop did not succeed within its grace.
     pub(super) fn cancelled(&mut self, id: Identity, cancelling: &Cancelling, end: AttemptEnd) {
         let reason = Some(Arc::clone(&cancelling.reason));
-        match cancelling.end {
-            CancelEnd::TimedOutRetry => {
-                let end = AttemptEnd {
-                    state: AttemptState::TimedOut,
-                    reason,
-                    ..end
-                };
-                self.attempt_ended(id, end);
-            }
-            CancelEnd::TimedOut => {
-                let end = AttemptEnd {
-                    state: AttemptState::TimedOut,
-                    reason: reason.clone(),
-                    ..end
-                };
-                self.close_attempt(id, &end);
-                self.end_instance(
-                    id.step,
-                    id.instance,
-                    Event::TimeOut,
-                    StepState::TimedOut,
-                    reason,
-                    true,
-                );
-            }
-            CancelEnd::Cancelled => {
-                let end = AttemptEnd {
-                    state: AttemptState::Cancelled,
-                    reason: reason.clone(),
-                    ..end
-                };
-                self.close_attempt(id, &end);
-                self.end_instance(
-                    id.step,
-                    id.instance,
-                    Event::Cancel,
-                    StepState::Cancelled,
-                    reason,
-                    false,
-                );
-            }
-        }
+        let state = match cancelling.end {
+            CancelEnd::TimedOutRetry | CancelEnd::TimedOut => AttemptState::TimedOut,
+            CancelEnd::Cancelled => AttemptState::Cancelled,
+        };
+        let end = AttemptEnd {
+            state,
+            reason: reason.clone(),
+            ..end
+        };
+        let (event, to, triggers) = match cancelling.end {
+            CancelEnd::TimedOutRetry => return self.attempt_ended(id, end),
+            CancelEnd::TimedOut => (Event::TimeOut, StepState::TimedOut, true),
+            CancelEnd::Cancelled => (Event::Cancel, StepState::Cancelled, false),
+        };
+        self.close_attempt(id, &end);
+        self.end_instance(id.step, id.instance, event, to, reason, triggers);
     }
 
     /// An instance that a drain keeps from its next attempt ends as its last one did (SEMANTICS 13).

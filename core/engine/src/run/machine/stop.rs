@@ -6,6 +6,7 @@ use crate::plan::StepIndex;
 use crate::run::state::{CancelEnd, EndName};
 use crate::run::table::{Event, RunEvent};
 use crate::run::{AttemptState, Decision, Identity, RunState, StepState, Stop, StopKind};
+use std::ops::Range;
 use std::sync::Arc;
 
 impl Machine<'_> {
@@ -68,7 +69,19 @@ impl Machine<'_> {
 
     /// What has not started of `spec.steps` ends `cancelled`; what has, if `started`, is cancelled.
     fn stop_steps(&mut self, reason: &Arc<str>, started: bool) {
-        for step in 0..self.plan.main {
+        self.stop_each(0..self.plan.main, reason, |machine, step, instance| {
+            machine.stop_instance(step, instance, reason, started);
+        });
+    }
+
+    /// Steps that were not expanded end `cancelled`; `stop` is asked of each instance of the others.
+    fn stop_each(
+        &mut self,
+        steps: Range<StepIndex>,
+        reason: &Arc<str>,
+        stop: impl Fn(&mut Self, StepIndex, u32),
+    ) {
+        for step in steps {
             if self.state.step(step).ended() {
                 continue;
             }
@@ -77,7 +90,7 @@ impl Machine<'_> {
                 continue;
             }
             for instance in 0..self.state.step(step).instances.len() as u32 {
-                self.stop_instance(step, instance, reason, started);
+                stop(self, step, instance);
             }
         }
     }
@@ -111,48 +124,44 @@ impl Machine<'_> {
     }
 
     fn terminate(&mut self, reason: &Arc<str>) {
-        for step in 0..self.plan.steps.len() as StepIndex {
-            if self.state.step(step).ended() {
-                continue;
-            }
-            if !self.state.step(step).expanded {
-                self.end_bare(step, StepState::Cancelled, Some(Arc::clone(reason)));
-                continue;
-            }
-            for instance in 0..self.state.step(step).instances.len() as u32 {
-                let Some(inst) = self.state.instance(step, instance) else {
-                    continue;
-                };
-                if inst.state.is_terminal() {
-                    continue;
-                }
-                if inst.state == StepState::Running {
-                    let id = Identity {
-                        step,
-                        instance,
-                        attempt: inst.attempt,
-                    };
-                    let end = AttemptEnd {
-                        state: AttemptState::Cancelled,
-                        outputs: None,
-                        failure: None,
-                        reason: Some(Arc::clone(reason)),
-                    };
-                    self.close_attempt(id, &end);
-                }
-                let reason = Some(Arc::clone(reason));
-                self.end_instance(
-                    step,
-                    instance,
-                    Event::Cancel,
-                    StepState::Cancelled,
-                    reason,
-                    false,
-                );
-            }
-        }
+        let all = 0..self.plan.steps.len() as StepIndex;
+        self.stop_each(all, reason, |machine, step, instance| {
+            machine.terminate_instance(step, instance, reason);
+        });
         self.ended.clear();
         self.end_run();
+    }
+
+    fn terminate_instance(&mut self, step: StepIndex, instance: u32, reason: &Arc<str>) {
+        let Some(inst) = self.state.instance(step, instance) else {
+            return;
+        };
+        if inst.state.is_terminal() {
+            return;
+        }
+        if inst.state == StepState::Running {
+            let id = Identity {
+                step,
+                instance,
+                attempt: inst.attempt,
+            };
+            let end = AttemptEnd {
+                state: AttemptState::Cancelled,
+                outputs: None,
+                failure: None,
+                reason: Some(Arc::clone(reason)),
+            };
+            self.close_attempt(id, &end);
+        }
+        let reason = Some(Arc::clone(reason));
+        self.end_instance(
+            step,
+            instance,
+            Event::Cancel,
+            StepState::Cancelled,
+            reason,
+            false,
+        );
     }
 
     pub(super) fn finally_timed_out(&mut self) {
