@@ -14,6 +14,8 @@ pub(crate) fn run_view(run: &v1::Run, steps: &[v1::Step]) -> RunView {
         id: run.id.clone(),
         pipeline: run.pipeline.clone(),
         namespace: run.namespace.clone(),
+        digest: run.digest.clone(),
+        resource_definition: some(&run.resource_definition),
         state: run_state(run.state),
         interrupted: run.interrupted,
         reason: run.reason.clone(),

@@ -58,6 +58,7 @@ pub(crate) fn show(view: &RunView, now: Time, style: Style) -> String {
                 .map(|value| (name, value)),
         );
     };
+    add("resource", view.resource_definition.clone());
     add("reason", Some(view.reason.clone()));
     add("started", view.started_at.map(human::instant));
     add("ended", view.ended_at.map(human::instant));

@@ -29,6 +29,11 @@ pub(crate) struct RunView {
     pub(crate) pipeline: String,
     /// Its namespace.
     pub(crate) namespace: String,
+    /// The digest of the pipeline's revision.
+    pub(crate) digest: String,
+    /// The resource definition that the pipeline acts on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_definition: Option<String>,
     /// Its state.
     #[serde(serialize_with = "text::display")]
     pub(crate) state: RunState,
@@ -259,6 +264,8 @@ impl RunView {
             id: id.to_owned(),
             pipeline: plan.name.to_string(),
             namespace: plan.namespace.to_string(),
+            digest: plan.digest.to_string(),
+            resource_definition: plan.resource.as_ref().map(ToString::to_string),
             state: RunState::Queued,
             interrupted: false,
             reason: String::new(),
@@ -431,6 +438,8 @@ pub(crate) fn sample(ids: &[&str]) -> RunView {
         id: "0198".to_owned(),
         pipeline: "release".to_owned(),
         namespace: "default".to_owned(),
+        digest: String::new(),
+        resource_definition: None,
         state: RunState::Queued,
         interrupted: false,
         reason: String::new(),

@@ -194,6 +194,26 @@ fn inputs_can_come_by_standard_input() {
 }
 
 #[test]
+fn the_seed_form_runs_and_its_resource_is_shown() {
+    let seed = "{name: seed, resource: app/shop, steps: [{id: a, name: Build, driver: exec}]}";
+    let dir = files(&[("p.yaml", seed)]);
+    let run = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
+    assert_eq!(run.status, 1, "{}", run.err);
+    assert!(
+        run.out.contains("no_command: `with` names nothing to run"),
+        "{}",
+        run.out
+    );
+    let show = conveyor(
+        dir.path(),
+        &["runs", "show", "latest", "--data-dir", "data"],
+    );
+    assert!(show.out.contains("resource     app/shop\n"), "{}", show.out);
+    let plan = conveyor(dir.path(), &["plan", "p.yaml"]);
+    assert!(plan.out.contains("resource  app/shop\n"), "{}", plan.out);
+}
+
+#[test]
 fn a_document_in_the_seed_form_has_places_too() {
     let seed =
         "name: s\nsteps:\n  - {id: a, name: A, driver: exec}\n  - {id: b, name: B, driver: git}\n";

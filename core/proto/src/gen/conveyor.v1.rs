@@ -208,6 +208,10 @@ pub struct Run {
     /// The version of a Resource that it was started for; absent for none. Later release.
     #[prost(message, optional, tag = "21")]
     pub resource: ::core::option::Option<ResourceVersion>,
+    /// `spec.resource` of its document: the ResourceDefinition that it acts on; empty for none. Left out
+    /// of listings.
+    #[prost(string, tag = "22")]
+    pub resource_definition: ::prost::alloc::string::String,
 }
 /// How many steps are in a state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -213,6 +213,12 @@ fn fill(told: &mut v1::Run, run: &Run, history: &History, values: &crate::values
         .map(|outputs| values.text(outputs))
         .unwrap_or_default();
     told.step_counts = step_counts(run);
+    told.resource_definition = run
+        .plan()
+        .resource
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
 }
 
 fn step_of(run: &Run, id: &str) -> Result<StepIndex, Status> {
