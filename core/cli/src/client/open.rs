@@ -1,7 +1,7 @@
 //! Holds the data directory, or reaches who holds it.
 
 use super::holder::Holder;
-use super::status::{Problem, is_closing};
+use super::status::{Problem, is_closing, is_of_transport};
 use super::{Client, data_dir};
 use crate::drivers::step_environment;
 use crate::render::human;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// How long a process that holds the directory has to answer. It may be busy opening it.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -111,11 +111,7 @@ impl Engine {
 
     /// Whether an answer says that the other process that was asked has gone, or is about to.
     pub(crate) fn has_gone(&self, status: &Status) -> bool {
-        let transport = matches!(
-            status.code(),
-            Code::Unavailable | Code::Unknown | Code::Cancelled
-        );
-        !self.holds() && (is_closing(status) || transport)
+        !self.holds() && (is_closing(status) || is_of_transport(status))
     }
 
     /// What a person has to know whose run another process executes: `None` where this one does.

@@ -7,6 +7,7 @@ use crate::terminal;
 use conveyor_engine::document;
 use conveyor_proto::v1::{Diagnostic, Document, Refusal, Severity};
 use prost::Message as _;
+use std::error::Error as _;
 use std::fmt::Write as _;
 use tonic::{Code, Status};
 
@@ -76,11 +77,11 @@ impl From<Status> for Problem {
         if !refusal.diagnostics.is_empty() {
             return Problem::refused(diagnostics(&refusal.diagnostics, ""));
         }
+        if is_of_transport(&status) {
+            return Problem::unreachable(message(&status));
+        }
         match status.code() {
-            // What the transport says when the holder's process ends, or never was there.
-            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
-                Problem::unreachable(message(&status))
-            }
+            Code::DeadlineExceeded => Problem::unreachable(message(&status)),
             Code::Internal | Code::DataLoss => Problem {
                 exit: Exit::Failed,
                 message: message(&status),
@@ -94,6 +95,17 @@ impl From<Status> for Problem {
 /// once it has.
 pub(super) fn is_closing(status: &Status) -> bool {
     status.metadata().contains_key(conveyor_service::CLOSING)
+}
+
+/// Whether it is no answer, but what became of the connection when the holder's process ended, or never
+/// was there. What an answer says comes without a source; a connection's failures have one, and codes as
+/// any answer could have.
+pub(super) fn is_of_transport(status: &Status) -> bool {
+    let code = matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Cancelled
+    );
+    code || status.source().is_some()
 }
 
 fn message(status: &Status) -> String {
@@ -148,4 +160,21 @@ fn placeless(diagnostic: &Diagnostic) -> String {
         let _ = write!(text, "\n  at: {}", diagnostic.pointer);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_connection_that_breaks_is_no_answer_whatever_its_code() {
+        let mut broken = Status::internal("h2 protocol error: http2 error");
+        broken.set_source(Arc::new(std::io::Error::other("gone")));
+        assert!(is_of_transport(&broken));
+        assert!(is_of_transport(&Status::unavailable("")));
+        assert!(!is_of_transport(&Status::internal("a task panicked")));
+        assert!(!is_of_transport(&Status::not_found("there is no run")));
+        assert_eq!(Problem::from(broken).exit, Exit::Unreachable);
+    }
 }
