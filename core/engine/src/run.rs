@@ -24,6 +24,7 @@ mod pending;
 mod record;
 mod root;
 mod scope;
+mod snapshot;
 mod state;
 mod states;
 pub mod table;
@@ -43,6 +44,7 @@ pub use machine::{FoldError, Fork, ForkError, ForkFrom, Rejected, Run, Sealed, T
 pub use pending::{CancelOrder, Pending, TaskSpec};
 pub use record::{Entry, Evaluated, Evaluation, Record, Site};
 pub use scope::expand;
+pub use snapshot::{SNAPSHOT_FACTS, SNAPSHOT_FORMAT, Snapshot};
 pub use states::{AttemptState, RunState, StepState};
 pub use values::{NoValues, Values};
 pub use view::{InstanceView, StepView, Waiting};

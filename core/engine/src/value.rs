@@ -18,6 +18,7 @@ pub use parse::{JsonError, parse_json};
 pub(crate) use number::{beyond, number};
 pub(crate) use read::{Build, Fault, read};
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub const VALUE_BYTES: u64 = 8 << 20;
 pub type Texts = BTreeMap<Hash, Arc<[u8]>>;
 
 /// A user value as facts and states hold it: its canonical JSON text, inline or named by its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
     /// The text itself.
     Inline(Arc<[u8]>),

@@ -7,8 +7,8 @@
 use crate::envelope;
 use conveyor_proto::storage::v1::RecordKind;
 
-/// The length of a full piece: 1 MiB, far below what any store takes (PROTOCOL P14).
-pub(crate) const PIECE: usize = 1 << 20;
+/// The length of a full piece: 512 KiB, far below what any store takes (PROTOCOL P8, P14).
+pub(crate) const PIECE: usize = 512 << 10;
 
 /// The keys and values that hold a record.
 pub(crate) fn split(

@@ -7,8 +7,10 @@
 //! | `s i RUN` | the row of a run that listings read |
 //! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
 //! | `s m` | what the store says about itself; of shard 0 alone |
+//! | `s p RUN` | which snapshot of a run is whole (PROTOCOL P8) |
 //! | `s q RUN` | why a run is quarantined |
 //! | `s r RUN` | a run that has not ended, with its earliest timer; gone at the end |
+//! | `s s RUN SEQUENCE` | a snapshot of a run after that record |
 //! | `s v RUN HASH` | a value of a run that is too long for its record (PROTOCOL P32) |
 //!
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
@@ -106,6 +108,24 @@ pub fn value(run: RunId, hash: &Hash) -> Vec<u8> {
 #[must_use]
 pub fn run_of(key: &[u8]) -> Option<RunId> {
     Some(RunId(key.get(2..18)?.try_into().ok()?))
+}
+
+/// Which snapshot of a run is whole.
+#[must_use]
+pub fn snapshot_pointer(run: RunId) -> Vec<u8> {
+    key(b'p', &[&run.0])
+}
+
+/// A snapshot of a run after a record.
+#[must_use]
+pub fn snapshot(run: RunId, sequence: u64) -> Vec<u8> {
+    key(b's', &[&run.0, &sequence.to_be_bytes()])
+}
+
+/// Before all snapshots of a run.
+#[must_use]
+pub fn snapshots(run: RunId) -> Vec<u8> {
+    key(b's', &[&run.0])
 }
 
 /// Where the log store keeps an attempt's lines.

@@ -23,13 +23,13 @@ mod timers;
 mod values;
 
 pub use messages::{
-    Answer, CommitPoint, Control, Flaw, Group, Input, Loaded, LoadedRun, Outcome, Output, Reported,
-    SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
+    Answer, CommitPoint, Control, Flaw, Group, Input, KeptSnapshot, Loaded, LoadedRun, Outcome,
+    Output, Reported, SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
 };
 
 use crate::error::NodeError;
 use crate::id::RunId;
-use conveyor_engine::run::{Fact, Run};
+use conveyor_engine::run::{Fact, Run, SNAPSHOT_FACTS};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::LiveEntry;
@@ -62,6 +62,9 @@ pub struct Config {
     pub group_bytes: usize,
     /// A group is closed once it has this many writes. Default 20,000.
     pub group_writes: usize,
+    /// A run has a snapshot once so many facts came since its last one, or as many as it has instances
+    /// where those are more (PROTOCOL P8). Default [`SNAPSHOT_FACTS`].
+    pub snapshot_facts: u64,
 }
 
 impl Default for Config {
@@ -70,6 +73,7 @@ impl Default for Config {
             moves_all: true,
             group_bytes: 8 << 20,
             group_writes: 20_000,
+            snapshot_facts: SNAPSHOT_FACTS,
         }
     }
 }

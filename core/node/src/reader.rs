@@ -154,14 +154,8 @@ impl Reader {
     /// # Errors
     /// When the store cannot be read.
     pub async fn flaw(&self, run: RunId) -> Result<Option<Flaw>, NodeError> {
-        self.on_worker(move |reader| {
-            match storage::fold(reader.store.as_ref(), &reader.plans, run) {
-                Ok(_) => Ok(None),
-                Err((error, _)) if error.is_temporary() => Err(error),
-                Err((_, flaw)) => Ok(Some(flaw)),
-            }
-        })
-        .await
+        self.on_worker(move |reader| storage::flaw(reader.store.as_ref(), &reader.plans, run))
+            .await
     }
 
     /// Records of a run's journal after `sequence`, at most `limit`.

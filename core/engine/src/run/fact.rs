@@ -1,5 +1,6 @@
 use super::{AttemptState, Identity, Items, StepState, TimerKey};
 use crate::value::{Hash, Value};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -125,7 +126,7 @@ impl Inherited {
 }
 
 /// A claim (PROTOCOL P20).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// Which attempt.
     pub id: Identity,
@@ -162,7 +163,7 @@ pub struct EndedAttempt {
 }
 
 /// Why something did not succeed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// A short word for programs, such as `exit_status`.
     pub code: Arc<str>,
@@ -190,7 +191,7 @@ pub enum LostCause {
 }
 
 /// A request to stop (SEMANTICS 18).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// How hard.
     pub kind: StopKind,
@@ -201,7 +202,7 @@ pub struct Stop {
 }
 
 /// How hard a stop is, weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum StopKind {
     /// What has started finishes; then `finally`.
     Drain,

@@ -1,8 +1,9 @@
 use crate::plan::StepIndex;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An attempt within its run (PROTOCOL P1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// The step's index in the plan.
     pub step: StepIndex,
@@ -19,7 +20,7 @@ impl fmt::Display for Identity {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TimerKind {
     /// `timeouts.queue`.
     Queue,
@@ -55,7 +56,7 @@ impl TimerKind {
 
 /// One arming of a timer. A `timer due` that names another arming than the current one is ignored
 /// (PROTOCOL P9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TimerKey {
     /// What it is for.
     pub kind: TimerKind,

@@ -6,6 +6,7 @@
 
 use super::values::Values;
 use crate::value::{Hash, INLINE_BYTES, Json, Texts, VALUE_BYTES, Value, canonical_bytes};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A page is closed when the next item would make it longer: 16 KiB are read and scanned in
@@ -17,13 +18,13 @@ const PAGE_BYTES: usize = 16 << 10;
 const ITEMS_BYTES: u64 = VALUE_BYTES;
 
 /// The parameters of a fan-out's instances in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Items {
     pages: Vec<Page>,
 }
 
 /// Some of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Page {
     /// The position after its last item.
     end: u32,

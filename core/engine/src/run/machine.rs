@@ -43,6 +43,10 @@ pub struct Run {
     open: Open,
     hasher: Box<Xxh3>,
     broken: Option<Arc<str>>,
+    /// Facts since the last snapshot.
+    pub(crate) unsaved: u64,
+    /// How many instances there were when they were last counted.
+    pub(crate) instances_seen: u64,
 }
 
 /// A closed record, and the values that it names by hash. They must be durable with it or before it.
@@ -144,7 +148,14 @@ impl Run {
             open: Open::default(),
             hasher: Box::new(Xxh3::new()),
             broken: None,
+            unsaved: 0,
+            instances_seen: 0,
         }
+    }
+
+    /// Whether no record is open.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.entries.is_empty() && self.broken.is_none()
     }
 
     /// Takes a fact: live. What it decides is durable once the record that [`Run::take_record`]
@@ -203,6 +214,7 @@ impl Run {
         for decision in &decisions {
             digest::add(&mut self.hasher, decision);
         }
+        self.unsaved += 1;
         self.entries.push(Entry {
             time: now,
             fact,
@@ -315,6 +327,7 @@ impl Run {
             });
         }
         self.state.sequence = record.sequence;
+        self.unsaved += record.entries.len() as u64;
         Ok(all)
     }
 }

@@ -2,13 +2,15 @@
 
 use super::values::{self, Values};
 use crate::value::{Hash, Json, Value};
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 
 /// A value, and its JSON once somebody has read it. A stored one is read when an expression first
 /// names it, so that a fold needs no stored values.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Root {
     value: Value,
+    #[serde(skip)]
     json: OnceLock<Arc<Json>>,
 }
 

@@ -6,12 +6,13 @@ use super::{Claim, Failure, Item, Items, RunState, StepState, Stop, TimerKind};
 use crate::plan::{Needs, Plan, StepIndex};
 use crate::time::Time;
 use crate::value::{Json, Value};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// The state of one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
     /// The last record's sequence; 0 before the first.
     pub(crate) sequence: u64,
@@ -57,7 +58,7 @@ pub(crate) struct State {
 }
 
 /// A unit of bounded work (PROTOCOL P7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// A step whose needs are met begins.
     Step(StepIndex),
@@ -70,14 +71,14 @@ pub(crate) enum Work {
 }
 
 /// What named the run's end first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum EndName {
     Stop,
     Timeout,
 }
 
 /// How far SEMANTICS 16 has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Failing {
     No,
     /// A cause that nothing handles; the pass waits until all rules are decided.
@@ -87,7 +88,7 @@ pub(crate) enum Failing {
 }
 
 /// Whether a step is an error branch of a failing run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Exempt {
     No,
     Yes,
@@ -95,7 +96,7 @@ pub(crate) enum Exempt {
     Deferred,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StepRun {
     /// `Pending` until it ends; what people see in between is derived.
     pub(crate) state: StepState,
@@ -122,7 +123,7 @@ pub(crate) struct StepRun {
     pub(crate) inherited: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Instance {
     pub(crate) state: StepState,
     /// The number of the current or last attempt; 0 before the first claim.
@@ -154,7 +155,7 @@ pub(crate) struct Instance {
 }
 
 /// An attempt that was told to stop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cancelling {
     /// What it ends as, unless it succeeds within the grace.
     pub(crate) end: CancelEnd,
@@ -162,7 +163,7 @@ pub(crate) struct Cancelling {
     pub(crate) since: Time,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum CancelEnd {
     /// `timed_out`, and SEMANTICS 10 applies.
     TimedOutRetry,

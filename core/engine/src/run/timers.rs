@@ -3,10 +3,11 @@
 
 use super::TimerKey;
 use crate::time::{Duration, Time};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Which clock a timer runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Clock {
     /// Goes on while the run is paused.
     Wall,
@@ -15,7 +16,7 @@ pub(crate) enum Clock {
 }
 
 /// An armed timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Armed {
     pub(crate) key: TimerKey,
     pub(crate) clock: Clock,
@@ -24,7 +25,7 @@ pub(crate) struct Armed {
 }
 
 /// All armed timers of a run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timers {
     wall: BTreeSet<(Time, TimerKey)>,
     active: BTreeSet<(Time, TimerKey)>,

@@ -1,8 +1,11 @@
 use super::Duration;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z. Prints as RFC 3339 in UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Time(pub u64);
 
 /// Why a text is not an instant.

@@ -6,7 +6,7 @@ use crate::world::World;
 use conveyor_engine::plan::{Plan, StepIndex};
 use conveyor_engine::run::table::{self, Event, RunEvent};
 use conveyor_engine::run::{
-    Decision, Fact, LostCause, Run, StopKind, TimerKind, decode_record, encode_record,
+    Decision, Fact, LostCause, Record, Run, StopKind, TimerKind, decode_record, encode_record,
 };
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Value;
@@ -222,8 +222,14 @@ impl Met {
     }
 }
 
-/// Folds a file of a version and compares.
-fn fold(path: &Path, met: &mut Met) -> Result<(), String> {
+/// A file of a version.
+pub(crate) struct Recorded {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) records: Vec<Record>,
+    states: String,
+}
+
+fn read(path: &Path) -> Result<Recorded, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let mut lines = text.split_inclusive('\n');
     let document = lines.next().and_then(|line| line.strip_prefix("document "));
@@ -231,11 +237,10 @@ fn fold(path: &Path, met: &mut Met) -> Result<(), String> {
         .ok_or("it does not begin with a document")?
         .trim_end();
     let plan = Plan::from_canonical(document.as_bytes()).map_err(|found| format!("{found:?}"))?;
-    let mut run = Run::new(Arc::new(plan));
-    let mut expected = String::new();
+    let (mut records, mut states) = (Vec::new(), String::new());
     for line in lines {
         let Some(hex) = line.strip_prefix("record ") else {
-            expected.push_str(line);
+            states.push_str(line);
             continue;
         };
         let bytes = bytes(hex.trim_end()).ok_or("a record is not hexadecimal")?;
@@ -246,18 +251,47 @@ fn fold(path: &Path, met: &mut Met) -> Result<(), String> {
                 record.sequence
             ));
         }
+        records.push(record);
+    }
+    Ok(Recorded {
+        plan: Arc::new(plan),
+        records,
+        states,
+    })
+}
+
+/// Folds a file of a version and compares.
+fn fold(path: &Path, met: &mut Met) -> Result<(), String> {
+    let recorded = read(path)?;
+    let mut run = Run::new(recorded.plan);
+    for record in &recorded.records {
         record
             .entries
             .iter()
             .for_each(|entry| met.fact(&entry.fact));
-        let decisions = run.fold(&record).map_err(|error| error.to_string())?;
+        let decisions = run.fold(record).map_err(|error| error.to_string())?;
         decisions.iter().for_each(|decision| met.decision(decision));
     }
-    let found = states(&run);
+    let (found, expected) = (states(&run), recorded.states);
     if found != expected {
         return Err(format!("-- recorded\n{expected}-- found\n{found}"));
     }
     Ok(())
+}
+
+/// All files of the newest version, by their names.
+pub(crate) fn newest() -> Vec<(PathBuf, Recorded)> {
+    let versions = versions();
+    let newest = std::fs::read_dir(versions.last().expect("a version")).expect("a version");
+    let mut paths: Vec<PathBuf> = newest
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let recorded = read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, recorded)
+    };
+    paths.into_iter().map(read).collect()
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {

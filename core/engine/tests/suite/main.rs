@@ -8,5 +8,6 @@ mod drivers;
 mod journals;
 mod places;
 mod semantics;
+mod snapshots;
 mod states;
 mod world;

@@ -3,13 +3,14 @@
 use super::messages::{Message, Reply};
 use super::session::Tasks;
 use crate::clock::Clock;
+use crate::error::NodeError;
 use crate::held::Held;
 use crate::id::RunId;
 use crate::owner::{Group, Input, Loaded, Outcome, Output, Owner, Ticket};
 use crate::reader::{Reader, Topic};
 use crate::storage;
 use conveyor_engine::run::RunState;
-use conveyor_store::Store;
+use conveyor_store::{Store, Transaction};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -221,6 +222,14 @@ impl Runtime {
             Output::ReadCommit => {
                 let _ = self.commits.send(Commit::Read);
             }
+            Output::Snapshot { run, kept } => {
+                self.cache(run, move |store| storage::keep_snapshot(store, run, &kept));
+            }
+            Output::DropSnapshots { run } => {
+                self.cache(run, move |store| {
+                    Ok(vec![storage::drop_snapshots(store, run)?])
+                });
+            }
             Output::Changed { run, state, .. } => {
                 if state.is_terminal() || state == RunState::Quarantined {
                     self.held.remove(run);
@@ -232,6 +241,25 @@ impl Runtime {
                 tracing::error!("another process has taken the store over: this node stops");
             }
         }
+    }
+
+    /// Changes what is kept of a run beside its journal. A failure costs a longer fold, no more.
+    fn cache(
+        &self,
+        run: RunId,
+        transactions: impl FnOnce(&dyn Store) -> Result<Vec<Transaction>, NodeError> + Send + 'static,
+    ) {
+        let reader = self.reader.clone();
+        self.reader.workers().spawn(move || {
+            let store = reader.store().as_ref();
+            let changed = transactions(store).and_then(|transactions| {
+                let mut each = transactions.iter();
+                each.try_for_each(|one| store.commit(one).map_err(NodeError::from))
+            });
+            if let Err(error) = changed {
+                tracing::debug!(%run, %error, "a snapshot was not kept");
+            }
+        });
     }
 
     fn changed(&self, run: RunId) {

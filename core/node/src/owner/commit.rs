@@ -101,6 +101,12 @@ impl Owner {
                 && let Some(Slot::Live(live)) = self.slots.get_mut(&run)
             {
                 part.sealed = super::rows::seal(run, live, &mut part.writes);
+                part.snapshot = live.snapshot(self.config.snapshot_facts);
+                if planted!(SnapshotBeforeDurable)
+                    && let Some(kept) = part.snapshot.take()
+                {
+                    self.outputs.push(Output::Snapshot { run, kept });
+                }
             }
             if part.writes.is_empty() {
                 self.outputs.append(&mut part.outputs);
@@ -208,6 +214,12 @@ impl Owner {
                 sequence,
                 state,
             });
+            if state.is_terminal() && self.live(run).is_some_and(|live| live.snapshotted) {
+                self.outputs.push(Output::DropSnapshots { run });
+            }
+        }
+        if let Some(kept) = part.snapshot {
+            self.outputs.push(Output::Snapshot { run, kept });
         }
         if part.logs {
             self.outputs.push(Output::Logged { run });

@@ -1,6 +1,6 @@
 //! One run as its owner has it: in memory, or only known.
 
-use super::messages::Input;
+use super::messages::{Input, KeptSnapshot};
 use conveyor_engine::run::{Run, RunState, Values};
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
@@ -53,6 +53,8 @@ pub(super) struct Live {
     pub(super) row: Option<Listed>,
     /// Its row among live work.
     pub(super) entry: Option<LiveEntry>,
+    /// Whether the store may have a snapshot of it.
+    pub(super) snapshotted: bool,
 }
 
 /// What decides when a run's row for listings is written again.
@@ -92,12 +94,24 @@ impl Live {
             reason: Arc::from(""),
             row: None,
             entry: None,
+            snapshotted: false,
         }
     }
 
     /// The run, and the values to apply facts with.
     pub(super) fn parts(&mut self) -> (&mut Run, &Cache) {
         (&mut self.run, &self.values)
+    }
+
+    /// A snapshot, when it is time for one.
+    pub(super) fn snapshot(&mut self, facts: u64) -> Option<Box<KeptSnapshot>> {
+        let snapshot = self.run.take_snapshot(facts)?;
+        self.snapshotted = true;
+        Some(Box::new(KeptSnapshot {
+            snapshot,
+            document: self.run.plan().digest,
+            reason: Arc::clone(&self.reason),
+        }))
     }
 
     /// A value's text, if it is at hand.

@@ -110,6 +110,7 @@ impl Owner {
             summary,
             entry,
             quarantined: marked,
+            snapshotted,
         } = loaded;
         let ended = machine.state().is_terminal();
         if !ended && let Some(state) = ended_as(summary.as_ref()) {
@@ -144,6 +145,7 @@ impl Owner {
         }
         let mut live = Box::new(Live::new(machine));
         live.reason = reason;
+        live.snapshotted = snapshotted;
         rows::restore(&mut live, summary.as_ref(), entry);
         let lifted = marked && !ended;
         if lifted {

@@ -5,7 +5,7 @@ use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::Plan;
 use conveyor_engine::run::{
-    EndedAttempt, Identity, Inherited, LostCause, Run, RunState, Stop, TaskSpec,
+    EndedAttempt, Identity, Inherited, LostCause, Run, RunState, Snapshot, Stop, TaskSpec,
 };
 use conveyor_engine::time::Duration;
 use conveyor_engine::value::{Hash, Value};
@@ -259,6 +259,8 @@ pub struct LoadedRun {
     pub run: Run,
     /// Why it is in its state.
     pub reason: Arc<str>,
+    /// Whether it has a snapshot.
+    pub snapshotted: bool,
     /// Its row for listings.
     pub summary: Option<RunSummary>,
     /// Its row among live work.
@@ -362,8 +364,32 @@ pub enum Output {
         /// Which run.
         run: RunId,
     },
+    /// A snapshot of a run is to be kept ([`crate::storage::keep_snapshot`]), or not: it is a cache.
+    Snapshot {
+        /// Which run.
+        run: RunId,
+        /// It.
+        kept: Box<KeptSnapshot>,
+    },
+    /// The snapshots of a run that has ended are to be taken away
+    /// ([`crate::storage::drop_snapshots`]), or not.
+    DropSnapshots {
+        /// Which run.
+        run: RunId,
+    },
     /// Another owner has committed: this one is over.
     Deposed,
+}
+
+/// A snapshot of a run, and what is kept with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSnapshot {
+    /// The state.
+    pub snapshot: Snapshot,
+    /// The digest of the run's document.
+    pub document: Hash,
+    /// Why the run is in its state.
+    pub reason: Arc<str>,
 }
 
 /// What a request came to.

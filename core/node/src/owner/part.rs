@@ -2,7 +2,7 @@
 //! (PROTOCOL P13).
 
 use super::Owner;
-use super::messages::{Group, Output, Write};
+use super::messages::{Group, KeptSnapshot, Output, Write};
 use crate::error::NodeError;
 use crate::id::RunId;
 use conveyor_engine::planted;
@@ -35,6 +35,8 @@ pub(super) struct Part {
     pub(super) rows: bool,
     /// The document that the run needs, and its puts: for the first group that has it.
     pub(super) document: Option<(Hash, Vec<Write>)>,
+    /// A snapshot of the run after that record: for when it is durable.
+    pub(super) snapshot: Option<Box<KeptSnapshot>>,
     /// The record's sequence, and the run's state after it.
     pub(super) sealed: Option<(u64, RunState)>,
     /// Where its writes are in the group.

@@ -52,6 +52,7 @@ impl Owner {
     ) {
         let writes = rows::terminate(now, run, summary.cloned(), stop);
         self.part(run).writes.extend(writes);
+        self.stage(run, Output::DropSnapshots { run });
         for input in waiting {
             match input {
                 Input::Control {

@@ -128,7 +128,11 @@ fn rows(
     folded: Folded,
     summary: Option<RunSummary>,
 ) -> Result<Loaded, NodeError> {
-    let Folded { run, reason } = folded;
+    let Folded {
+        run,
+        reason,
+        snapshotted,
+    } = folded;
     let id = RunId::parse(run.id()).ok_or_else(|| corrupt("the run's id is no UUIDv7"))?;
     let entry = row::<LiveEntry>(store, RecordKind::LiveEntry, &keys::live(id))?;
     let quarantined = store.get(&keys::quarantine(id))?.is_some();
@@ -138,6 +142,7 @@ fn rows(
         summary,
         entry,
         quarantined,
+        snapshotted,
     })))
 }
 
@@ -146,19 +151,55 @@ pub(crate) struct Folded {
     pub(crate) run: Run,
     /// Why it is in its state.
     pub(crate) reason: Arc<str>,
+    /// Whether it has a snapshot.
+    pub(crate) snapshotted: bool,
 }
 
-/// A run folded from its journal; `None` when there is none. An error comes with what is wrong with the
-/// run, where it is not the store's.
+/// A run folded from its journal, or from its last snapshot on; `None` when there is none. An error comes
+/// with what is wrong with the run, where it is not the store's.
 pub(crate) fn fold(
     store: &dyn Store,
     plans: &Plans,
     id: RunId,
 ) -> Result<Option<Folded>, (NodeError, Flaw)> {
-    let mut run: Option<Run> = None;
-    let mut reason: Arc<str> = Arc::from("");
-    let (mut at, mut digests) = (0, None);
-    let outcome = records(store, id, 0, |record| {
+    let restored = super::snapshot::restore(store, plans, id);
+    let restored = restored.map_err(|error| (error.clone(), Flaw::at(0, &error)))?;
+    if restored.is_some() {
+        match fold_onto(store, plans, id, restored) {
+            // It may be the snapshot's fault, and that is none of the run's.
+            Err((NodeError::Corrupt(_), _)) => {}
+            folded => return folded,
+        }
+    }
+    fold_onto(store, plans, id, None)
+}
+
+/// What is wrong with a run's journal, all of it; `None` where it folds.
+///
+/// # Errors
+/// When the store cannot be read for now.
+pub(crate) fn flaw(store: &dyn Store, plans: &Plans, id: RunId) -> Result<Option<Flaw>, NodeError> {
+    match fold_onto(store, plans, id, None) {
+        Ok(_) => Ok(None),
+        Err((error, _)) if error.is_temporary() => Err(error),
+        Err((_, flaw)) => Ok(Some(flaw)),
+    }
+}
+
+fn fold_onto(
+    store: &dyn Store,
+    plans: &Plans,
+    id: RunId,
+    restored: Option<(Run, Arc<str>)>,
+) -> Result<Option<Folded>, (NodeError, Flaw)> {
+    let snapshotted = restored.is_some();
+    let (mut run, mut reason) = match restored {
+        Some((run, reason)) => (Some(run), reason),
+        None => (None, Arc::from("")),
+    };
+    let first = run.as_ref().map_or(0, Run::sequence);
+    let (mut at, mut digests) = (first, None);
+    let outcome = records(store, id, first, |record| {
         at = record.sequence;
         if run.is_none() {
             let started = record.entries.first().map(|entry| &entry.fact);
@@ -185,7 +226,13 @@ pub(crate) fn fold(
         }
         Ok(true)
     });
-    let folded = outcome.map(|()| run.map(|run| Folded { run, reason }));
+    let folded = outcome.map(|()| {
+        run.map(|run| Folded {
+            run,
+            reason,
+            snapshotted,
+        })
+    });
     folded.map_err(|error| {
         let flaw = Flaw {
             digests,

@@ -3,7 +3,9 @@
 
 use conveyor_engine::document;
 use conveyor_engine::plan::Plan;
-use conveyor_engine::run::{AttemptState, EndedAttempt, Failure, Run, RunState, Stop, StopKind};
+use conveyor_engine::run::{
+    AttemptState, EndedAttempt, Failure, Run, RunState, SNAPSHOT_FACTS, Stop, StopKind,
+};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Value, canonical_bytes};
 use conveyor_node::owner::{
@@ -34,18 +36,24 @@ pub struct Harness {
     /// Every group that was committed.
     pub groups: Vec<Arc<Group>>,
     pub loads: usize,
+    snapshot_facts: u64,
     ticket: u64,
     made: u8,
 }
 
 impl Harness {
     pub fn new(capacity: u32) -> Harness {
-        Harness::over(Arc::new(Memory::new()), capacity, true, 1)
+        Harness::over(Arc::new(Memory::new()), capacity, true, (1, SNAPSHOT_FACTS))
+    }
+
+    /// A process whose runs have snapshots after so many facts.
+    pub fn with_snapshots(facts: u64) -> Harness {
+        Harness::over(Arc::new(Memory::new()), 16, true, (1, facts))
     }
 
     /// A new process over the store: what was in memory is gone.
     pub fn reopen(self, moves_all: bool) -> Harness {
-        let mut next = Harness::over(self.store, 16, moves_all, 100);
+        let mut next = Harness::over(self.store, 16, moves_all, (100, self.snapshot_facts));
         next.now = self.now;
         next.made = self.made;
         next.ticket = self.ticket;
@@ -53,11 +61,17 @@ impl Harness {
         next
     }
 
-    fn over(store: Arc<Memory>, capacity: u32, moves_all: bool, seed: u64) -> Harness {
+    fn over(
+        store: Arc<Memory>,
+        capacity: u32,
+        moves_all: bool,
+        (seed, snapshot_facts): (u64, u64),
+    ) -> Harness {
         let point = storage::acquire(store.as_ref(), seed).unwrap();
         let mut nonce = seed * 1000 + point.epoch;
         let config = Config {
             moves_all,
+            snapshot_facts,
             ..Config::default()
         };
         let mut owner = Owner::new(
@@ -98,6 +112,7 @@ impl Harness {
             answers: BTreeMap::new(),
             groups: Vec::new(),
             loads: 0,
+            snapshot_facts,
             ticket: 0,
             made: 0,
         };
@@ -153,6 +168,14 @@ impl Harness {
             Output::ReadCommit => {
                 let point = storage::commit_point(self.store.as_ref()).unwrap();
                 self.owner.handle(self.now, Input::CommitKey(point));
+            }
+            Output::Snapshot { run, kept } => {
+                let kept = storage::keep_snapshot(self.store.as_ref(), run, &kept).unwrap();
+                kept.iter().for_each(|one| self.store.commit(one).unwrap());
+            }
+            Output::DropSnapshots { run } => {
+                let gone = storage::drop_snapshots(self.store.as_ref(), run).unwrap();
+                self.store.commit(&gone).unwrap();
             }
             Output::Changed { .. } | Output::Logged { .. } | Output::Deposed => {}
         }

@@ -9,4 +9,5 @@ mod harness;
 mod node;
 mod recovery;
 mod schemas;
+mod snapshots;
 mod support;

@@ -451,6 +451,26 @@ pub struct Quarantine {
     #[prost(uint64, tag = "5")]
     pub since_ms: u64,
 }
+/// The latest snapshot of a run (PROTOCOL P8). It is a cache: what is not as it says here, or has a format
+/// that is not known, is passed over, and the journal is folded whole.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotPointer {
+    /// The record after which it was taken.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// What can read it: the version of a release and a number.
+    #[prost(string, tag = "2")]
+    pub format: ::prost::alloc::string::String,
+    /// SHA-256 of its bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub digest: ::prost::bytes::Bytes,
+    /// The digest of the run's document: 32 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub document: ::prost::bytes::Bytes,
+    /// Why the run is in its state, for people; may be empty.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
 /// A pipeline revision, found by its digest.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StoredDocument {
@@ -555,6 +575,10 @@ pub enum RecordKind {
     LogEnd = 9,
     /// A Quarantine: why a run is not touched.
     Quarantine = 10,
+    /// The state of a run after a record; the payload is in the layout that its pointer names.
+    Snapshot = 11,
+    /// A SnapshotPointer: which snapshot of a run is whole.
+    SnapshotPointer = 12,
 }
 impl RecordKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -574,6 +598,8 @@ impl RecordKind {
             Self::StoreMeta => "RECORD_KIND_STORE_META",
             Self::LogEnd => "RECORD_KIND_LOG_END",
             Self::Quarantine => "RECORD_KIND_QUARANTINE",
+            Self::Snapshot => "RECORD_KIND_SNAPSHOT",
+            Self::SnapshotPointer => "RECORD_KIND_SNAPSHOT_POINTER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -590,6 +616,8 @@ impl RecordKind {
             "RECORD_KIND_STORE_META" => Some(Self::StoreMeta),
             "RECORD_KIND_LOG_END" => Some(Self::LogEnd),
             "RECORD_KIND_QUARANTINE" => Some(Self::Quarantine),
+            "RECORD_KIND_SNAPSHOT" => Some(Self::Snapshot),
+            "RECORD_KIND_SNAPSHOT_POINTER" => Some(Self::SnapshotPointer),
             _ => None,
         }
     }

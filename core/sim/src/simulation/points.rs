@@ -22,6 +22,10 @@ pub(super) const FAULTS: &[&str] = &[
     "a report came from a dead process",
     "a driver never ended",
     "a driver did not heed a cancel",
+    "a snapshot was kept or taken away",
+    "a snapshot was damaged",
+    "a part of a snapshot may not have been kept",
+    "the store could not be read for a snapshot",
 ];
 
 /// Where the process dies: before and after all that its threads wait for or give away.
@@ -51,4 +55,6 @@ pub(super) const CRASHES: &[&str] = &[
     "crash before a task is told to stop",
     "crash before a task is ended",
     "crash before followers hear of a record",
+    "crash before a snapshot is kept",
+    "crash between two parts of a snapshot",
 ];

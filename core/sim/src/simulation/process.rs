@@ -6,7 +6,7 @@ use super::driver;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
 use conveyor_node::RunId;
-use conveyor_node::owner::{Group, Owner, Ticket};
+use conveyor_node::owner::{Group, KeptSnapshot, Owner, Ticket};
 use conveyor_node::token::Claimed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +23,10 @@ pub(super) enum Event {
     Values(RunId, Vec<Hash>),
     /// The commit key is read.
     CommitKey,
+    /// A snapshot is kept.
+    Snapshot(RunId, Box<KeptSnapshot>),
+    /// The snapshots of a run are taken away.
+    DropSnapshots(RunId),
     /// A place is free again.
     Released(Claimed),
 }

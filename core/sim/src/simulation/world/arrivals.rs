@@ -7,8 +7,9 @@ use super::{Check, World};
 use conveyor_engine::run::{Fact, TimerKind, decode_record};
 use conveyor_node::owner::{Group, Input, Loaded, Outcome, Reported, Write};
 use conveyor_node::token::Claimed;
-use conveyor_node::{RunId, envelope, keys, storage};
+use conveyor_node::{NodeError, RunId, envelope, keys, storage};
 use conveyor_proto::storage::v1::RecordKind;
+use conveyor_store::{Store as _, Transaction};
 use std::sync::Arc;
 
 impl World {
@@ -68,6 +69,18 @@ impl World {
                 self.handle(Input::CommitKey(point.ok().flatten()));
                 Ok(())
             }
+            Event::Snapshot(run, kept) => {
+                let reads = self.strikes(10).then(|| self.random.below(2) as u32);
+                let view = self.disk.view(reads, Fate::Committed);
+                let transactions = storage::keep_snapshot(&view, run, &kept);
+                self.cache(transactions)
+            }
+            Event::DropSnapshots(run) => {
+                let reads = self.strikes(10).then_some(0);
+                let view = self.disk.view(reads, Fate::Committed);
+                let transaction = storage::drop_snapshots(&view, run);
+                self.cache(transaction.map(|one| vec![one]))
+            }
             Event::Released(claimed) => {
                 if self.dies(10, "crash before a place is given back")? {
                     return Ok(());
@@ -82,11 +95,33 @@ impl World {
         }
     }
 
+    /// What is kept beside a journal is changed, if it gets that far: whatever becomes of it is right.
+    fn cache(&mut self, transactions: Result<Vec<Transaction>, NodeError>) -> Check {
+        let Ok(transactions) = transactions else {
+            self.counts
+                .fault("the store could not be read for a snapshot");
+            return Ok(());
+        };
+        for transaction in transactions {
+            if self.dies(60, "crash between two parts of a snapshot")? {
+                return Ok(());
+            }
+            let fate = self.fate_of_opening();
+            if self.disk.view(None, fate).commit(&transaction).is_err() {
+                self.counts
+                    .fault("a part of a snapshot may not have been kept");
+                return Ok(());
+            }
+        }
+        self.counts.fault("a snapshot was kept or taken away");
+        Ok(())
+    }
+
     fn load(&mut self, run: RunId) -> Check {
         if self.dies(100, "crash before a run is read")? {
             return Ok(());
         }
-        let reads = self.reads(6);
+        let reads = self.reads(10);
         let view = self.disk.view(reads, Fate::Committed);
         let loaded = storage::load(&view, &self.plans, run);
         if let Loaded::Failed(_) = loaded {

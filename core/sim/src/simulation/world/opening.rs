@@ -12,7 +12,7 @@ use conveyor_node::envelope;
 use conveyor_node::owner::{Config, Control, Input, Owner, SessionInfo};
 use conveyor_node::{NodeError, keys, storage};
 use conveyor_proto::storage::v1::RecordKind;
-use conveyor_store::{Store as _, Transaction};
+use conveyor_store::{Direction, KeyRange, Store as _, Transaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,6 +73,8 @@ impl World {
         self.now = self.now.after(Duration(self.random.below(50) as u64));
         if self.may_quarantine {
             self.damage()?;
+        } else if self.strikes(4) {
+            self.damage_snapshot()?;
         }
         if self.dies(50, "crash before the shard is acquired")? {
             return Ok(());
@@ -91,7 +93,16 @@ impl World {
         }
         let mut nonces = SplitMix64::new(self.random.next_u64());
         let random = Box::new(move || nonces.next_u64());
-        let mut owner = Owner::new(Config::default(), point, random);
+        let snapshot_facts = match self.may_quarantine {
+            // What is wrong with a record that a snapshot follows, nobody need notice.
+            true => u64::MAX,
+            false => [0, 3, 10, 2_000][self.random.below(4)],
+        };
+        let config = Config {
+            snapshot_facts,
+            ..Config::default()
+        };
+        let mut owner = Owner::new(config, point, random);
         if self.dies(50, "crash before live work is listed")? {
             return Ok(());
         }
@@ -129,7 +140,7 @@ impl World {
         self.strikes(20).then(|| self.random.below(most) as u32)
     }
 
-    fn fate_of_opening(&mut self) -> Fate {
+    pub(super) fn fate_of_opening(&mut self) -> Fate {
         if !self.strikes(12) {
             return Fate::Committed;
         }
@@ -194,6 +205,28 @@ impl World {
             value,
             record,
         });
+        Ok(())
+    }
+
+    /// Between two processes, a byte of a snapshot changes: it is passed over then.
+    fn damage_snapshot(&mut self) -> Check {
+        if self.ledger.runs.is_empty() {
+            return Ok(());
+        }
+        let at = self.random.below(self.ledger.runs.len());
+        let Some(run) = self.ledger.runs.iter().nth(at).copied() else {
+            return Ok(());
+        };
+        let pieces = KeyRange::prefix(keys::snapshots(run));
+        let pieces = self.disk.store.scan(&pieces, Direction::Reverse, 1);
+        let pieces = pieces.map_err(|error| error.to_string())?;
+        if let Some((key, value)) = pieces.entries.first() {
+            let mut value = value.to_vec();
+            let at = self.random.below(value.len());
+            value[at] ^= 1 << self.random.below(8);
+            self.put(key, value);
+            self.counts.fault("a snapshot was damaged");
+        }
         Ok(())
     }
 

@@ -66,6 +66,8 @@ impl World {
             Output::Load { run } => process.at(soon, Event::Load(run)),
             Output::LoadValues { run, hashes } => process.at(soon, Event::Values(run, hashes)),
             Output::ReadCommit => process.at(soon, Event::CommitKey),
+            Output::Snapshot { run, kept } => process.at(soon, Event::Snapshot(run, kept)),
+            Output::DropSnapshots { run } => process.at(soon, Event::DropSnapshots(run)),
             Output::Changed { run, .. } | Output::Logged { run } => drop(process.runs.insert(run)),
             Output::Deposed => return Err("the only process was deposed".into()),
         }
@@ -235,6 +237,7 @@ fn before(output: &Output) -> &'static str {
         Output::Load { .. } => "crash before a run is read",
         Output::LoadValues { .. } => "crash before values are read",
         Output::ReadCommit => "crash before the commit key is read",
+        Output::Snapshot { .. } | Output::DropSnapshots { .. } => "crash before a snapshot is kept",
         Output::Changed { .. } | Output::Logged { .. } | Output::Deposed => {
             "crash before followers hear of a record"
         }
