@@ -58,11 +58,11 @@ pub use condition::{Condition, Rule};
 pub use error::{EvalError, ExprError, TemplateError};
 pub use limits::Limits;
 pub use lower::{PREDICATES, ROOTS};
-pub use references::{References, StepReference, StepUse};
+pub use references::{MemberUse, References, StepReference, StepUse};
 pub use template::{Template, TemplateExpression};
 
-pub(crate) use template::expressions;
-pub(crate) use tokens::{find_name, find_step};
+pub(crate) use template::{expected, expressions};
+pub(crate) use tokens::{find_member, find_name, find_step};
 
 use crate::value::Json;
 
@@ -77,4 +77,9 @@ pub trait Scope {
 
     /// `needs.<id>`: an object of predicates to booleans.
     fn need(&self, id: &str) -> Option<std::sync::Arc<Json>>;
+
+    /// Why a root lacks what it should have, for what is said of a member that is absent.
+    fn lack(&self, _root: &str) -> Option<std::sync::Arc<str>> {
+        None
+    }
 }

@@ -15,6 +15,7 @@ pub use canonical::{canonical_bytes, canonical_string};
 pub use hash::Hash;
 pub use parse::{JsonError, parse_json};
 
+pub(crate) use canonical::typed_bytes;
 pub(crate) use number::{beyond, number};
 pub(crate) use read::{Build, Fault, read};
 
@@ -61,6 +62,11 @@ impl Value {
     #[must_use]
     pub fn keep(json: &Json, stored: &mut Texts) -> Value {
         Value::keep_text(canonical_bytes(json).into(), INLINE_BYTES, stored)
+    }
+
+    /// The same, where doubles stay doubles: the text is for the engine alone.
+    pub(crate) fn keep_typed(json: &Json, stored: &mut Texts) -> Value {
+        Value::keep_text(typed_bytes(json).into(), INLINE_BYTES, stored)
     }
 
     /// The same for a text that is canonical already, with another length up to which it is inline.

@@ -114,6 +114,33 @@ impl LoopKind {
 }
 
 impl Node {
+    /// Calls `visit` with each node directly below.
+    pub(crate) fn for_each_child<'n>(&'n self, visit: &mut dyn FnMut(&'n Node)) {
+        match self {
+            Node::Constant(_) | Node::Root(_) | Node::Member { .. } | Node::Local { .. } => {}
+            Node::Select { operand, .. } => visit(operand),
+            Node::Index { operand, index, .. } => {
+                visit(operand);
+                visit(index);
+            }
+            Node::List(items) => items.iter().for_each(|(item, _)| visit(item)),
+            Node::Map(entries) => {
+                for (key, value, _) in entries {
+                    visit(key);
+                    visit(value);
+                }
+            }
+            Node::And(sides) | Node::Or(sides) => sides.iter().for_each(visit),
+            Node::If(parts) => parts.iter().for_each(visit),
+            Node::Call { arguments, .. } => arguments.iter().for_each(visit),
+            Node::Loop(each) => {
+                visit(&each.range);
+                each.filter.iter().for_each(&mut *visit);
+                visit(&each.body);
+            }
+        }
+    }
+
     /// The path that a node spells, for messages: `steps.a.outputs.x`; `None` where it is none.
     pub(crate) fn path(&self, references: &super::References) -> Option<String> {
         Some(match self {

@@ -58,6 +58,11 @@ impl Expression {
         super::infer::type_of(&self.node, &self.references, inputs)
     }
 
+    /// See [`super::infer::conflict`].
+    pub(super) fn conflict(&self, inputs: Option<&Json>) -> Option<String> {
+        super::infer::conflict(&self.node, &self.references, inputs)
+    }
+
     fn boolean(&self, scope: &dyn Scope) -> Result<bool, EvalError> {
         let budget = Budget::new(Limits::DEFAULT);
         self.with_value(scope, &budget, |value| match value {
@@ -103,6 +108,12 @@ impl Condition {
     #[must_use]
     pub fn not_boolean(&self, inputs: Option<&Json>) -> Option<&'static str> {
         self.0.type_name(inputs).filter(|found| *found != "bool")
+    }
+
+    /// What an operator in it will say of its operands, where their types are known to differ.
+    #[must_use]
+    pub fn conflict(&self, inputs: Option<&Json>) -> Option<String> {
+        self.0.conflict(inputs)
     }
 
     /// Evaluates the expression. The same scope gives the same answer, always.
@@ -152,6 +163,12 @@ impl Rule {
     #[must_use]
     pub fn not_boolean(&self, inputs: Option<&Json>) -> Option<&'static str> {
         self.0.type_name(inputs).filter(|found| *found != "bool")
+    }
+
+    /// What an operator in it will say of its operands, where their types are known to differ.
+    #[must_use]
+    pub fn conflict(&self, inputs: Option<&Json>) -> Option<String> {
+        self.0.conflict(inputs)
     }
 
     /// Evaluates the rule; asks [`Scope::need`] for each parent.

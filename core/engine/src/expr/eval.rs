@@ -8,8 +8,10 @@ use super::ast::Node;
 use super::budget::Budget;
 use super::error::{Failure, error};
 use super::functions::Function;
+use super::infer;
 use super::references::References;
 use super::value::{Key, Map, Value};
+use crate::time::Duration;
 use crate::value::Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 /// The values of what an expression names, asked for before it is evaluated.
 pub(crate) struct Bound {
     roots: Vec<Option<Arc<Json>>>,
+    lacks: Vec<Option<Arc<str>>>,
     steps: Vec<Option<Arc<Json>>>,
     needs: Vec<Option<Arc<Json>>>,
 }
@@ -28,6 +31,11 @@ impl Bound {
                 .roots
                 .iter()
                 .map(|name| scope.root(name))
+                .collect(),
+            lacks: references
+                .roots
+                .iter()
+                .map(|name| scope.lack(name))
                 .collect(),
             steps: references
                 .steps
@@ -55,6 +63,7 @@ impl<'e> Evaluator<'e> {
         match node {
             Node::Constant(value) => Ok(value.clone()),
             Node::Root(index) => match &self.bound.roots[*index] {
+                Some(json) if &*self.references.roots[*index] == "attempt" => Ok(attempt(json)),
                 Some(json) => Ok(Value::from_json(json)),
                 None => error(format!(
                     "there is no `{}` here",
@@ -204,16 +213,8 @@ impl<'e> Evaluator<'e> {
                     .map(|(node, value)| self.described(node, value))
                     .collect();
                 let hint = match (function.name, arguments.as_slice()) {
-                    ("_+_", [Value::Text(_), other] | [other, Value::Text(_)])
-                        if other.scalar_text().is_some() =>
-                    {
-                        "; use string()"
-                    }
-                    (
-                        "_+_" | "_-_" | "_*_" | "_/_",
-                        [Value::Int(_), Value::Double(_)] | [Value::Double(_), Value::Int(_)],
-                    ) => "; use double() or int()",
                     (_, [Value::Optional(_), ..]) => "; an optional gives its value by orValue()",
+                    (name, [one, other]) => infer::mixed(name, one.type_name(), other.type_name()),
                     _ => "",
                 };
                 error(format!(
@@ -225,4 +226,18 @@ impl<'e> Evaluator<'e> {
             outcome => outcome,
         }
     }
+}
+
+/// The root `attempt`: JSON, but for `duration`, which JSON has no type for.
+fn attempt(json: &Json) -> Value<'_> {
+    let value = Value::from_json(json);
+    let duration = json.get("duration").and_then(Json::as_str);
+    let (Value::Map(map), Some(duration)) = (&value, duration) else {
+        return value;
+    };
+    let length = Duration::parse(duration).unwrap_or_default();
+    let mut made: BTreeMap<Key, Value<'_>> = map.entries().into_iter().collect();
+    let millis = i64::try_from(length.0).unwrap_or(i64::MAX);
+    made.insert(Key::Text("duration".into()), Value::Duration(millis));
+    Value::Map(Map::Made(Arc::new(made)))
 }

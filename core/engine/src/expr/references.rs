@@ -1,5 +1,6 @@
 use super::ast::{Collection, Mode, Node};
 use super::value::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What an expression, or all expressions of a template, name.
@@ -10,6 +11,7 @@ pub struct References {
     pub(super) roots: Vec<Arc<str>>,
     pub(super) steps: Vec<StepReference>,
     pub(super) needs: Vec<Arc<str>>,
+    members: BTreeSet<MemberUse>,
 }
 
 /// A step that an expression names as `steps.X`.
@@ -30,6 +32,17 @@ pub struct StepUse {
     /// the whole step. Indexes by number end it: what a fan-out gives is a list.
     pub path: Vec<Arc<str>>,
     /// Whether absence is provided for: `.?` somewhere in the path, or `has()`.
+    pub optional: bool,
+}
+
+/// One thing that is read of a root other than `steps`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberUse {
+    /// The root: `inputs`, `needs`, the name of a `foreach`.
+    pub root: Arc<str>,
+    /// The names after it, as in [`StepUse::path`]; never empty.
+    pub path: Vec<Arc<str>>,
+    /// As [`StepUse::optional`].
     pub optional: bool,
 }
 
@@ -63,6 +76,17 @@ impl References {
         &self.needs
     }
 
+    /// What is read of roots other than `steps`, each once, by root and path.
+    pub fn members(&self) -> impl Iterator<Item = &MemberUse> {
+        self.members.iter()
+    }
+
+    /// Whether that is among [`References::members`].
+    #[must_use]
+    pub fn reads(&self, member: &MemberUse) -> bool {
+        self.members.contains(member)
+    }
+
     /// Takes in what another expression names.
     pub(super) fn merge(&mut self, other: &References) {
         for root in &other.roots {
@@ -71,6 +95,7 @@ impl References {
         for need in &other.needs {
             self.need(need);
         }
+        self.members.extend(other.members.iter().cloned());
         for step in &other.steps {
             let index = self.step(&step.id, || step.offset);
             for use_ in &step.uses {
@@ -108,38 +133,34 @@ impl References {
         }
     }
 
-    /// Records what a tree reads of the steps that it names.
+    fn add_chain(&mut self, chain: Chain) {
+        let Chain { base, path, .. } = chain;
+        let optional = chain.optional;
+        let (root, path) = match base {
+            Base::Step(index) => return self.add_use(index, StepUse { path, optional }),
+            Base::Root(_) if path.is_empty() => return,
+            Base::Root(index) => (Arc::clone(&self.roots[index]), path),
+            Base::Need(index) => {
+                let id = Arc::clone(&self.needs[index]);
+                let path = std::iter::once(id).chain(path).collect();
+                (Collection::Needs.name().into(), path)
+            }
+        };
+        self.members.insert(MemberUse {
+            root,
+            path,
+            optional,
+        });
+    }
+
+    /// Records what a tree reads of what it names.
     pub(super) fn collect(&mut self, node: &Node) {
-        if let Some((index, path, optional)) = chain(node) {
-            self.add_use(index, StepUse { path, optional });
+        if let Some(chain) = Chain::of(node) {
+            self.add_chain(chain);
             self.collect_indexes(node);
             return;
         }
-        match node {
-            Node::Constant(_) | Node::Root(_) | Node::Member { .. } | Node::Local { .. } => {}
-            Node::Select { operand, .. } => self.collect(operand),
-            Node::Index { operand, index, .. } => {
-                self.collect(operand);
-                self.collect(index);
-            }
-            Node::List(items) => items.iter().for_each(|(item, _)| self.collect(item)),
-            Node::Map(entries) => {
-                for (key, value, _) in entries {
-                    self.collect(key);
-                    self.collect(value);
-                }
-            }
-            Node::And(sides) | Node::Or(sides) => sides.iter().for_each(|side| self.collect(side)),
-            Node::If(parts) => parts.iter().for_each(|part| self.collect(part)),
-            Node::Call { arguments, .. } => {
-                arguments.iter().for_each(|argument| self.collect(argument));
-            }
-            Node::Loop(each) => {
-                self.collect(&each.range);
-                each.filter.iter().for_each(|filter| self.collect(filter));
-                self.collect(&each.body);
-            }
-        }
+        node.for_each_child(&mut |child| self.collect(child));
     }
 
     /// What the indexes along a chain name.
@@ -165,48 +186,69 @@ fn place(names: &mut Vec<Arc<str>>, name: &str) -> usize {
         })
 }
 
-/// The step that a chain of members starts from, the constant names along it, and whether it
-/// provides for absence.
-fn chain(node: &Node) -> Option<(usize, Vec<Arc<str>>, bool)> {
-    match node {
-        Node::Member {
-            of: Collection::Steps,
-            index,
-            mode,
-        } => Some((*index, Vec::new(), *mode != Mode::Plain)),
-        Node::Select {
-            operand,
-            field,
-            mode,
-        } => {
-            let (index, mut path, optional) = chain(operand)?;
-            if !ends(operand) {
-                path.push(Arc::clone(field));
-            }
-            Some((index, path, optional || *mode != Mode::Plain))
-        }
-        Node::Index {
-            operand,
-            index: by,
-            optional: marked,
-        } => {
-            let (index, mut path, optional) = chain(operand)?;
-            if let (Node::Constant(Value::Text(text)), false) = (&**by, ends(operand)) {
-                path.push(text.as_str().into());
-            }
-            Some((index, path, optional || *marked))
-        }
-        _ => None,
-    }
+/// Where a chain of members starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Base {
+    Step(usize),
+    Need(usize),
+    Root(usize),
 }
 
-/// Whether the chain has met an index that is no constant name: what follows is inside of it.
-fn ends(node: &Node) -> bool {
-    match node {
-        Node::Select { operand, .. } => ends(operand),
-        Node::Index { operand, index, .. } => {
-            !matches!(&**index, Node::Constant(Value::Text(_))) || ends(operand)
+/// A chain of members: where it starts, the constant names along it, and whether it provides for
+/// absence.
+pub(super) struct Chain {
+    pub(super) base: Base,
+    pub(super) path: Vec<Arc<str>>,
+    pub(super) optional: bool,
+    /// Whether `path` is all of it: no index is computed.
+    pub(super) whole: bool,
+}
+
+impl Chain {
+    pub(super) fn of(node: &Node) -> Option<Chain> {
+        let start = |base, optional| Chain {
+            base,
+            path: Vec::new(),
+            optional,
+            whole: true,
+        };
+        Some(match node {
+            Node::Root(index) => start(Base::Root(*index), false),
+            Node::Member { of, index, mode } => {
+                let base = match of {
+                    Collection::Steps => Base::Step(*index),
+                    Collection::Needs => Base::Need(*index),
+                };
+                start(base, *mode != Mode::Plain)
+            }
+            Node::Select {
+                operand,
+                field,
+                mode,
+            } => Chain::of(operand)?.then(Some(field), *mode != Mode::Plain),
+            Node::Index {
+                operand,
+                index,
+                optional,
+            } => {
+                let name: Option<Arc<str>> = match &**index {
+                    Node::Constant(Value::Text(text)) => Some(text.as_str().into()),
+                    _ => None,
+                };
+                Chain::of(operand)?.then(name.as_ref(), *optional)
+            }
+            _ => return None,
+        })
+    }
+
+    /// What follows an index that is no constant name is inside of what it finds.
+    fn then(mut self, name: Option<&Arc<str>>, optional: bool) -> Chain {
+        match name {
+            Some(name) if self.whole => self.path.push(Arc::clone(name)),
+            Some(_) => {}
+            None => self.whole = false,
         }
-        _ => false,
+        self.optional |= optional;
+        self
     }
 }

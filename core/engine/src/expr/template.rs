@@ -6,7 +6,8 @@ mod scan;
 use super::Scope;
 use super::budget::Budget;
 use super::condition::Expression;
-use super::error::{EvalError, Failure, TemplateError, shortened};
+use super::error::{EvalError, ExprError, Failure, TemplateError, shortened};
+use super::infer;
 use super::limits::Limits;
 use super::references::References;
 use crate::value::Json;
@@ -91,21 +92,25 @@ impl Template {
     /// # Errors
     /// At the first that is no expression, with its place.
     pub fn parse(json: &Json) -> Result<Template, TemplateError> {
-        Template::parse_all(json).map_err(|mut errors| errors.swap_remove(0))
+        let (template, _) = Template::parse_all(json);
+        template.map_err(|mut errors| errors.swap_remove(0))
     }
 
-    /// [`Template::parse`], with everything that is wrong.
-    ///
-    /// # Errors
-    /// At each text or key that has no expression where one is begun; never empty.
-    pub fn parse_all(json: &Json) -> Result<Template, Vec<TemplateError>> {
+    /// [`Template::parse`], with everything that is wrong: at each text or key that has no
+    /// expression where one is begun. And what the expressions name that are ones, be others
+    /// wrong.
+    pub fn parse_all(json: &Json) -> (Result<Template, Vec<TemplateError>>, References) {
         let mut read = parse::Read::default();
         let node = parse::parse(json, &Pointer::Root, &mut read);
-        if !read.errors.is_empty() {
-            return Err(read.errors);
-        }
         let references = read.references;
-        Ok(Template { node, references })
+        let template = match read.errors.is_empty() {
+            true => Ok(Template {
+                node,
+                references: references.clone(),
+            }),
+            false => Err(read.errors),
+        };
+        (template, references)
     }
 
     /// What all its expressions name. Offsets are within the expression that names first.
@@ -123,13 +128,33 @@ impl Template {
         }
     }
 
-    /// The CEL type of the value, where it is one expression that gives but one type.
+    /// The CEL type of the value, where it is a text with expressions that gives but one type.
     #[must_use]
     pub fn whole_type(&self, inputs: Option<&Json>) -> Option<&'static str> {
         match &self.node {
-            Node::Whole(placed) => placed.expression.type_name(inputs),
+            Node::Whole(placed) => {
+                let found = placed.expression.type_name(inputs);
+                found.filter(|found| *found != infer::OUTPUTS)
+            }
+            Node::Text(_) => Some("string"),
             _ => None,
         }
+    }
+
+    /// What operators in it will say of their operands, where their types are known to differ.
+    #[must_use]
+    pub fn conflicts(&self, inputs: Option<&Json>) -> Vec<TemplateError> {
+        let mut found = Vec::new();
+        for_each_placed(&self.node, &Pointer::Root, &mut |placed, pointer, key| {
+            let message = placed.expression.conflict(inputs);
+            found.extend(message.map(|message| TemplateError {
+                pointer: pointer.to_string(),
+                key,
+                offset: placed.offset,
+                error: ExprError::new(0, message),
+            }));
+        });
+        found
     }
 
     /// Whether an expression names `attempt`, so that each attempt evaluates it again.
@@ -140,7 +165,9 @@ impl Template {
 
     /// Calls `visit` with each expression, in the order of the document's keys and items.
     pub fn for_each_expression(&self, visit: &mut dyn FnMut(&TemplateExpression<'_>)) {
-        for_each(&self.node, &Pointer::Root, visit);
+        for_each_placed(&self.node, &Pointer::Root, &mut |placed, pointer, key| {
+            visit(&placed.shown(pointer, key));
+        });
     }
 
     /// Evaluates all expressions. One budget is for all of them.
@@ -151,14 +178,33 @@ impl Template {
         self.run(None, scope)
     }
 
+    /// [`Template::evaluate`], where an object is needed.
+    ///
+    /// # Errors
+    /// As there, and for anything else.
+    pub fn evaluate_object(&self, scope: &dyn Scope) -> Result<Json, EvalError> {
+        self.evaluate(scope).and_then(object)
+    }
+
+    /// [`Template::evaluate`], where a list is needed.
+    ///
+    /// # Errors
+    /// As there, and for anything else.
+    pub fn evaluate_list(&self, scope: &dyn Scope) -> Result<Vec<Json>, EvalError> {
+        match self.evaluate(scope)? {
+            Json::Array(items) => Ok(items),
+            other => Err(expected("a list", &other)),
+        }
+    }
+
     /// Evaluates again what names `attempt` and takes all else from `previous`, which this
     /// template gave before (PROTOCOL P4). Keys made by expressions are evaluated again to find
     /// their values.
     ///
     /// # Errors
-    /// As [`Template::evaluate`].
+    /// As [`Template::evaluate_object`].
     pub fn reevaluate(&self, previous: &Json, scope: &dyn Scope) -> Result<Json, EvalError> {
-        self.run(Some(previous), scope)
+        self.run(Some(previous), scope).and_then(object)
     }
 
     fn run(&self, previous: Option<&Json>, scope: &dyn Scope) -> Result<Json, EvalError> {
@@ -171,6 +217,26 @@ impl Template {
         let budget = Budget::new(Limits::DEFAULT);
         evaluate(&self.node, previous, &Pointer::Root, &asked, &budget)
     }
+}
+
+fn object(json: Json) -> Result<Json, EvalError> {
+    match json {
+        Json::Object(_) => Ok(json),
+        other => Err(expected("an object", &other)),
+    }
+}
+
+/// That a value is of another type than its place takes.
+pub(crate) fn expected(wanted: &str, found: &Json) -> EvalError {
+    let found = match found {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a string",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    };
+    EvalError::new("", format!("expected {wanted}, found {found}"))
 }
 
 /// Where in the template: written out only when something is wrong there.
@@ -227,16 +293,25 @@ impl Scope for Asked<'_> {
     fn need(&self, id: &str) -> Option<Arc<Json>> {
         once(&self.needs, id, || self.scope.need(id))
     }
+
+    fn lack(&self, root: &str) -> Option<Arc<str>> {
+        self.scope.lack(root)
+    }
 }
 
-fn for_each(node: &Node, pointer: &Pointer<'_>, visit: &mut dyn FnMut(&TemplateExpression<'_>)) {
+/// Calls `visit` with each expression, where it stands, and whether it stands in the key there.
+fn for_each_placed<'n>(
+    node: &'n Node,
+    pointer: &Pointer<'_>,
+    visit: &mut dyn FnMut(&'n Placed, &Pointer<'_>, bool),
+) {
     match node {
         Node::Constant(_) => {}
-        Node::Whole(piece) => visit(&piece.shown(pointer, false)),
+        Node::Whole(placed) => visit(placed, pointer, false),
         Node::Text(pieces) => for_each_piece(pieces, pointer, false, visit),
         Node::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                for_each(item, &Pointer::Item(pointer, index), visit);
+                for_each_placed(item, &Pointer::Item(pointer, index), visit);
             }
         }
         Node::Object(entries) => {
@@ -249,21 +324,21 @@ fn for_each(node: &Node, pointer: &Pointer<'_>, visit: &mut dyn FnMut(&TemplateE
                         pointer
                     }
                 };
-                for_each(value, &pointer, visit);
+                for_each_placed(value, &pointer, visit);
             }
         }
     }
 }
 
-fn for_each_piece(
-    pieces: &[Piece],
+fn for_each_piece<'n>(
+    pieces: &'n [Piece],
     pointer: &Pointer<'_>,
     key: bool,
-    visit: &mut dyn FnMut(&TemplateExpression<'_>),
+    visit: &mut dyn FnMut(&'n Placed, &Pointer<'_>, bool),
 ) {
     for piece in pieces {
         if let Piece::Expression(placed) = piece {
-            visit(&placed.shown(pointer, key));
+            visit(placed, pointer, key);
         }
     }
 }

@@ -294,14 +294,25 @@ pub(crate) fn find_name(source: &str, name: &str) -> Option<usize> {
     None
 }
 
+/// Where `member` first stands in the names behind the root `name`.
+pub(crate) fn find_member(source: &str, name: &str, member: &str) -> Option<usize> {
+    let all = all_tokens(source);
+    (0..all.len()).find_map(|start| {
+        let free = start == 0 || all[start - 1].1 != Token::Dot;
+        let mut names = Names {
+            tokens: &all[start + 1..],
+        };
+        (free && all[start].1 == Token::Name(name))
+            .then(|| names.find(|(_, found)| *found == member))
+            .flatten()
+            .map(|(at, _)| at)
+    })
+}
+
 /// Where the step `id` first stands: in `steps.id`, `needs.?id`, `steps['id']`, or as a name of its
 /// own as rules have it. With a `member`, where that stands in the names behind the step.
 pub(crate) fn find_step(source: &str, id: &str, member: Option<&str>) -> Option<usize> {
-    let mut tokens = Tokens::new(source);
-    let mut all = Vec::new();
-    while let Some(token) = tokens.next_token() {
-        all.push(token);
-    }
+    let all = all_tokens(source);
     (0..all.len()).find_map(|start| {
         let free = start == 0 || all[start - 1].1 != Token::Dot;
         let mut names = match all[start].1 {
@@ -319,6 +330,11 @@ pub(crate) fn find_step(source: &str, id: &str, member: Option<&str>) -> Option<
             Some(member) => names.find(|(_, name)| *name == member).map(|(at, _)| at),
         }
     })
+}
+
+fn all_tokens(source: &str) -> Vec<(usize, Token<'_>)> {
+    let mut tokens = Tokens::new(source);
+    std::iter::from_fn(|| tokens.next_token()).collect()
 }
 
 /// The names along a chain of members, `.a['b'][0].?c`, and where each stands.

@@ -8,6 +8,7 @@ mod fields;
 mod graph;
 mod kind;
 mod locate;
+mod member;
 mod needs;
 mod place;
 mod policy;
@@ -23,6 +24,7 @@ use super::schema::Schemas;
 use super::types::{Plan, StepIndex};
 use crate::source::{Limits, Node, Report};
 use crate::value::{Hash, Json};
+use member::SpecMembers;
 use reference::Reference;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub(crate) fn compile(
         references: Vec::new(),
         schemas: Schemas::default(),
         inputs: None,
+        members: SpecMembers::default(),
     };
     compiler.document(root, digest)
 }
@@ -62,4 +65,6 @@ struct Compiler<'c, 't, 'n> {
     schemas: Schemas,
     /// The schema of the run's inputs, for the types of expressions.
     inputs: Option<Arc<Json>>,
+    /// What `inputs` and `vars` have.
+    members: SpecMembers<'n>,
 }

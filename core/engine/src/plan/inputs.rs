@@ -3,12 +3,15 @@
 use super::schema::Violation;
 use super::types::{OutputDeclaration, Plan, Step};
 use crate::value::{Json, JsonError, parse_json};
-use serde_json::{Map, Number};
+use serde_json::Number;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How deep schemas are followed into values. Local references may be circular.
 const DEPTH: usize = 64;
+
+/// How many schemas are asked about one value.
+const FACES: usize = 256;
 
 impl Plan {
     /// The inputs of a run: what was given, completed by the schema's defaults, and checked.
@@ -101,8 +104,10 @@ pub fn read_input_text(schema: &Json, key: &str, text: &str) -> Result<Json, Jso
     let property = schema
         .get("properties")
         .and_then(|properties| properties.get(key));
-    let property = property.map(|property| resolve(schema, property));
-    let types = property.map(types).unwrap_or_default();
+    let faces = property.map(|property| faces(schema, property));
+    let mut faces = faces.unwrap_or_default().into_iter();
+    let types = faces.find_map(|face| Some(types(face)).filter(|types| !types.is_empty()));
+    let types = types.unwrap_or_default();
     if types.is_empty() || types.contains(&"string") {
         return Ok(Json::String(text.to_owned()));
     }
@@ -113,9 +118,9 @@ pub fn read_input_text(schema: &Json, key: &str, text: &str) -> Result<Json, Jso
 }
 
 /// Makes doubles of whole numbers that their schema declares as `number` (SEMANTICS 25). Follows
-/// properties, items, `allOf` and local references.
+/// properties, items, `allOf`, `anyOf`, `oneOf` and local references.
 pub fn declared_numbers(schema: &Json, value: &mut Json) {
-    numbers(schema, schema, value, DEPTH);
+    numbers(schema, vec![schema], value, DEPTH);
 }
 
 /// Checks what a step gave against what it declares; a declared output that did not come is an error
@@ -168,20 +173,36 @@ fn types(schema: &Json) -> Vec<&str> {
     }
 }
 
-/// The schema behind a local reference.
-fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
-    let mut schema = schema;
-    for _ in 0..DEPTH {
-        let pointer = schema
-            .get("$ref")
-            .and_then(Json::as_str)
-            .and_then(|uri| uri.strip_prefix('#'));
-        match pointer.and_then(|pointer| root.pointer(pointer)) {
-            Some(target) => schema = target,
-            None => break,
+/// The schema that a local reference leads to.
+fn referred<'a>(root: &'a Json, schema: &Json) -> Option<&'a Json> {
+    let uri = schema.get("$ref")?.as_str()?;
+    root.pointer(uri.strip_prefix('#')?)
+}
+
+/// The schemas that a value must satisfy where it satisfies one: itself, what it refers to, and the
+/// parts of `allOf`; its own words first. Local references may be circular.
+fn faces<'a>(root: &'a Json, schema: &'a Json) -> Vec<&'a Json> {
+    with_parts(root, vec![schema], &["allOf"])
+}
+
+/// `schemas` with what they refer to, and the parts that these keywords list.
+fn with_parts<'a>(root: &'a Json, schemas: Vec<&'a Json>, keywords: &[&str]) -> Vec<&'a Json> {
+    let mut all: Vec<&Json> = Vec::new();
+    let mut open = schemas;
+    open.reverse();
+    while let Some(schema) = open.pop() {
+        if all.len() == FACES || all.iter().any(|known| std::ptr::eq(*known, schema)) {
+            continue;
         }
+        all.push(schema);
+        let lists = keywords
+            .iter()
+            .filter_map(|key| schema.get(key)?.as_array());
+        let parts: Vec<&Json> = lists.flatten().collect();
+        open.extend(parts.into_iter().rev());
+        open.extend(referred(root, schema));
     }
-    schema
+    all
 }
 
 /// Fills in the defaults of absent properties, at every level that is there.
@@ -189,73 +210,73 @@ fn fill(root: &Json, schema: &Json, value: &mut Json, depth: usize) {
     let (Some(depth), Some(object)) = (depth.checked_sub(1), value.as_object_mut()) else {
         return;
     };
-    let schema = resolve(root, schema);
-    let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
-        return;
-    };
-    for (name, property) in properties {
-        let property = resolve(root, property);
-        match (object.get_mut(name), property.get("default")) {
-            (Some(value), _) => fill(root, property, value, depth),
-            (None, Some(default)) => {
-                let mut value = default.clone();
-                fill(root, property, &mut value, depth);
-                object.insert(name.clone(), value);
+    let faces = faces(root, schema).into_iter();
+    let properties = faces.filter_map(|face| face.get("properties")?.as_object());
+    for (name, property) in properties.flatten() {
+        let default = || {
+            let mut faces = self::faces(root, property).into_iter();
+            faces.find_map(|face| face.get("default"))
+        };
+        match object.get_mut(name) {
+            Some(value) => fill(root, property, value, depth),
+            None => {
+                if let Some(default) = default() {
+                    let mut value = default.clone();
+                    fill(root, property, &mut value, depth);
+                    object.insert(name.clone(), value);
+                }
             }
-            (None, None) => {}
         }
     }
 }
 
-fn numbers(root: &Json, schema: &Json, value: &mut Json, depth: usize) {
+/// Of a value under all these schemas. One that may be either is what its schemas say where they
+/// agree: with `integer` among them it stays as it is.
+fn numbers(root: &Json, schemas: Vec<&Json>, value: &mut Json, depth: usize) {
     let Some(depth) = depth.checked_sub(1) else {
         return;
     };
-    let schema = resolve(root, schema);
-    let types = types(schema);
-    if types.contains(&"number") && !types.contains(&"integer") {
-        as_double(value);
+    if schemas.is_empty() {
+        return;
     }
-    for part in schema
-        .get("allOf")
-        .and_then(Json::as_array)
-        .into_iter()
-        .flatten()
-    {
-        numbers(root, part, value, depth);
-    }
+    let schemas = with_parts(root, schemas, &["allOf", "anyOf", "oneOf"]);
     match value {
+        Json::Number(_) => {
+            let says = |name| schemas.iter().any(|schema| types(schema).contains(&name));
+            if says("number") && !says("integer") {
+                as_double(value);
+            }
+        }
         Json::Object(object) => {
-            let properties = schema.get("properties").and_then(Json::as_object);
-            let others = schema.get("additionalProperties");
-            numbers_of(root, properties, others, object, depth);
+            for (name, value) in object {
+                let below = below(&schemas, "properties", &**name, "additionalProperties");
+                numbers(root, below, value, depth);
+            }
         }
         Json::Array(items) => {
-            let prefix = schema.get("prefixItems").and_then(Json::as_array);
-            let prefix = prefix.map(Vec::as_slice).unwrap_or_default();
             for (place, item) in items.iter_mut().enumerate() {
-                if let Some(schema) = prefix.get(place).or_else(|| schema.get("items")) {
-                    numbers(root, schema, item, depth);
-                }
+                let below = below(&schemas, "prefixItems", place, "items");
+                numbers(root, below, item, depth);
             }
         }
         _ => {}
     }
 }
 
-fn numbers_of(
-    root: &Json,
-    properties: Option<&Map<String, Json>>,
-    others: Option<&Json>,
-    object: &mut Map<String, Json>,
-    depth: usize,
-) {
-    for (name, value) in object {
-        let property = properties.and_then(|properties| properties.get(name));
-        if let Some(schema) = property.or(others) {
-            numbers(root, schema, value, depth);
-        }
-    }
+/// What schemas say of a part of a value: under its own name or place, else under what is for all
+/// others.
+fn below<'a>(
+    schemas: &[&'a Json],
+    own: &str,
+    index: impl serde_json::value::Index + Copy,
+    others: &str,
+) -> Vec<&'a Json> {
+    let of = |schema: &&'a Json| {
+        let schema: &'a Json = schema;
+        let part = schema.get(own).and_then(|parts| parts.get(index));
+        part.or_else(|| schema.get(others))
+    };
+    schemas.iter().filter_map(of).collect()
 }
 
 fn as_double(value: &mut Json) {
@@ -327,5 +348,55 @@ mod tests {
         });
         assert_eq!(value, expected);
         assert!(value["ratio"].is_f64() && value["count"].is_i64());
+    }
+
+    #[test]
+    fn a_number_that_several_schemas_declare_is_what_they_agree_on() {
+        let schema = json!({"properties": {
+            "nullable": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+            "either": {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+            "both": {"allOf": [{"type": "number"}, {"type": "integer"}]},
+            "beside": {"$ref": "#/$defs/any", "type": "number"},
+            "nested": {"anyOf": [
+                {"properties": {"n": {"type": "number"}}}, {"items": {"type": "number"}},
+            ]},
+            "list": {"anyOf": [{"prefixItems": [{"type": "number"}], "items": {"type": "integer"}}]},
+        }, "$defs": {"any": {}}});
+        let mut value = json!({
+            "nullable": 3, "either": 3, "both": 3, "beside": 3, "nested": {"n": 3}, "list": [1, 2],
+        });
+        declared_numbers(&schema, &mut value);
+        let expected = json!({
+            "nullable": 3.0, "either": 3, "both": 3, "beside": 3.0, "nested": {"n": 3.0},
+            "list": [1.0, 2],
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn defaults_beside_and_behind_a_reference_are_filled_in() {
+        let schema = json!({
+            "properties": {
+                "own": {"$ref": "#/$defs/number", "default": 5},
+                "all": {"allOf": [{"type": "integer"}], "default": 6},
+                "theirs": {"$ref": "#/$defs/nine"},
+                "both": {"$ref": "#/$defs/nine", "default": 10},
+                "part": {"allOf": [{"default": 11}]},
+                "object": {"$ref": "#/$defs/object", "default": {}},
+                "deep": {"allOf": [{"$ref": "#/$defs/object"}]},
+                "round": {"$ref": "#/properties/round"},
+            },
+            "$defs": {
+                "number": {"type": "number"}, "nine": {"default": 9},
+                "object": {"properties": {"x": {"default": 1}}},
+            },
+        });
+        let mut value = json!({"deep": {}});
+        fill(&schema, &schema, &mut value, DEPTH);
+        let expected = json!({
+            "own": 5, "all": 6, "theirs": 9, "both": 10, "part": 11, "object": {"x": 1},
+            "deep": {"x": 1},
+        });
+        assert_eq!(value, expected);
     }
 }

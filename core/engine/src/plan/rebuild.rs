@@ -8,12 +8,13 @@ impl Plan {
     /// say of themselves is not asked: it was, when the document was applied, and is no part of a plan.
     ///
     /// # Errors
-    /// When the text is no document that this version accepts, which says that something else
-    /// wrote it.
+    /// When the text is no document that this version can run, which says that something else
+    /// wrote it. What evaluation would find wrong is left to evaluation.
     pub fn from_canonical(canonical: &[u8]) -> Result<Plan, Vec<Diagnostic>> {
         let limits = Limits::default();
         let text = std::str::from_utf8(canonical).unwrap_or_default();
         let mut report = Report::new("canonical document", text, limits.diagnostics);
+        report.accepted();
         let root = match source::read_canonical(text, &limits) {
             Ok(root) => root,
             Err(problem) => {

@@ -5,7 +5,7 @@
 //! with the list, whatever number of instances share it.
 
 use super::values::Values;
-use crate::value::{Hash, INLINE_BYTES, Json, Texts, VALUE_BYTES, Value, canonical_bytes};
+use crate::value::{Hash, INLINE_BYTES, Json, Texts, VALUE_BYTES, Value, typed_bytes};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl Items {
         let (mut pages, mut room) = (Vec::new(), Room::new());
         let mut page = Vec::new();
         for (at, item) in items.iter().enumerate() {
-            let text = canonical_bytes(item);
+            let text = typed_bytes(item);
             let len = text.len() as u64;
             if len > VALUE_BYTES {
                 return Err(format!(

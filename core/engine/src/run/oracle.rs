@@ -53,6 +53,8 @@ pub(crate) enum Oracle<'a> {
 pub(crate) enum Fresh {
     Bool(bool),
     Value(Json),
+    /// A value that expressions alone read: its doubles stay doubles.
+    Root(Json),
     Items(Vec<Json>),
 }
 
@@ -146,16 +148,8 @@ fn keep(fresh: Fresh, stored: &mut Texts, open: &mut Open) -> Result<Evaluated, 
     let mut made = Texts::new();
     let kept = match fresh {
         Fresh::Bool(truth) => Evaluated::Bool(truth),
-        Fresh::Value(json) => {
-            let value = Value::keep(&json, &mut made);
-            if value.len() > VALUE_BYTES {
-                let len = value.len();
-                let message =
-                    format!("the value has {len} bytes; the limit `value_bytes` is {VALUE_BYTES}");
-                return Err(EvalError::new("", message));
-            }
-            Evaluated::Value(value)
-        }
+        Fresh::Value(json) => within(Value::keep(&json, &mut made))?,
+        Fresh::Root(json) => within(Value::keep_typed(&json, &mut made))?,
         Fresh::Items(items) => {
             let kept = Items::keep(&items, &mut made);
             Evaluated::Items(Arc::new(
@@ -166,6 +160,16 @@ fn keep(fresh: Fresh, stored: &mut Texts, open: &mut Open) -> Result<Evaluated, 
     open.stored += made.values().map(|text| text.len()).sum::<usize>();
     stored.append(&mut made);
     Ok(kept)
+}
+
+fn within(value: Value) -> Result<Evaluated, EvalError> {
+    let len = value.len();
+    if len > VALUE_BYTES {
+        let message =
+            format!("the value has {len} bytes; the limit `value_bytes` is {VALUE_BYTES}");
+        return Err(EvalError::new("", message));
+    }
+    Ok(Evaluated::Value(value))
 }
 
 /// How many bytes of a record an outcome takes, about.

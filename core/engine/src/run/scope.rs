@@ -144,6 +144,10 @@ impl Scope for RunScope<'_> {
         Some(Arc::new(steps::view(self, step)))
     }
 
+    fn lack(&self, root: &str) -> Option<Arc<str>> {
+        (root == "vars").then(|| self.state.vars_error.clone())?
+    }
+
     fn need(&self, id: &str) -> Option<Arc<Json>> {
         let step = *self.plan.index.get(id)?;
         Some(Arc::new(steps::predicates(self.plan, self.state, step)))

@@ -67,6 +67,8 @@ pub(crate) struct Report<'a> {
     dropped: usize,
     /// Whether the document is in the seed form, which pointers are then turned back to.
     seed: bool,
+    /// Whether the document was accepted before, perhaps by an earlier version.
+    accepted: bool,
 }
 
 impl<'a> Report<'a> {
@@ -79,12 +81,28 @@ impl<'a> Report<'a> {
             errors: 0,
             dropped: 0,
             seed: false,
+            accepted: false,
         }
     }
 
     /// Says that what comes is about a document in the seed form, read as the full form.
     pub(crate) fn seed_form(&mut self) {
         self.seed = true;
+    }
+
+    /// Says that the document was accepted before, and runs have begun on it.
+    pub(crate) fn accepted(&mut self) {
+        self.accepted = true;
+    }
+
+    /// An error that evaluation will find too, wherever it comes to it. It refuses a document that
+    /// is applied, not one whose runs must fold as they began: what this version foresees, an
+    /// earlier one may not have (`docs/decisions/0009`). `true` where it refuses.
+    pub(crate) fn foreseen(&mut self, problem: Problem) -> bool {
+        if !self.accepted {
+            self.error(problem);
+        }
+        !self.accepted
     }
 
     pub(crate) fn error(&mut self, problem: Problem) {

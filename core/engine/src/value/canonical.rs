@@ -7,8 +7,26 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn canonical_string(json: &Json) -> String {
     let mut out = String::new();
-    write_value(json, &mut out);
+    write_value(json, Doubles::Short, &mut out);
     out
+}
+
+/// [`canonical_bytes`], but that a whole double within 64 bits has a `.0`, and so reads back as a
+/// double: for what only the engine reads, to which a value declared `number` is one for good
+/// (SEMANTICS 25).
+pub(crate) fn typed_bytes(json: &Json) -> Vec<u8> {
+    let mut out = String::new();
+    write_value(json, Doubles::Marked, &mut out);
+    out.into_bytes()
+}
+
+/// How whole doubles within 64 bits are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doubles {
+    /// As integers.
+    Short,
+    /// With a `.0`.
+    Marked,
 }
 
 /// [`canonical_string`] as bytes.
@@ -17,12 +35,12 @@ pub fn canonical_bytes(json: &Json) -> Vec<u8> {
     canonical_string(json).into_bytes()
 }
 
-fn write_value(json: &Json, out: &mut String) {
+fn write_value(json: &Json, doubles: Doubles, out: &mut String) {
     match json {
         Json::Null => out.push_str("null"),
         Json::Bool(true) => out.push_str("true"),
         Json::Bool(false) => out.push_str("false"),
-        Json::Number(number) => write_number(number, out),
+        Json::Number(number) => write_number(number, doubles, out),
         Json::String(text) => write_string(text, out),
         Json::Array(items) => {
             out.push('[');
@@ -30,7 +48,7 @@ fn write_value(json: &Json, out: &mut String) {
                 if position > 0 {
                     out.push(',');
                 }
-                write_value(item, out);
+                write_value(item, doubles, out);
             }
             out.push(']');
         }
@@ -45,19 +63,24 @@ fn write_value(json: &Json, out: &mut String) {
                 }
                 write_string(key, out);
                 out.push(':');
-                write_value(value, out);
+                write_value(value, doubles, out);
             }
             out.push('}');
         }
     }
 }
 
-fn write_number(number: &serde_json::Number, out: &mut String) {
+fn write_number(number: &serde_json::Number, doubles: Doubles, out: &mut String) {
     if number.is_i64() || number.is_u64() {
         // Writing to a String cannot fail.
         let _ = write!(out, "{number}");
     } else if let Some(double) = number.as_f64() {
         write_double(double, out);
+        // 2^63: what is beyond has an exponent already.
+        let whole = double.fract() == 0.0 && double.abs() < 9_223_372_036_854_775_808.0;
+        if whole && doubles == Doubles::Marked {
+            out.push_str(".0");
+        }
     }
 }
 

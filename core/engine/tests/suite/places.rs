@@ -17,7 +17,7 @@ spec:
     double: "😀 \"${{ 1 }}\" \u00e9\t \
        ${{ nope4 }}"
     literal: |
-      not here, ${{ 'nor here' + inputs.or
+      not here, ${{ 'nor here' + run.actor
         + nope5 }}
     folding: >-
       é
@@ -45,7 +45,7 @@ spec:
         rule: >2
             a.ok &&
             needs.nope11.failed
-    - {id: e, driver: d, when: "inputs.x\n  && \u006eope12"}
+    - {id: e, driver: d, when: "vars.xyz\n  && \u006eope12"}
     - {id: f, driver: d, when: '1
          == nope13', needs: []}
     - id: g
@@ -53,7 +53,7 @@ spec:
       needs: [a, c]
       with:
         x: |-
-          ${{ inputs.x }}
+          ${{ vars.xyz }}
           ${{ steps.nope14.outputs.x }}
         y: ${{ steps.a.nope15 }} ${{ steps
           .a.failure.nope16 }}

@@ -301,6 +301,16 @@ impl World {
 
     /// Folds the journal from nothing and compares.
     #[track_caller]
+    /// Why the run is in its state.
+    pub(crate) fn run_reason(&self) -> &str {
+        let reasons = self.decisions.iter().rev();
+        let mut reasons = reasons.filter_map(|decision| match decision {
+            Decision::Run { reason, .. } => Some(&**reason),
+            _ => None,
+        });
+        reasons.next().unwrap_or_default()
+    }
+
     pub(crate) fn refold(&mut self) {
         crate::journals::keep(self);
         let mut again = Run::new(Arc::clone(self.run.plan()));

@@ -159,6 +159,12 @@ impl<'e> Evaluator<'e> {
                 None => {}
             }
         }
+        if let Node::Select { operand, .. } | Node::Index { operand, .. } = node
+            && let Node::Root(index) = &**operand
+            && let Some(lack) = &self.bound.lacks[*index]
+        {
+            message.push_str(&format!(": {lack}"));
+        }
         // Enough names to see what went wrong, not a whole value.
         let names: Vec<String> = map
             .entries()

@@ -46,8 +46,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             Ok(condition) => {
                 let known =
                     self.references(node, path, place, Written::Bare, condition.references());
-                let answer = constant(condition.references(), |scope| condition.evaluate(scope));
-                let found = condition.not_boolean(self.inputs.as_deref());
+                let inputs = self.inputs.as_deref();
+                let answer = constant(condition.references(), |scope| condition.evaluate(scope))
+                    .or_else(|| conflict(condition.conflict(inputs)));
+                let found = condition.not_boolean(inputs);
                 (known && self.gives_boolean(node, path, answer, found)).then_some(condition)
             }
             Err(error) => {
@@ -76,9 +78,8 @@ impl<'n> Compiler<'_, '_, 'n> {
             .map_or(0, |text| text.len() - text.trim_start().len());
         let mut problem = Problem::on(node, path, message).found(node.describe());
         problem.at = self.offset(node, blank);
-        self.report
-            .error(problem.allowed("a CEL expression that gives true or false"));
-        false
+        let problem = problem.allowed("a CEL expression that gives true or false");
+        !self.report.foreseen(problem)
     }
 
     /// Refuses a text of one expression that is known to give another type than the place takes.
@@ -100,8 +101,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             wanted.join(" or ")
         );
         let problem = Problem::on(node, path, message).found(node.describe());
-        self.report.error(problem.allowed(allowed));
-        false
+        !self.report.foreseen(problem.allowed(allowed))
     }
 
     /// Any JSON with `${{ }}` inside.
@@ -111,20 +111,27 @@ impl<'n> Compiler<'_, '_, 'n> {
         path: &Path<'_>,
         place: &Place<'_>,
     ) -> Option<Template> {
-        match Template::parse_all(&node.to_json()) {
-            Ok(template) => self
-                .references(node, path, place, Written::Template, template.references())
-                .then_some(template),
+        let (template, references) = Template::parse_all(&node.to_json());
+        let mut sound = true;
+        match &template {
+            Ok(template) => {
+                for error in template.conflicts(self.inputs.as_deref()) {
+                    let problem = self.template_problem(node, path, &error);
+                    sound &= !self.report.foreseen(problem);
+                }
+            }
             Err(errors) => {
                 for error in errors {
-                    self.template_error(node, path, &error);
+                    let problem = self.template_problem(node, path, error);
+                    self.report.error(problem);
                 }
-                None
             }
         }
+        let known = self.references(node, path, place, Written::Template, &references);
+        template.ok().filter(|_| known && sound)
     }
 
-    fn template_error(&mut self, node: &Node, path: &Path<'_>, error: &TemplateError) {
+    fn template_problem(&self, node: &Node, path: &Path<'_>, error: &TemplateError) -> Problem {
         let offset = error.offset + error.error.offset;
         // What is only counted needs no place.
         let at = match self.report.is_full() {
@@ -139,7 +146,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         if let Some(unknown) = &error.error.unknown {
             problem = problem.nearest(nearest(unknown, ROOTS));
         }
-        self.report.error(problem);
+        problem
     }
 
     /// A template that gives an object: one with keys, or a text that is one expression.
@@ -210,7 +217,7 @@ impl<'n> Compiler<'_, '_, 'n> {
     ) -> bool {
         let before = self.report.errors();
         for root in references.roots() {
-            if place.roots.contains(&root) || place.item.contains(&root) {
+            if place.knows(root) {
                 continue;
             }
             let (at, pointer) = self.locate_root((node, &path.to_string()), written, root);
@@ -230,6 +237,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             let problem = problem.allowed(known.join(", ")).nearest(near.flatten());
             self.report.error(problem);
         }
+        self.check_members(node, path, place, written, references);
         let reads_steps = !references.step_references().is_empty();
         let reads_needs = !references.needs().is_empty();
         for (misplaced, root) in [
@@ -259,6 +267,11 @@ impl<'n> Compiler<'_, '_, 'n> {
         }
         self.report.errors() == before
     }
+}
+
+/// The operands of which an operator has no value.
+pub(super) fn conflict(message: Option<String>) -> Option<EvalError> {
+    message.map(|message| EvalError::new("", message))
 }
 
 /// Why an expression that names nothing has no boolean value; `None` where it has, or names

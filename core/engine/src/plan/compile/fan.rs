@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use super::fields::{Fields, IDENTIFIER, Object};
-use super::place::Place;
+use super::place::{Item, Place};
 use crate::expr::Template;
 use crate::nearest::nearest;
 use crate::plan::types::{Fan, FanSource};
@@ -264,16 +264,47 @@ impl<'n> Compiler<'_, '_, 'n> {
         (max_parallel, fail_fast)
     }
 
-    /// The names that the expressions of an instance may use for its parameters.
-    pub(super) fn item_names(step: &Object<'n>) -> Vec<&'n str> {
-        if step.get("matrix").is_some() {
-            return vec!["matrix"];
+    /// What the expressions of an instance may name of its parameters.
+    pub(super) fn item(step: &Object<'n>) -> Option<Item<'n>> {
+        if let Some(matrix) = step.get("matrix") {
+            return Some(Item {
+                name: "matrix",
+                members: matrix_names(matrix),
+            });
         }
-        match step.get("foreach") {
-            Some(foreach) => {
-                vec![foreach.get("as").and_then(Node::as_str).unwrap_or("item")]
+        let foreach = step.get("foreach")?;
+        Some(Item {
+            name: foreach.get("as").and_then(Node::as_str).unwrap_or("item"),
+            members: None,
+        })
+    }
+}
+
+/// The axes, and what `include` adds; `None` where expressions say more.
+fn matrix_names(matrix: &Node) -> Option<Vec<&str>> {
+    let Content::List(axes) = &matrix.get("axes")?.content else {
+        return None;
+    };
+    let axes = axes.iter().map(|axis| axis.get("name")?.as_str());
+    let mut names: Vec<&str> = axes.collect::<Option<_>>()?;
+    let Some(include) = matrix.get("include") else {
+        return Some(names);
+    };
+    let Content::List(include) = &include.content else {
+        return None;
+    };
+    for entry in include {
+        let Content::Map(entries) = &entry.content else {
+            return None;
+        };
+        for entry in entries {
+            if !names.contains(&&*entry.key) {
+                names.push(&entry.key);
             }
-            None => Vec::new(),
         }
     }
+    names
+        .iter()
+        .all(|name| !name.contains("${{"))
+        .then_some(names)
 }

@@ -1,7 +1,7 @@
 //! Where in the document a part of an expression stands.
 
 use super::Compiler;
-use crate::expr::{expressions, find_name, find_step};
+use crate::expr::{expressions, find_member, find_name, find_step};
 use crate::source::{Content, Node};
 
 /// How an expression is written.
@@ -34,6 +34,18 @@ impl Compiler<'_, '_, '_> {
     ) -> (u32, String) {
         self.locate(node, pointer, written, &|source| find_name(source, name))
             .unwrap_or_else(|| (node.at, pointer.to_owned()))
+    }
+
+    /// Where `member` stands behind the root `name` below a node, or the root itself.
+    pub(super) fn locate_member(
+        &self,
+        place: (&Node, &str),
+        written: Written,
+        (name, member): (&str, &str),
+    ) -> (u32, String) {
+        let find = |source: &str| find_member(source, name, member);
+        self.locate(place.0, place.1, written, &find)
+            .unwrap_or_else(|| self.locate_root(place, written, name))
     }
 
     /// Where `name` stands behind the step `id` below a node, or the step itself, if `name` is empty

@@ -1,7 +1,7 @@
 //! `needs`, in its two forms (SEMANTICS 2, 3).
 
 use super::Compiler;
-use super::expression::constant;
+use super::expression::{conflict, constant};
 use super::fields::Fields;
 use super::locate::Written;
 use super::place::Place;
@@ -135,8 +135,10 @@ impl<'n> Compiler<'_, '_, 'n> {
         };
         let mut whole =
             self.references(node, path, &Place::rule(), Written::Bare, rule.references());
-        let answer = constant(rule.references(), |scope| rule.evaluate(scope));
-        let found = rule.not_boolean(self.inputs.as_deref());
+        let inputs = self.inputs.as_deref();
+        let answer = constant(rule.references(), |scope| rule.evaluate(scope))
+            .or_else(|| conflict(rule.conflict(inputs)));
+        let found = rule.not_boolean(inputs);
         whole &= self.gives_boolean(node, path, answer, found);
         for id in rule.parents() {
             let fits = |step: &&StepIndex| **step != own && **step < self.main;

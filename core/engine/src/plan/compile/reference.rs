@@ -4,6 +4,7 @@ use super::Compiler;
 use super::draft::{Draft, Given};
 use super::graph::{Graph, ancestry, open_above};
 use super::locate::Written;
+use super::member::FAILURE;
 use super::place::Reader;
 use crate::expr::{References, StepUse};
 use crate::nearest::nearest;
@@ -21,7 +22,6 @@ pub(super) struct Reference<'n> {
 
 /// What `steps.X` has.
 const MEMBERS: [&str; 4] = ["state", "outputs", "failure", "attempts"];
-const FAILURE: [&str; 2] = ["code", "message"];
 
 impl<'n> Compiler<'_, '_, 'n> {
     pub(super) fn check_references(&mut self, drafts: &[Draft<'n>], graph: Option<&Graph>) {
@@ -63,6 +63,9 @@ impl<'n> Compiler<'_, '_, 'n> {
                 }
             }
         }
+        for reference in &references {
+            self.check_predicates(reference, drafts);
+        }
         // With a cycle there is no before and after.
         let Some(graph) = graph else { return };
         let open = open_above(drafts, graph);
@@ -80,6 +83,32 @@ impl<'n> Compiler<'_, '_, 'n> {
                 )
             };
             self.refuse(&references[place], (id, ""), message, None);
+        }
+    }
+
+    /// `any_P` and `all_P` are over the instances of a fan-out (SEMANTICS 3).
+    fn check_predicates(&mut self, reference: &Reference<'n>, drafts: &[Draft<'n>]) {
+        let members = reference.references.members();
+        for used in members.filter(|used| &*used.root == "needs") {
+            let [id, name, ..] = &used.path[..] else {
+                continue;
+            };
+            let plain = name
+                .strip_prefix("any_")
+                .or_else(|| name.strip_prefix("all_"));
+            let (Some(plain), Some(index)) = (plain, self.index.get(id)) else {
+                continue;
+            };
+            if drafts[*index as usize].fan {
+                continue;
+            }
+            let message = format!("`{name}` is over instances, and `{id}` is no fan-out");
+            let (at, pointer) = self.locate_reference(reference, id, name);
+            let problem = Problem {
+                pointer,
+                ..Problem::new(at, message)
+            };
+            self.report.foreseen(problem.allowed(plain.to_owned()));
         }
     }
 

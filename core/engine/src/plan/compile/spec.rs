@@ -3,6 +3,7 @@
 use super::Compiler;
 use super::draft::Draft;
 use super::fields::{DRIVER, Fields, OBJECT_NAME, Object};
+use super::member::SpecMembers;
 use super::place::Place;
 use super::policy::Policy;
 use crate::expr::Template;
@@ -162,6 +163,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             .get("inputs")
             .and_then(|node| self.schemas.inputs(node, &path.key("inputs"), self.report));
         self.inputs = schema.as_ref().map(|schema| schema.json());
+        self.members = SpecMembers::of(&spec);
         let vars = match spec.get("vars") {
             Some(node) => self.templates(node, &path.key("vars"), &Place::vars()),
             None => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
@@ -273,7 +275,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         Policy {
             retry: object
                 .get("retry")
-                .and_then(|node| self.retry(node, &path.key("retry"), &Place::retry(&[]))),
+                .and_then(|node| self.retry(node, &path.key("retry"), &Place::retry(true, None))),
             timeouts: object
                 .get("timeouts")
                 .and_then(|node| self.timeouts(node, &path.key("timeouts"), false)),

@@ -116,9 +116,10 @@ impl<'n> Compiler<'_, '_, 'n> {
         if let Some(kind) = kind_name {
             self.fits(&object, path, kind);
         }
-        let names = Self::item_names(&object);
-        let place = Place::step(draft.index, draft.finally, &names);
-        let outer = Place::step(draft.index, draft.finally, &[]);
+        let item = Self::item(&object);
+        let item = item.as_ref();
+        let place = Place::step(draft.index, draft.finally, item);
+        let outer = Place::step(draft.index, draft.finally, None);
         let name = object.get("name").and_then(|node| {
             self.short_text(
                 node,
@@ -130,7 +131,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         let needs = self.step_needs(draft, &object, path);
         let when = object.get("when").and_then(|node| {
             let condition = self.condition(node, &path.key("when"), &place)?;
-            let per_instance = names.iter().any(|name| condition.references().names(name));
+            let per_instance = item.is_some_and(|item| item.is_named(condition.references()));
             Some(When {
                 condition,
                 per_instance,
@@ -139,9 +140,10 @@ impl<'n> Compiler<'_, '_, 'n> {
         let fan: Option<Fan> = self.fan(&object, path, &outer).unwrap_or_default();
         let is_wait = kind_name == Some("wait");
         let is_driver = kind_name == Some("driver");
-        let retry = object
-            .get("retry")
-            .and_then(|node| self.retry(node, &path.key("retry"), &Place::retry(&names)));
+        let retry = object.get("retry").and_then(|node| {
+            let place = Place::retry(draft.finally, item);
+            self.retry(node, &path.key("retry"), &place)
+        });
         let timeouts = object
             .get("timeouts")
             .and_then(|node| self.timeouts(node, &path.key("timeouts"), is_wait));
@@ -149,9 +151,10 @@ impl<'n> Compiler<'_, '_, 'n> {
             .get("grace")
             .and_then(|node| self.duration(node, &path.key("grace")))
             .unwrap_or(GRACE);
-        let allow_failure = self.allow_failure(&object, path, &names);
+        let allow_failure =
+            self.allow_failure(&object, path, &Place::allow_failure(draft.finally, item));
         let outputs = self.output_declarations(&object, path);
-        let with_place = Place::with(draft.index, draft.finally, &names);
+        let with_place = Place::with(draft.index, draft.finally, item);
         let kind =
             kind_name.and_then(|kind| self.kind(kind, draft, &object, path, &place, &with_place));
         if let (Given::Unknown, false) = (&draft.given, outputs.is_empty()) {
@@ -233,7 +236,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         &mut self,
         object: &Object<'n>,
         path: &Path<'_>,
-        names: &[&str],
+        place: &Place<'_>,
     ) -> AllowFailure {
         let Some(node) = object.get("allow_failure") else {
             return AllowFailure::Never;
@@ -242,11 +245,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             Content::Bool(true) => AllowFailure::Always,
             Content::Bool(false) => AllowFailure::Never,
             _ => self
-                .condition(
-                    node,
-                    &path.key("allow_failure"),
-                    &Place::allow_failure(names),
-                )
+                .condition(node, &path.key("allow_failure"), place)
                 .map_or(AllowFailure::Never, AllowFailure::If),
         }
     }

@@ -118,8 +118,9 @@ impl Machine<'_> {
                 let with = match with.constant() {
                     Some(_) => None,
                     None => {
-                        let evaluated = self
-                            .ask_value(Site::With, step, instance, |scope| with.evaluate(scope));
+                        let evaluated = self.ask_value(Site::With, step, instance, |scope| {
+                            with.evaluate_object(scope)
+                        });
                         match evaluated {
                             Ok(value) => Some(value),
                             Err(message) => return self.errs(step, instance, message),
@@ -133,7 +134,7 @@ impl Machine<'_> {
             }
             Kind::Transform { outputs } => {
                 let value = self.ask_value(Site::Transform, step, instance, |scope| {
-                    outputs.evaluate(scope)
+                    outputs.evaluate_object(scope)
                 });
                 match value {
                     Ok(value) => self.transformed(step, instance, value),

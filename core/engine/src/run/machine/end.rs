@@ -310,7 +310,9 @@ impl Machine<'_> {
         let Some(outputs) = &self.plan.outputs else {
             return;
         };
-        let value = self.ask_value(Site::RunOutputs, 0, 0, |scope| outputs.evaluate(scope));
+        let value = self.ask_value(Site::RunOutputs, 0, 0, |scope| {
+            outputs.evaluate_object(scope)
+        });
         match value {
             Ok(outputs) => {
                 self.state.outputs = Some(outputs.clone());
@@ -345,6 +347,8 @@ impl Machine<'_> {
             .map(|(step, _)| *step);
         match (to, self.state.named_by, cause) {
             (RunState::Succeeded, ..) => Arc::from(""),
+            // What fails after it, in `finally`, may do so because of it.
+            (_, None, _) if let Some(error) = &self.state.vars_error => Arc::clone(error),
             (_, Some(EndName::Timeout), _) => Arc::from("run timeout"),
             (_, Some(EndName::Stop), _) => self.state.stop.as_ref().map_or_else(
                 || Arc::from("stopped"),
@@ -359,8 +363,7 @@ impl Machine<'_> {
                 format!("`{}` {}{why}", self.step_plan(step).id, run.state).into()
             }
             (_, None, None) => {
-                let state = &*self.state;
-                let error = state.outputs_error.as_ref().or(state.vars_error.as_ref());
+                let error = self.state.outputs_error.as_ref();
                 error.map_or_else(|| Arc::from(""), Arc::clone)
             }
         }

@@ -1,10 +1,12 @@
 //! A new run from one that has ended: which results it inherits, and why the others run (SEMANTICS 27).
 
 use super::{Machine, Run};
+use crate::expr::EvalError;
 use crate::plan::{Kind, Plan, StepIndex};
 use crate::run::fact::{Inherited, InheritedInstance};
 use crate::run::items::Items;
 use crate::run::oracle::{Oracle, TURN_BYTES};
+use crate::run::record::Site;
 use crate::run::root::Root;
 use crate::run::scope::{RunScope, expand};
 use crate::run::state::{Instance, State};
@@ -91,8 +93,8 @@ impl Run {
             Some(vars) => vars.clone(),
             None => {
                 let scope = RunScope::new(plan, &state, 0, 0, self.state.time, values);
-                let vars = plan.vars.evaluate(&scope);
-                vars.map_err(|error| ForkError::Vars(error.to_string().into()))?
+                let vars = plan.vars.evaluate_object(&scope);
+                vars.map_err(|error| ForkError::Vars(Site::Vars.complaint(plan, 0, &error)))?
             }
         };
         state.vars = Root::known(vars);
@@ -174,12 +176,14 @@ impl Run {
         let new = &plan.steps[step as usize];
         let old = self.state.step(old_step);
         let now = self.state.time;
+        let complaint =
+            |site: Site, error: &EvalError| site.complaint(plan, step, error).to_string();
         if let Some(when) = new.when.as_ref().filter(|when| !when.per_instance) {
             let scope = RunScope::new(plan, state, step, 0, now, values);
             let holds = when
                 .condition
                 .evaluate(&scope)
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| complaint(Site::When, &error))?;
             if holds != old.expanded {
                 return Err("its `when` comes out differently".into());
             }
@@ -201,7 +205,7 @@ impl Run {
         if let Some(fan) = &new.fan {
             let scope = RunScope::new(plan, state, step, 0, now, values);
             let items = Arc::new(Items::keep(
-                &expand(fan, &scope).map_err(|error| error.to_string())?,
+                &expand(fan, &scope).map_err(|error| complaint(Site::Items, &error))?,
                 &mut texts,
             )?);
             if old.items.as_ref() != Some(&items) {
@@ -215,7 +219,7 @@ impl Run {
         };
         let outcome = old.instances.iter().enumerate().try_for_each(|(at, inst)| {
             let scope = RunScope::new(plan, state, step, at as u32, now, &at_hand);
-            same_instance(&new.kind, &scope, inst)
+            same_instance(&new.kind, &scope, inst, complaint)
         });
         state.steps[step as usize].instances.clear();
         outcome
@@ -247,12 +251,17 @@ fn offload(step: &mut Inherited, bytes: &mut usize, texts: &mut Texts) {
     }
 }
 
-fn same_instance(kind: &Kind, scope: &RunScope<'_>, old: &Instance) -> Result<(), String> {
-    let (what, template, recorded) = match kind {
-        Kind::Driver { with, .. } => ("with", with, &old.with),
-        Kind::Transform { outputs } => ("transform", outputs, &old.outputs),
+fn same_instance(
+    kind: &Kind,
+    scope: &RunScope<'_>,
+    old: &Instance,
+    complaint: impl Fn(Site, &EvalError) -> String,
+) -> Result<(), String> {
+    let (what, site, template, recorded) = match kind {
+        Kind::Driver { with, .. } => ("with", Site::With, with, &old.with),
+        Kind::Transform { outputs } => ("transform", Site::Transform, outputs, &old.outputs),
         Kind::Wait(crate::plan::Wait::Duration(length) | crate::plan::Wait::Until(length)) => {
-            ("wait", length, &old.with)
+            ("wait", Site::Wait, length, &old.with)
         }
     };
     // A skipped instance evaluated nothing.
@@ -261,7 +270,7 @@ fn same_instance(kind: &Kind, scope: &RunScope<'_>, old: &Instance) -> Result<()
     }
     let json = template
         .evaluate(scope)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| complaint(site, &error))?;
     let fresh = Value::keep(&json, &mut Texts::new());
     // One of both may have been moved out of a record that grew too long.
     if recorded

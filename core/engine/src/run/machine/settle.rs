@@ -112,9 +112,11 @@ impl Machine<'_> {
         instance: u32,
         evaluate: impl FnOnce(&RunScope<'_>) -> Result<crate::value::Json, EvalError>,
     ) -> Result<crate::value::Value, Arc<str>> {
-        match self.ask(site, step, instance, |scope| {
-            evaluate(scope).map(Fresh::Value)
-        })? {
+        let fresh = match site {
+            Site::Vars => Fresh::Root,
+            _ => Fresh::Value,
+        };
+        match self.ask(site, step, instance, |scope| evaluate(scope).map(fresh))? {
             Evaluated::Value(value) => Ok(value),
             other => {
                 self.break_off(format!("{site:?} gave {other:?}"));

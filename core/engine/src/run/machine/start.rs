@@ -61,7 +61,7 @@ impl Machine<'_> {
             self.state.vars = Root::known(constant.clone());
             return;
         }
-        let outcome = self.ask_value(Site::Vars, 0, 0, |scope| vars.evaluate(scope));
+        let outcome = self.ask_value(Site::Vars, 0, 0, |scope| vars.evaluate_object(scope));
         match outcome {
             Ok(value) => self.state.vars = Root::new(value, |_| {}),
             Err(message) => self.state.vars_error = Some(message),

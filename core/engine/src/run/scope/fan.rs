@@ -1,11 +1,10 @@
 //! The instances of a fan-out (SEMANTICS 6).
 
-use crate::expr::{EvalError, Scope, Template};
+use crate::expr::{EvalError, Scope, Template, expected};
 use crate::plan::{Fan, FanSource, MAX_INSTANCES};
 use crate::run::items::Room;
 use crate::value::{Json, canonical_bytes};
 use serde_json::Map;
-use std::borrow::Cow;
 
 /// The instances' parameters in order: combinations of the matrix, or items.
 ///
@@ -44,21 +43,9 @@ pub fn expand(fan: &Fan, scope: &dyn Scope) -> Result<Vec<Json>, EvalError> {
 }
 
 fn list(template: &Template, scope: &dyn Scope, place: &str) -> Result<Vec<Json>, EvalError> {
-    let json = match template.constant() {
-        Some(json) => Cow::Borrowed(json),
-        None => Cow::Owned(
-            template
-                .evaluate(scope)
-                .map_err(|error| error.under(place))?,
-        ),
-    };
-    match json.into_owned() {
-        Json::Array(items) => Ok(items),
-        other => Err(EvalError::new(
-            place,
-            format!("expected a list, found {}", kind(&other)),
-        )),
-    }
+    template
+        .evaluate_list(scope)
+        .map_err(|error| error.under(place))
 }
 
 fn objects(
@@ -70,23 +57,9 @@ fn objects(
     entries
         .map(|(at, entry)| match entry {
             Json::Object(map) => Ok(map),
-            other => Err(EvalError::new(
-                format!("{place}/{at}"),
-                format!("expected an object, found {}", kind(&other)),
-            )),
+            other => Err(expected("an object", &other).under(&format!("{place}/{at}"))),
         })
         .collect()
-}
-
-fn kind(json: &Json) -> &'static str {
-    match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) => "a string",
-        Json::Array(_) => "a list",
-        Json::Object(_) => "an object",
-    }
 }
 
 /// The product of the axes minus `exclude`; then `include` in order: an entry extends every

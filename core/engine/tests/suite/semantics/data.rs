@@ -89,3 +89,122 @@ steps:
     assert_eq!(w.run.pending().cancels.len(), 1);
     w.succeed("a").pass("1s").ends(Succeeded);
 }
+
+/// What `docs/expressions.md` says of the roots' members, and the check of a document knows.
+#[test]
+fn rule_23_roots_have_the_members_that_are_documented() {
+    let mut w = world(
+        "steps:
+  - id: a
+    driver: d
+    with: {run: '${{ run }}', attempt: '${{ attempt }}'}
+    retry: {attempts: 2, if: \"attempt.number == 1 && attempt.state == 'failed' && attempt.duration == duration('2s') && attempt.failure.code == 'no' && attempt.failure.message != ''\"}
+    allow_failure: \"step.id == 'a' && step.state == 'failed' && step.failure.code == 'no' && step.failure.message != ''\"
+finally: [{id: f, driver: d, with: {status: '${{ run.status }}'}}]",
+    );
+    let with = w.with("a");
+    let members: Vec<&str> = with["run"]
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
+    for known in [
+        "id",
+        "pipeline",
+        "namespace",
+        "labels",
+        "actor",
+        "started_at",
+    ] {
+        assert!(members.contains(&known), "{known}: {members:?}");
+    }
+    assert_eq!(members.len(), 6, "{members:?}");
+    assert_eq!(with["attempt"], json!({"number": 1}));
+    w.claim("a").pass("2s").fail("a").expect("a=waiting");
+    w.pass("1s").claim("a").fail("a");
+    assert_eq!(w.with("f"), json!({"status": "succeeded"}));
+    w.done("f").ends(Succeeded);
+    assert_eq!(w.run.warnings(), 1);
+}
+
+#[test]
+fn rule_23_what_the_vars_lack_is_blamed_on_their_error() {
+    let mut w = world(
+        "inputs: {type: object, properties: {zero: {default: 0}}}
+vars: {a: '${{ 1 / inputs.zero }}', ok: 5}
+steps: [{id: a, driver: d}]
+finally: [{id: f, driver: d, with: {ok: '${{ vars.ok }}'}}]",
+    );
+    w.expect("a=omitted f=errored")
+        .reason("f", "`vars.ok` is absent: /spec/vars/a: division by zero");
+    w.ends(Failed);
+    assert_eq!(w.run_reason(), "/spec/vars/a: division by zero");
+}
+
+#[test]
+fn rule_7_what_must_be_an_object_is_refused_where_it_is_none() {
+    for (given, found) in [
+        (json!([1, 2]), "a list"),
+        (json!(5), "a number"),
+        (json!(null), "null"),
+    ] {
+        let mut w = world_with(
+            "inputs: {type: object, properties: {m: {}}}
+steps:
+  - {id: t, needs: [], transform: '${{ inputs.m }}'}
+  - {id: d, needs: [], driver: d, with: '${{ inputs.m }}'}
+fail_fast: false",
+            &json!({"m": given}),
+        );
+        let reason =
+            |place: &str| format!("/spec/steps/{place}: expected an object, found {found}");
+        w.expect("t=errored d=errored")
+            .reason("t", &reason("0/transform"))
+            .reason("d", &reason("1/with"))
+            .ends(Failed);
+        for spec in [
+            "vars: '${{ inputs.m }}'\nsteps: [{id: t, transform: {}}]",
+            "outputs: '${{ inputs.m }}'\nsteps: [{id: t, transform: {}}]",
+        ] {
+            let mut w = world_with(
+                &format!("inputs: {{type: object, properties: {{m: {{}}}}}}\n{spec}"),
+                &json!({"m": given}),
+            );
+            w.ends(Failed);
+            let reason = w.run_reason();
+            assert!(
+                reason.ends_with(&format!(": expected an object, found {found}")),
+                "{reason}"
+            );
+        }
+    }
+}
+
+#[test]
+fn rule_25_a_declared_number_stays_a_double_as_item_in_a_matrix_and_in_vars() {
+    let mut w = world_with(
+        "inputs:
+  type: object
+  properties:
+    a: {type: array, items: {type: number}}
+    n: {anyOf: [{type: number}, {type: 'null'}]}
+    free: {}
+vars: {n: '${{ inputs.n }}', list: ['${{ inputs.n }}'], free: '${{ inputs.free }}'}
+steps:
+  - {id: each, needs: [], foreach: {items: '${{ inputs.a }}'}, transform: {x: '${{ item * 2.0 }}', t: '${{ item }}'}}
+  - {id: axis, needs: [], matrix: {axes: {m: '${{ inputs.a }}'}}, transform: {x: '${{ matrix.m * 2.0 }}'}}
+  - {id: vars, needs: [], transform: {x: '${{ vars.n * 2.0 }}', y: '${{ vars.list[0] * 2.0 }}', i: '${{ vars.free + 1 }}'}}
+  - {id: all, needs: [each, axis, vars], driver: d, with: {each: '${{ steps.each.outputs }}', axis: '${{ steps.axis.outputs }}', vars: '${{ steps.vars.outputs }}'}}",
+        &json!({"a": [1, 2.5], "n": 3, "free": 1}),
+    );
+    assert_eq!(
+        w.with("all"),
+        json!({
+            "each": [{"x": 2, "t": 1}, {"x": 5, "t": 2.5}],
+            "axis": [{"x": 2}, {"x": 5}],
+            "vars": {"x": 6, "y": 6, "i": 2},
+        })
+    );
+    w.done("all").ends(Succeeded);
+}

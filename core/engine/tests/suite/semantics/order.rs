@@ -97,7 +97,7 @@ fn rule_7_an_error_names_its_place_in_the_document_and_the_types() {
 steps:
   - {id: a, driver: d, needs: []}
   - {id: when, driver: d, needs: [a], when: 'steps.a.outputs.x + 1 == 2'}
-  - {id: rule, driver: d, needs: {rule: \"a.ended && 'x' + 1 == 2\"}}
+  - {id: rule, driver: d, needs: {rule: \"a.ended && 'x' + vars.n == 2\"}}
   - {id: each, driver: d, needs: [a], foreach: {items: '${{ steps.a.outputs.x }}'}}
   - {id: axis, driver: d, needs: [a], matrix: {axes: {os: '${{ steps.a.outputs.x }}'}}}
   - {id: with, driver: d, needs: [a], with: {deep: [{n: '${{ steps.a.outputs.x - 1 }}'}]}}
@@ -132,8 +132,10 @@ fail_fast: false",
 
 #[test]
 fn rule_7_an_error_in_allow_failure_means_not_allowed_and_says_so() {
-    let mut w =
-        world("steps: [{id: a, driver: d, allow_failure: \"step.failure.message + 1 == 2\"}]");
+    let mut w = world(
+        "vars: {text: x}
+steps: [{id: a, driver: d, allow_failure: \"vars.text + 1 == 2\"}]",
+    );
     w.claim("a")
         .fail("a")
         .reason("a", "not allowed: /spec/steps/0/allow_failure: ")
