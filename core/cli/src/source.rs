@@ -154,13 +154,21 @@ pub(crate) fn foreign_drivers(document: &Document, path: &Path) -> Vec<Diagnosti
     told
 }
 
-/// Reads a YAML or JSON file, positions in its errors.
+/// Reads a YAML or JSON file by the rules of a document.
 ///
 /// # Errors
-/// A sentence with the path, and line and column where it is about the text.
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
+/// Lines for a person: that it cannot be read, or what is wrong with its text.
+pub(crate) fn located(path: &Path) -> Result<Located, String> {
     let (name, bytes) = read(path, MOST_BYTES)?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|error| format!("{name}: invalid UTF-8 at offset {}", error.valid_up_to()))?;
-    serde_saphyr::from_str(text).map_err(|error| format!("{name}: {error}"))
+    let limits = Limits {
+        bytes: MOST_BYTES,
+        ..Limits::default()
+    };
+    Located::read(&name, &bytes, &limits).map_err(|found| wrong_text(&name, &found))
+}
+
+/// Lines about a file that is no document: what is wrong with it, each with its place.
+pub(crate) fn wrong_text(name: &str, found: &[Diagnostic]) -> String {
+    let text = diagnostics_text(found);
+    format!("{name} cannot be used\n{}", text.trim_end())
 }

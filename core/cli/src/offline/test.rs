@@ -37,7 +37,14 @@ pub(crate) fn test(args: &TestArgs) -> Exit {
     };
     let path = args.cases.clone().unwrap_or_else(|| default_cases(args));
     let plan = document.plan();
-    let cases = match source::parse(&path).and_then(|file| cases::check(file, &plan, &path)) {
+    if args.cases.is_none() && !path.exists() {
+        return refuse(format!(
+            "there are no cases beside {}: {} does not exist; write one, or name another by --cases",
+            source::name(&args.file),
+            path.display()
+        ));
+    }
+    let cases = match source::located(&path).and_then(|file| cases::read(&file, &plan, &path)) {
         Ok(cases) => cases,
         Err(message) => return refuse(message),
     };

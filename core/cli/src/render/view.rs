@@ -248,6 +248,16 @@ pub(crate) struct FailureView {
     pub(crate) message: String,
 }
 
+impl std::fmt::Display for FailureView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let FailureView { code, message } = self;
+        match message.is_empty() {
+            true => f.write_str(code),
+            false => write!(f, "{code}: {message}"),
+        }
+    }
+}
+
 impl From<&Failure> for FailureView {
     fn from(failure: &Failure) -> FailureView {
         FailureView {
@@ -397,11 +407,12 @@ impl InstanceView {
 
 fn why(reason: &str, failure: Option<&FailureView>) -> String {
     match failure {
+        Some(failure) if reason.is_empty() || reason == failure.message => failure.to_string(),
         // The engine's own reason often repeats what the driver said.
-        Some(failure) if reason.is_empty() || reason.contains(failure.message.as_str()) => {
-            format!("{}: {}", failure.code, failure.message)
+        Some(failure) if reason.contains(&failure.message) => {
+            format!("{reason} ({})", failure.code)
         }
-        Some(failure) => format!("{reason} ({}: {})", failure.code, failure.message),
+        Some(failure) => format!("{reason} ({failure})"),
         None => reason.to_owned(),
     }
 }

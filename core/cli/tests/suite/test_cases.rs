@@ -241,3 +241,112 @@ fn ten_thousand_instances_are_played() {
     assert_eq!(ended.status, 0, "{}{}", ended.out, ended.err);
     assert!(ended.out.contains("10000 attempts"), "{}", ended.out);
 }
+
+#[test]
+fn a_mock_of_an_instance_that_there_is_not_fails_the_case() {
+    fails(
+        "
+    steps: {copies: {instances: [{index: 0, attempts: [{}]}, {index: 9, attempts: [{failure: {code: x}}]}]}}
+    expect: {}
+",
+        "steps.copies.instances[1]: `index` is 9, and none of the 2 instances is that",
+    );
+    fails(
+        "
+    steps: {copies: {instances: [{where: nowhere, attempts: [{failure: {code: x}}]}]}}
+    expect: {}
+",
+        "steps.copies.instances[0]: `where` is \"nowhere\", and none",
+    );
+}
+
+#[test]
+fn an_action_after_the_end_fails_the_case() {
+    fails(
+        "
+    actions: [{do: pause, after: 1s}, {do: resume, after: 2s}, {do: cancel, after: 10h}]
+    expect: {state: succeeded}
+",
+        "actions[2]: cancel after 10h: the run had ended after 10m",
+    );
+}
+
+#[test]
+fn an_action_that_the_run_does_not_take_is_named() {
+    let ended = play("    actions: [{do: resume, after: 1s}]\n    expect: {}\n");
+    assert_eq!(ended.status, 1, "{}{}", ended.out, ended.err);
+    for text in [
+        "✗ the case  not ended",
+        "actions[0]: resume after 1s: nothing to change: the run is running",
+    ] {
+        assert!(ended.out.contains(text), "no `{text}` in:\n{}", ended.out);
+    }
+    fails(
+        "
+    actions: [{do: pause, after: 1s}]
+    expect: {}
+",
+        "✗ the case  not ended",
+    );
+}
+
+#[test]
+fn a_failure_without_a_message_does_not_hide_the_reason() {
+    passes(
+        "
+    steps: {image: {failure: {code: x, retryable: false}, hangs: false}}
+    expect: {state: succeeded, steps: {image: {state: failed, reason: x}}}
+",
+    );
+    let dir = files(&[
+        (
+            "p.yaml",
+            "metadata: {name: p}
+spec:
+  steps:
+    - {id: a, driver: exec, retry: {attempts: 3, backoff: {initial: 1s}}, with: {run: 'true', env: {N: '${{ string(1 / (2 - attempt.number)) }}'}}}
+",
+        ),
+        (
+            "p.test.yaml",
+            "cases:
+  - name: divides
+    steps: {a: {failure: {code: x}}}
+    expect: {steps: {a: {state: errored, reason: 'division by zero (x)'}}}
+",
+        ),
+    ]);
+    let ended = conveyor(dir.path(), &["test", "p.yaml"]);
+    assert_eq!(ended.status, 0, "{}{}", ended.out, ended.err);
+}
+
+#[test]
+fn a_file_of_cases_that_cannot_be_read_says_where_and_what_to_do() {
+    for (cases, lines) in [
+        (
+            "cases: [{name: a, expect: {}, name: b}]\n",
+            ["p.test.yaml:1:31: error: ", "the key \"name\" stands twice"],
+        ),
+        (
+            "cases:\n  - name: a\n    expect: {steps: {image: {atempts: 1}}}\n",
+            ["p.test.yaml:3:", "unknown field `atempts`"],
+        ),
+        ("cases:\n  - {name: [\n", ["p.test.yaml:", "error: "]),
+    ] {
+        let dir = files(&[("p.yaml", RELEASE), ("p.test.yaml", cases)]);
+        let ended = conveyor(dir.path(), &["test", "p.yaml"]);
+        assert_eq!(ended.status, 2, "{}{}", ended.out, ended.err);
+        for text in lines {
+            assert!(ended.err.contains(text), "no `{text}` in:\n{}", ended.err);
+        }
+        for text in ["DuplicateKeyPolicy", "<input>"] {
+            assert!(!ended.err.contains(text), "{}", ended.err);
+        }
+    }
+    let dir = files(&[("p.yaml", RELEASE)]);
+    let ended = conveyor(dir.path(), &["test", "p.yaml"]);
+    assert_eq!(ended.status, 2, "{}{}", ended.out, ended.err);
+    for text in ["p.test.yaml does not exist", "--cases"] {
+        assert!(ended.err.contains(text), "no `{text}` in:\n{}", ended.err);
+    }
+}

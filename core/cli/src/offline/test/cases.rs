@@ -1,12 +1,14 @@
 //! The file of cases. `docs/testing-pipelines.md` is its reference.
 
 use super::mocks::StepMock;
+use conveyor_engine::document::{Located, Severity};
 use conveyor_engine::plan::{Kind, Plan};
 use conveyor_engine::run::{AttemptState, RunState, StepState};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Json;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_path_to_error::Segment;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -57,6 +59,20 @@ pub(super) enum ActionVerb {
     Terminate,
     Pause,
     Resume,
+}
+
+impl Action {
+    /// Which of a case's actions it is, for messages.
+    pub(super) fn described(&self, index: usize) -> String {
+        let verb = match self.verb {
+            ActionVerb::Cancel => "cancel",
+            ActionVerb::Drain => "drain",
+            ActionVerb::Terminate => "terminate",
+            ActionVerb::Pause => "pause",
+            ActionVerb::Resume => "resume",
+        };
+        format!("actions[{index}]: {verb} after {}", self.after)
+    }
 }
 
 /// What is asked of a run; what is not named is not looked at.
@@ -143,12 +159,49 @@ impl Case {
     }
 }
 
-/// Checks the cases against the pipeline: every step named exists, every mock is of a step that has
-/// results to mock.
+/// Reads the cases, and checks them against the pipeline: every step named exists, every mock is of
+/// a step that has results to mock.
 ///
 /// # Errors
-/// All mistakes, a line each.
-pub(super) fn check(file: Cases, plan: &Plan, path: &Path) -> Result<Vec<Case>, String> {
+/// Lines for a person: the first mistake in what the file holds, else all that do not fit the
+/// pipeline.
+pub(super) fn read(file: &Located, plan: &Plan, path: &Path) -> Result<Vec<Case>, String> {
+    let name = crate::source::name(path);
+    let wrong = |found: Vec<(String, String)>| {
+        let found: Vec<_> = found
+            .iter()
+            .map(|(pointer, message)| file.diagnostic(Severity::Error, pointer, message))
+            .collect();
+        crate::source::wrong_text(&name, &found)
+    };
+    let cases: Cases = serde_path_to_error::deserialize(file.to_json())
+        .map_err(|error| wrong(vec![(pointer(error.path()), error.inner().to_string())]))?;
+    let found = misfits(&cases, plan);
+    if found.is_empty() {
+        Ok(cases.cases)
+    } else {
+        Err(wrong(found))
+    }
+}
+
+/// The JSON pointer of where reading stopped.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    pointer
+}
+
+/// What of the cases does not fit the pipeline: JSON pointers and sentences.
+fn misfits(file: &Cases, plan: &Plan) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     let known = || {
         let ids: Vec<_> = plan.steps.iter().take(30).map(|step| &*step.id).collect();
@@ -160,57 +213,57 @@ pub(super) fn check(file: Cases, plan: &Plan, path: &Path) -> Result<Vec<Case>, 
         format!("{}{more}", ids.join(", "))
     };
     for (index, case) in file.cases.iter().enumerate() {
-        let place = format!("case {} ({})", index + 1, case.name);
+        let mut say = |place: &str, message: String| {
+            let message = format!("case `{}`: {message}", case.name);
+            wrong.push((format!("/cases/{index}{place}"), message));
+        };
         for (id, mock) in &case.steps {
+            let place = format!("/steps/{id}");
             match plan.step(id).map(|step| &plan.steps[step as usize]) {
-                None => wrong.push(format!(
-                    "{place}: steps.{id}: no such step; there are: {}",
-                    known()
-                )),
+                None => say(
+                    &place,
+                    format!("steps.{id}: no such step; there are: {}", known()),
+                ),
                 Some(step) => {
                     if !matches!(step.kind, Kind::Driver { .. }) {
-                        wrong.push(format!(
-                            "{place}: steps.{id}: only a driver has results to mock"
-                        ));
+                        let message = format!("steps.{id}: only a driver has results to mock");
+                        say(&place, message);
                     }
-                    let problems = mock.check(step.fan.is_some());
-                    wrong.extend(problems.map(|problem| format!("{place}: steps.{id}: {problem}")));
+                    for problem in mock.check(step.fan.is_some()) {
+                        say(&place, format!("steps.{id}: {problem}"));
+                    }
                 }
             }
         }
-        for id in case.expect.steps.keys().chain(&case.expect.order) {
+        let steps = case
+            .expect
+            .steps
+            .keys()
+            .map(|id| (id, format!("steps/{id}")));
+        let order = case.expect.order.iter().enumerate();
+        let order = order.map(|(at, id)| (id, format!("order/{at}")));
+        for (id, place) in steps.chain(order) {
             if plan.step(id).is_none() {
-                wrong.push(format!(
-                    "{place}: expect: no step `{id}`; there are: {}",
-                    known()
-                ));
+                let message = format!("expect: no step `{id}`; there are: {}", known());
+                say(&format!("/expect/{place}"), message);
             }
         }
         let expect = &case.expect;
         if expect.refused.is_some() && (expect.state.is_some() || !expect.steps.is_empty()) {
-            wrong.push(format!(
-                "{place}: expect: a run that is refused has neither state nor steps"
-            ));
+            let message = "expect: a run that is refused has neither state nor steps";
+            say("/expect/refused", message.to_owned());
         }
         if file.cases[..index]
             .iter()
             .any(|other| other.name == case.name)
         {
-            wrong.push(format!("{place}: there is another case of this name"));
+            say("/name", "there is another case of this name".to_owned());
         }
     }
     if file.cases.is_empty() {
-        wrong.push("there is no case".to_owned());
+        wrong.push(("/cases".to_owned(), "there is no case".to_owned()));
     }
-    if wrong.is_empty() {
-        return Ok(file.cases);
-    }
-    let path = path.display();
-    Err(wrong
-        .iter()
-        .map(|wrong| format!("{path}: {wrong}"))
-        .collect::<Vec<_>>()
-        .join("\n  "))
+    wrong
 }
 
 /// 2027-01-01T00:00:00Z: when a case's run starts that does not say.

@@ -237,20 +237,41 @@ impl StepMock {
         wrong.into_iter()
     }
 
+    /// The entries of `instances` that are for none of these, which are in order.
+    pub(super) fn strays(&self, params: &[Json]) -> impl Iterator<Item = (usize, String)> {
+        let strays = self.instances.iter().enumerate().filter(|(_, mock)| {
+            let mut all = params.iter().enumerate();
+            !all.any(|(position, params)| mock.fits(position as u32, Some(params)))
+        });
+        let told = strays.map(|(at, mock)| match (mock.index, &mock.matches) {
+            (Some(index), _) => (at, format!("`index` is {index}")),
+            (None, wanted) => (
+                at,
+                format!("`where` is {}", wanted.as_ref().unwrap_or(&Json::Null)),
+            ),
+        });
+        told.collect::<Vec<_>>().into_iter()
+    }
+
     /// What an attempt gives, numbered from 1, of the instance at a position with its parameters.
     pub(super) fn attempt(&self, number: u32, position: u32, params: Option<&Json>) -> Mock {
-        let fits = |instance: &&InstanceMock| match (instance.index, &instance.matches) {
-            (Some(index), _) => index == position,
-            (None, Some(wanted)) => params.is_some_and(|params| matches(wanted, params)),
-            (None, None) => false,
-        };
         let attempts = self
             .instances
             .iter()
-            .find(fits)
+            .find(|instance| instance.fits(position, params))
             .map_or(&self.attempts, |i| &i.attempts);
         let at = (number.max(1) as usize - 1).min(attempts.len().saturating_sub(1));
         attempts.get(at).cloned().unwrap_or_default()
+    }
+}
+
+impl InstanceMock {
+    fn fits(&self, position: u32, params: Option<&Json>) -> bool {
+        match (self.index, &self.matches) {
+            (Some(index), _) => index == position,
+            (None, Some(wanted)) => params.is_some_and(|params| matches(wanted, params)),
+            (None, None) => false,
+        }
     }
 }
 

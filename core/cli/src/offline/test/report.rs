@@ -23,6 +23,9 @@ pub(super) struct CaseReport {
     ok: bool,
     /// What is not as expected.
     unmet: Vec<String>,
+    /// What stands in the place of the state, where there is none.
+    #[serde(skip)]
+    instead: &'static str,
     /// How the run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
@@ -37,12 +40,14 @@ pub(super) struct CaseReport {
 impl CaseReport {
     /// A case that was played.
     pub(super) fn played(case: &Case, played: &Played) -> CaseReport {
-        let unmet = expect::unmet(case, played);
+        let mut unmet = expect::unmet(case, played);
+        unmet.extend(played.unused.iter().cloned());
         let view = &played.view;
         let instances = view.steps.iter().flat_map(|step| &step.instances);
         CaseReport {
             name: case.name.clone(),
             ok: unmet.is_empty(),
+            instead: "",
             state: Some(view.state.to_string()),
             millis: view.elapsed(played.now).0,
             attempts: instances.map(|instance| instance.attempts.len()).sum(),
@@ -63,6 +68,7 @@ impl CaseReport {
         };
         CaseReport {
             ok: unmet.is_empty(),
+            instead: "refused",
             unmet,
             ..CaseReport::blank(case)
         }
@@ -71,6 +77,7 @@ impl CaseReport {
     /// A case that could not be played to its end.
     pub(super) fn broken(case: &Case, message: String) -> CaseReport {
         CaseReport {
+            instead: "not ended",
             unmet: vec![message],
             ..CaseReport::blank(case)
         }
@@ -81,6 +88,7 @@ impl CaseReport {
             name: case.name.clone(),
             ok: false,
             unmet: Vec::new(),
+            instead: "",
             state: None,
             millis: 0,
             attempts: 0,
@@ -113,7 +121,7 @@ impl Report {
                         human::count(case.attempts, "attempt")
                     )
                 }
-                None => "refused".to_owned(),
+                None => case.instead.to_owned(),
             };
             let note = style.paint(Tone::Faint, &note);
             let _ = writeln!(

@@ -30,6 +30,8 @@ pub(super) struct Played {
     pub(super) order: Vec<u32>,
     /// When it ended.
     pub(super) now: Time,
+    /// What of the case was for nothing that came, a sentence each.
+    pub(super) unused: Vec<String>,
     stored: Stored,
 }
 
@@ -101,6 +103,7 @@ pub(super) fn play(case: &Case, plan: &Arc<Plan>, inputs: &Json) -> Result<Playe
             with: BTreeMap::new(),
             order: Vec::new(),
             now: case.at,
+            unused: Vec::new(),
             stored: Stored::default(),
         },
         coming: BinaryHeap::new(),
@@ -126,6 +129,7 @@ pub(super) fn play(case: &Case, plan: &Arc<Plan>, inputs: &Json) -> Result<Playe
     })))?;
     world.go_on()?;
     world.fold_again()?;
+    world.played.unused = world.unused();
     Ok(world.played)
 }
 
@@ -210,10 +214,7 @@ impl World<'_> {
 
     fn claim(&mut self, id: Identity) -> Result<(), String> {
         let run = &self.played.run;
-        let params = run
-            .instance(id.step, id.instance)
-            .and_then(|instance| instance.params);
-        let params = params.map(|item| item.read(&self.played.stored).unwrap_or(Json::Null));
+        let params = self.params(id.step, id.instance);
         if let Some(task) = run.task(id) {
             let with = self.played.stored.read(&task.with);
             self.played.with.insert((id.step, id.instance), with);
@@ -265,7 +266,13 @@ impl World<'_> {
                     ActionVerb::Resume => Fact::Resumed { actor, reason },
                 };
                 self.stale = true;
-                self.take(fact)
+                self.take(fact).map_err(|rejected| {
+                    let state = self.played.run.state();
+                    format!(
+                        "{}: {rejected}: the run is {state}",
+                        action.described(index)
+                    )
+                })
             }
         }
     }
@@ -276,7 +283,6 @@ impl World<'_> {
         if self.facts > MOST_FACTS {
             return Err(format!("the case takes more than {MOST_FACTS} facts"));
         }
-        let told = fact.clone();
         let Played {
             run, stored, now, ..
         } = &mut self.played;
@@ -284,7 +290,7 @@ impl World<'_> {
             Ok(decisions) => decisions,
             // Late for a claim that is over: what a node answers STALE, too.
             Err(Rejected::Stale | Rejected::Already) => return Ok(()),
-            Err(rejected) => return Err(format!("the engine refuses {told:?}: {rejected}")),
+            Err(rejected) => return Err(rejected.to_string()),
         };
         if let Some(sealed) = run.take_record() {
             stored.0.extend(sealed.values);
@@ -309,13 +315,8 @@ impl World<'_> {
             }
             Decision::Run { .. } | Decision::Cancel { .. } => self.stale = true,
             Decision::Expanded { step, instances } => {
-                let params = (0..*instances).map(|instance| {
-                    let view = self.played.run.instance(*step, instance);
-                    let params = view.and_then(|view| view.params);
-                    params
-                        .and_then(|item| item.read(&self.played.stored))
-                        .unwrap_or(Json::Null)
-                });
+                let params = (0..*instances)
+                    .map(|instance| self.params(*step, instance).unwrap_or(Json::Null));
                 let instances = Ok(params.collect());
                 event.what = What::Expanded {
                     step: *step as usize,
@@ -325,6 +326,49 @@ impl World<'_> {
             _ => {}
         }
         self.played.view.apply(&event);
+    }
+
+    /// Mocks of instances that there were not, and actions after the end: a typing error in a case
+    /// must not pass for a test.
+    fn unused(&self) -> Vec<String> {
+        let mut unused = Vec::new();
+        let run = &self.played.run;
+        for (id, mock) in &self.case.steps {
+            let Some(step) = self.plan.step(id) else {
+                continue;
+            };
+            // A step that was left out has no instances to compare.
+            let count = run.step(step).instances;
+            let params: Vec<_> = (0..count)
+                .map(|instance| self.params(step, instance).unwrap_or(Json::Null))
+                .collect();
+            if count > 0 {
+                unused.extend(mock.strays(&params).map(|(at, said)| {
+                    format!("steps.{id}.instances[{at}]: {said}, and none of the {count} instances is that")
+                }));
+            }
+        }
+        let mut late: Vec<usize> = self
+            .coming
+            .iter()
+            .filter_map(|Reverse((_, _, what))| match what {
+                Coming::Act(index) => Some(*index),
+                Coming::End(_) => None,
+            })
+            .collect();
+        late.sort_unstable();
+        let ended = self.played.now.since(self.case.at);
+        unused.extend(late.into_iter().map(|index| {
+            let action = self.case.actions[index].described(index);
+            format!("{action}: the run had ended after {ended}")
+        }));
+        unused
+    }
+
+    /// The parameters of an instance.
+    fn params(&self, step: u32, instance: u32) -> Option<Json> {
+        let item = self.played.run.instance(step, instance)?.params?;
+        item.read(&self.played.stored)
     }
 
     /// Why nothing happens any more.

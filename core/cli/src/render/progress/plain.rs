@@ -60,7 +60,7 @@ fn text(view: &RunView, event: &ProgressEvent) -> Option<(Tone, String)> {
             ..
         } => {
             let why = match failure {
-                Some(failure) => format!(": {}: {}", failure.code, failure.message),
+                Some(failure) => format!(": {failure}"),
                 None => because(reason),
             };
             let why = human::printable(&why);

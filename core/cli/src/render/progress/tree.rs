@@ -357,9 +357,8 @@ fn attempt_note(instance: &InstanceView, frame: Frame) -> Option<String> {
     match (attempts, due) {
         (0, Some(due)) => Some(format!("for another {due}")),
         (n, Some(due)) => {
-            let why = instance.failure().map_or(String::new(), |failure| {
-                format!(" after {}: {}", failure.code, failure.message)
-            });
+            let failure = instance.failure();
+            let why = failure.map_or(String::new(), |failure| format!(" after {failure}"));
             Some(format!("attempt {} in {due}{why}", n + 1))
         }
         (n, None) if n > 1 => Some(format!("attempt {n}")),
