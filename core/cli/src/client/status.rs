@@ -145,6 +145,7 @@ fn placed(diagnostic: &Diagnostic, line: &str) -> String {
         nearest: some(&diagnostic.suggestion),
         related: None,
         excerpt: document::excerpt(line, diagnostic.column),
+        unlisted: 0,
     };
     shown.to_string()
 }

@@ -34,7 +34,7 @@ impl FileReport {
     fn counts(&self) -> (usize, usize) {
         let of = |severity| {
             let of = self.diagnostics.iter().filter(|d| d.severity == severity);
-            of.count()
+            of.map(|told| told.unlisted.max(1)).sum::<usize>()
         };
         let unreadable = usize::from(self.unreadable.is_some());
         (of("error") + unreadable, of("warning"))
@@ -48,6 +48,9 @@ struct DiagnosticReport {
     column: u32,
     pointer: String,
     message: String,
+    /// How many it stands for that are only counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    unlisted: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,10 +142,15 @@ fn diagnostic(from: &Diagnostic) -> DiagnosticReport {
         column: from.column,
         pointer: from.pointer.clone(),
         message: from.message.clone(),
+        unlisted: from.unlisted,
         found: from.found.clone(),
         allowed: from.allowed.clone(),
         nearest: from.nearest.clone(),
     }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Each file's text, and for several the count of all.

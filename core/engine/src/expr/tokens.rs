@@ -31,6 +31,11 @@ impl<'a> Tokens<'a> {
         Tokens { source, at: 0 }
     }
 
+    /// Where the last token ended.
+    pub(crate) fn end(&self) -> usize {
+        self.at
+    }
+
     fn take(&mut self, len: usize) -> &'a str {
         let start = self.at;
         self.at += len;

@@ -1,6 +1,6 @@
 //! Inputs and outputs against their schemas.
 
-use super::schema::Violation;
+use super::schema::{Violation, type_of};
 use super::types::{OutputDeclaration, Plan, Step};
 use crate::value::{Json, JsonError, parse_json};
 use serde_json::Number;
@@ -95,8 +95,8 @@ impl Step {
     }
 }
 
-/// Reads the text of the input `key` as the schema's type says: a text where the type allows one or
-/// is not known, else JSON. What is no JSON stays a text, so that the check names the type.
+/// Reads the text of the input `key` as the schema's type says, or else the values that it lists: a
+/// text where these allow one or are not known, else JSON. What is no JSON stays a text, so that the check names the type.
 ///
 /// # Errors
 /// Where it is JSON that the engine refuses: an integer beyond 64 bits, a key that stands twice.
@@ -105,8 +105,12 @@ pub fn read_input_text(schema: &Json, key: &str, text: &str) -> Result<Json, Jso
         .get("properties")
         .and_then(|properties| properties.get(key));
     let faces = property.map(|property| faces(schema, property));
-    let mut faces = faces.unwrap_or_default().into_iter();
-    let types = faces.find_map(|face| Some(types(face)).filter(|types| !types.is_empty()));
+    let faces = faces.unwrap_or_default();
+    let first = |of: fn(&Json) -> Vec<&str>| {
+        let mut all = faces.iter().map(|face| of(face));
+        all.find(|types| !types.is_empty())
+    };
+    let types = first(types).or_else(|| first(listed_types));
     let types = types.unwrap_or_default();
     if types.is_empty() || types.contains(&"string") {
         return Ok(Json::String(text.to_owned()));
@@ -169,6 +173,15 @@ fn types(schema: &Json) -> Vec<&str> {
     match schema.get("type") {
         Some(Json::String(one)) => vec![one],
         Some(Json::Array(several)) => several.iter().filter_map(Json::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The types of the values that a schema lists.
+fn listed_types(schema: &Json) -> Vec<&str> {
+    match (schema.get("const"), schema.get("enum")) {
+        (Some(only), _) => vec![type_of(only)],
+        (None, Some(Json::Array(values))) => values.iter().map(type_of).collect(),
         _ => Vec::new(),
     }
 }

@@ -2,11 +2,17 @@
 
 use crate::source::{self, Limits, Node, Path, Problem, Report};
 use crate::value::{Json, canonical_string};
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::{Draft, ValidationError, Validator};
+use jsonschema::{Draft, Validator};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use violation::{shorten, violations};
+
+pub(super) use violation::type_of;
+
+mod violation;
+
+pub use violation::Violation;
 
 /// A JSON Schema (2020-12), compiled.
 #[derive(Clone)]
@@ -18,27 +24,6 @@ pub struct Schema {
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Schema({})", self.json)
-    }
-}
-
-/// One way in which a value breaks its schema.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// JSON pointer into the value; empty for the value itself.
-    pub pointer: String,
-    /// What is wrong.
-    pub message: String,
-    /// The names that may stand there, where the pointer names a key that the schema does not know.
-    pub known: Vec<String>,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.pointer.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "{}: {}", self.pointer, self.message)
-        }
     }
 }
 
@@ -61,42 +46,13 @@ impl Schema {
             return Ok(());
         }
         let errors = self.validator.iter_errors(value);
-        let mut violations: Vec<Violation> = errors
-            .flat_map(|error| self.violations(&error))
+        let mut told: Vec<Violation> = errors
+            .flat_map(|error| violations(&self.json, &error))
             .take(VIOLATIONS)
             .collect();
-        violations.sort_by(|a, b| a.pointer.cmp(&b.pointer).then(a.message.cmp(&b.message)));
-        Err(violations)
-    }
-
-    /// What one error of the validator says: of unknown keys, one for each.
-    fn violations(&self, error: &ValidationError<'_>) -> Vec<Violation> {
-        let pointer = error.instance_path().to_string();
-        let unexpected = match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected }
-            | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected,
-            _ => {
-                return vec![Violation {
-                    pointer,
-                    message: shorten(&error.to_string()),
-                    known: Vec::new(),
-                }];
-            }
-        };
-        let schema = error.schema_path().to_string();
-        let around = schema.rsplit_once('/').map_or("", |(around, _)| around);
-        let known: Vec<String> = self
-            .json
-            .pointer(&format!("{around}/properties"))
-            .and_then(Json::as_object)
-            .map(|properties| properties.keys().cloned().collect())
-            .unwrap_or_default();
-        let of = |key: &String| Violation {
-            pointer: format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-            message: format!("unknown key `{key}`"),
-            known: known.clone(),
-        };
-        unexpected.iter().map(of).collect()
+        told.sort();
+        told.dedup();
+        Err(told)
     }
 
     /// Compiles a schema that is no part of a document: a driver's.
@@ -151,18 +107,6 @@ impl Schema {
             && names().next().is_some();
         (closed || silent).then(|| names().map(String::as_str).collect())
     }
-}
-
-/// Messages of the validator repeat the value, however long it is.
-fn shorten(message: &str) -> String {
-    const MOST: usize = 300;
-    if message.chars().count() <= MOST {
-        return message.to_owned();
-    }
-    let half = |chars: &mut dyn Iterator<Item = char>| chars.take(MOST / 2).collect::<String>();
-    let head = half(&mut message.chars());
-    let tail: String = half(&mut message.chars().rev()).chars().rev().collect();
-    format!("{head} … {tail}")
 }
 
 /// The schemas of one document. Equal ones are compiled once: a generated document of 100,000 steps
@@ -282,14 +226,32 @@ impl Schemas {
                 Some(schema)
             }
             Err(error) => {
-                let inner = error.instance_path().to_string();
-                let place = node.pointer(&inner).unwrap_or(node);
-                let message = format!("invalid JSON Schema: {}", shorten(&error.to_string()));
-                let problem = Problem::new(place.at, message);
-                report.error(Problem {
-                    pointer: format!("{path}{inner}"),
-                    ..problem
-                });
+                // The build tells one error: of what is no schema by its form, all are told.
+                let meta = jsonschema::draft202012::meta::validator();
+                let mut wrong: Vec<Violation> = meta
+                    .iter_errors(&json)
+                    .flat_map(|error| violations(&Json::Null, &error))
+                    .take(VIOLATIONS)
+                    .collect();
+                wrong.sort();
+                wrong.dedup();
+                if wrong.is_empty() {
+                    wrong.push(Violation {
+                        pointer: error.instance_path().to_string(),
+                        message: shorten(&error.to_string()),
+                        known: Vec::new(),
+                    });
+                }
+                for violation in wrong {
+                    let inner = violation.pointer;
+                    let place = node.pointer(&inner).unwrap_or(node);
+                    let message = format!("invalid JSON Schema: {}", violation.message);
+                    let problem = Problem::new(place.at, message);
+                    report.error(Problem {
+                        pointer: format!("{path}{inner}"),
+                        ..problem
+                    });
+                }
                 None
             }
         }

@@ -29,9 +29,9 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The name that the document was loaded under.
     pub file: String,
-    /// The line, from 1.
+    /// The line, from 1; 0 where there is no place.
     pub line: u32,
-    /// The column in characters, from 1.
+    /// The column in characters, from 1; 0 where there is no place.
     pub column: u32,
     /// JSON pointer of the value; empty for the whole document.
     pub pointer: String,
@@ -47,6 +47,8 @@ pub struct Diagnostic {
     pub related: Option<Related>,
     /// What [`excerpt`](super::excerpt) shows of the source line; empty where there is nothing.
     pub excerpt: String,
+    /// How many further ones it stands for that are only counted; 0 where it is one itself.
+    pub unlisted: usize,
 }
 
 /// Another place that a diagnostic is about.
@@ -74,6 +76,19 @@ impl Diagnostic {
             nearest: None,
             related: None,
             excerpt: String::new(),
+            unlisted: 0,
+        }
+    }
+
+    /// Stands for those that are not listed.
+    pub(crate) fn unlisted(file: &str, severity: Severity, count: usize) -> Diagnostic {
+        let s = if count == 1 { "" } else { "s" };
+        Diagnostic {
+            severity,
+            line: 0,
+            column: 0,
+            unlisted: count,
+            ..Diagnostic::at_start(file, format!("and {count} more {severity}{s}"))
         }
     }
 }
@@ -83,6 +98,9 @@ impl fmt::Display for Diagnostic {
         let Diagnostic {
             file, line, column, ..
         } = self;
+        if self.unlisted > 0 {
+            return write!(f, "{file}: {}", self.message);
+        }
         write!(
             f,
             "{file}:{line}:{column}: {}: {}",

@@ -32,8 +32,10 @@ pub struct Limits {
     pub driver_bytes: usize,
     /// Bytes of `name` of a step. Default 1,024.
     pub name_bytes: usize,
-    /// Bytes of `description`, and of an annotation. Default 65,536.
+    /// Bytes of `description`. Default 65,536.
     pub description_bytes: usize,
+    /// Bytes of an annotation's value. Default 65,536.
+    pub annotation_bytes: usize,
     /// Labels, and annotations, of a pipeline. Default 64.
     pub labels: usize,
     /// Bytes of a label's key or value. Default 256.
@@ -61,6 +63,7 @@ impl Default for Limits {
             driver_bytes: 128,
             name_bytes: 1_024,
             description_bytes: 65_536,
+            annotation_bytes: 65_536,
             labels: 64,
             label_bytes: 256,
             diagnostics: 100,

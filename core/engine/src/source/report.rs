@@ -64,7 +64,7 @@ pub(crate) struct Report<'a> {
     most: usize,
     kept: Vec<(Severity, Problem)>,
     errors: usize,
-    dropped: usize,
+    warnings: usize,
     /// Whether the document is in the seed form, which pointers are then turned back to.
     seed: bool,
     /// Whether the document was accepted before, perhaps by an earlier version.
@@ -79,7 +79,7 @@ impl<'a> Report<'a> {
             most: most.max(1),
             kept: Vec::new(),
             errors: 0,
-            dropped: 0,
+            warnings: 0,
             seed: false,
             accepted: false,
         }
@@ -111,6 +111,7 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn warning(&mut self, problem: Problem) {
+        self.warnings += 1;
         self.add(Severity::Warning, problem);
     }
 
@@ -127,7 +128,6 @@ impl<'a> Report<'a> {
             self.kept.push((severity, problem));
             return;
         }
-        self.dropped += 1;
         // A warning gives way to an error, so that a refusal always has its reason.
         if severity == Severity::Error
             && let Some(place) = self
@@ -164,6 +164,11 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        let kept = |severity| self.kept.iter().filter(|(of, _)| *of == severity).count();
+        let unlisted = [
+            (Severity::Error, self.errors - kept(Severity::Error)),
+            (Severity::Warning, self.warnings - kept(Severity::Warning)),
+        ];
         self.kept.sort_by_key(|(_, problem)| problem.at);
         let lines = Lines::of(if self.kept.is_empty() { "" } else { self.text });
         let mut out: Vec<Diagnostic> = self
@@ -190,19 +195,16 @@ impl<'a> Report<'a> {
                         }
                     }),
                     excerpt: lines.excerpt(line, column),
+                    unlisted: 0,
                 }
             })
             .collect();
-        if self.dropped > 0 {
-            let severity = if self.errors > 0 {
-                Severity::Error
-            } else {
-                Severity::Warning
-            };
-            let mut last = Diagnostic::at_start(self.file, format!("and {} more", self.dropped));
-            last.severity = severity;
-            out.push(last);
-        }
+        out.extend(
+            unlisted
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(severity, count)| Diagnostic::unlisted(self.file, severity, count)),
+        );
         out
     }
 }

@@ -271,6 +271,30 @@ fn inputs_get_defaults_and_all_violations_are_told() {
 }
 
 #[test]
+fn a_typed_input_is_read_as_its_type_or_else_as_the_values_that_may_be() {
+    let document = loaded(
+        "metadata: {name: p}
+spec:
+  inputs:
+    properties:
+      constant: {const: 5}
+      listed: {enum: [1, 2.5, null]}
+      mixed: {enum: [1, one]}
+      bounded: {$ref: '#/$defs/port', maximum: 9}
+    $defs: {port: {enum: [80, 443]}}
+  steps: [{id: a, driver: d}]
+",
+    );
+    let read = |key, text| document.plan().read_input(key, text).expect("readable");
+    assert_eq!(read("constant", "5"), json!(5));
+    assert_eq!(read("listed", "2.5"), json!(2.5));
+    assert_eq!(read("listed", "null"), json!(null));
+    assert_eq!(read("listed", "two"), json!("two"));
+    assert_eq!(read("mixed", "1"), json!("1"));
+    assert_eq!(read("bounded", "80"), json!(80));
+}
+
+#[test]
 fn outputs_are_checked_against_their_declaration() {
     let document = loaded(&steps(
         "    - id: a\n      driver: d\n      outputs:\n        digest: {schema: {type: string}}\n        \
@@ -361,8 +385,42 @@ fn at_most_a_hundred_errors_are_told() {
     let text = steps(&"    - {id: 1}\n".repeat(300));
     let errors = load("p.yaml", text.as_bytes()).expect_err("many errors");
     assert_eq!(errors.len(), 101);
-    assert_eq!(errors[100].message, "and 500 more");
+    assert_eq!(errors[100].to_string(), "p.yaml: and 500 more errors");
+    assert_eq!(errors[100].unlisted, 500);
     assert!(errors.iter().all(|error| error.severity == Severity::Error));
+}
+
+#[test]
+fn limits_of_edges_and_annotations_are_told_with_their_place() {
+    let all: Vec<String> = (0..1_420).map(|step| format!("s{step}")).collect();
+    let text: String = (0..all.len())
+        .map(|step| {
+            let needs = all[..step].join(", ");
+            format!("    - {{id: s{step}, driver: d, needs: [{needs}]}}\n")
+        })
+        .collect();
+    let errors = load("p.yaml", steps(&text).as_bytes()).expect_err("too many");
+    let [error] = &errors[..] else {
+        panic!("one error: {errors:?}")
+    };
+    assert_eq!(
+        error.message,
+        "the steps have 1007490 parents in all; the limit `edges` is 1000000"
+    );
+    assert_eq!(error.pointer, "/spec/steps/1414/needs");
+
+    let long = "a".repeat(65_537);
+    let text = format!(
+        "metadata: {{name: p, annotations: {{note: {long}}}}}\nspec: {{steps: [{{id: a, driver: d}}]}}\n"
+    );
+    let errors = load("p.yaml", text.as_bytes()).expect_err("too long");
+    assert_eq!(errors[0].pointer, "/metadata/annotations/note");
+    assert!(
+        errors[0].message.contains("65537")
+            && errors[0].message.contains("`annotation_bytes` is 65536"),
+        "{}",
+        errors[0].message
+    );
 }
 
 #[test]

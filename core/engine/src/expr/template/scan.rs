@@ -53,7 +53,15 @@ pub(super) fn scan(text: &str) -> Result<Vec<Part<'_>>, (usize, &'static str)> {
 fn end_of_expression(text: &str) -> Option<usize> {
     let mut tokens = Tokens::new(text);
     let mut open = 0_usize;
-    while let Some((at, token)) = tokens.next_token() {
+    loop {
+        let blank = tokens.end();
+        let next = tokens.next_token();
+        // Between two tokens stand blanks and comments, and a comment hides no end.
+        let skipped = &text[blank..next.map_or(text.len(), |(at, _)| at)];
+        if let (0, Some(at)) = (open, skipped.find("}}")) {
+            return Some(blank + at);
+        }
+        let (at, token) = next?;
         match token {
             Token::Open(_) => open += 1,
             Token::Close(b'}') if open == 0 && text[at..].starts_with("}}") => return Some(at),
@@ -61,5 +69,4 @@ fn end_of_expression(text: &str) -> Option<usize> {
             _ => {}
         }
     }
-    None
 }

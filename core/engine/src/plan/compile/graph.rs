@@ -32,7 +32,16 @@ impl<'n> Compiler<'_, '_, 'n> {
             let most = self.limits.edges;
             let message =
                 format!("the steps have {edges} parents in all; the limit `edges` is {most}");
-            self.report.error(Problem::new(0, message));
+            let mut sum = 0;
+            let over = steps.iter().find(|draft| {
+                sum += draft.parents.len();
+                sum > most
+            });
+            let problem = match over {
+                Some(draft) => at_needs(draft, message),
+                None => Problem::new(0, message),
+            };
+            self.report.error(problem);
             return None;
         }
         let mut children = vec![Vec::new(); drafts.len()];
@@ -99,19 +108,19 @@ impl<'n> Compiler<'_, '_, 'n> {
                 cycle.join(" -> ")
             };
             let draft = &drafts[at];
-            let root = Path::ROOT;
-            let spec = root.key("spec");
-            let steps = spec.key("steps");
-            let step = steps.index(draft.place);
-            let needs = step.key("needs");
-            let node = draft.node.get("needs").unwrap_or(draft.node);
-            self.report.error(Problem::on(
-                node,
-                &needs,
-                format!("the steps wait in a cycle: {path}"),
-            ));
+            let message = format!("the steps wait in a cycle: {path}");
+            self.report.error(at_needs(draft, message));
         }
     }
+}
+
+/// A problem of the parents of a step of `steps`.
+fn at_needs(draft: &Draft<'_>, message: String) -> Problem {
+    let spec = Path::ROOT.key("spec");
+    let steps = spec.key("steps");
+    let step = steps.index(draft.place);
+    let node = draft.node.get("needs").unwrap_or(draft.node);
+    Problem::on(node, &step.key("needs"), message)
 }
 
 /// Parents before children, ties in document order; short where there is a cycle.

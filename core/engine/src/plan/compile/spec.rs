@@ -103,8 +103,8 @@ impl<'n> Compiler<'_, '_, 'n> {
             .and_then(|node| self.name(node, &path.key("namespace"), &OBJECT_NAME, OBJECT_BYTES));
         let most = self.limits.label_bytes;
         let labels = self.texts(&object, path, "labels", ("label_bytes", most));
-        let most = self.limits.description_bytes;
-        self.texts(&object, path, "annotations", ("description_bytes", most));
+        let most = self.limits.annotation_bytes;
+        self.texts(&object, path, "annotations", ("annotation_bytes", most));
         Some((
             name.map(Arc::from),
             namespace.unwrap_or("default").into(),
