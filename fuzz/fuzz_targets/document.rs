@@ -7,7 +7,11 @@ use conveyor_engine::plan::Plan;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let limits = Limits { bytes: 64 << 10, alias_nodes: 10_000, ..Limits::default() };
+    let limits = Limits {
+        bytes: 64 << 10,
+        alias_nodes: 10_000,
+        ..Limits::default()
+    };
     for name in ["fuzz.yaml", "fuzz.json"] {
         match load_with(name, bytes, &limits) {
             Ok(document) => {

@@ -26,7 +26,10 @@ fn journal() -> &'static (Arc<Plan>, Vec<Record>) {
             decode_record(&bytes).expect("a record")
         };
         let records = RECORDED.lines().filter_map(|text| line(text, "record "));
-        (Arc::new(plan.expect("a plan")), records.map(record).collect())
+        (
+            Arc::new(plan.expect("a plan")),
+            records.map(record).collect(),
+        )
     })
 }
 
@@ -45,7 +48,10 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(decode_record(&again).as_ref(), Ok(&record));
     let (plan, records) = journal();
     let mut run = Run::new(Arc::clone(plan));
-    for before in records.iter().take_while(|before| before.sequence < record.sequence) {
+    for before in records
+        .iter()
+        .take_while(|before| before.sequence < record.sequence)
+    {
         run.fold(before).expect("the recorded journal folds");
     }
     // A digest that fits nothing is the usual answer.
