@@ -1,21 +1,27 @@
-//! Conveyor's listeners over the control service: today the Unix socket of a data directory.
+//! Conveyor's listeners over its services: the Unix socket of a data directory, and addresses.
 //!
 //! | module | what it is for |
 //! | --- | --- |
+//! | `router` | everything that is answered |
+//! | `serve` | connections, and what they may cost |
+//! | `server` | where a process listens |
 //! | `place` | where the socket of a data directory lies, and how others find it |
-//! | `server` | the holder of the directory answers |
 //! | `client` | others ask |
 
 mod client;
 mod place;
+mod router;
+mod serve;
 mod server;
 
-pub use client::{connect, in_process};
+pub use client::{connect, connect_to, in_process};
 pub use place::{POINTER_FILE, SOCKET_FILE};
-pub use server::{Listener, MESSAGE_BYTES};
+pub use router::{MESSAGE_BYTES, Services, router};
+pub use serve::ConnectionLimits;
+pub use server::{Listener, TcpEndpoint};
 
-/// Where control requests go: the handlers of this process, or those of the holder of a data
-/// directory. Callers do not know which.
+/// Where control requests go: the handlers of this process, or those of another process, over
+/// a socket or an address. Callers do not know which.
 pub type Control = tower::util::BoxCloneService<
     tonic::codegen::http::Request<tonic::body::Body>,
     tonic::codegen::http::Response<tonic::body::Body>,

@@ -1,23 +1,17 @@
-//! The holder of a data directory answers on its socket.
+//! Where a process listens: the socket of its data directory, and addresses.
 
 use crate::place;
-use conveyor_proto::v1::control_service_server::{ControlService, ControlServiceServer};
+use crate::serve::{ConnectionLimits, serve};
+use axum::Router;
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use tokio::net::UnixListener;
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio::net::{TcpListener, UnixListener};
 
-/// The longest message, in bytes: a document of 64 MiB and what goes with it.
-pub const MESSAGE_BYTES: usize = 68 << 20;
-
-/// Streams at once on one connection. A client has a handful.
-const STREAMS: u32 = 256;
-
-/// A bound socket. It is taken away when this is dropped.
+/// A bound Unix socket. It is taken away when this is dropped.
 #[derive(Debug)]
 pub struct Listener {
     listener: Option<UnixListener>,
@@ -51,24 +45,17 @@ impl Listener {
         &self.socket
     }
 
-    /// Answers until `shutdown` is ready and all requests that came before it have their answers.
-    ///
-    /// # Errors
-    /// When the socket fails.
-    pub async fn serve<S: ControlService>(
+    /// Answers until `shutdown` is ready and all requests that came before it have their answers, or
+    /// their time is over.
+    pub async fn serve(
         mut self,
-        service: Arc<S>,
+        router: Router,
+        limits: ConnectionLimits,
         shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
-        let Some(listener) = self.listener.take() else {
-            return Ok(());
-        };
-        tonic::transport::Server::builder()
-            .max_concurrent_streams(STREAMS)
-            .add_service(service_of(service))
-            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown)
-            .await
-            .map_err(io::Error::other)
+    ) {
+        if let Some(listener) = self.listener.take() {
+            serve(listener, router, limits, shutdown).await;
+        }
     }
 }
 
@@ -78,9 +65,37 @@ impl Drop for Listener {
     }
 }
 
-/// The service under its limits.
-pub(crate) fn service_of<S: ControlService>(service: Arc<S>) -> ControlServiceServer<S> {
-    ControlServiceServer::from_arc(service)
-        .max_decoding_message_size(MESSAGE_BYTES)
-        .max_encoding_message_size(MESSAGE_BYTES)
+/// A bound address.
+#[derive(Debug)]
+pub struct TcpEndpoint {
+    listener: TcpListener,
+}
+
+impl TcpEndpoint {
+    /// Binds an address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When it is taken, or is none of this machine.
+    pub async fn bind(address: SocketAddr) -> io::Result<TcpEndpoint> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(TcpEndpoint { listener })
+    }
+
+    /// The address with its port.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// As [`Listener::serve`].
+    pub async fn serve(
+        self,
+        router: Router,
+        limits: ConnectionLimits,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        serve(self.listener, router, limits, shutdown).await;
+    }
 }

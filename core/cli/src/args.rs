@@ -6,6 +6,7 @@ mod offline;
 mod output;
 mod run;
 mod runs;
+mod serve;
 mod shared;
 mod stop;
 
@@ -15,6 +16,7 @@ pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
 pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
 pub(crate) use run::{Inputs, Local, Progress, RunArgs};
 pub(crate) use runs::{ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
+pub(crate) use serve::{LogFormat, ServeArgs};
 pub(crate) use shared::{Form, Place};
 pub(crate) use stop::StopArgs;
 
@@ -72,6 +74,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Run a pipeline here, or go on with an interrupted run.
     Run(RunArgs),
+    /// Run a server: drivers and clients connect to it.
+    Serve(ServeArgs),
     /// Check pipeline documents, and print every mistake.
     Check(CheckArgs),
     /// Show what a pipeline would do: order, instances, critical path.

@@ -22,6 +22,7 @@ pub(crate) use directory::data_dir;
 pub(crate) use event::Events;
 pub(crate) use open::{Engine, Options};
 pub(crate) use status::Problem;
+pub(crate) use told::told;
 pub(crate) use view::{json, run_view};
 
 use conveyor_proto::v1::control_service_client::ControlServiceClient;

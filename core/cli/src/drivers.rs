@@ -1,12 +1,14 @@
 //! The drivers in this process, and what they give to steps.
 
-use conveyor_driver_exec::{ExecDriver, taken_environment};
+use conveyor_driver_exec::taken_environment;
 use conveyor_node::driver::Driver;
 use std::sync::Arc;
 
 /// The drivers that `conveyor run` has in process.
 pub(crate) fn local_drivers() -> Vec<Arc<dyn Driver>> {
-    vec![Arc::new(ExecDriver::new())]
+    vec![conveyor_sdk::embedded::in_process(
+        conveyor_driver_exec::driver(),
+    )]
 }
 
 /// What `exec` gives to every step out of this process's environment.

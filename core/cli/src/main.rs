@@ -5,6 +5,7 @@
 //! | [`args`] | the verbs, their options and their help |
 //! | [`offline`] | verbs that need nothing but files: check, plan, test, completion |
 //! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork |
+//! | [`serve`] | the server |
 //! | [`render`] | what people see: pure functions from views to text and pictures |
 //! | [`source`] | documents, inputs and cases: reading what a person names |
 //! | [`drivers`] | the drivers in this process |
@@ -20,6 +21,7 @@ mod interrupts;
 mod offline;
 mod online;
 mod render;
+mod serve;
 mod source;
 mod terminal;
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> Exit {
     match verb {
         Verb::Run(args) => online::run(args),
+        Verb::Serve(args) => serve::serve(&args),
         Verb::Check(args) => offline::check(&args),
         Verb::Plan(args) => offline::plan(&args),
         Verb::Test(args) => offline::test(&args),

@@ -25,7 +25,7 @@ pub(crate) use run::run;
 pub(crate) use runs::{runs_list, runs_release, runs_show};
 pub(crate) use stop::{cancel, drain, pause, resume, terminate};
 
-use crate::args::{Form, Output};
+use crate::args::{Form, Output, Place};
 use crate::client::{Engine, Options, Problem, run_view};
 use crate::exit::{Exit, refuse};
 use crate::render::data;
@@ -33,7 +33,6 @@ use crate::terminal;
 use conveyor_engine::time::Time;
 use conveyor_proto::v1;
 use conveyor_store::Access;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,10 +40,11 @@ use tokio::signal::unix::{SignalKind, signal};
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// What a verb that starts nothing needs of the engine.
-fn reading(data_dir: Option<PathBuf>) -> Options {
+fn reading(place: &Place) -> Options {
     // Others may give this process runs while it holds the directory.
     Options {
-        data_dir,
+        server: place.server(),
+        data_dir: place.data_dir.clone(),
         capacity: 16,
         access: Access::Existing,
     }
@@ -81,7 +81,7 @@ where
 
 /// From now on a file that may not grow is an error of the write (EFBIG), as a full disk is; SIGXFSZ
 /// would end the program. It is caught, not ignored: what the program starts has it as it was.
-fn outlive_file_limits() -> std::io::Result<()> {
+pub(crate) fn outlive_file_limits() -> std::io::Result<()> {
     let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     signal(kind).map(drop)
 }

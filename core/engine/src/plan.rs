@@ -9,7 +9,7 @@ mod rebuild;
 mod schema;
 mod types;
 
-pub use compile::version_satisfies;
+pub use compile::{version_order, version_satisfies};
 pub use drivers::{ActionContract, DriverContract, Drivers};
 pub use inputs::{check_outputs, declared_numbers, read_input_text};
 pub use schema::{Schema, Violation};

@@ -172,3 +172,27 @@ pub enum Outcome {
     /// It stopped because it was told to.
     Cancelled,
 }
+
+/// A failure as facts hold it.
+#[must_use]
+pub fn failure(
+    code: &str,
+    message: &str,
+    details: Option<&Json>,
+    retryable: Option<bool>,
+    retry_after_millis: Option<u64>,
+) -> Failure {
+    Failure {
+        code: code.into(),
+        message: message.into(),
+        details: details.map(conveyor_engine::value::Value::inline),
+        retryable,
+        retry_after_millis,
+    }
+}
+
+/// An instant: milliseconds since 1970.
+#[must_use]
+pub fn time(millis: u64) -> Time {
+    Time(millis)
+}

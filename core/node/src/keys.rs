@@ -3,7 +3,9 @@
 //! | key | holds |
 //! | --- | --- |
 //! | `s c` | the commit key of shard `s`: the last commit's epoch and number (PROTOCOL P10) |
+//! | `s D NAME SCOPE VERSION` | a driver in one version |
 //! | `s d DIGEST` | a pipeline revision: canonical JSON and source |
+//! | `s e SESSION` | a session of a driver in another process; gone at its end |
 //! | `s i RUN` | the row of a run that listings read |
 //! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
 //! | `s m` | what the store says about itself; of shard 0 alone |
@@ -14,7 +16,8 @@
 //! | `s v RUN HASH` | a value of a run that is too long for its record (PROTOCOL P32) |
 //!
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
-//! are 32, SEQUENCE is 8 bytes, most significant first. The keys of logs are the
+//! are 32, SEQUENCE is 8 bytes, most significant first. NAME, SCOPE and VERSION are texts, each but the
+//! last ended by a zero byte. The keys of logs are the
 //! bus's own, beginning with `l/`.
 
 use crate::id::RunId;
@@ -48,6 +51,31 @@ pub fn meta() -> Vec<u8> {
 #[must_use]
 pub fn document(digest: &Hash) -> Vec<u8> {
     key(b'd', &[&digest.0])
+}
+
+/// A driver in one version; an empty scope means all namespaces.
+#[must_use]
+pub fn driver(name: &str, scope: &str, version: &str) -> Vec<u8> {
+    let (name, scope) = (name.as_bytes(), scope.as_bytes());
+    key(b'D', &[name, &[0], scope, &[0], version.as_bytes()])
+}
+
+/// Before all drivers.
+#[must_use]
+pub fn drivers() -> Vec<u8> {
+    key(b'D', &[])
+}
+
+/// A session of a driver in another process.
+#[must_use]
+pub fn session(id: &str) -> Vec<u8> {
+    key(b'e', &[id.as_bytes()])
+}
+
+/// Before all sessions.
+#[must_use]
+pub fn sessions() -> Vec<u8> {
+    key(b'e', &[])
 }
 
 /// The row of a run that listings read.

@@ -8,6 +8,7 @@
 //! | [`node`] | the node of a process: open it, start and stop runs |
 //! | [`reader`] | what is durable: rows, journals, events, logs, followers |
 //! | [`driver`] | what a driver in this process is |
+//! | [`session`] | drivers in other processes: hello, tasks, reports, logs |
 //! | [`owner`] | the deterministic machine over all runs: the simulator drives it as the node does |
 //! | [`storage`] | an owner's groups and runs in the store's terms |
 //! | [`keys`], [`envelope`] | where things lie in a store, and in what |
@@ -24,6 +25,7 @@ pub mod node;
 pub mod owner;
 mod plans;
 pub mod reader;
+pub mod session;
 pub mod storage;
 mod stored;
 pub mod token;

@@ -3,10 +3,12 @@
 mod attempt;
 mod checkpoint;
 mod config;
-mod judge;
+pub(crate) mod judge;
+mod log_writer;
 mod logs;
 mod messages;
 mod open;
+mod remotes;
 mod runtime;
 mod session;
 mod start;
@@ -14,6 +16,10 @@ mod start;
 pub use config::{Adopt, Config, Limits};
 pub use start::StartRun;
 
+pub(crate) use log_writer::{Batch, LogWriter};
+pub(crate) use messages::Message;
+
+use crate::clock::Clock;
 use crate::driver::contracts;
 use crate::error::NodeError;
 use crate::held::Held;
@@ -21,17 +27,18 @@ use crate::id::RunId;
 use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
+use crate::session::{Assignments, Directory};
 use crate::token::Tokens;
 use crate::workers::Workers;
 use conveyor_bus::Hub;
 use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::Stop;
-use messages::Message;
+use conveyor_engine::time::Time;
 use open::Opened;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A handle to the node of this process. Clones are the same node.
 ///
@@ -54,6 +61,13 @@ struct Shared {
     reader: Reader,
     held: Arc<Held>,
     drivers: Arc<Drivers>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    logs: LogWriter,
+    directory: Arc<Directory>,
+    assignments: Arc<Assignments>,
+    /// How many tasks run in this process.
+    running: watch::Receiver<usize>,
 }
 
 impl Node {
@@ -73,16 +87,22 @@ impl Node {
         let held = Arc::new(Held::new(config.adopt == Adopt::All));
         let reader = Reader::new(
             Arc::clone(&config.store),
+            Arc::clone(config.logs.as_ref().unwrap_or(&config.store)),
             Arc::new(Plans::new()),
             Hub::new(),
             Arc::clone(&held),
             workers.clone(),
         );
+        let (clock, limits) = (Arc::clone(&config.clock), config.limits);
+        let assignments = Arc::new(Assignments::default());
         let (opened, known) = (reader.clone(), Arc::clone(&drivers));
         let Opened {
             messages,
             tokens,
             threads,
+            logs,
+            directory,
+            running,
         } = workers
             .run(move || open::open(&config, &opened, &known))
             .await
@@ -96,6 +116,12 @@ impl Node {
                 reader,
                 held,
                 drivers,
+                clock,
+                limits,
+                logs,
+                directory,
+                assignments,
+                running,
             }),
         })
     }
@@ -110,6 +136,39 @@ impl Node {
     #[must_use]
     pub fn drivers(&self) -> &Arc<Drivers> {
         &self.shared.drivers
+    }
+
+    /// What is known of the drivers that runs of a namespace may use: those in this process, and
+    /// those that other processes registered.
+    #[must_use]
+    pub fn drivers_of(&self, namespace: &str) -> Drivers {
+        self.shared
+            .directory
+            .contracts(&self.shared.drivers, namespace)
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    pub(crate) fn assignments(&self) -> &Assignments {
+        &self.shared.assignments
+    }
+
+    pub(crate) fn log_writer(&self) -> &LogWriter {
+        &self.shared.logs
+    }
+
+    /// What drivers may hand over.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// The present, by the node's clock.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.shared.clock.now()
     }
 
     /// Starts a run: durable when this returns. Repeating it under the same id finds the first.
@@ -228,6 +287,19 @@ impl Node {
         self.shared.held.contains(run)
     }
 
+    /// Claims nothing more. What runs goes on.
+    pub fn stop_claiming(&self) {
+        // A node that has ended claims nothing.
+        let _ = self.send(Message::Input(Input::StopClaiming));
+    }
+
+    /// Ready once no task runs in this process. Nothing is to be claimed meanwhile.
+    pub async fn idle_in_process(&self) {
+        let mut running = self.shared.running.clone();
+        // Its sender is the owner's thread: gone, nothing runs.
+        let _ = running.wait_for(|running| *running == 0).await;
+    }
+
     /// Stops claiming, commits what was accepted, and ends. Tasks that still run are dropped; their
     /// attempts end when the next node opens, uncharged (PROTOCOL P26).
     ///
@@ -237,6 +309,7 @@ impl Node {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Shutdown(reply))?;
         answer.await.map_err(|_| ended())?;
+        self.shared.logs.end();
         self.join().await;
         Ok(())
     }
@@ -264,6 +337,7 @@ impl Node {
         if self.send(Message::Abandon(reply)).is_ok() {
             // Gone either way.
             let _ = answer.await;
+            self.shared.logs.end();
             self.join().await;
         }
     }
@@ -288,7 +362,7 @@ impl Node {
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         input: impl FnOnce(Ticket) -> Input + Send + 'static,
     ) -> Result<Answer, NodeError> {
@@ -297,7 +371,7 @@ impl Node {
         answer.await.map_err(|_| ended())?
     }
 
-    fn send(&self, message: Message) -> Result<(), NodeError> {
+    pub(crate) fn send(&self, message: Message) -> Result<(), NodeError> {
         self.shared.messages.send(message).map_err(|_| ended())
     }
 }
@@ -311,10 +385,10 @@ pub struct Started {
     pub existed: bool,
 }
 
-fn ended() -> NodeError {
+pub(crate) fn ended() -> NodeError {
     NodeError::Unavailable("the node has ended".into())
 }
 
-fn unexpected(answer: &Answer) -> NodeError {
+pub(crate) fn unexpected(answer: &Answer) -> NodeError {
     NodeError::Unavailable(format!("the node answered {answer:?}"))
 }

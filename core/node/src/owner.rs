@@ -10,6 +10,7 @@ mod answers;
 mod commit;
 mod control;
 mod follow;
+mod leases;
 mod live;
 mod load;
 mod messages;
@@ -19,17 +20,21 @@ mod queues;
 mod report;
 mod rest;
 mod rows;
+mod sessions;
 mod timers;
 mod values;
 
 pub use messages::{
     Answer, CommitPoint, Control, Flaw, Group, Input, KeptSnapshot, Loaded, LoadedRun, Outcome,
-    Output, Reported, SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
+    Output, Reported, SessionEvent, SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
 };
+
+pub use leases::SESSION_WINDOW;
 
 use crate::error::NodeError;
 use crate::id::RunId;
-use conveyor_engine::run::{Fact, Run, SNAPSHOT_FACTS};
+use crate::token::Claimed;
+use conveyor_engine::run::{Fact, Identity, Run, SNAPSHOT_FACTS};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::LiveEntry;
@@ -37,14 +42,16 @@ use live::{Live, Slot};
 use part::{Flight, Part};
 use quarantine::quarantined;
 use queues::{QueueKey, Queues};
+use sessions::Sessions;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// How many runs are loaded at once.
 const LOADS: usize = 32;
 /// How many turns of a run may join one record: 4 × 256 units (PROTOCOL P7).
 const TURNS: u32 = 4;
-/// A run that has so many bytes beside its record in a group takes no more values, checkpoints and log
-/// lines into it: 2 MiB, so that with one more of the longest outputs it stays far below what a store takes.
+/// A run that has so many bytes beside its record in a group takes no more values and checkpoints
+/// into it: 2 MiB, so that with one more of the longest outputs it stays far below what a store takes.
 const PART_BYTES: usize = 2 << 20;
 /// The first pause after a failed commit; it doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::millis(20);
@@ -92,10 +99,21 @@ pub struct Owner {
     loading: usize,
     /// Those among them that are read only once their groups have met their fate.
     unread: BTreeSet<RunId>,
+    /// Runs that sessions named and that have ended, or are not there.
+    over: BTreeSet<RunId>,
+    /// Runs that could not be read, and are read again.
+    unreadable: BTreeSet<RunId>,
     /// Runs that this owner moves, where it does not move all.
     held: BTreeSet<RunId>,
     turns: VecDeque<RunId>,
     queues: Queues,
+    sessions: Sessions,
+    /// When something of a session in another process is due.
+    leases: BTreeSet<(Time, Arc<str>)>,
+    /// Claims that another session than the journal names goes on with.
+    adopted: BTreeMap<Claimed, Arc<str>>,
+    /// Silence counts from here on: before, this owner may not have listened (PROTOCOL P23).
+    fresh: Time,
     /// Runs with attempts for drivers that nobody has.
     absent: BTreeMap<QueueKey, BTreeSet<RunId>>,
     /// Documents that are known durable.
@@ -111,7 +129,7 @@ pub struct Owner {
     hold_until: Option<Time>,
     claiming: bool,
     deposed: bool,
-    /// Reports, checkpoints and log lines of runs that have much in the group already: they join the
+    /// Reports and checkpoints of runs that have much in the group already: they join the
     /// next.
     deferred: Vec<Input>,
 }
@@ -143,9 +161,15 @@ impl Owner {
             urgent: VecDeque::new(),
             loading: 0,
             unread: BTreeSet::new(),
+            over: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             held: BTreeSet::new(),
             turns: VecDeque::new(),
             queues: Queues::default(),
+            sessions: Sessions::default(),
+            leases: BTreeSet::new(),
+            adopted: BTreeMap::new(),
+            fresh: Time(0),
             absent: BTreeMap::new(),
             documents: BTreeSet::new(),
             collecting: BTreeMap::new(),
@@ -187,22 +211,45 @@ impl Owner {
                 &NodeError::Unavailable("another owner has taken over".into()),
             );
         }
+        if let Input::Report { report, .. } = &input {
+            // The session is done with it, whatever becomes of the report, and however long its run
+            // takes to be read.
+            self.give_back(report.claimed.run, report.claimed.id);
+        }
         match input {
             Input::Start { ticket, start } => self.start(now, ticket, start),
             Input::Control { run, .. } => self.of_run(now, run, input),
-            Input::Logs { run, .. } if self.is_full(run) => self.deferred.push(input),
             Input::Checkpoint { ref claimed, .. } if self.is_full(claimed.run) => {
                 self.deferred.push(input);
             }
             Input::Report { ref report, .. } if self.is_full(report.claimed.run) => {
                 self.deferred.push(input);
             }
-            Input::Logs { run, .. } => self.of_run(now, run, input),
             Input::Report { ref report, .. } => self.of_run(now, report.claimed.run, input),
             Input::Checkpoint { ref claimed, .. } => self.of_run(now, claimed.run, input),
-            Input::Register(info) => self.register(info),
+            Input::Register(info) => self.register(now, info),
+            Input::Session { session, event } => self.session(now, &session, event),
+            Input::Heartbeat {
+                ticket,
+                session,
+                named,
+                free,
+            } => self.heartbeat(now, ticket, &session, &named, free),
+            Input::Resume {
+                ticket,
+                session,
+                named,
+            } => self.resume(now, ticket, &session, named.as_deref()),
+            Input::Standing {
+                ticket,
+                session,
+                named,
+            } => {
+                let stale = self.stale(&session, &named);
+                self.answer_now(ticket, Ok(Answer::Tokens { stale }));
+            }
             Input::Lost { run, .. } => self.of_run(now, run, input),
-            Input::Released { claimed, .. } => self.queues.forget(claimed.run, claimed.id),
+            Input::Released { claimed, .. } => self.forget(claimed.run, claimed.id),
             Input::Loaded { run, loaded } => self.loaded(now, run, loaded),
             Input::Values { run, values } => self.values_loaded(now, run, values),
             Input::Committed(outcome) => self.committed(now, outcome),
@@ -274,10 +321,8 @@ impl Owner {
     #[must_use]
     pub fn next_due(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(due, _)| *due);
-        match (timer, self.hold_until) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let lease = self.leases.first().map(|(due, _)| *due);
+        [timer, lease, self.hold_until].into_iter().flatten().min()
     }
 
     /// Whether nothing waits for a commit.
@@ -362,10 +407,6 @@ impl Owner {
                 claimed,
                 data,
             } => self.checkpoint(now, ticket, claimed, data),
-            Input::Logs { ticket, writes, .. } => {
-                self.part(run).log(writes);
-                self.answer_of(run, ticket, Ok(Answer::Done));
-            }
             Input::Start { ticket, .. } => {
                 self.answer_of(run, ticket, Ok(Answer::Started { existed: true }));
             }
@@ -374,31 +415,17 @@ impl Owner {
         }
     }
 
-    fn register(&mut self, info: SessionInfo) {
-        self.queues.register(info);
-        let served: Vec<_> = self
-            .absent
-            .keys()
-            .filter(|key| self.queues.served(key))
-            .cloned()
-            .collect();
-        let absent = &mut self.absent;
-        let runs: BTreeSet<RunId> = served
-            .iter()
-            .flat_map(|key| absent.remove(key).unwrap_or_default())
-            .collect();
-        for run in runs {
-            match self.slots.get_mut(&run) {
-                Some(Slot::Live(_)) => self.offer_all(run),
-                Some(slot @ Slot::Parked(_)) => {
-                    if let Slot::Parked(Some(due)) = slot {
-                        self.timers.remove(&(*due, run));
-                    }
-                    *slot = Slot::Waiting;
-                    self.adopt.insert((Time(u64::MAX), run));
-                }
-                _ => {}
-            }
+    /// The place of a claim is free again.
+    fn give_back(&mut self, run: RunId, id: Identity) {
+        if let Some(info) = self.sessions.give_back(run, id) {
+            self.queues.room(info);
+        }
+    }
+
+    /// A claim is over, and durably so.
+    fn forget(&mut self, run: RunId, id: Identity) {
+        if let Some(info) = self.sessions.forget(run, id) {
+            self.queues.room(info);
         }
     }
 

@@ -38,6 +38,7 @@ pub enum Topic {
 #[derive(Clone)]
 pub struct Reader {
     store: Arc<dyn Store>,
+    logs: Arc<dyn Store>,
     plans: Arc<Plans>,
     hub: Hub<Topic>,
     held: Arc<Held>,
@@ -53,6 +54,7 @@ impl std::fmt::Debug for Reader {
 impl Reader {
     pub(crate) fn new(
         store: Arc<dyn Store>,
+        logs: Arc<dyn Store>,
         plans: Arc<Plans>,
         hub: Hub<Topic>,
         held: Arc<Held>,
@@ -60,6 +62,7 @@ impl Reader {
     ) -> Reader {
         Reader {
             store,
+            logs,
             plans,
             hub,
             held,
@@ -71,6 +74,11 @@ impl Reader {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Where log lines lie.
+    pub(crate) fn log_store(&self) -> &Arc<dyn Store> {
+        &self.logs
     }
 
     /// The plans that were read already.

@@ -1,7 +1,7 @@
 //! The proof of a claim that a report must carry (PROTOCOL P24).
 //!
 //! A token is a MAC over namespace, identity, the claim's nonce and the principal that took it, in
-//! front of what it names. Journal and events hold the nonce, never the MAC's key.
+//! front of what it names and of the namespace. Journal and events hold the nonce, never the MAC's key.
 
 use crate::id::RunId;
 use conveyor_engine::run::Identity;
@@ -53,21 +53,24 @@ impl Tokens {
             .into_bytes()
             .to_vec();
         token.extend_from_slice(&body);
+        token.extend_from_slice(namespace.as_bytes());
         token
     }
 
-    /// What a token names; `None` when it was not made here for that namespace and principal.
+    /// The namespace of a token, and what it names; `None` when it was not made here for that
+    /// principal.
     #[must_use]
-    pub fn open(&self, namespace: &str, principal: &str, token: &[u8]) -> Option<Claimed> {
-        let (mac, body) = token.split_at_checked(MAC)?;
-        let body: &[u8; BODY] = body.try_into().ok()?;
+    pub fn open<'a>(&self, principal: &str, token: &'a [u8]) -> Option<(&'a str, Claimed)> {
+        let (mac, rest) = token.split_at_checked(MAC)?;
+        let (body, namespace) = rest.split_first_chunk::<BODY>()?;
+        let namespace = std::str::from_utf8(namespace).ok()?;
         // `verify_slice` takes constant time.
         self.over(namespace, principal, body)
             .verify_slice(mac)
             .ok()?;
         let number =
             |at: usize| u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
-        Some(Claimed {
+        let claimed = Claimed {
             run: RunId(body[..16].try_into().ok()?),
             id: Identity {
                 step: number(16),
@@ -75,7 +78,28 @@ impl Tokens {
                 attempt: number(24),
             },
             nonce: u64::from(number(28)) | u64::from(number(32)) << 32,
-        })
+        };
+        Some((namespace, claimed))
+    }
+
+    /// Proves that who comes back is who was welcomed under that session's id (PROTOCOL P25).
+    #[must_use]
+    pub fn session_secret(&self, session: &str) -> Vec<u8> {
+        self.of_session(session).finalize().into_bytes().to_vec()
+    }
+
+    /// Whether a secret is the session's own.
+    #[must_use]
+    pub fn is_secret_of(&self, session: &str, secret: &[u8]) -> bool {
+        self.of_session(session).verify_slice(secret).is_ok()
+    }
+
+    fn of_session(&self, session: &str) -> Hmac<Sha256> {
+        let mut mac = self.mac.clone();
+        // No token's MAC begins so: a namespace has at most 63 bytes.
+        mac.update(&u64::MAX.to_le_bytes());
+        mac.update(session.as_bytes());
+        mac
     }
 
     fn over(&self, namespace: &str, principal: &str, body: &[u8; BODY]) -> Hmac<Sha256> {
@@ -119,21 +143,32 @@ mod tests {
     fn a_token_opens_for_whom_it_was_made() {
         let tokens = Tokens::new(&[1; 32]);
         let token = tokens.seal("default", "ci", &claimed());
-        assert_eq!(tokens.open("default", "ci", &token), Some(claimed()));
+        assert_eq!(tokens.open("ci", &token), Some(("default", claimed())));
     }
 
     #[test]
     fn a_token_opens_for_nobody_else() {
         let tokens = Tokens::new(&[1; 32]);
         let token = tokens.seal("default", "ci", &claimed());
-        assert_eq!(tokens.open("default", "other", &token), None);
-        assert_eq!(tokens.open("defaultc", "i", &token), None);
-        assert_eq!(Tokens::new(&[2; 32]).open("default", "ci", &token), None);
+        assert_eq!(tokens.open("other", &token), None);
+        assert_eq!(tokens.open("i", &token), None);
+        assert_eq!(Tokens::new(&[2; 32]).open("ci", &token), None);
         for at in 0..token.len() {
             let mut forged = token.clone();
             forged[at] ^= 1;
-            assert_eq!(tokens.open("default", "ci", &forged), None, "byte {at}");
+            assert_eq!(tokens.open("ci", &forged), None, "byte {at}");
         }
-        assert_eq!(tokens.open("default", "ci", &token[1..]), None);
+        assert_eq!(tokens.open("ci", &token[1..]), None);
+        assert_eq!(tokens.open("ci", &token[..token.len() - 1]), None);
+        assert_eq!(tokens.open("ci", b""), None);
+    }
+
+    #[test]
+    fn a_sessions_secret_is_its_own() {
+        let tokens = Tokens::new(&[1; 32]);
+        let secret = tokens.session_secret("one");
+        assert!(tokens.is_secret_of("one", &secret));
+        assert!(!tokens.is_secret_of("two", &secret) && !tokens.is_secret_of("one", b""));
+        assert!(!Tokens::new(&[2; 32]).is_secret_of("one", &secret));
     }
 }

@@ -26,6 +26,16 @@ use tonic::Status;
 /// The most labels of a run.
 pub const LIMIT_LABELS: usize = 64;
 
+/// The namespace of what names none.
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
+
+fn namespace_or_default(name: &str) -> &str {
+    match name {
+        "" => DEFAULT_NAMESPACE,
+        name => name,
+    }
+}
+
 /// What a process says about itself.
 #[derive(Clone, Debug)]
 pub struct About {
@@ -91,10 +101,20 @@ impl ControlHandlers {
     }
 
     fn around(&self, row: &RunRow) -> Around {
+        let mut drivers = BTreeMap::new();
+        for name in self.about.drivers.keys() {
+            drivers.insert(name.clone(), self.about.capacity);
+        }
+        for session in self.node.sessions() {
+            let stored = session.stored;
+            let serves = stored.scope.is_empty() || stored.scope == row.row.namespace;
+            if serves && session.connected && !session.draining {
+                *drivers.entry(stored.driver).or_default() += stored.capacity;
+            }
+        }
         Around {
             interrupted: row.interrupted,
-            drivers: self.about.drivers.keys().cloned().collect(),
-            capacity: self.about.capacity,
+            drivers,
         }
     }
 

@@ -1,23 +1,32 @@
-//! Conveyor's control service: validation and handlers over a node, without a listener.
+//! Conveyor's control and driver services: validation and handlers over a node, without a listener.
 //!
-//! [`ControlHandlers`] implements the generated `ControlService`. It is served over a socket by
-//! `conveyor-api`, or called in the same process without one; callers cannot tell.
+//! [`ControlHandlers`] implements the generated `ControlService`, [`DriverHandlers`] `DriverService`.
+//! They are served over sockets by `conveyor-api`, or called in the same process without one; callers
+//! cannot tell.
 //!
 //! | module | what it is for |
 //! | --- | --- |
-//! | `control` | the handlers, one file for each group of calls |
+//! | `control` | what clients call, one file for each group of calls |
+//! | `driver` | what drivers in other processes call |
+//! | `caller` | who asks |
 //! | `wire` | the engine's words as messages |
 //! | `gate` | which runs this process was given, and when it may end |
 //! | `refusal` | statuses, with all that is wrong in their details |
 //! | `stack` | where documents and expressions are read |
 
+mod caller;
 mod control;
+mod driver;
 mod gate;
 mod refusal;
 mod stack;
 mod values;
 mod wire;
 
+pub use caller::{Caller, Scope};
 pub use control::{About, ControlHandlers, LIMIT_LABELS};
+pub use driver::{
+    CONTRACT_VERSIONS, DriverHandlers, Ending, HEARTBEAT_INTERVAL_MS, LOG_WINDOW, RESUME_WINDOW_MS,
+};
 pub use gate::Gate;
 pub use refusal::CLOSING;

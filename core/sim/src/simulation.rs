@@ -14,6 +14,7 @@ mod ledger;
 pub mod planted;
 mod points;
 mod process;
+mod remote;
 mod world;
 
 pub use ledger::Counts;

@@ -8,14 +8,11 @@ use crate::process::{Group, Launch, Pipes, wait_for_exit};
 use crate::strays;
 use crate::watchdog::Watchdog;
 use crate::with::{With, schema};
-use conveyor_engine::run::Failure;
-use conveyor_engine::value::Json;
-use conveyor_node::driver::{ActionInfo, Context, Driver, DriverInfo, LogStream, Outcome, Task};
+use conveyor_sdk::{Action, Driver, Failure, Stream, Task};
 use rustix::process::{Pid, Signal};
-use std::future::Future;
+use serde_json::Value as Json;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
@@ -31,84 +28,49 @@ pub const WORKDIR_LABEL: &str = "conveyor/workdir";
 /// inside it. Of a grace under two seconds, half.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// The driver `exec`: runs a command or a shell script in a process group of its own.
+/// The driver `exec`: runs a command or a shell script in a process group of its own. Its tasks need a
+/// tokio runtime with I/O and time.
 ///
 /// ```
-/// let driver = conveyor_driver_exec::ExecDriver::new();
-/// assert_eq!(&*conveyor_node::driver::Driver::info(&driver).name, "exec");
+/// assert_eq!(conveyor_driver_exec::driver().name(), "exec");
 /// ```
-#[derive(Debug, Default)]
-pub struct ExecDriver {
-    watchdog: Arc<Watchdog>,
+#[must_use]
+pub fn driver() -> Driver {
+    let watchdog = Arc::new(Watchdog::default());
+    let run = Action::new("run")
+        .description("Runs a command or a shell script.")
+        .inputs(schema())
+        .outputs(outputs::schema());
+    Driver::new("exec")
+        .version(env!("CARGO_PKG_VERSION"))
+        .action(run, move |task| attempt(Arc::clone(&watchdog), task))
 }
 
-impl ExecDriver {
-    /// A driver that has started nothing yet. Its tasks need a tokio runtime with I/O and time.
-    #[must_use]
-    pub fn new() -> ExecDriver {
-        ExecDriver::default()
-    }
-}
-
-impl Driver for ExecDriver {
-    fn info(&self) -> DriverInfo {
-        DriverInfo {
-            name: "exec".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            actions: vec![ActionInfo {
-                name: "run".into(),
-                inputs: Some(schema()),
-                outputs: Some(outputs::schema()),
-            }],
-        }
-    }
-
-    fn run(&self, task: Task, context: Context) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
-        let watchdog = Arc::clone(&self.watchdog);
-        Box::pin(async move {
-            if let Some(action) = task.action.as_deref().filter(|action| *action != "run") {
-                return Outcome::Errored(failure(
-                    "no_such_action",
-                    format!("exec has no action `{action}`, only `run`"),
-                ));
-            }
-            match attempt(watchdog, task, context).await {
-                Ok(outcome) => outcome,
-                Err(failure) => Outcome::Failed(failure, None),
-            }
-        })
-    }
-}
-
-async fn attempt(
-    watchdog: Arc<Watchdog>,
-    task: Task,
-    context: Context,
-) -> Result<Outcome, Failure> {
+async fn attempt(watchdog: Arc<Watchdog>, task: Task) -> Result<Json, Failure> {
     let mut with = With::read(&task.inputs)?;
-    if context.cancelled.borrow().is_some() {
-        return Ok(Outcome::Cancelled);
+    if task.is_cancelled() {
+        return Err(Failure::cancelled());
     }
-    let grace = Duration::from_millis(task.grace.0);
-    let margin = MARGIN.min(grace / 2);
+    let margin = MARGIN.min(task.grace / 2);
     let stdin = with.stdin.take();
-    let (mut group, pipes, mut exited) = start(watchdog, task, with, stdin.is_some()).await?;
+    let started = start(watchdog, task.clone(), with, stdin.is_some()).await;
+    let (mut group, pipes, mut exited) = started?;
 
-    let log = Arc::new(Log::new(context.logs));
+    let log = Arc::new(Log::new(task.log.clone()));
     let (ended, ending) = watch::channel(false);
     let mut streams = JoinSet::new();
     copy(
         &mut streams,
         &log,
         pipes.stdout.map(OwnedFd::from),
-        LogStream::Stdout,
+        Stream::Stdout,
         &ending,
     )?;
     copy(
         &mut streams,
         &log,
         pipes.stderr.map(OwnedFd::from),
-        LogStream::Stderr,
+        Stream::Stderr,
         &ending,
     )?;
     // Dropped at the end: a command need not read all it is given.
@@ -118,11 +80,10 @@ async fn attempt(
         feed.spawn(async move { pipe.write_all(text.as_bytes()).await });
     }
 
-    let mut cancelled = context.cancelled;
     let mut stopped = false;
     tokio::select! {
         _ = &mut exited => {}
-        () = cancel(&mut cancelled) => {
+        _ = task.cancelled() => {
             stopped = true;
             group.signal(Signal::TERM);
             strays(&group, |output, group| {
@@ -135,7 +96,7 @@ async fn attempt(
                 let _ = (&mut exited).await;
                 while streams.join_next().await.is_some() {}
             };
-            if tokio::time::timeout(grace - margin, gone).await.is_err() {
+            if tokio::time::timeout(task.grace - margin, gone).await.is_err() {
                 group.signal(Signal::KILL);
                 if !exited.is_terminated() {
                     let _ = (&mut exited).await;
@@ -162,14 +123,14 @@ async fn attempt(
         // Whoever takes the log may have stopped taking; that must not outlive the lease.
         () = async {
             if !stopped {
-                cancel(&mut cancelled).await;
+                task.cancelled().await;
             }
             tokio::time::sleep(margin / 2).await;
         } => {}
     }
 
     if stopped && !status.success() {
-        return Ok(Outcome::Cancelled);
+        return Err(Failure::cancelled());
     }
     let of_status = || of_status(status, log.last_error().as_deref());
     let output = group.scratch().output();
@@ -181,19 +142,17 @@ async fn attempt(
                 format!("reading the outputs: {error}"),
             ))
         });
-    Ok(match (status.success(), outputs) {
-        (true, Ok(outputs)) => Outcome::Succeeded(Json::Object(outputs)),
-        (true, Err(failure)) => Outcome::Errored(failure),
-        (false, Ok(outputs)) => Outcome::Failed(
-            of_status(),
-            (!outputs.is_empty()).then_some(Json::Object(outputs)),
-        ),
+    match (status.success(), outputs) {
+        (true, Ok(outputs)) => Ok(Json::Object(outputs)),
+        (true, Err(unread)) => Err(unread.into_error()),
+        (false, Ok(outputs)) if outputs.is_empty() => Err(of_status()),
+        (false, Ok(outputs)) => Err(of_status().outputs(Json::Object(outputs))),
         (false, Err(unread)) => {
             log.say(format!("the outputs are not kept: {}", unread.message))
                 .await;
-            Outcome::Failed(of_status(), None)
+            Err(of_status())
         }
-    })
+    }
 }
 
 /// Does something to those who left the group.
@@ -201,13 +160,6 @@ async fn strays(group: &Group, act: impl FnOnce(&Path, Pid) + Send + 'static) {
     let (output, group) = (group.scratch().output(), group.pid());
     // It ends, or it panicked and has done what it could.
     let _ = tokio::task::spawn_blocking(move || act(&output, group)).await;
-}
-
-/// Ready once the task is to stop; never, if nobody can say so any more.
-async fn cancel(cancelled: &mut watch::Receiver<Option<Arc<str>>>) {
-    if cancelled.wait_for(Option::is_some).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 type Started = (Group, Pipes, oneshot::Receiver<()>);
@@ -307,7 +259,7 @@ fn copy(
     streams: &mut JoinSet<()>,
     log: &Arc<Log>,
     pipe: Option<OwnedFd>,
-    stream: LogStream,
+    stream: Stream,
     ending: &watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let Some(pipe) = pipe else { return Ok(()) };

@@ -2,8 +2,7 @@
 
 use crate::failure::failure;
 use crate::with::With;
-use conveyor_engine::run::Failure;
-use conveyor_node::driver::Task;
+use conveyor_sdk::{Failure, Task};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;

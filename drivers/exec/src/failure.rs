@@ -1,7 +1,6 @@
 //! How each end is told: a code for programs, a sentence for people.
 
-use conveyor_engine::run::Failure;
-use conveyor_engine::value::{Json, Value};
+use conveyor_sdk::Failure;
 use rustix::process::Signal;
 use serde_json::json;
 use std::os::unix::process::ExitStatusExt as _;
@@ -9,57 +8,34 @@ use std::process::ExitStatus;
 
 /// A failure that leaves it to the step's `retry` whether it is tried again.
 pub(crate) fn failure(code: &str, message: impl AsRef<str>) -> Failure {
-    Failure {
-        code: code.into(),
-        message: message.as_ref().into(),
-        details: None,
-        retryable: None,
-        retry_after_millis: None,
-    }
+    Failure::new(code, message.as_ref())
 }
 
 /// A failure that another try cannot mend.
 pub(crate) fn permanent(code: &str, message: impl AsRef<str>) -> Failure {
-    Failure {
-        retryable: Some(false),
-        ..failure(code, message)
-    }
-}
-
-fn with_details(failure: Failure, details: &Json) -> Failure {
-    Failure {
-        details: Some(Value::inline(details)),
-        ..failure
-    }
+    failure(code, message).permanent()
 }
 
 /// What a status that is not success means, and what the command said last on standard error.
 pub(crate) fn of_status(status: ExitStatus, said: Option<&str>) -> Failure {
-    let failure = of_status_alone(status);
-    match said {
-        Some(said) => Failure {
-            message: format!("{}: {said}", failure.message).into(),
-            ..failure
-        },
-        None => failure,
+    let mut failure = of_status_alone(status);
+    if let Some(said) = said {
+        failure.message = format!("{}: {said}", failure.message);
     }
+    failure
 }
 
 fn of_status_alone(status: ExitStatus) -> Failure {
     match (status.code(), status.signal()) {
-        (Some(code), _) => with_details(
-            failure(
-                "exit_status",
-                format!("the command exited with status {code}"),
-            ),
-            &json!({ "exit_code": code }),
-        ),
+        (Some(code), _) => failure(
+            "exit_status",
+            format!("the command exited with status {code}"),
+        )
+        .details(json!({ "exit_code": code })),
         (None, Some(signal)) => {
             let name = signal_name(signal);
-            with_details(
-                failure("signal", format!("the command was ended by {name}")),
-                &json!({ "signal": name }),
-            )
+            failure("signal", format!("the command was ended by {name}"))
+                .details(json!({ "signal": name }))
         }
         (None, None) => failure("exit_status", "the command ended without a status"),
     }

@@ -1,4 +1,5 @@
-//! Conveyor's `exec` driver: runs a command or a shell script, in the engine's process.
+//! Conveyor's `exec` driver: runs a command or a shell script. It is written with the Rust SDK, and runs
+//! in the engine's process or, as the program `conveyor-driver-exec`, in one of its own.
 //!
 //! What a document may say is in `docs/drivers/exec.md`; how no process outlives the engine is in
 //! `docs/decisions/0020-exec-no-orphans.md`.
@@ -25,7 +26,7 @@ mod strays;
 mod watchdog;
 mod with;
 
-pub use driver::{ExecDriver, WORKDIR_LABEL};
+pub use driver::{WORKDIR_LABEL, driver};
 pub use environment::taken_environment;
 pub use lines::MAX_LINE_BYTES;
 pub use logs::MAX_LOG_BYTES;

@@ -1,14 +1,12 @@
 //! Output as log lines: read only as fast as the lines are taken, and bounded.
 
 use crate::lines::Lines;
-use bytes::Bytes;
-use conveyor_engine::time::Time;
-use conveyor_node::driver::{LogLine, LogStream};
+use conveyor_sdk::Stream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// The most text that one attempt may log, in bytes: 64 MiB. What comes after it is read, so that
 /// the command goes on, and dropped. A person reads no more, and a store should not keep more.
@@ -28,7 +26,7 @@ const LAST_CHARS: usize = 200;
 /// The log of one attempt.
 #[derive(Debug)]
 pub(crate) struct Log {
-    lines: mpsc::Sender<LogLine>,
+    lines: conveyor_sdk::Log,
     written: AtomicU64,
     dropped: AtomicU64,
     /// The last line of standard error that says something.
@@ -36,7 +34,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(lines: mpsc::Sender<LogLine>) -> Log {
+    pub(crate) fn new(lines: conveyor_sdk::Log) -> Log {
         Log {
             lines,
             written: AtomicU64::new(0),
@@ -49,7 +47,7 @@ impl Log {
     pub(crate) async fn copy(
         &self,
         mut pipe: impl AsyncRead + Unpin,
-        stream: LogStream,
+        stream: Stream,
         mut ended: watch::Receiver<bool>,
     ) {
         let mut buffer = vec![0; 16 << 10];
@@ -82,8 +80,8 @@ impl Log {
     }
 
     /// Says something in the driver's own name.
-    pub(crate) async fn say(&self, text: impl Into<Bytes>) {
-        self.send(LogStream::Log, text.into()).await;
+    pub(crate) async fn say(&self, text: impl Into<Vec<u8>>) {
+        self.send(Stream::Driver, text.into()).await;
     }
 
     /// Says how much was dropped, if anything was.
@@ -109,8 +107,8 @@ impl Log {
         (!said.is_empty()).then_some(said)
     }
 
-    async fn line(&self, stream: LogStream, text: Vec<u8>) {
-        if stream == LogStream::Stderr
+    async fn line(&self, stream: Stream, text: Vec<u8>) {
+        if stream == Stream::Stderr
             && !text.iter().all(u8::is_ascii_whitespace)
             && let Ok(mut last) = self.last.lock()
         {
@@ -122,7 +120,7 @@ impl Log {
         // A line feed counts, so that empty lines have an end too.
         let bytes = text.len() as u64 + 1;
         if self.written.fetch_add(bytes, Relaxed) + bytes <= MAX_LOG_BYTES {
-            self.send(stream, text.into()).await;
+            self.send(stream, text).await;
         } else if self.dropped.fetch_add(bytes, Relaxed) == 0 {
             self.say(format!("log truncated: the limit of an attempt is {MAX_LOG_BYTES} bytes; what follows is dropped"))
                 .await;
@@ -130,21 +128,7 @@ impl Log {
     }
 
     /// Nobody left to read the log is no reason to stop the command.
-    async fn send(&self, stream: LogStream, text: Bytes) {
-        let _ = self
-            .lines
-            .send(LogLine {
-                time: now(),
-                stream,
-                text,
-            })
-            .await;
+    async fn send(&self, stream: Stream, text: Vec<u8>) {
+        self.lines.line(stream, text).await;
     }
-}
-
-fn now() -> Time {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -2,8 +2,8 @@
 //! `key<<END` … `END` for values of several lines.
 
 use crate::failure::{failure, permanent};
-use conveyor_engine::run::Failure;
 use conveyor_engine::value::{Json, parse_json};
+use conveyor_sdk::Failure;
 use serde_json::Map;
 use std::io::Read as _;
 use std::path::Path;

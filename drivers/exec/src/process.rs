@@ -4,7 +4,7 @@ use crate::environment::Variables;
 use crate::failure::{failure, permanent};
 use crate::strays;
 use crate::watchdog::{Scratch, Watchdog};
-use conveyor_engine::run::Failure;
+use conveyor_sdk::Failure;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use std::io;
 use std::os::unix::process::CommandExt as _;

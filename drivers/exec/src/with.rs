@@ -1,8 +1,8 @@
 //! `with` of a step: checked by hand, so that a mistake is told in the document's own words.
 
 use crate::failure::permanent;
-use conveyor_engine::run::Failure;
 use conveyor_engine::value::Json;
+use conveyor_sdk::Failure;
 use serde_json::{Map, json};
 
 /// A checked `with`.

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The contract, in the order in which its files import each other.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "conveyor/v1/types.proto",
     "conveyor/v1/driver.proto",
     "conveyor/v1/control.proto",
     "conveyor/storage/v1/journal.proto",
+    "conveyor/storage/v1/objects.proto",
 ];
 
 fn main() -> ExitCode {

@@ -6,7 +6,7 @@ use crate::drivers::{local_drivers, step_environment};
 use crate::interrupts::Interrupts;
 use crate::render::human;
 use crate::terminal;
-use conveyor_api::{Control, Listener};
+use conveyor_api::{ConnectionLimits, Control, Listener, Services, router};
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{Cut, DataDir, Embedded};
@@ -80,9 +80,12 @@ impl Holder {
                         // Dropped or told: both mean the end.
                         let _ = stopped.await;
                     };
-                    if let Err(error) = listener.serve(handlers, stopped).await {
-                        terminal::warning(&format!("the control socket failed: {error}"));
-                    }
+                    let services = Services {
+                        control: handlers,
+                        driver: None,
+                    };
+                    let limits = ConnectionLimits::default();
+                    listener.serve(router(&services), limits, stopped).await;
                 }))
             }
             Err(error) => {

@@ -22,6 +22,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// What a verb needs of the engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
+    /// `--server`.
+    pub(crate) server: Option<String>,
     /// `--data-dir`.
     pub(crate) data_dir: Option<PathBuf>,
     /// `--capacity`.
@@ -48,6 +50,9 @@ impl Engine {
     /// # Errors
     /// Exit status 2: the directory cannot be used, or is held by a process that does not answer.
     pub(crate) async fn open(options: Options) -> Result<Engine, Problem> {
+        if let Some(url) = options.server.clone() {
+            return Engine::reach_server(options, &url).await;
+        }
         let path = data_dir(options.data_dir.clone()).map_err(Problem::refused)?;
         let deadline = Instant::now() + ANSWER;
         loop {
@@ -94,14 +99,32 @@ impl Engine {
         }
     }
 
+    /// A server by its address.
+    async fn reach_server(options: Options, url: &str) -> Result<Engine, Problem> {
+        let control = conveyor_api::connect_to(url).await;
+        let control = control.map_err(|error| Problem::no_server(url, &error))?;
+        let mut client = client(control);
+        let told = client.get_server_info(GetServerInfoRequest {}).await?;
+        Ok(Engine {
+            options,
+            client,
+            directory: PathBuf::new(),
+            holder: None,
+            other: Some(told.into_inner()),
+        })
+    }
+
     /// What verbs call.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// The data directory's absolute path.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+    /// Where the runs are, as a sentence ends: in a directory, or at a server.
+    pub(crate) fn place(&self) -> String {
+        match &self.options.server {
+            Some(url) => format!("at {url}"),
+            None => format!("in {}", self.directory.display()),
+        }
     }
 
     /// Whether this process holds the directory.
@@ -117,6 +140,9 @@ impl Engine {
     /// What a person has to know whose run another process executes: `None` where this one does.
     pub(crate) fn beside(&self) -> Option<String> {
         let other = self.other.as_ref()?;
+        if other.role == "serve" {
+            return None;
+        }
         let mut text = format!(
             "process {} holds the data directory and executes this run: at most {} at once, of all its runs \
              together",

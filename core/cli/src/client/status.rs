@@ -35,6 +35,20 @@ impl Problem {
         }
     }
 
+    /// No server answers at an address: exit status 3.
+    pub(crate) fn no_server(url: &str, error: &std::io::Error) -> Problem {
+        let mut why = error.to_string();
+        let mut source = error.get_ref().and_then(|error| error.source());
+        while let Some(cause) = source {
+            why = cause.to_string();
+            source = cause.source();
+        }
+        Problem::unreachable(format!(
+            "no server answers at {url}: {why}; start one with `conveyor serve`, or name another with \
+             --server"
+        ))
+    }
+
     /// A refusal with the lines of the document, and of the inputs, that it is about.
     pub(crate) fn about(status: Status, document: Option<&Document>, given: &Given) -> Problem {
         let refusal = Refusal::decode(status.details()).unwrap_or_default();

@@ -20,7 +20,7 @@ use serde_json::json;
 
 /// `conveyor events`.
 pub(crate) fn events(args: &EventsArgs) -> Exit {
-    with_engine(reading(args.place.data_dir.clone()), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         watch(engine, args).await
     })
 }

@@ -63,8 +63,8 @@ pub(super) async fn follow(
         progress => progress,
     };
     if progress != Progress::None {
-        let directory = engine.directory().display().to_string();
-        terminal::print_err(&format!("run {run} in {}\n", human::printable(&directory)));
+        let place = engine.place();
+        terminal::print_err(&format!("run {run} {}\n", human::printable(&place)));
     }
     if let Some(beside) = engine.beside() {
         terminal::note(&beside);

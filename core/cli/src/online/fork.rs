@@ -21,6 +21,7 @@ pub(crate) fn fork(args: &ForkArgs) -> Exit {
         output: args.form.output,
     };
     let options = Options {
+        server: args.local.place.server(),
         data_dir: args.local.place.data_dir.clone(),
         capacity: args.local.capacity,
         access: Access::Existing,

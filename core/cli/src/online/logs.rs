@@ -18,7 +18,7 @@ const STEPS: usize = 20;
 
 /// `conveyor logs`.
 pub(crate) fn logs(args: &LogsArgs) -> Exit {
-    with_engine(reading(args.place.data_dir.clone()), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         read(engine, args).await
     })
 }

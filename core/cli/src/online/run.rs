@@ -25,6 +25,7 @@ pub(crate) fn run(args: RunArgs) -> Exit {
         output: args.form.output,
     };
     let options = Options {
+        server: args.local.place.server(),
         data_dir: args.local.place.data_dir.clone(),
         capacity: args.local.capacity,
         access: if args.continue_run.is_some() {

@@ -18,7 +18,7 @@ const WIDTH: usize = 100;
 
 /// `conveyor runs list`.
 pub(crate) fn runs_list(args: &ListArgs) -> Exit {
-    with_engine(reading(args.place.data_dir.clone()), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         list(engine, args).await
     })
 }
@@ -106,7 +106,7 @@ fn table(runs: &[RunView]) -> String {
 
 /// `conveyor runs show`.
 pub(crate) fn runs_show(args: &ShowArgs) -> Exit {
-    with_engine(reading(args.place.data_dir.clone()), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         show(engine, args).await
     })
 }
@@ -146,7 +146,7 @@ async fn show(engine: &Engine, args: &ShowArgs) -> Result<Exit, Problem> {
 
 /// `conveyor runs release`.
 pub(crate) fn runs_release(args: &ReleaseArgs) -> Exit {
-    with_engine(reading(args.place.data_dir.clone()), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         let request = v1::ReleaseRunRequest {
             run: args.run.clone(),
             actor: actor(),

@@ -21,7 +21,7 @@ pub(crate) fn terminate(args: StopArgs) -> Exit {
 }
 
 fn stop(args: StopArgs, kind: v1::StopKind) -> Exit {
-    with_engine(reading(args.place.data_dir), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         let request = v1::StopRunRequest {
             run: args.run,
             kind: kind.into(),
@@ -35,7 +35,7 @@ fn stop(args: StopArgs, kind: v1::StopKind) -> Exit {
 
 /// `conveyor pause`.
 pub(crate) fn pause(args: StopArgs) -> Exit {
-    with_engine(reading(args.place.data_dir), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         let request = v1::PauseRunRequest {
             run: args.run,
             actor: actor(),
@@ -48,7 +48,7 @@ pub(crate) fn pause(args: StopArgs) -> Exit {
 
 /// `conveyor resume`.
 pub(crate) fn resume(args: StopArgs) -> Exit {
-    with_engine(reading(args.place.data_dir), async |engine| {
+    with_engine(reading(&args.place), async |engine| {
         let request = v1::ResumeRunRequest {
             run: args.run,
             actor: actor(),

@@ -17,7 +17,7 @@ mod spec;
 mod step;
 mod version;
 
-pub use version::version_satisfies;
+pub use version::{version_order, version_satisfies};
 
 use super::drivers::Drivers;
 use super::schema::Schemas;

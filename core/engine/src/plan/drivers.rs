@@ -42,6 +42,11 @@ impl Drivers {
             .insert(Arc::clone(&driver.name), Arc::new(driver));
     }
 
+    /// Makes a driver known that others know too.
+    pub fn share(&mut self, driver: Arc<DriverContract>) {
+        self.by_name.insert(Arc::clone(&driver.name), driver);
+    }
+
     /// A driver by its name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&DriverContract> {

@@ -204,6 +204,14 @@ impl Run {
             .map(|claim| claim.nonce)
     }
 
+    /// An attempt's claim, while it is the current one.
+    #[must_use]
+    pub fn claim(&self, id: super::Identity) -> Option<&super::Claim> {
+        let inst = self.state.instance(id.step, id.instance)?;
+        let claim = inst.claim.as_deref();
+        claim.filter(|_| inst.attempt == id.attempt)
+    }
+
     /// What a step that has not ended waits for; `None` while an attempt of it runs.
     #[must_use]
     pub fn waiting(&self, step: StepIndex) -> Option<Waiting> {

@@ -2,12 +2,11 @@
 
 use super::checkpoint::Saver;
 use super::config::Limits;
-use super::judge::{self, exception, failure};
-use super::logs::LogBuffer;
+use super::judge::{self, exception};
+use super::logs::AttemptLines;
 use super::messages::{Message, RESEND};
 use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
-use crate::error::NodeError;
-use crate::owner::{Answer, Input, Reported, StartTask};
+use crate::owner::{Reported, StartTask};
 use crate::reader::Reader;
 use crate::token::Claimed;
 use conveyor_engine::plan::ActionContract;
@@ -26,7 +25,7 @@ pub(super) struct Attempt {
     pub(super) claimed: Claimed,
     pub(super) reader: Reader,
     pub(super) messages: Sender<Message>,
-    pub(super) log: LogBuffer,
+    pub(super) log: AttemptLines,
     pub(super) limits: Limits,
 }
 
@@ -59,7 +58,7 @@ impl Attempt {
             }
         };
         let Some(outcome) = outcome else {
-            self.give_up().await;
+            self.give_up();
             return;
         };
         self.report(action.as_ref(), outcome).await;
@@ -73,21 +72,10 @@ impl Attempt {
                 .reader
                 .value(self.claimed.run, *hash)
                 .await
-                .map_err(|error| {
-                    failure(
-                        "no_inputs",
-                        format!("the task's inputs cannot be read: {error}"),
-                        true,
-                    )
-                })?,
+                .map_err(|error| judge::no_inputs(&error, true))?,
         };
-        let inputs: Json = serde_json::from_slice(&text).map_err(|error| {
-            failure(
-                "no_inputs",
-                format!("the task's inputs cannot be read: {error}"),
-                false,
-            )
-        })?;
+        let inputs: Json =
+            serde_json::from_slice(&text).map_err(|error| judge::no_inputs(&error, false))?;
         let id = self.claimed.id;
         let step = &plan.steps[id.step as usize];
         judge::inputs(action, step, &inputs)?;
@@ -137,13 +125,14 @@ impl Attempt {
         let mut saving = std::pin::pin!(saver.all(checkpoints));
         let mut saves = true;
         let mut batch = Vec::new();
-        let mut acknowledged: Option<oneshot::Receiver<Result<Answer, NodeError>>> = None;
+        // Lines on their way to the log store. The driver waits for them once it is far ahead.
+        let mut keeping = None;
         let outcome = loop {
             tokio::select! {
                 ended = &mut work.0 => break Some(ended),
                 // Its sender is dropped when the claim is over.
                 _ = &mut *aborted => break None,
-                count = lines.recv_many(&mut batch, LINES), if acknowledged.is_none() => {
+                count = lines.recv_many(&mut batch, LINES), if keeping.is_none() => {
                     if count == 0 {
                         // The driver has closed its log; its result is still to come.
                         tokio::select! {
@@ -155,26 +144,20 @@ impl Attempt {
                             }
                         }
                     }
-                    self.log.add(batch.drain(..));
-                    acknowledged = self.send_logs();
+                    keeping = Some(Box::pin(self.log.keep(std::mem::take(&mut batch), false)));
                 }
                 () = &mut saving, if saves => saves = false,
-                answer = wait(&mut acknowledged) => {
-                    acknowledged = None;
-                    if matches!(answer, Some(Ok(_))) {
-                        self.log.kept();
-                    } else {
-                        tokio::time::sleep(RESEND).await;
-                        acknowledged = self.send_logs();
-                    }
-                }
+                () = wait(&mut keeping) => keeping = None,
             }
         };
         drop(work);
         lines.close();
+        let mut rest = Vec::new();
         while let Some(line) = lines.recv().await {
-            self.log.add(std::iter::once(line));
+            rest.push(line);
         }
+        wait_for(keeping).await;
+        self.log.keep(rest, true).await;
         Some(match outcome? {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {
@@ -184,45 +167,20 @@ impl Attempt {
         })
     }
 
-    fn send_logs(&mut self) -> Option<oneshot::Receiver<Result<Answer, NodeError>>> {
-        let (run, writes) = (self.claimed.run, self.log.writes());
-        let (reply, answer) = oneshot::channel();
-        let make = Box::new(move |ticket| Input::Logs {
-            ticket,
-            run,
-            writes,
-        });
-        self.messages.send(Message::Request(make, reply)).ok()?;
-        Some(answer)
-    }
-
-    /// The claim is over: what was logged is kept, and the place given back. The owner may be gone.
-    async fn give_up(mut self) {
-        let (run, writes) = (self.claimed.run, self.log.finish());
-        let (reply, answer) = oneshot::channel();
-        let make = Box::new(move |ticket| Input::Logs {
-            ticket,
-            run,
-            writes,
-        });
-        if self.log.last().is_some() && self.messages.send(Message::Request(make, reply)).is_ok() {
-            // Lines of an attempt that was thrown away are not worth a second try.
-            let _ = answer.await;
-        }
+    /// The claim is over: the place is given back. The owner may be gone.
+    fn give_up(self) {
         let _ = self.messages.send(Message::Released(self.claimed));
     }
 
-    /// Reports until it is answered. Lines that are not acknowledged go in the same commit.
-    async fn report(mut self, action: Option<&ActionContract>, outcome: Outcome) {
+    /// Reports until it is answered.
+    async fn report(self, action: Option<&ActionContract>, outcome: Outcome) {
         let mut values = Vec::new();
         let result = judge::ended(action, outcome, self.limits.output_bytes, &mut values);
-        let logs = self.log.finish();
         let report = Reported {
             claimed: self.claimed,
             result,
             last_log: self.log.last(),
             values,
-            logs,
         };
         let mut pause = RESEND;
         loop {
@@ -249,12 +207,16 @@ impl Attempt {
     }
 }
 
-async fn wait(
-    answer: &mut Option<oneshot::Receiver<Result<Answer, NodeError>>>,
-) -> Option<Result<Answer, NodeError>> {
-    match answer {
-        Some(answer) => answer.await.ok(),
+async fn wait<F: Future<Output = ()> + Unpin>(keeping: &mut Option<F>) {
+    match keeping {
+        Some(keeping) => keeping.await,
         None => std::future::pending().await,
+    }
+}
+
+async fn wait_for<F: Future<Output = ()>>(keeping: Option<F>) {
+    if let Some(keeping) = keeping {
+        keeping.await;
     }
 }
 

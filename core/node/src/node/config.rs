@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub struct Config {
     /// Where everything is kept.
     pub store: Arc<dyn Store>,
+    /// Where log lines are kept; `None`: in `store`.
+    pub logs: Option<Arc<dyn Store>>,
     /// Drivers in this process.
     pub drivers: Vec<Arc<dyn Driver>>,
     /// How many tasks of theirs run at once. Default 16.
@@ -61,6 +63,7 @@ impl Config {
     ) -> Config {
         Config {
             store,
+            logs: None,
             drivers,
             capacity: 16,
             adopt: Adopt::All,

@@ -4,16 +4,36 @@
 use super::start::inline_or_stored;
 use crate::driver::Outcome;
 use crate::owner::ValueTexts;
-use conveyor_engine::plan::{ActionContract, Kind, Schema, Step, Violation};
+use conveyor_engine::plan::{ActionContract, DriverContract, Kind, Schema, Step, Violation};
 use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
 use conveyor_engine::value::Json;
 
 /// As many violations of a schema as a failure tells.
 const TOLD: usize = 10;
 
+/// The action of a driver.
+pub(crate) fn action<'a>(
+    driver: &'a DriverContract,
+    wanted: Option<&str>,
+) -> Result<&'a ActionContract, Failure> {
+    driver.action(wanted).ok_or_else(|| {
+        let known = driver.actions.iter();
+        let known: Vec<_> = known.map(|known| format!("`{}`", known.name)).collect();
+        let (known, wanted, name) = (known.join(", "), wanted.unwrap_or_default(), &driver.name);
+        let message = format!("driver `{name}` has no action `{wanted}`; it has {known}");
+        failure("no_such_action", message, false)
+    })
+}
+
+/// The task's inputs are not there.
+pub(crate) fn no_inputs(error: &dyn std::fmt::Display, retryable: bool) -> Failure {
+    let message = format!("the task's inputs cannot be read: {error}");
+    failure("no_inputs", message, retryable)
+}
+
 /// Whether `with` is what the action asks for. No further attempt changes what was evaluated, unless
 /// it names `attempt`.
-pub(super) fn inputs(action: &ActionContract, step: &Step, with: &Json) -> Result<(), Failure> {
+pub(crate) fn inputs(action: &ActionContract, step: &Step, with: &Json) -> Result<(), Failure> {
     let Some(violations) = broken(action.inputs.as_ref(), with) else {
         return Ok(());
     };
@@ -40,7 +60,7 @@ fn told(what: &str, place: &str, violations: &[Violation]) -> String {
 }
 
 /// How an attempt ended, for its fact.
-pub(super) fn ended(
+pub(crate) fn ended(
     action: Option<&ActionContract>,
     outcome: Outcome,
     output_bytes: u64,
@@ -96,7 +116,7 @@ pub(super) fn ended(
 }
 
 /// A panic of a driver.
-pub(super) fn exception(panic: &(dyn std::any::Any + Send)) -> Failure {
+pub(crate) fn exception(panic: &(dyn std::any::Any + Send)) -> Failure {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let message = format!(
@@ -107,7 +127,7 @@ pub(super) fn exception(panic: &(dyn std::any::Any + Send)) -> Failure {
 }
 
 /// A failure that the node tells. `retryable` absent: the document decides.
-pub(super) fn failure(code: &str, message: String, retryable: impl Into<Option<bool>>) -> Failure {
+pub(crate) fn failure(code: &str, message: String, retryable: impl Into<Option<bool>>) -> Failure {
     Failure {
         code: code.into(),
         message: message.into(),

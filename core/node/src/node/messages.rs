@@ -1,20 +1,22 @@
 //! What the tasks of a process and its callers tell the owner's thread.
 
 use crate::error::NodeError;
-use crate::owner::{Answer, Input, Reported, Ticket};
+use crate::owner::{Answer, Input, Reported, SessionInfo, Ticket};
+use crate::session::ToDriver;
 use crate::token::Claimed;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// Who waits for an answer.
-pub(super) type Reply = oneshot::Sender<Result<Answer, NodeError>>;
+pub(crate) type Reply = oneshot::Sender<Result<Answer, NodeError>>;
 type MakeInput = Box<dyn FnOnce(Ticket) -> Input + Send>;
 
 /// The first pause before a report is sent again; it doubles up to a second.
 pub(super) const RESEND: Duration = Duration::from_millis(20);
 
 /// What the owner's thread is told.
-pub(super) enum Message {
+pub(crate) enum Message {
     /// Something happened.
     Input(Input),
     /// Somebody asks and waits.
@@ -23,6 +25,24 @@ pub(super) enum Message {
     Report(Box<Reported>, Reply),
     /// A task of this process was dropped without a report.
     Released(Claimed),
+    /// A driver in another process said hello.
+    Open {
+        info: SessionInfo,
+        adopts: Vec<Claimed>,
+        outbox: mpsc::UnboundedSender<ToDriver>,
+        reply: Reply,
+    },
+    /// A session is there again, over another connection.
+    Link {
+        session: Arc<str>,
+        generation: u64,
+        /// The claims that it holds; `None` where it does not tell.
+        named: Option<Vec<Claimed>>,
+        outbox: mpsc::UnboundedSender<ToDriver>,
+        reply: Reply,
+    },
+    /// A connection of a session is broken.
+    Unlink { session: Arc<str>, generation: u64 },
     /// Commit what was accepted, and end.
     Shutdown(oneshot::Sender<()>),
     /// End at once.

@@ -1,12 +1,15 @@
 //! Opening a node: its shard, its threads.
 
+use super::log_writer::LogWriter;
 use super::messages::Message;
+use super::remotes::Remotes;
 use super::runtime::{Runtime, commit};
 use super::session::{Session, Tasks};
 use super::{Adopt, Config};
 use crate::error::NodeError;
 use crate::owner::{self, Input, Owner, SessionInfo};
 use crate::reader::Reader;
+use crate::session::Directory;
 use crate::storage;
 use crate::token::Tokens;
 use conveyor_engine::STACK_BYTES;
@@ -16,12 +19,16 @@ use conveyor_store::Store;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use tokio::sync::watch;
 
 /// What opening gives.
 pub(super) struct Opened {
     pub(super) messages: Sender<Message>,
     pub(super) tokens: Tokens,
     pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) logs: LogWriter,
+    pub(super) directory: Arc<Directory>,
+    pub(super) running: watch::Receiver<usize>,
 }
 
 /// Acquires the shard and starts its threads. Blocks.
@@ -51,15 +58,20 @@ pub(super) fn open(
             .iter()
             .for_each(|(run, entry)| owner.recover(*run, entry));
     }
+    // Sessions of an earlier process of this store may come back: none is lost before its time.
+    let directory = Arc::new(Directory::load(store.as_ref(), config.clock.now())?);
+    for known in directory.all_sessions() {
+        owner.handle(config.clock.now(), Input::Register(known.info()));
+    }
     // Last: it is this that makes the owner load what it was told of, though nobody asks for anything.
     owner.handle(
         config.clock.now(),
-        Input::Register(SessionInfo {
-            id: Arc::clone(&session.id),
-            drivers: session.versions(),
-            schemas: session.schemas(),
-            capacity: config.capacity,
-        }),
+        Input::Register(SessionInfo::in_process(
+            &session.id,
+            session.versions(),
+            session.schemas(),
+            config.capacity,
+        )),
     );
     let (messages, inbox) = channel();
     let (commits, groups) = channel();
@@ -69,12 +81,16 @@ pub(super) fn open(
     let committer = thread("conveyor-commit")
         .spawn(move || commit(store.as_ref(), &groups, &back))
         .map_err(no_thread)?;
+    let (logs, log_thread) = LogWriter::start(reader.clone())?;
     let tasks = Tasks::new(
         session,
         config.runtime.clone(),
         reader.clone(),
         messages.clone(),
+        logs.clone(),
     );
+    let running = tasks.running();
+    let remotes = Remotes::new(Arc::clone(&directory), reader.clone());
     let runtime = Runtime::new(
         owner,
         Arc::clone(&config.clock),
@@ -82,6 +98,7 @@ pub(super) fn open(
         commits,
         reader.clone(),
         tasks,
+        remotes,
     );
     let owner = thread("conveyor-owner")
         .stack_size(STACK_BYTES)
@@ -90,7 +107,10 @@ pub(super) fn open(
     Ok(Opened {
         messages,
         tokens: Tokens::new(&key),
-        threads: vec![owner, committer],
+        threads: vec![owner, committer, log_thread],
+        logs,
+        directory,
+        running,
     })
 }
 

@@ -1,12 +1,13 @@
 //! The threads around an owner: one that owns, one that commits. Others read and fold.
 
 use super::messages::{Message, Reply};
+use super::remotes::Remotes;
 use super::session::Tasks;
 use crate::clock::Clock;
 use crate::error::NodeError;
 use crate::held::Held;
 use crate::id::RunId;
-use crate::owner::{Group, Input, Loaded, Outcome, Output, Owner, Ticket};
+use crate::owner::{Group, Input, Loaded, Outcome, Output, Owner, SessionEvent, Ticket};
 use crate::reader::{Reader, Topic};
 use crate::storage;
 use conveyor_engine::run::RunState;
@@ -56,6 +57,7 @@ pub(super) struct Runtime {
     reader: Reader,
     held: Arc<Held>,
     tasks: Tasks,
+    remotes: Remotes,
     waiting: HashMap<Ticket, Reply>,
     ticket: Ticket,
     /// Who waits for the end.
@@ -70,6 +72,7 @@ impl Runtime {
         commits: Sender<Commit>,
         reader: Reader,
         tasks: Tasks,
+        remotes: Remotes,
     ) -> Runtime {
         Runtime {
             owner,
@@ -80,6 +83,7 @@ impl Runtime {
             held: Arc::clone(reader.held()),
             reader,
             tasks,
+            remotes,
             waiting: HashMap::new(),
             ticket: 0,
             ending: None,
@@ -174,6 +178,54 @@ impl Runtime {
                 let session = Arc::clone(self.tasks.session());
                 self.owner.handle(now, Input::Released { session, claimed });
             }
+            Message::Open {
+                info,
+                adopts,
+                outbox,
+                reply,
+            } => {
+                let session = Arc::clone(&info.id);
+                self.remotes.link(&session, 0, outbox);
+                self.owner.handle(now, Input::Register(info));
+                let ticket = self.wait_for(reply);
+                let heartbeat = Input::Heartbeat {
+                    ticket,
+                    session,
+                    named: adopts,
+                    free: None,
+                };
+                self.owner.handle(now, heartbeat);
+            }
+            Message::Link {
+                session,
+                generation,
+                named,
+                outbox,
+                reply,
+            } => {
+                if self.remotes.link(&session, generation, outbox) {
+                    let ticket = self.wait_for(reply);
+                    let resume = Input::Resume {
+                        ticket,
+                        session,
+                        named,
+                    };
+                    self.owner.handle(now, resume);
+                } else {
+                    let why = format!("a newer connection has the session {session}");
+                    // Whoever asked may have gone.
+                    let _ = reply.send(Err(NodeError::Invalid(why)));
+                }
+            }
+            Message::Unlink {
+                session,
+                generation,
+            } => {
+                if self.remotes.unlink(&session, generation) {
+                    let event = SessionEvent::Disconnected;
+                    self.owner.handle(now, Input::Session { session, event });
+                }
+            }
             Message::Shutdown(reply) => {
                 self.owner.handle(now, Input::StopClaiming);
                 self.ending = Some(reply);
@@ -202,10 +254,36 @@ impl Runtime {
                     let _ = reply.send(answer);
                 }
             }
-            Output::Start(task) => self.tasks.start(*task),
+            Output::Start(task) if *task.session == **self.tasks.session() => {
+                self.tasks.start(*task);
+            }
+            Output::Start(task) => self.remotes.start(task),
             Output::Cancel {
-                claimed, reason, ..
-            } => self.tasks.cancel(&claimed, reason),
+                session,
+                claimed,
+                namespace,
+                reason,
+                grace,
+            } => {
+                if session == *self.tasks.session() {
+                    self.tasks.cancel(&claimed, reason);
+                } else {
+                    self.remotes
+                        .cancel(&session, claimed, namespace, reason, grace);
+                }
+            }
+            Output::Abort {
+                session,
+                claimed,
+                namespace,
+            } if session != *self.tasks.session() => {
+                let reason = Arc::from("its claim is over");
+                let grace = conveyor_engine::time::Duration::ZERO;
+                self.remotes
+                    .cancel(&session, claimed, namespace, reason, grace);
+            }
+            Output::Silent { session } => self.remotes.silent(&session),
+            Output::SessionOver { session } => self.remotes.over(&session),
             Output::Abort { claimed, .. } => {
                 if !self.tasks.abort(&claimed) {
                     let _ = self.messages.send(Message::Released(claimed));
@@ -236,7 +314,6 @@ impl Runtime {
                 }
                 self.changed(run);
             }
-            Output::Logged { run } => self.changed(run),
             Output::Deposed => {
                 tracing::error!("another process has taken the store over: this node stops");
             }

@@ -3,8 +3,9 @@
 use super::Config;
 use super::attempt::{Attempt, LINES, Sent};
 use super::config::Limits;
-use super::judge::failure;
-use super::logs::LogBuffer;
+use super::judge::{self, failure};
+use super::log_writer::LogWriter;
+use super::logs::AttemptLines;
 use super::messages::Message;
 use crate::driver::{Checkpoints, Context, Driver};
 use crate::owner::StartTask;
@@ -61,7 +62,9 @@ pub(super) struct Tasks {
     runtime: Handle,
     reader: Reader,
     messages: Sender<Message>,
+    logs: LogWriter,
     running: HashMap<Claimed, Running>,
+    count: watch::Sender<usize>,
 }
 
 /// Dropping it ends the task.
@@ -76,14 +79,26 @@ impl Tasks {
         runtime: Handle,
         reader: Reader,
         messages: Sender<Message>,
+        logs: LogWriter,
     ) -> Tasks {
         Tasks {
             session,
             runtime,
             reader,
             messages,
+            logs,
             running: HashMap::new(),
+            count: watch::channel(0).0,
         }
+    }
+
+    /// How many run.
+    pub(super) fn running(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    fn counted(&self) {
+        self.count.send_replace(self.running.len());
     }
 
     pub(super) fn session(&self) -> &Arc<str> {
@@ -100,6 +115,7 @@ impl Tasks {
                 _abort: abort,
             },
         );
+        self.counted();
         let (logs, lines) = mpsc::channel(LINES);
         let (saves, checkpoints) = Checkpoints::channel();
         let driver = self.driver(&start);
@@ -107,7 +123,7 @@ impl Tasks {
             claimed: start.claimed,
             reader: self.reader.clone(),
             messages: self.messages.clone(),
-            log: LogBuffer::new(&start.claimed),
+            log: AttemptLines::new(&start.claimed, self.logs.clone()),
             limits: self.session.limits,
         };
         self.runtime.spawn(async move {
@@ -129,14 +145,7 @@ impl Tasks {
             let message = format!("this process has no driver `{name}`");
             return Err(failure("no_such_driver", message, false));
         };
-        let wanted = start.spec.action.as_deref();
-        let Some(action) = contract.action(wanted) else {
-            let known = contract.actions.iter();
-            let known: Vec<_> = known.map(|known| format!("`{}`", known.name)).collect();
-            let (known, wanted) = (known.join(", "), wanted.unwrap_or_default());
-            let message = format!("driver `{name}` has no action `{wanted}`; it has {known}");
-            return Err(failure("no_such_action", message, false));
-        };
+        let action = judge::action(contract, start.spec.action.as_deref())?;
         Ok((Arc::clone(driver), action.clone()))
     }
 
@@ -148,10 +157,13 @@ impl Tasks {
 
     /// Ends a task whose claim is over; false when it has ended.
     pub(super) fn abort(&mut self, claimed: &Claimed) -> bool {
-        self.running.remove(claimed).is_some()
+        let ran = self.running.remove(claimed).is_some();
+        self.counted();
+        ran
     }
 
     pub(super) fn ended(&mut self, claimed: &Claimed) {
         self.running.remove(claimed);
+        self.counted();
     }
 }

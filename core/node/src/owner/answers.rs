@@ -15,7 +15,9 @@ impl Owner {
             | Input::Control { ticket, .. }
             | Input::Report { ticket, .. }
             | Input::Checkpoint { ticket, .. }
-            | Input::Logs { ticket, .. } => ticket,
+            | Input::Heartbeat { ticket, .. }
+            | Input::Resume { ticket, .. }
+            | Input::Standing { ticket, .. } => ticket,
             _ => return,
         };
         self.answer_now(ticket, Err(error.clone()));

@@ -201,12 +201,10 @@ impl Owner {
         self.documents
             .extend(part.document.map(|(digest, _)| digest));
         for id in part.claims {
-            if let Some((_, held)) = self.queues.holder(run, id) {
-                held.durable = true;
-            }
+            self.claim_durable(now, run, id);
         }
         for id in part.ended {
-            self.queues.forget(run, id);
+            self.forget(run, id);
         }
         if let Some((sequence, state)) = part.sealed {
             self.outputs.push(Output::Changed {
@@ -220,9 +218,6 @@ impl Owner {
         }
         if let Some(kept) = part.snapshot {
             self.outputs.push(Output::Snapshot { run, kept });
-        }
-        if part.logs {
-            self.outputs.push(Output::Logged { run });
         }
         self.outputs.extend(part.outputs);
         self.rest(now, run);

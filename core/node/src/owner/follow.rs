@@ -4,6 +4,7 @@ use super::Owner;
 use super::live::Slot;
 use super::messages::{Output, StartTask};
 use super::queues::{QueueKey, Queues};
+use super::sessions::Held;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::{Kind, Plan, StepIndex};
@@ -102,15 +103,17 @@ impl Owner {
 
     /// Asks whoever is at an attempt to stop.
     pub(super) fn cancel(&mut self, run: RunId, id: Identity, reason: Arc<str>, grace: Duration) {
-        let Some((session, held)) = self.queues.holder(run, id) else {
+        let Some(held) = self.sessions.held(run, id) else {
             return;
         };
-        let nonce = held.nonce;
+        let (session, nonce) = (Arc::clone(&held.session), held.nonce);
+        let namespace = self.namespace(run);
         self.stage(
             run,
             Output::Cancel {
                 session,
                 claimed: Claimed { run, id, nonce },
+                namespace,
                 reason,
                 grace,
             },
@@ -120,11 +123,15 @@ impl Owner {
     /// The session may still be at it: its place is given back when it says so, or reports. A claim in
     /// the group whose outcome is awaited is no different: its task is as good as sent.
     pub(super) fn attempt_ended(&mut self, run: RunId, id: Identity) {
-        let Some((session, held)) = self.queues.holder(run, id) else {
+        let Some(held) = self.sessions.held(run, id) else {
             return;
         };
+        let session = Arc::clone(&held.session);
         let (nonce, returned) = (held.nonce, held.returned);
         let claimed = Claimed { run, id, nonce };
+        let known = self.sessions.get(&session);
+        // Another process gives no place back: it grants credits.
+        let remote = known.is_none_or(|session| session.info.remote);
         let part = self.part(run);
         let of_claim =
             |output: &Output| matches!(output, Output::Start(task) if task.claimed == claimed);
@@ -132,11 +139,31 @@ impl Owner {
         if let Some(at) = unsent {
             // Claimed and ended in one record: nobody need ever hear of it.
             part.outputs.remove(at);
+            if let Some(held) = self.sessions.holder(run, id) {
+                held.unsent = true;
+            }
         }
-        if returned || unsent.is_some() || planted!(AbortForgotten) {
+        let part = self.part(run);
+        let over = returned || unsent.is_some() || planted!(AbortForgotten);
+        if over || remote {
             part.ended.push(id);
-        } else {
-            self.stage(run, Output::Abort { session, claimed });
+        }
+        if !over {
+            let namespace = self.namespace(run);
+            let abort = Output::Abort {
+                session,
+                claimed,
+                namespace,
+            };
+            self.stage(run, abort);
+        }
+    }
+
+    /// The namespace of a run in memory.
+    fn namespace(&self, run: RunId) -> Arc<str> {
+        match self.slots.get(&run) {
+            Some(Slot::Live(live)) => Arc::clone(&live.run.plan().namespace),
+            _ => Arc::from(""),
         }
     }
 
@@ -145,7 +172,7 @@ impl Owner {
             return;
         };
         if self.queues.served(&key) {
-            return self.queues.offer(key, &plan.namespace, (run, id));
+            return self.queues.offer(key, (run, id));
         }
         self.absent.entry(key).or_default().insert(run);
         if let Some(live) = self.live(run) {
@@ -171,7 +198,7 @@ impl Owner {
         // Not in the pause after a failed commit; but after it, though nothing else may be left whose
         // commit would tell that the store works again.
         while self.claiming && self.hold_until.is_none() {
-            let Some((session, (run, id))) = self.queues.take() else {
+            let Some((session, (run, id))) = self.queues.take(&self.sessions) else {
                 return;
             };
             if !matches!(self.slots.get(&run), Some(Slot::Live(_))) {
@@ -191,24 +218,23 @@ impl Owner {
                 continue;
             }
             let claimed = Claimed { run, id, nonce };
-            self.queues.hold(&session, claimed);
-            let Some(Slot::Live(live)) = self.slots.get(&run) else {
+            let held = Held {
+                session: Arc::clone(&session),
+                nonce,
+                durable: false,
+                returned: false,
+                unsent: false,
+                accepted: false,
+                since: now,
+                sent: now,
+                lease: self.lease(run, id),
+                taken_back: None,
+                detached: false,
+            };
+            self.sessions.take_place(&session);
+            self.sessions.hold(claimed, held);
+            let Some(task) = self.task(&session, claimed) else {
                 continue;
-            };
-            let Some(spec) = live.run.task(id) else {
-                continue;
-            };
-            let with = match &spec.with {
-                Value::Inline(text) => Some(Arc::clone(text)),
-                Value::Stored { hash, .. } => live.value(hash),
-            };
-            let task = StartTask {
-                session,
-                claimed,
-                with,
-                plan: Arc::clone(live.run.plan()),
-                labels: live.run.labels().clone(),
-                spec,
             };
             let part = self.part(run);
             part.claims.push(id);
@@ -221,9 +247,41 @@ impl Owner {
         }
     }
 
+    /// What a session is told of a claim.
+    pub(super) fn task(&self, session: &Arc<str>, claimed: Claimed) -> Option<StartTask> {
+        let Some(Slot::Live(live)) = self.slots.get(&claimed.run) else {
+            return None;
+        };
+        let spec = live.run.task(claimed.id)?;
+        let with = match &spec.with {
+            Value::Inline(text) => Some(Arc::clone(text)),
+            Value::Stored { hash, .. } => live.value(hash),
+        };
+        Some(StartTask {
+            session: Arc::clone(session),
+            claimed,
+            with,
+            plan: Arc::clone(live.run.plan()),
+            labels: live.run.labels().clone(),
+            spec,
+        })
+    }
+
+    /// How long the session of an attempt may be silent: the whole heartbeat timeout and the grace
+    /// (PROTOCOL P22).
+    pub(super) fn lease(&self, run: RunId, id: Identity) -> Duration {
+        let Some(Slot::Live(live)) = self.slots.get(&run) else {
+            return Duration::ZERO;
+        };
+        let step = live.run.plan().steps.get(id.step as usize);
+        step.map_or(Duration::ZERO, |step| {
+            Duration(step.timeouts.heartbeat.0.saturating_add(step.grace.0))
+        })
+    }
+
     /// The version of the session's driver for an attempt, and the digest of its schemas.
     fn taken_by(&self, session: &str, run: RunId, id: Identity) -> (Arc<str>, Option<Hash>) {
-        let info = self.queues.sessions.get(session);
+        let info = self.sessions.get(session);
         let (Some(Slot::Live(live)), Some(info)) =
             (self.slots.get(&run), info.map(|session| &session.info))
         else {
@@ -257,6 +315,7 @@ pub(super) fn queue_key(plan: &Plan, step: StepIndex) -> Option<QueueKey> {
         } => Some(QueueKey {
             driver: Arc::clone(driver),
             version: version.clone(),
+            namespace: Arc::clone(&plan.namespace),
         }),
         _ => None,
     }

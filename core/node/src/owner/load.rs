@@ -4,15 +4,19 @@
 use super::live::{Live, Slot};
 use super::messages::{Answer, Control, Input, Loaded, LoadedRun, Output};
 use super::quarantine::{ended_as, lifts, quarantined};
+use super::sessions::Held;
 use super::{LOADS, Owner, Write, rows};
 use crate::error::NodeError;
 use crate::id::RunId;
+use crate::token::Claimed;
 use conveyor_engine::planted;
 use conveyor_engine::run::LostCause;
 use conveyor_engine::time::{Duration, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// So many runs are remembered as over; what is forgotten is read again.
+const OVER: usize = 10_000;
 /// How long after a failed read a run is loaded again.
 pub(super) const RELOAD: Duration = Duration::secs(1);
 
@@ -46,7 +50,7 @@ impl Owner {
     pub(super) fn load_more(&mut self) {
         while self.loading < LOADS {
             let urgent = self.urgent.pop_front();
-            let enough = (4 * self.queues.capacity()).max(64);
+            let enough = (4 * self.sessions.capacity()).max(64);
             let next = urgent.or_else(|| {
                 if self.adopt.is_empty() || self.queues.waiting() >= enough {
                     return None;
@@ -70,8 +74,12 @@ impl Owner {
             None => return,
         };
         self.loading = self.loading.saturating_sub(1);
+        self.unreadable.remove(&run);
         match loaded {
-            Loaded::Missing => self.missing(now, run, waiting),
+            Loaded::Missing => {
+                self.is_over(run);
+                self.missing(now, run, waiting);
+            }
             Loaded::Run(loaded) => self.adopt(now, run, *loaded, waiting),
             Loaded::Broken { flaw, summary } => {
                 self.broken(now, run, &flaw, summary.as_deref(), waiting);
@@ -81,6 +89,7 @@ impl Owner {
                 waiting
                     .into_iter()
                     .for_each(|input| self.refuse(&input, &error));
+                self.unreadable.insert(run);
                 let again = now.after(RELOAD);
                 self.park(run, (!planted!(ReloadForgotten)).then_some(again));
             }
@@ -115,6 +124,7 @@ impl Owner {
         let ended = machine.state().is_terminal();
         if !ended && let Some(state) = ended_as(summary.as_ref()) {
             // It was terminated while it did not fold; that it folds now does not undo it.
+            self.is_over(run);
             return self.refuse_ended(run, state, waiting);
         }
         let moves = |control: &Control| matches!(control, Control::Continue | Control::Stop(_));
@@ -153,6 +163,9 @@ impl Owner {
             (live.row, live.entry) = (None, None);
         }
         self.slots.insert(run, Slot::Live(live));
+        if ended {
+            self.is_over(run);
+        }
         if lifted {
             let part = self.part(run);
             part.rows = true;
@@ -180,6 +193,14 @@ impl Owner {
         self.rest(now, run);
     }
 
+    /// Whoever names a claim of this run may be told that it is over.
+    fn is_over(&mut self, run: RunId) {
+        if self.over.len() >= OVER {
+            self.over.clear();
+        }
+        self.over.insert(run);
+    }
+
     /// Remembers that this owner moves the run, where it does not move all.
     pub(super) fn hold(&mut self, run: RunId) {
         if !self.config.moves_all {
@@ -197,25 +218,33 @@ impl Owner {
             .iter()
             .map(|(id, _)| live.run.nonce(*id))
             .collect();
-        for (_, claimed, held) in self.queues.held_of(run) {
+        for (claimed, held) in self.sessions.held_of(run) {
             if !pending.claimed.iter().any(|(id, _)| *id == claimed.id) && held.durable {
                 self.attempt_ended(run, claimed.id);
             }
         }
+        // First what is held, then what is lost: an end may mean that others are told to stop.
+        let mut lost = Vec::new();
         for ((id, session), nonce) in pending.claimed.into_iter().zip(nonces) {
-            let known = self.session_known(&session);
-            let held = self
-                .queues
-                .holder(run, id)
-                .is_some_and(|(_, held)| Some(held.nonce) == nonce);
-            if !held && !planted!(DeadClaimsKept) {
-                let cause = if known {
-                    LostCause::Undelivered
-                } else {
-                    LostCause::ProcessDead
-                };
-                self.lost(now, run, id, cause);
+            let held = self.sessions.held(run, id);
+            if let Some(held) = held.filter(|held| Some(held.nonce) == nonce) {
+                lost.extend(held.taken_back.map(|cause| (id, cause)));
+                continue;
             }
+            let claimed = Claimed {
+                run,
+                id,
+                nonce: nonce.unwrap_or_default(),
+            };
+            let cause = self.take_up(now, claimed, session);
+            lost.extend(
+                cause
+                    .filter(|_| !planted!(DeadClaimsKept))
+                    .map(|cause| (id, cause)),
+            );
+        }
+        for (id, cause) in lost {
+            self.lost(now, run, id, cause);
         }
         for order in pending.cancels {
             self.cancel(run, order.id, order.reason, order.grace);
@@ -231,7 +260,45 @@ impl Owner {
         }
     }
 
-    fn session_known(&self, session: &Arc<str>) -> bool {
-        self.queues.sessions.contains_key(session)
+    /// A claim that the journal tells of, and that nobody holds in memory. Gives why it is over, if it
+    /// is.
+    fn take_up(&mut self, now: Time, claimed: Claimed, session: Arc<str>) -> Option<LostCause> {
+        let Claimed { run, id, .. } = claimed;
+        let adopter = self.adopted.get(&claimed).cloned();
+        let session = adopter.unwrap_or(session);
+        let known = self.sessions.get(&session);
+        match known {
+            None => Some(LostCause::ProcessDead),
+            Some(known) if !known.info.remote => Some(LostCause::Undelivered),
+            // It came back and did not name it.
+            Some(known)
+                if known
+                    .named
+                    .as_ref()
+                    .is_some_and(|named| !named.contains(&claimed)) =>
+            {
+                Some(LostCause::Undelivered)
+            }
+            Some(_) if planted!(RestoredClaimsLost) => Some(LostCause::ProcessDead),
+            Some(_) => {
+                let lease = self.lease(run, id);
+                let held = Held {
+                    session: Arc::clone(&session),
+                    nonce: claimed.nonce,
+                    durable: true,
+                    returned: false,
+                    unsent: false,
+                    accepted: true,
+                    since: now,
+                    sent: now,
+                    lease,
+                    taken_back: None,
+                    detached: false,
+                };
+                self.sessions.hold(claimed, held);
+                self.arm_session(now, &session);
+                None
+            }
+        }
     }
 }

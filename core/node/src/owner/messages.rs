@@ -65,6 +65,42 @@ pub enum Input {
     },
     /// A session is there, with room for tasks.
     Register(SessionInfo),
+    /// A session tells something that wants no answer.
+    Session {
+        /// Which.
+        session: Arc<str>,
+        /// What.
+        event: SessionEvent,
+    },
+    /// A session tells which claims it holds, those whose task it has.
+    Heartbeat {
+        /// Who asks.
+        ticket: Ticket,
+        /// Which session.
+        session: Arc<str>,
+        /// Its claims.
+        named: Vec<Claimed>,
+        /// How many more tasks it takes now, where it tells.
+        free: Option<u32>,
+    },
+    /// A session is there again over a new connection, and tells which claims it holds.
+    Resume {
+        /// Who asks.
+        ticket: Ticket,
+        /// Which session.
+        session: Arc<str>,
+        /// Its claims; `None` where it does not tell: none of them ends then.
+        named: Option<Vec<Claimed>>,
+    },
+    /// Somebody asks which of these claims of a session are over.
+    Standing {
+        /// Who asks.
+        ticket: Ticket,
+        /// Which session.
+        session: Arc<str>,
+        /// The claims.
+        named: Vec<Claimed>,
+    },
     /// A driver tells how an attempt ended.
     Report {
         /// Who asks.
@@ -96,15 +132,6 @@ pub enum Input {
         claimed: Claimed,
         /// Opaque bytes.
         data: Arc<[u8]>,
-    },
-    /// Log lines of an attempt are to be kept.
-    Logs {
-        /// Who asks.
-        ticket: Ticket,
-        /// Of which run.
-        run: RunId,
-        /// The log store's puts.
-        writes: Vec<Write>,
     },
     /// What [`Output::Load`] asked for.
     Loaded {
@@ -183,6 +210,25 @@ pub enum Control {
     Release,
 }
 
+/// What a session tells.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionEvent {
+    /// It takes so many more tasks, up to its capacity.
+    Credits(u32),
+    /// It takes none until it says so.
+    NoCredits,
+    /// It has a task.
+    Accepted(Claimed),
+    /// It does not take a task.
+    Refused(Claimed),
+    /// It takes nothing new, and finishes what it holds.
+    Draining,
+    /// Its connection is broken. Ends no claim.
+    Disconnected,
+    /// It holds nothing any more, and does not come back.
+    Left,
+}
+
 /// A session as the owner knows it.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
@@ -194,6 +240,36 @@ pub struct SessionInfo {
     pub schemas: BTreeMap<Arc<str>, Hash>,
     /// How many tasks it takes at once.
     pub capacity: u32,
+    /// The namespace that its drivers are published in (PROTOCOL P27); `None` for all.
+    pub scope: Option<Arc<str>>,
+    /// Whether it is another process: it grants credits, and its claims have leases.
+    pub remote: bool,
+    /// Whether an earlier owner had it: it is not connected yet.
+    pub restored: bool,
+    /// Claims of other sessions that it goes on with (PROTOCOL P25).
+    pub adopted: Vec<Claimed>,
+}
+
+impl SessionInfo {
+    /// The drivers of the owner's own process.
+    #[must_use]
+    pub fn in_process(
+        id: &str,
+        drivers: BTreeMap<Arc<str>, Arc<str>>,
+        schemas: BTreeMap<Arc<str>, Hash>,
+        capacity: u32,
+    ) -> SessionInfo {
+        SessionInfo {
+            id: id.into(),
+            drivers,
+            schemas,
+            capacity,
+            scope: None,
+            remote: false,
+            restored: false,
+            adopted: Vec::new(),
+        }
+    }
 }
 
 /// A driver's report, as the session hands it over.
@@ -207,8 +283,6 @@ pub struct Reported {
     pub last_log: Option<u64>,
     /// Texts of values that the result names by hash.
     pub values: ValueTexts,
-    /// The log store's puts for lines that are not acknowledged yet.
-    pub logs: Vec<Write>,
 }
 
 /// A run as the store has it.
@@ -324,6 +398,8 @@ pub enum Output {
         session: Arc<str>,
         /// Which.
         claimed: Claimed,
+        /// Its run's namespace.
+        namespace: Arc<str>,
         /// Why.
         reason: Arc<str>,
         /// How long it has.
@@ -335,6 +411,8 @@ pub enum Output {
         session: Arc<str>,
         /// Which.
         claimed: Claimed,
+        /// Its run's namespace.
+        namespace: Arc<str>,
     },
     /// The run is to be loaded from the store.
     Load {
@@ -359,11 +437,6 @@ pub enum Output {
         /// The run's state there.
         state: RunState,
     },
-    /// Log lines of a run are durable.
-    Logged {
-        /// Which run.
-        run: RunId,
-    },
     /// A snapshot of a run is to be kept ([`crate::storage::keep_snapshot`]), or not: it is a cache.
     Snapshot {
         /// Which run.
@@ -376,6 +449,16 @@ pub enum Output {
     DropSnapshots {
         /// Which run.
         run: RunId,
+    },
+    /// A session was silent for so long that nobody can be there: its connection is to be closed.
+    Silent {
+        /// Which.
+        session: Arc<str>,
+    },
+    /// A session is over, and its id means nothing any more.
+    SessionOver {
+        /// Which.
+        session: Arc<str>,
     },
     /// Another owner has committed: this one is over.
     Deposed,
@@ -409,6 +492,11 @@ pub enum Answer {
     },
     /// The report, or the checkpoint, is not of the current claim; nothing changed.
     Stale,
+    /// Of the claims that were named, those that are over.
+    Tokens {
+        /// They.
+        stale: Vec<Claimed>,
+    },
 }
 
 /// A task to be started: its claim is durable.

@@ -29,8 +29,6 @@ pub(super) struct Part {
     pub(super) claims: Vec<Identity>,
     /// Claims that it ends.
     pub(super) ended: Vec<Identity>,
-    /// Whether it has log lines.
-    pub(super) logs: bool,
     /// Whether its rows are to be written even if it has no record.
     pub(super) rows: bool,
     /// The document that the run needs, and its puts: for the first group that has it.
@@ -44,12 +42,6 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Adds writes of log lines.
-    pub(super) fn log(&mut self, writes: Vec<Write>) {
-        self.logs |= !writes.is_empty();
-        self.put(writes);
-    }
-
     /// Adds writes; a later one of the same key counts (PROTOCOL P14).
     pub(super) fn put(&mut self, writes: Vec<Write>) {
         for write in writes {
@@ -128,7 +120,7 @@ impl Owner {
             return;
         }
         for id in part.claims {
-            self.queues.forget(run, id);
+            self.forget(run, id);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::id::RunId;
 use conveyor_engine::run::{RunState, Stop, StopKind};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::RunSummary;
+use std::sync::Arc;
 
 impl Owner {
     pub(super) fn broken(
@@ -85,6 +86,7 @@ impl Owner {
         let Some(Slot::Live(live)) = self.slots.remove(&run) else {
             return;
         };
+        let namespace = Arc::clone(&live.run.plan().namespace);
         let stored = live.row.is_some();
         let summary = stored.then(|| rows::summary(run, &live));
         live.waiting
@@ -94,14 +96,24 @@ impl Owner {
             // Not even its start was taken.
             return;
         }
-        for (session, claimed, held) in self.queues.held_of(run) {
+        for (claimed, held) in self.sessions.held_of(run) {
+            let session = held.session;
+            let abort = |session| Output::Abort {
+                session,
+                claimed,
+                namespace: Arc::clone(&namespace),
+            };
+            let known = self.sessions.get(&session);
             if held.returned {
-                self.queues.forget(run, claimed.id);
+                self.forget(run, claimed.id);
             } else if held.durable {
-                self.outputs.push(Output::Abort { session, claimed });
+                if known.is_none_or(|session| session.info.remote) {
+                    self.forget(run, claimed.id);
+                }
+                self.outputs.push(abort(session));
             } else {
                 // Its group is in flight, and will send the task.
-                self.stage(run, Output::Abort { session, claimed });
+                self.stage(run, abort(session));
             }
         }
         self.slots.insert(run, Slot::Quarantined);

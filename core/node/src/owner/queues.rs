@@ -1,32 +1,27 @@
 //! Attempts that wait for a driver, and the sessions that take them.
 
-use super::messages::SessionInfo;
+use super::sessions::Sessions;
 use crate::id::RunId;
-use crate::token::Claimed;
 use conveyor_engine::plan::version_satisfies;
-use conveyor_engine::planted;
 use conveyor_engine::run::Identity;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
-/// What a session must have to take an attempt: a driver, in a version.
+/// What a session must have to take an attempt: a driver, where the run may use it, in a version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueueKey {
     pub(super) driver: Arc<str>,
     pub(super) version: Option<Arc<str>>,
+    /// The run's namespace.
+    pub(super) namespace: Arc<str>,
 }
 
 /// An attempt that waits. It may be out of date: the run decides when it is taken.
 pub(super) type Offer = (RunId, Identity);
 
-/// Waiting attempts of one driver: the namespaces take turns (PROTOCOL P28), and within each the
-/// runs, so that a fan-out of thousands does not hold up a run of one step.
-#[derive(Debug, Default)]
-struct Queue {
-    namespaces: VecDeque<(Arc<str>, Line)>,
-}
-
-/// The runs of one namespace, in turn, with the waiting attempts of each in order.
+/// Waiting attempts of one key: the runs take turns, so that a fan-out of thousands does not hold up
+/// a run of one step. The attempts of each run keep their order.
 #[derive(Debug, Default)]
 struct Line {
     order: VecDeque<RunId>,
@@ -67,301 +62,235 @@ impl Line {
     }
 }
 
-/// A session and what it holds.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) info: SessionInfo,
-    pub(super) free: u32,
-    pub(super) held: BTreeMap<(RunId, Identity), Held>,
+/// Sessions of one driver in one version, published in one place: they are alike to a queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    /// The namespace that it is published in; `None` for all.
+    scope: Option<Arc<str>>,
+    version: Arc<str>,
 }
 
-/// A claim that a session holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) nonce: u64,
-    /// Whether the claim is durable, and the task on its way.
-    pub(super) durable: bool,
-    /// Whether its place was given back.
-    pub(super) returned: bool,
-}
-
-/// All queues and sessions of an owner.
+/// The sessions of a class.
 #[derive(Debug, Default)]
-pub(super) struct Queues {
-    queues: BTreeMap<QueueKey, Queue>,
+struct Members {
+    all: BTreeSet<Arc<str>>,
+    /// Those that may have room, in turn. One that has none is dropped when its turn comes.
+    ready: VecDeque<Arc<str>>,
+    listed: BTreeSet<Arc<str>>,
+}
+
+/// What waits for one driver, and who has it.
+#[derive(Debug, Default)]
+struct DriverQueue {
+    lines: BTreeMap<QueueKey, Line>,
     waiting: usize,
-    pub(super) sessions: BTreeMap<Arc<str>, Session>,
-    /// The queue after which the next search begins.
+    classes: BTreeMap<Class, Members>,
+    /// The line after which the next search begins, so that namespaces take turns (PROTOCOL P28).
     turn: Option<QueueKey>,
 }
 
-impl Queues {
-    pub(super) fn register(&mut self, info: SessionInfo) {
-        let session = Session {
-            free: info.capacity,
-            held: BTreeMap::new(),
-            info,
+impl DriverQueue {
+    /// The classes that may take what the key asks for: a run's own namespace wins (PROTOCOL P27).
+    fn serving(&self, key: &QueueKey) -> impl Iterator<Item = &Class> {
+        let fits = |class: &&Class| {
+            let wanted = key.version.as_ref();
+            wanted.is_none_or(|wanted| version_satisfies(wanted, &class.version))
         };
-        self.sessions.insert(Arc::clone(&session.info.id), session);
+        let own = |class: &&Class| class.scope.as_ref() == Some(&key.namespace);
+        let has_own = self.classes.keys().any(|class| own(&class));
+        self.classes
+            .keys()
+            .filter(move |class| match has_own {
+                true => own(class),
+                false => class.scope.is_none(),
+            })
+            .filter(fits)
     }
 
-    /// Puts an attempt at the end of its queue.
-    pub(super) fn offer(&mut self, key: QueueKey, namespace: &Arc<str>, offer: Offer) {
+    /// The next session of a class that has room. It goes to the end of its line.
+    fn next_of(&mut self, class: &Class, sessions: &Sessions) -> Option<Arc<str>> {
+        let members = self.classes.get_mut(class)?;
+        for _ in 0..members.ready.len() {
+            let id = members.ready.pop_front()?;
+            if sessions.has_room(&id) {
+                members.ready.push_back(Arc::clone(&id));
+                return Some(id);
+            }
+            members.listed.remove(&id);
+        }
+        None
+    }
+
+    fn take(&mut self, sessions: &Sessions) -> Option<(Arc<str>, Offer)> {
+        if self.waiting == 0
+            || self
+                .classes
+                .values()
+                .all(|members| members.ready.is_empty())
+        {
+            return None;
+        }
+        let after = match self.turn.take() {
+            Some(turn) => Bound::Excluded(turn),
+            None => Bound::Unbounded,
+        };
+        let later = self.lines.range((after, Bound::Unbounded));
+        let keys: Vec<QueueKey> = later
+            .chain(&self.lines)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            let classes: Vec<Class> = self.serving(&key).cloned().collect();
+            let session = classes
+                .iter()
+                .find_map(|class| self.next_of(class, sessions));
+            let Some(session) = session else { continue };
+            let line = self.lines.get_mut(&key)?;
+            let offer = line.pop();
+            if line.waiting == 0 {
+                self.lines.remove(&key);
+            }
+            self.waiting -= 1;
+            self.turn = Some(key);
+            return Some((session, offer?));
+        }
+        None
+    }
+}
+
+/// All queues of an owner.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    drivers: BTreeMap<Arc<str>, DriverQueue>,
+    waiting: usize,
+    /// The driver after which the next search begins.
+    turn: Option<Arc<str>>,
+}
+
+impl Queues {
+    /// A session is there: its drivers are served from now on.
+    pub(super) fn enter(&mut self, info: &super::SessionInfo) {
+        for (driver, version) in &info.drivers {
+            let queue = self.drivers.entry(Arc::clone(driver)).or_default();
+            let class = Class {
+                scope: info.scope.clone(),
+                version: Arc::clone(version),
+            };
+            let members = queue.classes.entry(class).or_default();
+            members.all.insert(Arc::clone(&info.id));
+        }
+        self.room(info);
+    }
+
+    /// A session has room again.
+    pub(super) fn room(&mut self, info: &super::SessionInfo) {
+        for (driver, version) in &info.drivers {
+            let class = Class {
+                scope: info.scope.clone(),
+                version: Arc::clone(version),
+            };
+            let queue = self.drivers.get_mut(driver);
+            if let Some(members) = queue.and_then(|queue| queue.classes.get_mut(&class))
+                && members.listed.insert(Arc::clone(&info.id))
+            {
+                members.ready.push_back(Arc::clone(&info.id));
+            }
+        }
+    }
+
+    /// A session is gone. Gives what waits for drivers that nobody has any more, key by key, with the
+    /// runs: it is in no queue from now on.
+    pub(super) fn leave(&mut self, info: &super::SessionInfo) -> Vec<(QueueKey, Vec<RunId>)> {
+        let mut orphans = Vec::new();
+        for (driver, version) in &info.drivers {
+            let Some(queue) = self.drivers.get_mut(driver) else {
+                continue;
+            };
+            let class = Class {
+                scope: info.scope.clone(),
+                version: Arc::clone(version),
+            };
+            if let Some(members) = queue.classes.get_mut(&class) {
+                members.all.remove(&info.id);
+                members.ready.retain(|id| *id != info.id);
+                members.listed.remove(&info.id);
+                if members.all.is_empty() {
+                    queue.classes.remove(&class);
+                }
+            }
+            let lost = queue
+                .lines
+                .keys()
+                .filter(|key| queue.serving(key).next().is_none());
+            let lost: Vec<QueueKey> = lost.cloned().collect();
+            for key in lost {
+                let Some(line) = queue.lines.remove(&key) else {
+                    continue;
+                };
+                queue.waiting -= line.waiting;
+                self.waiting -= line.waiting;
+                orphans.push((key, line.runs.into_keys().collect()));
+            }
+            if queue.classes.is_empty() && queue.lines.is_empty() {
+                self.drivers.remove(driver);
+            }
+        }
+        orphans
+    }
+
+    /// Puts an attempt at the end of its queue. Somebody has to serve it.
+    pub(super) fn offer(&mut self, key: QueueKey, offer: Offer) {
+        let queue = self.drivers.entry(Arc::clone(&key.driver)).or_default();
+        queue.lines.entry(key).or_default().push(offer);
+        queue.waiting += 1;
         self.waiting += 1;
-        let queue = self.queues.entry(key).or_default();
-        let found = queue
-            .namespaces
-            .iter()
-            .position(|(name, _)| name == namespace);
-        let at = found.unwrap_or_else(|| {
-            queue
-                .namespaces
-                .push_back((Arc::clone(namespace), Line::default()));
-            queue.namespaces.len() - 1
-        });
-        queue.namespaces[at].1.push(offer);
     }
 
     /// Takes all attempts of a run out of the queues.
     pub(super) fn withdraw(&mut self, run: RunId) {
-        for queue in self.queues.values_mut() {
-            for (_, line) in &mut queue.namespaces {
-                self.waiting -= line.withdraw(run);
-            }
-            queue.namespaces.retain(|(_, line)| line.waiting > 0);
+        for queue in self.drivers.values_mut() {
+            let mut withdrawn = 0;
+            queue.lines.retain(|_, line| {
+                withdrawn += line.withdraw(run);
+                line.waiting > 0
+            });
+            queue.waiting -= withdrawn;
+            self.waiting -= withdrawn;
         }
-        self.queues.retain(|_, queue| !queue.namespaces.is_empty());
     }
 
-    /// How many attempts wait for a session that is there, those that are out of date included.
+    /// How many attempts wait, those that are out of date included.
     pub(super) fn waiting(&self) -> usize {
-        let served = self.queues.iter().filter(|(key, _)| self.served(key));
-        served
-            .flat_map(|(_, queue)| &queue.namespaces)
-            .map(|(_, line)| line.waiting)
-            .sum()
-    }
-
-    /// How many tasks all sessions take at once.
-    pub(super) fn capacity(&self) -> usize {
-        self.sessions
-            .values()
-            .map(|session| session.info.capacity as usize)
-            .sum()
+        self.waiting
     }
 
     /// Whether some session has what the key asks for.
     pub(super) fn served(&self, key: &QueueKey) -> bool {
-        self.sessions.values().any(|session| session.serves(key))
+        let queue = self.drivers.get(&key.driver);
+        queue.is_some_and(|queue| queue.serving(key).next().is_some())
     }
 
-    /// Takes the next attempt that a session has room for.
-    pub(super) fn take(&mut self) -> Option<(Arc<str>, Offer)> {
-        if self.waiting == 0 || self.sessions.values().all(|session| session.free == 0) {
+    /// Takes the next attempt that a session has room for. The drivers take turns.
+    pub(super) fn take(&mut self, sessions: &Sessions) -> Option<(Arc<str>, Offer)> {
+        if self.waiting == 0 {
             return None;
         }
-        let room = |key: &QueueKey| {
-            self.sessions
-                .values()
-                .find(|session| session.free > 0 && session.serves(key))
+        let after = match self.turn.take() {
+            Some(turn) => Bound::Excluded(turn),
+            None => Bound::Unbounded,
         };
-        let start = self.turn.take();
-        let later = self
-            .queues
-            .keys()
-            .filter(|key| start.as_ref().is_none_or(|turn| *key > turn));
-        let (key, session) = later
-            .chain(self.queues.keys())
-            .find_map(|key| room(key).map(|session| (key.clone(), Arc::clone(&session.info.id))))?;
-        let queue = self.queues.get_mut(&key)?;
-        let (namespace, mut line) = queue.namespaces.pop_front()?;
-        let offer = line.pop();
-        if line.waiting > 0 {
-            queue.namespaces.push_back((namespace, line));
-        } else if queue.namespaces.is_empty() {
-            self.queues.remove(&key);
-        }
-        self.turn = Some(key);
-        self.waiting -= 1;
-        Some((session, offer?))
-    }
-
-    /// The claim of an attempt, and who holds it.
-    pub(super) fn holder(&mut self, run: RunId, id: Identity) -> Option<(Arc<str>, &mut Held)> {
-        self.sessions.values_mut().find_map(|session| {
-            let held = session.held.get_mut(&(run, id))?;
-            Some((Arc::clone(&session.info.id), held))
-        })
-    }
-
-    /// Claims of a run that sessions hold.
-    pub(super) fn held_of(&self, run: RunId) -> Vec<(Arc<str>, Claimed, Held)> {
-        let zero = Identity {
-            step: 0,
-            instance: 0,
-            attempt: 0,
-        };
-        let mut all = Vec::new();
-        for session in self.sessions.values() {
-            for ((of, id), held) in session.held.range((run, zero)..) {
-                if *of != run {
-                    break;
-                }
-                let claimed = Claimed {
-                    run,
-                    id: *id,
-                    nonce: held.nonce,
-                };
-                all.push((Arc::clone(&session.info.id), claimed, *held));
+        let later = self.drivers.range((after, Bound::Unbounded));
+        let all = later.chain(&self.drivers);
+        let waiting = all.filter(|(_, queue)| queue.waiting > 0);
+        let names: Vec<Arc<str>> = waiting.map(|(name, _)| Arc::clone(name)).collect();
+        for name in names {
+            let taken = self.drivers.get_mut(&name)?.take(sessions);
+            if let Some(taken) = taken {
+                self.waiting -= 1;
+                self.turn = Some(name);
+                return Some(taken);
             }
         }
-        all
-    }
-
-    /// A session took an attempt.
-    pub(super) fn hold(&mut self, session: &str, claimed: Claimed) {
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.free = session.free.saturating_sub(1);
-            let held = Held {
-                nonce: claimed.nonce,
-                durable: false,
-                returned: false,
-            };
-            session.held.insert((claimed.run, claimed.id), held);
-        }
-    }
-
-    /// The place of a claim is free again; the claim is still known until [`Queues::forget`].
-    pub(super) fn give_back(&mut self, run: RunId, id: Identity) {
-        for session in self.sessions.values_mut() {
-            if let Some(held) = session.held.get_mut(&(run, id))
-                && (!held.returned || planted!(PlaceGivenBackTwice))
-            {
-                held.returned = true;
-                session.free += 1;
-            }
-        }
-    }
-
-    /// A claim is over, and durably so.
-    pub(super) fn forget(&mut self, run: RunId, id: Identity) {
-        self.give_back(run, id);
-        for session in self.sessions.values_mut() {
-            session.held.remove(&(run, id));
-        }
-    }
-}
-
-impl Session {
-    fn serves(&self, key: &QueueKey) -> bool {
-        let Some(version) = self.info.drivers.get(&key.driver) else {
-            return false;
-        };
-        key.version
-            .as_ref()
-            .is_none_or(|wanted| version_satisfies(wanted, version))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(driver: &str) -> QueueKey {
-        QueueKey {
-            driver: driver.into(),
-            version: None,
-        }
-    }
-
-    fn offer(run: u8, instance: u32) -> Offer {
-        (
-            RunId([run; 16]),
-            Identity {
-                step: 0,
-                instance,
-                attempt: 1,
-            },
-        )
-    }
-
-    fn session(capacity: u32) -> SessionInfo {
-        let drivers = ["a", "b"].map(|name| (Arc::from(name), Arc::from("1.4.2")));
-        SessionInfo {
-            id: "s".into(),
-            drivers: drivers.into(),
-            schemas: BTreeMap::new(),
-            capacity,
-        }
-    }
-
-    #[test]
-    fn namespaces_take_turns_and_each_keeps_its_order() {
-        let mut queues = Queues::default();
-        queues.register(session(9));
-        let (one, two) = (Arc::from("one"), Arc::from("two"));
-        for instance in 0..3 {
-            queues.offer(key("a"), &one, offer(1, instance));
-        }
-        queues.offer(key("a"), &two, offer(2, 0));
-        let order: Vec<_> = std::iter::from_fn(|| queues.take().map(|(_, offer)| offer)).collect();
-        assert_eq!(order, [offer(1, 0), offer(2, 0), offer(1, 1), offer(1, 2)]);
-    }
-
-    #[test]
-    fn runs_take_turns_and_can_be_withdrawn() {
-        let mut queues = Queues::default();
-        queues.register(session(9));
-        let namespace = Arc::from("default");
-        for (run, instance) in [(1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 1)] {
-            queues.offer(key("a"), &namespace, offer(run, instance));
-        }
-        queues.withdraw(RunId([3; 16]));
-        assert_eq!(queues.waiting(), 4);
-        let order: Vec<_> = std::iter::from_fn(|| queues.take().map(|(_, offer)| offer)).collect();
-        assert_eq!(order, [offer(1, 0), offer(2, 0), offer(1, 1), offer(1, 2)]);
-        assert_eq!(queues.waiting(), 0);
-    }
-
-    #[test]
-    fn drivers_take_turns() {
-        let mut queues = Queues::default();
-        queues.register(session(9));
-        let namespace = Arc::from("default");
-        queues.offer(key("a"), &namespace, offer(1, 0));
-        queues.offer(key("a"), &namespace, offer(1, 1));
-        queues.offer(key("b"), &namespace, offer(2, 0));
-        let order: Vec<_> = std::iter::from_fn(|| queues.take().map(|(_, offer)| offer)).collect();
-        assert_eq!(order, [offer(1, 0), offer(2, 0), offer(1, 1)]);
-    }
-
-    #[test]
-    fn a_full_session_takes_nothing_until_a_place_is_given_back_once() {
-        let mut queues = Queues::default();
-        queues.register(session(1));
-        let namespace = Arc::from("default");
-        queues.offer(key("a"), &namespace, offer(1, 0));
-        queues.offer(key("a"), &namespace, offer(1, 1));
-        let (session, (run, id)) = queues.take().unwrap();
-        queues.hold(&session, Claimed { run, id, nonce: 7 });
-        assert!(queues.take().is_none());
-        queues.give_back(run, id);
-        queues.forget(run, id);
-        assert_eq!(queues.sessions["s"].free, 1);
-        assert!(queues.take().is_some());
-    }
-
-    #[test]
-    fn what_nobody_serves_stays() {
-        let mut queues = Queues::default();
-        queues.register(session(1));
-        queues.offer(key("c"), &Arc::from("default"), offer(1, 0));
-        assert!(queues.take().is_none());
-        assert!(!queues.served(&key("c")));
-        assert_eq!(queues.waiting(), 0);
-        queues.offer(key("a"), &Arc::from("default"), offer(1, 0));
-        assert_eq!(queues.waiting(), 1);
-        assert!(version_satisfies("1.4", "1.4.2") && version_satisfies("1.4.2", "1.4.2"));
-        assert!(!version_satisfies("1.4", "1.40.2") && !version_satisfies("1", "2.0.0"));
+        None
     }
 }

@@ -14,8 +14,6 @@ use std::sync::Arc;
 impl Owner {
     pub(super) fn report(&mut self, now: Time, ticket: Ticket, report: Box<Reported>) {
         let (run, id) = (report.claimed.run, report.claimed.id);
-        // The session is done with it, whatever becomes of the report.
-        self.queues.give_back(run, id);
         let Some(live) = self.live(run) else { return };
         if live
             .run
@@ -41,7 +39,6 @@ impl Owner {
                     let chunks = chunks::split(RecordKind::Value, 0, &key, text);
                     part.put(chunks.map(Write::from).collect());
                 }
-                part.log(report.logs);
                 self.answer_of(run, ticket, Ok(Answer::Taken { already: false }));
             }
             Err(Rejected::Already) => {
@@ -52,7 +49,7 @@ impl Owner {
             }
             Err(Rejected::Broken(_)) => self.answer_now(ticket, Err(quarantined(run))),
             Err(_) => {
-                self.queues.forget(run, id);
+                self.forget(run, id);
                 self.answer_of(run, ticket, Ok(Answer::Stale));
             }
         }

@@ -15,6 +15,7 @@ impl Owner {
             self.hold_until = None;
             self.retry();
         }
+        self.tick_sessions(now);
         for _ in 0..TIMERS {
             let Some((due, run)) = self.timers.first().copied().filter(|(due, _)| *due <= now)
             else {

@@ -18,7 +18,7 @@ impl Reader {
         limit: usize,
     ) -> Result<LogPage, NodeError> {
         self.on_worker(move |reader| {
-            let logs = StoreLogs::new(reader.store().clone());
+            let logs = StoreLogs::new(reader.log_store().clone());
             Ok(logs.read(keys::log(run, id), offset, limit)?)
         })
         .await

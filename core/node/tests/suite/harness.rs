@@ -83,16 +83,10 @@ impl Harness {
             }),
         );
         let drivers = ["exec", "other"].map(|name| (Arc::from(name), Arc::from("1.2.3")));
-        let id = format!("session-{}", point.epoch).into();
-        owner.handle(
-            START,
-            Input::Register(SessionInfo {
-                id,
-                drivers: drivers.into(),
-                schemas: std::collections::BTreeMap::new(),
-                capacity,
-            }),
-        );
+        let id = format!("session-{}", point.epoch);
+        let schemas = std::collections::BTreeMap::new();
+        let info = SessionInfo::in_process(&id, drivers.into(), schemas, capacity);
+        owner.handle(START, Input::Register(info));
         if moves_all {
             for (run, _) in storage::quarantines(store.as_ref()).unwrap() {
                 owner.recover_quarantined(run);
@@ -150,7 +144,9 @@ impl Harness {
             Output::Cancel {
                 claimed, reason, ..
             } => self.cancels.push((claimed, reason)),
-            Output::Abort { claimed, session } => {
+            Output::Abort {
+                claimed, session, ..
+            } => {
                 self.tasks.retain(|task| task.claimed != claimed);
                 self.aborts.push(claimed);
                 self.owner
@@ -177,7 +173,10 @@ impl Harness {
                 let gone = storage::drop_snapshots(self.store.as_ref(), run).unwrap();
                 self.store.commit(&gone).unwrap();
             }
-            Output::Changed { .. } | Output::Logged { .. } | Output::Deposed => {}
+            Output::Changed { .. }
+            | Output::Silent { .. }
+            | Output::SessionOver { .. }
+            | Output::Deposed => {}
         }
     }
 
@@ -302,7 +301,6 @@ impl Harness {
             result,
             last_log: None,
             values: Vec::new(),
-            logs: Vec::new(),
         };
         self.ask(|ticket| Input::Report {
             ticket,

@@ -179,12 +179,9 @@ fn a_task_of_a_driver_that_nobody_has_waits_for_one() {
     let mut h = Harness::new(16);
     let run = h.start(&pipeline("    - { id: a, driver: late }\n"));
     assert_eq!(h.owner.census(), (0, 1), "it waits outside of memory");
-    let info = conveyor_node::owner::SessionInfo {
-        id: "late-session".into(),
-        drivers: [("late".into(), "0.1.0".into())].into(),
-        schemas: [("late".into(), conveyor_engine::value::Hash([7; 32]))].into(),
-        capacity: 1,
-    };
+    let drivers = [("late".into(), "0.1.0".into())].into();
+    let schemas = [("late".into(), conveyor_engine::value::Hash([7; 32]))].into();
+    let info = conveyor_node::owner::SessionInfo::in_process("late-session", drivers, schemas, 1);
     h.handle(Input::Register(info));
     h.settle();
     let task = h.take("a");

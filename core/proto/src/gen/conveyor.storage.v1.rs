@@ -579,6 +579,10 @@ pub enum RecordKind {
     Snapshot = 11,
     /// A SnapshotPointer: which snapshot of a run is whole.
     SnapshotPointer = 12,
+    /// A StoredDriver: a driver in one version.
+    Driver = 13,
+    /// A StoredSession: a session of a driver in another process.
+    Session = 14,
 }
 impl RecordKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -600,6 +604,8 @@ impl RecordKind {
             Self::Quarantine => "RECORD_KIND_QUARANTINE",
             Self::Snapshot => "RECORD_KIND_SNAPSHOT",
             Self::SnapshotPointer => "RECORD_KIND_SNAPSHOT_POINTER",
+            Self::Driver => "RECORD_KIND_DRIVER",
+            Self::Session => "RECORD_KIND_SESSION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -618,6 +624,8 @@ impl RecordKind {
             "RECORD_KIND_QUARANTINE" => Some(Self::Quarantine),
             "RECORD_KIND_SNAPSHOT" => Some(Self::Snapshot),
             "RECORD_KIND_SNAPSHOT_POINTER" => Some(Self::SnapshotPointer),
+            "RECORD_KIND_DRIVER" => Some(Self::Driver),
+            "RECORD_KIND_SESSION" => Some(Self::Session),
             _ => None,
         }
     }
@@ -1082,4 +1090,104 @@ impl LogStream {
             _ => None,
         }
     }
+}
+/// A driver in one version (PROTOCOL P27).
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredDriver {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its version.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// The namespace that it is published in; empty for all.
+    #[prost(string, tag = "3")]
+    pub scope: ::prost::alloc::string::String,
+    /// SHA-256 over its actions and their schemas: 32 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub digest: ::prost::bytes::Bytes,
+    /// Its actions; the first is the default one.
+    #[prost(message, repeated, tag = "5")]
+    pub actions: ::prost::alloc::vec::Vec<StoredAction>,
+    /// When it was first seen.
+    #[prost(uint64, tag = "6")]
+    pub first_seen_ms: u64,
+}
+/// One action of a driver.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredAction {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What it does, for people.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    /// JSON Schema of `with`; empty for any object.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub inputs_schema: ::prost::bytes::Bytes,
+    /// JSON Schema of the outputs; empty for any object.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub outputs_schema: ::prost::bytes::Bytes,
+}
+/// A session of a driver in another process: so that it can go on after the engine's restart.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredSession {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Who it belongs to.
+    #[prost(string, tag = "2")]
+    pub principal: ::prost::alloc::string::String,
+    /// The driver's name.
+    #[prost(string, tag = "3")]
+    pub driver: ::prost::alloc::string::String,
+    /// The driver's version.
+    #[prost(string, tag = "4")]
+    pub version: ::prost::alloc::string::String,
+    /// The namespace that it is published in; empty for all.
+    #[prost(string, tag = "5")]
+    pub scope: ::prost::alloc::string::String,
+    /// How many tasks it takes at once.
+    #[prost(uint32, tag = "6")]
+    pub capacity: u32,
+    /// For routing.
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Queues that it serves.
+    #[prost(string, repeated, tag = "8")]
+    pub queues: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Name and version of its SDK, for people.
+    #[prost(string, tag = "9")]
+    pub sdk: ::prost::alloc::string::String,
+    /// Host, process and the like, for people.
+    #[prost(string, tag = "10")]
+    pub instance: ::prost::alloc::string::String,
+    /// When it said hello.
+    #[prost(uint64, tag = "11")]
+    pub connected_ms: u64,
+    /// Claims of earlier sessions that it went on with.
+    #[prost(message, repeated, tag = "12")]
+    pub adopted: ::prost::alloc::vec::Vec<AdoptedClaim>,
+}
+/// A claim that another session made and this one went on with (PROTOCOL P25).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdoptedClaim {
+    /// The run's id: 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub run: ::prost::bytes::Bytes,
+    /// The step's index in the plan.
+    #[prost(uint32, tag = "2")]
+    pub step: u32,
+    /// The instance's position.
+    #[prost(uint32, tag = "3")]
+    pub instance: u32,
+    /// The attempt's number.
+    #[prost(uint32, tag = "4")]
+    pub attempt: u32,
+    /// The claim's nonce.
+    #[prost(fixed64, tag = "5")]
+    pub nonce: u64,
 }

@@ -1476,6 +1476,10 @@ pub struct SessionHeartbeat {
     /// Each task held.
     #[prost(message, repeated, tag = "1")]
     pub tasks: ::prost::alloc::vec::Vec<TaskProgress>,
+    /// How many more tasks it takes now, besides those named. Replaces the sum of the credits given, so that
+    /// no place is lost for good with a message; absent: the credits given count.
+    #[prost(uint32, optional, tag = "2")]
+    pub free: ::core::option::Option<u32>,
 }
 /// How far a task is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

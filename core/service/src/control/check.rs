@@ -181,7 +181,7 @@ impl ControlHandlers {
                 DOCUMENTS,
             ));
         }
-        let drivers = Arc::clone(self.node.drivers());
+        let drivers = Arc::new(self.node.drivers_of(super::DEFAULT_NAMESPACE));
         crate::stack::on_stack(move || {
             let mut diagnostics = Vec::new();
             for document in &request.documents {

@@ -82,7 +82,7 @@ impl ControlHandlers {
         let labels = check::labels(run.labels(), request.labels)?;
         let (given, texts) = (request.inputs, request.text_inputs);
         let file_name = document.file_name.clone();
-        let drivers = Arc::clone(self.node.drivers());
+        let drivers = Arc::new(self.node.drivers_of(&row.row.namespace));
         let preview = request.preview;
         let prepared = on_stack(move || -> Result<Prepared, Status> {
             let read = check::read(&drivers, &document)?;

@@ -36,7 +36,13 @@ impl ControlHandlers {
                 Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
             })?),
         };
-        let (about, drivers) = (self.about.clone(), Arc::clone(self.node.drivers()));
+        let (about, drivers) = (
+            self.about.clone(),
+            Arc::new(
+                self.node
+                    .drivers_of(super::namespace_or_default(&request.namespace)),
+            ),
+        );
         let (inputs, texts) = (request.inputs, request.text_inputs);
         let (read, inputs, file_name) = on_stack(move || -> Result<_, Status> {
             let read = check::read(&drivers, &document)?;

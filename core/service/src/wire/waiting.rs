@@ -4,6 +4,7 @@ use conveyor_engine::plan::{Plan, StepIndex};
 use conveyor_engine::run::Waiting;
 use conveyor_proto::v1;
 use conveyor_proto::v1::waiting_for::What;
+use std::collections::BTreeMap;
 
 /// How many steps are named; the message tells how many more.
 const NAMED: usize = 100;
@@ -15,10 +16,8 @@ const SAID: usize = 5;
 pub(crate) struct Around {
     /// Whether nobody moves the run.
     pub(crate) interrupted: bool,
-    /// Names of the drivers in this process.
-    pub(crate) drivers: Vec<String>,
-    /// How many tasks they take at once.
-    pub(crate) capacity: u32,
+    /// The drivers that there are for it, and how many tasks each takes at once.
+    pub(crate) drivers: BTreeMap<String, u32>,
 }
 
 pub(crate) fn waiting(
@@ -65,14 +64,12 @@ pub(crate) fn waiting(
             };
             (What::Parallel(v1::WaitingForParallel { limit }), message)
         }
-        Waiting::Driver(name) if around.drivers.iter().any(|known| **known == **name) => {
-            let message = format!(
-                "a free place of `{name}`, which takes {} at once",
-                around.capacity
-            );
+        Waiting::Driver(name) if around.drivers.contains_key(&**name) => {
+            let capacity = around.drivers.get(&**name).copied().unwrap_or_default();
+            let message = format!("a free place of `{name}`, which takes {capacity} at once");
             let capacity = v1::WaitingForCapacity {
                 driver: name.to_string(),
-                capacity: around.capacity,
+                capacity,
                 ahead: None,
             };
             (What::Capacity(capacity), message)

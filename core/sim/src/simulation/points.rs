@@ -26,6 +26,19 @@ pub(super) const FAULTS: &[&str] = &[
     "a snapshot was damaged",
     "a part of a snapshot may not have been kept",
     "the store could not be read for a snapshot",
+    "a connection broke",
+    "a driver did not say that it has a task",
+    "a driver refused a task",
+    "a driver stopped a task because nobody answered",
+    "a driver's process died",
+    "a cancel was lost with its connection",
+    "a new session went on with tasks of an earlier one",
+    "a report was lost with its connection",
+    "a session came back",
+    "a session was forgotten",
+    "a task was lost on its way",
+    "a task was lost with its connection",
+    "a task was sent twice",
 ];
 
 /// Where the process dies: before and after all that its threads wait for or give away.

@@ -37,6 +37,10 @@ pub(super) enum Asker {
     Driver(Claimed, Box<driver::Result>),
     /// A report that comes again, or from a process that is dead.
     Late(Letter),
+    /// A driver in another process reports.
+    Remote(Arc<str>, Claimed, Box<driver::Result>),
+    /// A driver in another process tells what it holds.
+    Beat(Arc<str>),
 }
 
 /// A report that no process can stop any more.

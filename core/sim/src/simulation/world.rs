@@ -3,20 +3,24 @@
 mod arrivals;
 mod opening;
 mod outside;
+mod remotes;
 mod store;
 
 use super::client::{self, Request, Wish};
 use super::disk::Disk;
 use super::ledger::{Counts, Ledger};
 use super::process::{Asker, Event, Letter, Process};
+use super::remote::{Outside, Remote};
 use crate::model::SplitMix64;
 use conveyor_engine::run::{Record, Run};
 use conveyor_engine::time::{Duration, Time};
-use conveyor_node::owner::{Input, Start};
+use conveyor_node::owner::{Input, SessionInfo, Start};
 use conveyor_node::{Plans, RunId};
 use conveyor_store::Bytes;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// What a seed is run with.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +125,21 @@ struct World {
     may_quarantine: bool,
     /// A record that is not what was written.
     damage: Option<Damage>,
+    /// Whether the process has the driver itself.
+    has_driver: bool,
+    /// Drivers in other processes, by session.
+    remotes: BTreeMap<Arc<str>, Remote>,
+    /// What happens outside of the process.
+    outside: BTreeMap<(Time, u64), Outside>,
+    outside_order: u64,
+    /// The connection of each session, as the process knows it.
+    links: BTreeMap<Arc<str>, u64>,
+    /// What the store keeps of sessions.
+    rows: BTreeMap<Arc<str>, SessionInfo>,
+    /// Rows of sessions that were forgotten, and that the store has all the same.
+    ghosts: Vec<SessionInfo>,
+    sessions: u64,
+    connections: u64,
     trace: bool,
     history: Vec<String>,
 }
@@ -140,7 +159,7 @@ impl World {
         let requests = client::requests(&mut random, now);
         let starts = client::starts(&requests);
         let may_quarantine = random.percent(8);
-        World {
+        let mut world = World {
             random,
             now,
             disk: Disk::new(),
@@ -156,9 +175,20 @@ impl World {
             actions: 0,
             may_quarantine,
             damage: None,
+            has_driver: true,
+            remotes: BTreeMap::new(),
+            outside: BTreeMap::new(),
+            outside_order: 0,
+            links: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            ghosts: Vec::new(),
+            sessions: 0,
+            connections: 0,
             trace: options.trace,
             history: Vec::new(),
-        }
+        };
+        world.choose_drivers();
+        world
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
@@ -263,6 +293,7 @@ impl World {
         if self.turn()? || self.send_group()? {
             return Ok(true);
         }
+        let outside = self.next_outside();
         let Some(process) = &mut self.process else {
             return Ok(true);
         };
@@ -270,12 +301,19 @@ impl World {
         let timer = process.owner.next_due();
         let client = self.requests.iter().map(|request| request.at).min();
         let letter = self.letters.iter().map(|letter| letter.at).min();
-        let Some(first) = [event, timer, client, letter].into_iter().flatten().min() else {
+        // Sessions have leases and heartbeats for ever: they are nothing to wait for.
+        let rests = !self.remotes.is_empty() && outside.is_none();
+        let timer = timer.filter(|_| !rests || event.or(client).or(letter).is_some());
+        let firsts = [event, timer, client, letter, outside];
+        let Some(first) = firsts.into_iter().flatten().min() else {
             return Ok(false);
+        };
+        let Some(process) = &self.process else {
+            return Ok(true);
         };
         let still = !process.owner.is_pausing() && !process.commits();
         let quiet = if still { Duration::ZERO } else { RESTLESS };
-        if first > self.now.after(quiet) {
+        if first > self.now.after(quiet) && self.has_driver {
             check_idle(process)?;
         }
         self.now = self.now.max(first);
@@ -283,8 +321,11 @@ impl World {
             self.ask()?;
         } else if letter == Some(first) {
             self.deliver()?;
+        } else if outside == Some(first) {
+            self.happen_outside()?;
         } else if event == Some(first) {
-            if let Some(event) = process.pop() {
+            let event = self.process.as_mut().and_then(Process::pop);
+            if let Some(event) = event {
                 self.happen(event)?;
             }
         } else if self.random.percent(20) {

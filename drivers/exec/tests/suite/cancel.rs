@@ -1,5 +1,4 @@
-use crate::support::{alive, eventually, submit, task};
-use conveyor_driver_exec::ExecDriver;
+use crate::support::{alive, eventually, exec, submit, task};
 use conveyor_engine::time::Duration;
 use conveyor_node::driver::{Checkpoints, Outcome};
 use serde_json::json;
@@ -16,7 +15,7 @@ async fn a_task_cancelled_before_its_start_starts_nothing() {
         checkpoints,
     };
     let with = json!({"run": "touch started", "dir": dir.path()});
-    let outcome = conveyor_node::driver::Driver::run(&ExecDriver::new(), task(with), context).await;
+    let outcome = conveyor_node::driver::Driver::run(&*exec(), task(with), context).await;
     drop(sender);
     assert_eq!(outcome, Outcome::Cancelled);
     assert!(!dir.path().join("started").exists());
@@ -24,10 +23,7 @@ async fn a_task_cancelled_before_its_start_starts_nothing() {
 
 #[tokio::test]
 async fn the_whole_group_is_told_to_stop() {
-    let mut running = submit(
-        &ExecDriver::new(),
-        task(json!({"run": "sleep 60 & echo $!; wait"})),
-    );
+    let mut running = submit(&*exec(), task(json!({"run": "sleep 60 & echo $!; wait"})));
     let pid = running.line().await;
     running.cancel();
     assert_eq!(running.end().await.0, Outcome::Cancelled);
@@ -38,7 +34,7 @@ async fn the_whole_group_is_told_to_stop() {
 async fn a_success_inside_the_grace_counts() {
     let script = "trap 'echo saved=1 >$CONVEYOR_OUTPUT; exit 0' TERM; echo ready; while :; do sleep 0.01; done";
     let mut running = submit(
-        &ExecDriver::new(),
+        &*exec(),
         task(json!({"run": script, "shell": ["sh", "-c"]})),
     );
     assert_eq!(running.line().await, "ready");
@@ -55,7 +51,7 @@ async fn a_child_cleans_up_after_its_shell_is_gone() {
     let child =
         "trap 'sleep 0.2; touch cleaned; exit' TERM; echo ready; while :; do sleep 0.01; done";
     let with = json!({"run": "sh -c \"$CHILD\"; true", "env": {"CHILD": child}, "dir": dir.path()});
-    let mut running = submit(&ExecDriver::new(), task(with));
+    let mut running = submit(&*exec(), task(with));
     assert_eq!(running.line().await, "ready");
     running.cancel();
     assert_eq!(running.end().await.0, Outcome::Cancelled);
@@ -68,7 +64,7 @@ async fn who_ignores_the_signal_is_killed_before_the_grace_is_over() {
         json!({"run": "trap '' TERM; echo $$; sleep 60 & echo $!; while :; do sleep 60; done"}),
     );
     task.grace = Duration::millis(400);
-    let mut running = submit(&ExecDriver::new(), task);
+    let mut running = submit(&*exec(), task);
     let (leader, child) = (running.line().await, running.line().await);
     running.cancel();
     assert_eq!(running.end().await.0, Outcome::Cancelled);
@@ -77,10 +73,7 @@ async fn who_ignores_the_signal_is_killed_before_the_grace_is_over() {
 
 #[tokio::test]
 async fn a_task_that_nobody_awaits_any_more_is_killed() {
-    let mut running = submit(
-        &ExecDriver::new(),
-        task(json!({"run": "echo $$; exec sleep 60"})),
-    );
+    let mut running = submit(&*exec(), task(json!({"run": "echo $$; exec sleep 60"})));
     let pid = running.line().await;
     running.outcome.abort();
     assert!(running.outcome.await.expect_err("aborted").is_cancelled());

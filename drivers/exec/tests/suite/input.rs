@@ -1,6 +1,6 @@
-use crate::support::{details, failure, run, submit, task, texts};
-use conveyor_driver_exec::{ExecDriver, WORKDIR_LABEL};
-use conveyor_node::driver::{Driver as _, LogStream, Outcome};
+use crate::support::{details, exec, failure, run, submit, task, texts};
+use conveyor_driver_exec::WORKDIR_LABEL;
+use conveyor_node::driver::{LogStream, Outcome};
 use serde_json::json;
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn wrong_input_is_told_in_the_documents_words() {
 
 #[tokio::test]
 async fn the_schema_knows_every_field_and_no_other() {
-    let info = ExecDriver::new().info();
+    let info = exec().info();
     let schema = info.actions[0].inputs.as_ref().expect("a schema");
     assert_eq!(schema["additionalProperties"], json!(false));
     for field in schema["properties"].as_object().expect("properties").keys() {
@@ -97,7 +97,7 @@ async fn the_schema_knows_every_field_and_no_other() {
 async fn an_action_that_is_not_there_is_errored() {
     let mut task = task(json!({"run": "true"}));
     task.action = Some("fly".into());
-    let (outcome, _) = submit(&ExecDriver::new(), task).end().await;
+    let (outcome, _) = submit(&*exec(), task).end().await;
     assert!(matches!(outcome, Outcome::Errored(failure) if &*failure.code == "no_such_action"));
 }
 
@@ -209,7 +209,7 @@ async fn dir_starts_at_the_runs_own_directory() {
         let mut task = task(with);
         task.labels
             .insert(WORKDIR_LABEL.into(), base.display().to_string());
-        let (_, lines) = submit(&ExecDriver::new(), task).end().await;
+        let (_, lines) = submit(&*exec(), task).end().await;
         assert_eq!(
             texts(&lines, LogStream::Stdout),
             [expected.display().to_string()]

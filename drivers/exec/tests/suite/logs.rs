@@ -1,5 +1,5 @@
-use crate::support::{alive, eventually, run, submit, task, texts};
-use conveyor_driver_exec::{ExecDriver, MAX_LINE_BYTES, MAX_LOG_BYTES};
+use crate::support::{alive, eventually, exec, run, submit, task, texts};
+use conveyor_driver_exec::{MAX_LINE_BYTES, MAX_LOG_BYTES};
 use conveyor_node::driver::{LogStream, Outcome};
 use serde_json::json;
 
@@ -17,10 +17,7 @@ async fn both_streams_come_as_lines_whatever_their_bytes() {
 
 #[tokio::test]
 async fn a_line_is_seen_while_the_command_runs() {
-    let mut running = submit(
-        &ExecDriver::new(),
-        task(json!({"run": "echo here; exec sleep 60"})),
-    );
+    let mut running = submit(&*exec(), task(json!({"run": "echo here; exec sleep 60"})));
     assert_eq!(running.line().await, "here");
     assert!(!running.outcome.is_finished());
     running.cancel();
@@ -39,10 +36,7 @@ async fn a_line_without_end_comes_in_parts() {
 #[tokio::test(flavor = "multi_thread")]
 #[cfg(target_os = "linux")]
 async fn a_flood_waits_for_its_reader() {
-    let mut running = submit(
-        &ExecDriver::new(),
-        task(json!({"run": "echo $$; exec yes"})),
-    );
+    let mut running = submit(&*exec(), task(json!({"run": "echo $$; exec yes"})));
     let pid = running.line().await;
     let written = || {
         let io = std::fs::read_to_string(format!("/proc/{pid}/io")).expect("its counters");
@@ -72,7 +66,7 @@ async fn what_is_over_the_limit_is_drained_and_told() {
         "yes {line} | head -n {}; echo done=1 >$CONVEYOR_OUTPUT",
         megabytes << 10
     );
-    let mut running = submit(&ExecDriver::new(), task(json!({"run": script})));
+    let mut running = submit(&*exec(), task(json!({"run": script})));
     let (mut bytes, mut notes) = (0, Vec::new());
     while let Some(line) = running.logs.recv().await {
         match line.stream {

@@ -1,5 +1,4 @@
-use crate::support::{PATIENCE, alive, eventually, submit, task, texts};
-use conveyor_driver_exec::ExecDriver;
+use crate::support::{PATIENCE, alive, eventually, exec, submit, task, texts};
 use conveyor_node::driver::{LogStream, Outcome};
 use serde_json::json;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -10,9 +9,7 @@ use std::time::Instant;
 #[tokio::test]
 async fn what_a_command_leaves_behind_ends_with_it() {
     let script = "sleep 60 & echo $!; exit 0";
-    let (outcome, lines) = submit(&ExecDriver::new(), task(json!({"run": script})))
-        .end()
-        .await;
+    let (outcome, lines) = submit(&*exec(), task(json!({"run": script}))).end().await;
     assert_eq!(outcome, Outcome::Succeeded(json!({})));
     let pid = &texts(&lines, LogStream::Stdout)[0];
     eventually("the background process is gone", || !alive(pid));
@@ -33,7 +30,7 @@ async fn who_left_the_group_with_the_output_holds_up_nobody() {
         "{setsid} sh -c 'echo $$; : >$CONVEYOR_OUTPUT.left; exec sleep 60' & while ! [ -e $CONVEYOR_OUTPUT.left ]; do sleep 0.01; done"
     );
     let with = json!({ "run": script });
-    let (outcome, lines) = submit(&ExecDriver::new(), task(with)).end().await;
+    let (outcome, lines) = submit(&*exec(), task(with)).end().await;
     assert_eq!(outcome, Outcome::Succeeded(json!({})));
     assert!(start.elapsed() < PATIENCE);
     let escaped = &texts(&lines, LogStream::Stdout)[0];
@@ -62,11 +59,11 @@ fn with_daemon(trap: &str) -> String {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn a_cancelled_command_takes_with_it_who_left_its_group() {
-    let driver = ExecDriver::new();
+    let driver = exec();
     for trap in ["exit 0", ""] {
         let mut task = task(json!({"run": with_daemon(trap)}));
         task.grace = conveyor_engine::time::Duration::secs(1);
-        let mut running = submit(&driver, task);
+        let mut running = submit(&*driver, task);
         let daemon = running.line().await;
         assert!(alive(&daemon));
         running.cancel();
@@ -79,8 +76,8 @@ async fn a_cancelled_command_takes_with_it_who_left_its_group() {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn a_terminated_command_takes_with_it_who_left_its_group() {
-    let driver = ExecDriver::new();
-    let mut running = submit(&driver, task(json!({"run": with_daemon("")})));
+    let driver = exec();
+    let mut running = submit(&*driver, task(json!({"run": with_daemon("")})));
     let daemon = running.line().await;
     running.outcome.abort();
     assert!(
@@ -101,12 +98,12 @@ async fn engine() {
     if std::env::var_os(ENGINE).is_none() {
         return;
     }
-    let driver = ExecDriver::new();
+    let driver = exec();
     let script =
         "trap '' TERM HUP; sleep 600 & echo pid $$; echo pid $!; echo file $CONVEYOR_OUTPUT
          if command -v setsid >/dev/null; then setsid sh -c 'echo pid $$; exec sleep 600' & else echo pid 0; fi; wait";
     let mut tasks: Vec<_> = (0..3)
-        .map(|_| submit(&driver, task(json!({"run": script}))))
+        .map(|_| submit(&*driver, task(json!({"run": script}))))
         .collect();
     for running in &mut tasks {
         for _ in 0..4 {
@@ -193,11 +190,11 @@ fn a_process_whose_start_was_not_confirmed_is_found_by_its_environment() {
 #[tokio::test]
 #[cfg(target_os = "linux")]
 async fn a_watchdog_that_was_killed_is_replaced() {
-    let driver = ExecDriver::new();
-    let mut first = submit(&driver, task(json!({"run": "echo $$; exec sleep 600"})));
+    let driver = exec();
+    let mut first = submit(&*driver, task(json!({"run": "echo $$; exec sleep 600"})));
     let pid = first.line().await;
     let own = std::process::id().to_string();
-    let mut first_scratch = submit(&driver, task(json!({"run": "echo $CONVEYOR_OUTPUT"})));
+    let mut first_scratch = submit(&*driver, task(json!({"run": "echo $CONVEYOR_OUTPUT"})));
     let file = first_scratch.line().await;
     let all = Path::new(&file)
         .ancestors()
@@ -231,7 +228,7 @@ async fn a_watchdog_that_was_killed_is_replaced() {
             .success()
     );
     eventually("the old watchdog is gone", || !alive(&old[0]));
-    let (outcome, _) = submit(&driver, task(json!({"run": "true"}))).end().await;
+    let (outcome, _) = submit(&*driver, task(json!({"run": "true"}))).end().await;
     assert_eq!(outcome, Outcome::Succeeded(json!({})));
     assert!(alive(&pid), "a new watchdog ends nothing");
     let new = watchdogs();

@@ -1,5 +1,5 @@
-use crate::support::{failure, run, submit, task, texts};
-use conveyor_driver_exec::{ExecDriver, MAX_OUTPUT_BYTES};
+use crate::support::{exec, failure, run, submit, task, texts};
+use conveyor_driver_exec::MAX_OUTPUT_BYTES;
 use conveyor_node::driver::{LogStream, Outcome};
 use serde_json::json;
 use std::path::Path;
@@ -57,9 +57,9 @@ async fn outputs_that_cannot_be_read_are_errored_at_once() {
 
 #[tokio::test]
 async fn the_file_is_private_and_goes_with_the_attempt() {
-    let driver = ExecDriver::new();
+    let driver = exec();
     let with = json!({"run": "echo $CONVEYOR_OUTPUT; ls -ld ${CONVEYOR_OUTPUT%/*} | cut -c1-10"});
-    let (_, lines) = submit(&driver, task(with)).end().await;
+    let (_, lines) = submit(&*driver, task(with)).end().await;
     let texts = texts(&lines, LogStream::Stdout);
     assert_eq!(texts[1], "drwx------");
     let all = Path::new(&texts[0])

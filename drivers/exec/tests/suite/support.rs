@@ -1,6 +1,5 @@
 //! One helper per verb.
 
-use conveyor_driver_exec::ExecDriver;
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Json, Value};
@@ -15,6 +14,11 @@ use tokio::task::JoinHandle;
 
 /// How long a condition may take before a test fails: far more than it does on a busy machine.
 pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The driver as the engine's process has it.
+pub(crate) fn exec() -> Arc<dyn Driver> {
+    conveyor_sdk::embedded::in_process(conveyor_driver_exec::driver())
+}
 
 /// A task of step `build`, first attempt.
 pub(crate) fn task(with: Json) -> Task {
@@ -70,7 +74,7 @@ impl Running {
     }
 }
 
-pub(crate) fn submit(driver: &ExecDriver, task: Task) -> Running {
+pub(crate) fn submit(driver: &dyn Driver, task: Task) -> Running {
     let (sender, logs) = mpsc::channel(16);
     let (cancel, cancelled) = watch::channel(None);
     // `exec` saves nothing.
@@ -92,7 +96,7 @@ pub(crate) fn submit(driver: &ExecDriver, task: Task) -> Running {
 
 /// Runs one task to its end.
 pub(crate) async fn run(with: Json) -> (Outcome, Vec<LogLine>) {
-    submit(&ExecDriver::new(), task(with)).end().await
+    submit(&*exec(), task(with)).end().await
 }
 
 /// The failure of a task that is to fail.

@@ -44,6 +44,20 @@ pub fn version_satisfies(requirement: &str, version: &str) -> bool {
             .all(|part| version.satisfies(part.trim()))
 }
 
+/// What orders versions, newest last: their numbers, and a release after what leads to it. One that
+/// is no version comes first.
+#[must_use]
+pub fn version_order(version: &str) -> (Vec<u64>, bool, String) {
+    match Version::parse(version) {
+        Some(version) => (
+            version.numbers.clone(),
+            version.pre.is_none(),
+            version.pre.unwrap_or_default().to_owned(),
+        ),
+        None => (Vec::new(), false, version.to_owned()),
+    }
+}
+
 /// Numbers in their order, those that are there, and the pre-release.
 struct Version<'a> {
     numbers: Vec<u64>,

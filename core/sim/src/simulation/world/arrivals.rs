@@ -134,7 +134,7 @@ impl World {
         Ok(())
     }
 
-    fn report(&mut self, asker: Asker, claimed: Claimed, result: driver::Result) {
+    pub(super) fn report(&mut self, asker: Asker, claimed: Claimed, result: driver::Result) {
         let Some(process) = &mut self.process else {
             return;
         };
@@ -146,7 +146,6 @@ impl World {
                 result: result.ended,
                 last_log: None,
                 values: result.values,
-                logs: Vec::new(),
             }),
         });
     }
@@ -243,7 +242,8 @@ impl World {
         let (Some((id, session)), Some(process)) = (last, &self.process) else {
             return Ok(());
         };
-        if *session != process.session && durable.ended(*id).is_none() {
+        let remote = session.starts_with("session-");
+        if !remote && *session != process.session && durable.ended(*id).is_none() {
             return Err(format!(
                 "{id} of {run} waited for its time to run out although {session} was dead"
             ));

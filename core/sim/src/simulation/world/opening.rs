@@ -28,6 +28,7 @@ impl World {
         let Some(process) = self.process.take() else {
             return Ok(true);
         };
+        self.break_all();
         self.check_memory(&process)?;
         // Clients keep what was not answered, and ask again.
         for asker in process.askers.into_values() {
@@ -37,7 +38,7 @@ impl World {
                 Asker::Driver(claimed, result) if self.random.percent(30) => {
                     self.late_report(claimed, result, false);
                 }
-                Asker::Late(_) | Asker::Driver(..) => {}
+                Asker::Late(_) | Asker::Driver(..) | Asker::Remote(..) | Asker::Beat(_) => {}
             }
         }
         // A driver that outlived its process reports all the same.
@@ -123,14 +124,13 @@ impl World {
         live.iter()
             .for_each(|(run, entry)| owner.recover(*run, entry));
         let session: Arc<str> = format!("process-{}", self.generation).into();
-        let info = SessionInfo {
-            id: Arc::clone(&session),
-            drivers: BTreeMap::from([(Arc::from("d"), Arc::from("1.0.0"))]),
-            schemas: BTreeMap::new(),
-            capacity: 1 + self.random.below(6) as u32,
-        };
+        let name = if self.has_driver { "d" } else { "other" };
+        let drivers = BTreeMap::from([(Arc::from(name), Arc::from("1.0.0"))]);
+        let capacity = 1 + self.random.below(6) as u32;
+        let info = SessionInfo::in_process(&session, drivers, BTreeMap::new(), capacity);
         self.note(|| format!("{session} opens the store at {point:?}"));
         self.process = Some(Process::new(owner, session, info.capacity as usize));
+        self.restore_sessions();
         self.handle(Input::Register(info));
         Ok(())
     }

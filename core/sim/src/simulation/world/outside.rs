@@ -40,9 +40,25 @@ impl World {
                     return self.answered(asker, answer);
                 }
             }
+            Output::Start(task) if task.session != process.session => self.send_task(*task),
             Output::Start(task) => {
                 self.started(&task)?;
                 self.dies(200, "crash after a task was started")?;
+            }
+            Output::Cancel {
+                claimed,
+                session,
+                grace,
+                ..
+            } if session != process.session => {
+                process.told.insert(claimed);
+                self.send_cancel(&session, claimed, grace);
+            }
+            Output::Abort {
+                claimed, session, ..
+            } if session != process.session => {
+                self.send_cancel(&session, claimed, Duration::ZERO);
+                return self.check_told(claimed);
             }
             Output::Cancel { claimed, .. } => {
                 process.told.insert(claimed);
@@ -68,7 +84,9 @@ impl World {
             Output::ReadCommit => process.at(soon, Event::CommitKey),
             Output::Snapshot { run, kept } => process.at(soon, Event::Snapshot(run, kept)),
             Output::DropSnapshots { run } => process.at(soon, Event::DropSnapshots(run)),
-            Output::Changed { run, .. } | Output::Logged { run } => drop(process.runs.insert(run)),
+            Output::Changed { run, .. } => drop(process.runs.insert(run)),
+            Output::Silent { session } => self.session_over(&session, false),
+            Output::SessionOver { session } => self.session_over(&session, true),
             Output::Deposed => return Err("the only process was deposed".into()),
         }
         Ok(())
@@ -110,6 +128,10 @@ impl World {
             Asker::Client(request) => self.client_answered(request, answer),
             Asker::Driver(claimed, result) => self.driver_answered(claimed, result, answer),
             Asker::Late(letter) => self.late_answered(&letter, &answer),
+            Asker::Remote(session, claimed, result) => {
+                self.remote_answered(&session, claimed, &result, answer)
+            }
+            Asker::Beat(session) => self.beat_answered(&session, answer),
         }
     }
 
@@ -199,7 +221,7 @@ impl World {
     }
 
     /// A report was acknowledged as taken. Some drivers report again.
-    fn taken(&mut self, claimed: Claimed, result: &driver::Result) -> Check {
+    pub(super) fn taken(&mut self, claimed: Claimed, result: &driver::Result) -> Check {
         let Claimed { run, id, .. } = claimed;
         let ended = result.ended.clone();
         for _ in 0..[0, 0, 0, 1, 3][self.random.below(5)] {
@@ -238,8 +260,9 @@ fn before(output: &Output) -> &'static str {
         Output::LoadValues { .. } => "crash before values are read",
         Output::ReadCommit => "crash before the commit key is read",
         Output::Snapshot { .. } | Output::DropSnapshots { .. } => "crash before a snapshot is kept",
-        Output::Changed { .. } | Output::Logged { .. } | Output::Deposed => {
-            "crash before followers hear of a record"
-        }
+        Output::Changed { .. }
+        | Output::Silent { .. }
+        | Output::SessionOver { .. }
+        | Output::Deposed => "crash before followers hear of a record",
     }
 }

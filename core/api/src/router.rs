@@ -1,0 +1,58 @@
+//! Everything that is answered, as one router.
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use conveyor_proto::v1::control_service_server::{ControlService, ControlServiceServer};
+use conveyor_proto::v1::driver_service_server::DriverServiceServer;
+use conveyor_service::{ControlHandlers, DriverHandlers};
+use std::sync::Arc;
+use tonic::Status;
+use tonic::service::Routes;
+
+/// The longest message, in bytes: a document of 64 MiB and what goes with it.
+pub const MESSAGE_BYTES: usize = 68 << 20;
+
+/// What a process answers with.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// What clients call.
+    pub control: Arc<ControlHandlers>,
+    /// What drivers call; `None` where none may come.
+    pub driver: Option<Arc<DriverHandlers>>,
+}
+
+/// The service under its limits.
+pub(crate) fn control_service<S: ControlService>(service: Arc<S>) -> ControlServiceServer<S> {
+    ControlServiceServer::from_arc(service)
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES)
+}
+
+/// Everything that is answered.
+pub fn router(services: &Services) -> Router {
+    let mut grpc = Routes::new(control_service(Arc::clone(&services.control)));
+    if let Some(driver) = &services.driver {
+        let driver = DriverServiceServer::from_arc(Arc::clone(driver))
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES);
+        grpc = grpc.add_service(driver);
+    }
+    // Last: a router of gRPC has a fallback of its own.
+    grpc.prepare().into_axum_router().fallback(nothing)
+}
+
+/// There is no such path.
+async fn nothing(uri: Uri, headers: HeaderMap) -> Response {
+    let grpc = headers.get(header::CONTENT_TYPE);
+    let grpc = grpc.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if grpc {
+        let path = uri.path();
+        return Status::unimplemented(format!("there is no method {path}")).into_http();
+    }
+    (
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {}\n", uri.path()),
+    )
+        .into_response()
+}

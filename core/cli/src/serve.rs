@@ -1,0 +1,230 @@
+//! `conveyor serve`: the server of one machine.
+
+use crate::args::{LogFormat, ServeArgs};
+use crate::client::{Problem, data_dir, told};
+use crate::drivers::{local_drivers, step_environment};
+use crate::exit::{Exit, refuse};
+use crate::interrupts::Interrupts;
+use conveyor_api::{ConnectionLimits, Listener, Services, TcpEndpoint, router};
+use conveyor_node::{Config, Node};
+use conveyor_service::{About, ControlHandlers, DriverHandlers, Ending};
+use conveyor_store::{Access, DataDir, Embedded, ErrorKind};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// `conveyor serve`.
+pub(crate) fn serve(args: &ServeArgs) -> Exit {
+    log(args.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(format!("cannot start threads: {error}")),
+    };
+    let exit = runtime.block_on(async {
+        let _ = super::online::outlive_file_limits();
+        match Server::start(args).await {
+            Ok(server) => {
+                server.until_told().await;
+                Exit::Succeeded
+            }
+            Err(problem) => problem.tell(),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    exit
+}
+
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// A server that answers.
+struct Server {
+    node: Node,
+    drivers: Arc<DriverHandlers>,
+    stop: watch::Sender<bool>,
+    listeners: Vec<tokio::task::JoinHandle<()>>,
+    drain: Duration,
+}
+
+impl Server {
+    async fn start(args: &ServeArgs) -> Result<Server, Problem> {
+        if !args.listen.ip().is_loopback() && !args.insecure {
+            return Err(Problem::refused(format!(
+                "{} can be reached from other machines, and anybody there could do anything: listen on \
+                 127.0.0.1, or say --insecure",
+                args.listen
+            )));
+        }
+        // First: a second server on this address is to touch nothing.
+        let endpoint = bind(args.listen).await?;
+        let path = data_dir(args.place.data_dir.clone()).map_err(Problem::refused)?;
+        let directory = open(&path).await?;
+        let path = directory.path().to_owned();
+        let store = tokio::task::spawn_blocking(move || Embedded::open(directory)).await;
+        let store = store
+            .map_err(|error| Problem::refused(format!("opening the store: {error}")))?
+            .map_err(|error| Problem::refused(error.to_string()))?;
+        let (store, telling) = told(store);
+        tokio::spawn(telling.tell());
+        let drivers = match args.exec {
+            Some(_) => local_drivers(),
+            None => Vec::new(),
+        };
+        let about = about(&path, &drivers, args.exec.unwrap_or(0));
+        let config = Config {
+            capacity: args.exec.unwrap_or(0),
+            ..Config::new(Arc::new(store), drivers, Handle::current())
+        };
+        let node = Node::open(config).await;
+        let node = node.map_err(|error| {
+            Problem::refused(format!("the data directory {}: {error}", path.display()))
+        })?;
+        let drivers = Arc::new(DriverHandlers::new(node.clone()));
+        let services = Services {
+            control: Arc::new(ControlHandlers::new(node.clone(), about)),
+            driver: Some(Arc::clone(&drivers)),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let listeners = listen(endpoint, &path, &services, &stopped)?;
+        if args.insecure && !args.listen.ip().is_loopback() {
+            tracing::warn!(
+                "--insecure: whoever reaches {} may do anything",
+                args.listen
+            );
+        }
+        Ok(Server {
+            node,
+            drivers,
+            stop,
+            listeners,
+            drain: Duration::from_secs(args.drain),
+        })
+    }
+
+    /// Answers until somebody asks the process to end, and ends.
+    async fn until_told(self) {
+        let mut interrupts = Interrupts::new();
+        let why = interrupts.next().await;
+        tracing::info!(?why, "told to end: taking nothing new");
+        let ended = self.end();
+        tokio::select! {
+            () = ended => tracing::info!("ended"),
+            _ = interrupts.next() => tracing::warn!("told again: ending at once"),
+        }
+    }
+
+    async fn end(self) {
+        // Nothing new is claimed; what runs in this process has its time.
+        self.node.stop_claiming();
+        let idle = self.node.idle_in_process();
+        if tokio::time::timeout(self.drain, idle).await.is_err() {
+            tracing::warn!("tasks of this process are cut off: their attempts begin again");
+        }
+        self.drivers.end(Ending::Goodbye);
+        self.stop.send_replace(true);
+        for listener in self.listeners {
+            // It panicked, or it is done.
+            let _ = listener.await;
+        }
+        if let Err(error) = self.node.shutdown().await {
+            tracing::warn!(%error, "the node had ended already");
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpEndpoint, Problem> {
+    TcpEndpoint::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another process listens there; ",
+            _ => "",
+        };
+        Problem::refused(format!(
+            "cannot listen on {address}: {error}; {hint}choose another address with --listen"
+        ))
+    })
+}
+
+/// Locks the directory. A process that is just ending has a moment to let it go.
+async fn open(path: &Path) -> Result<DataDir, Problem> {
+    let mut tries = 0;
+    loop {
+        match DataDir::open(path, Access::Create) {
+            Ok(directory) => return Ok(directory),
+            Err(error) if tries < 100 && matches!(error.kind(), ErrorKind::Locked { .. }) => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => {
+                return Err(Problem::refused(format!(
+                    "{error}; end that process, or use another --data-dir"
+                )));
+            }
+        }
+    }
+}
+
+fn about(path: &Path, drivers: &[Arc<dyn conveyor_node::driver::Driver>], capacity: u32) -> About {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let infos = drivers.iter().map(|driver| driver.info());
+    About {
+        role: "serve".to_owned(),
+        data_directory: path.display().to_string(),
+        started_ms: now.map_or(0, |now| now.as_millis() as u64),
+        drivers: infos
+            .map(|info| (info.name.to_string(), info.version.to_string()))
+            .collect(),
+        capacity,
+        step_environment: step_environment().collect(),
+        drivers_may_come: true,
+    }
+}
+
+/// Answers on the address and on the directory's socket.
+fn listen(
+    endpoint: TcpEndpoint,
+    path: &Path,
+    services: &Services,
+    stopped: &watch::Receiver<bool>,
+) -> Result<Vec<tokio::task::JoinHandle<()>>, Problem> {
+    let router = router(services);
+    let limits = ConnectionLimits::default();
+    let until = |mut stopped: watch::Receiver<bool>| async move {
+        // Its sender lives as long as the server.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let address = endpoint.address();
+    let address = address.map_err(|error| Problem::refused(format!("the address: {error}")))?;
+    let socket = Listener::bind(path).map_err(|error| {
+        Problem::refused(format!(
+            "cannot make the socket in {}: {error}",
+            path.display()
+        ))
+    })?;
+    tracing::info!(
+        url = format!("http://{address}"),
+        socket = %socket.path().display(),
+        data_dir = %path.display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "listening"
+    );
+    Ok(vec![
+        tokio::spawn(endpoint.serve(router.clone(), limits, until(stopped.clone()))),
+        tokio::spawn(socket.serve(router, limits, until(stopped.clone()))),
+    ])
+}

@@ -1,0 +1,198 @@
+//! The writing end of all logs of a node: batches that come together are one commit of the log store,
+//! off the path of the steps' commits. Whoever sent one is answered once it is durable.
+
+use crate::RunId;
+use crate::error::NodeError;
+use crate::reader::{Reader, Topic};
+use conveyor_bus::{AttemptKey, AttemptLog, LogState, Refused};
+use conveyor_proto::storage::v1::LogLine;
+use conveyor_store::{Bytes, Store, Transaction};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// A commit is closed once it has so many bytes of lines: some tens of milliseconds on a slow disk.
+const GROUP_BYTES: usize = 4 << 20;
+/// So many attempts' states are remembered; how far another's log is, is read again.
+const KEPT: usize = 4096;
+
+/// Lines of an attempt on their way to the log store.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) attempt: AttemptKey,
+    /// The offset of the first line.
+    pub(crate) first: u64,
+    pub(crate) lines: Vec<LogLine>,
+    /// Whether these are the last lines.
+    pub(crate) seal: bool,
+}
+
+/// How far a log is, or why lines were not taken.
+pub(crate) type Appended = Result<Result<LogState, Refused>, NodeError>;
+
+enum Append {
+    Batch(Batch, oneshot::Sender<Appended>),
+    End,
+}
+
+/// Hands batches to the thread that commits them. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct LogWriter {
+    appends: Sender<Append>,
+    ended: Arc<AtomicBool>,
+}
+
+impl LogWriter {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub(crate) fn start(reader: Reader) -> Result<(LogWriter, JoinHandle<()>), NodeError> {
+        let (appends, inbox) = channel();
+        let ended = Arc::new(AtomicBool::new(false));
+        let writer = Writer {
+            reader,
+            states: BTreeMap::new(),
+            ended: Arc::clone(&ended),
+        };
+        let thread = std::thread::Builder::new()
+            .name("conveyor-logs".into())
+            .spawn(move || writer.run(&inbox))
+            .map_err(|error| NodeError::Unavailable(format!("no thread: {error}")))?;
+        Ok((LogWriter { appends, ended }, thread))
+    }
+
+    /// Ends the thread: what was sent before is committed first.
+    pub(crate) fn end(&self) {
+        // It may have ended already.
+        let _ = self.appends.send(Append::End);
+    }
+
+    /// Whether nobody takes lines any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Adds lines; durable when this returns. Lines that are there already are dropped.
+    ///
+    /// # Errors
+    /// When the log store cannot be read or written: what was sent may be sent again.
+    pub(crate) async fn append(&self, batch: Batch) -> Appended {
+        let ended = || NodeError::Unavailable("the node has ended".into());
+        let (reply, answer) = oneshot::channel();
+        let sent = self.appends.send(Append::Batch(batch, reply));
+        sent.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+struct Writer {
+    reader: Reader,
+    /// How far each log is that was written of late.
+    states: BTreeMap<AttemptKey, AttemptLog>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &Receiver<Append>) {
+        let mut ends = false;
+        while !ends && let Ok(mut append) = inbox.recv() {
+            let (mut bytes, mut group) = (0, Vec::new());
+            loop {
+                match append {
+                    Append::Batch(batch, reply) => {
+                        bytes += size(&batch);
+                        group.push((batch, reply));
+                    }
+                    Append::End => ends = true,
+                }
+                match inbox.try_recv() {
+                    Ok(next) if bytes < GROUP_BYTES && !ends => append = next,
+                    Ok(next) => {
+                        self.write(std::mem::take(&mut group));
+                        (bytes, append) = (0, next);
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.write(group);
+        }
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn write(&mut self, group: Vec<(Batch, oneshot::Sender<Appended>)>) {
+        let store = Arc::clone(self.reader.log_store());
+        let mut rows = Vec::new();
+        let mut answers = Vec::new();
+        let mut touched = BTreeSet::new();
+        for (batch, reply) in group {
+            let key = batch.attempt;
+            touched.insert(key);
+            match self.rows(&*store, batch) {
+                Ok(Ok((state, mut added))) => {
+                    rows.append(&mut added);
+                    answers.push((reply, Ok(Ok(state))));
+                }
+                Ok(Err(refused)) => answers.push((reply, Ok(Err(refused)))),
+                Err(error) => answers.push((reply, Err(error))),
+            }
+        }
+        let committed = commit(&*store, rows);
+        if committed.is_err() || self.states.len() > KEPT {
+            // What is there after a failure only the store can tell.
+            self.states
+                .retain(|key, _| committed.is_ok() && touched.contains(key));
+        }
+        for (reply, answer) in answers {
+            let answer = match &committed {
+                Ok(()) => answer,
+                Err(error) => answer.and(Err(error.clone())),
+            };
+            // Whoever sent it may have gone: it is sent again then.
+            let _ = reply.send(answer);
+        }
+        let runs: BTreeSet<_> = touched.iter().map(|key| RunId(key.run)).collect();
+        for run in runs {
+            self.reader.hub().notify(&Topic::Run(run));
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "one place uses it")]
+    fn rows(
+        &mut self,
+        store: &dyn Store,
+        batch: Batch,
+    ) -> Result<Result<(LogState, Vec<(Bytes, Bytes)>), Refused>, NodeError> {
+        let mut log = match self.states.get(&batch.attempt) {
+            Some(log) => log.clone(),
+            None => AttemptLog::load(store, batch.attempt)?,
+        };
+        let rows = match log.append(batch.first, batch.lines) {
+            Ok(mut rows) => {
+                rows.extend(batch.seal.then(|| log.seal()).flatten());
+                Ok((log.state(), rows))
+            }
+            Err(refused) => Err(refused),
+        };
+        self.states.insert(batch.attempt, log);
+        Ok(rows)
+    }
+}
+
+fn size(batch: &Batch) -> usize {
+    batch.lines.iter().map(|line| line.text.len() + 32).sum()
+}
+
+fn commit(store: &dyn Store, rows: Vec<(Bytes, Bytes)>) -> Result<(), NodeError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new();
+    for (key, value) in rows {
+        transaction.put(key, value);
+    }
+    Ok(store.commit(&transaction)?)
+}

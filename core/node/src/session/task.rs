@@ -1,0 +1,181 @@
+//! A task as a driver in another process sees it, and its report on the way back.
+
+use super::Reported;
+use super::assigned::{self, Assigned};
+use super::directory::Known;
+use crate::driver::Outcome;
+use crate::error::NodeError;
+use crate::node::{Node, judge, unexpected};
+use crate::owner::{self, Answer, Input, StartTask};
+use crate::token::Claimed;
+use conveyor_engine::run::{AttemptState, Failure};
+use conveyor_engine::time::{Duration, Time};
+use conveyor_engine::value::{Json, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a driver in another process is to be told.
+#[derive(Debug)]
+pub enum ToDriver {
+    /// A task. [`super::Session::task`] makes it ready to be sent.
+    Task(Box<StartTask>),
+    /// A task has to stop.
+    Cancel {
+        /// Which.
+        claimed: Claimed,
+        /// Its run's namespace.
+        namespace: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// How long it has; zero: its claim is over already.
+        grace: Duration,
+    },
+    /// A newer connection has the session.
+    Replaced,
+    /// The session was silent for too long, or is over.
+    Over,
+}
+
+/// An attempt as a driver in another process sees it.
+#[derive(Clone, Debug)]
+pub struct DriverTask {
+    /// The claim.
+    pub claimed: Claimed,
+    /// The run's id.
+    pub run: Arc<str>,
+    /// The step's id.
+    pub step: Arc<str>,
+    /// The run's namespace.
+    pub namespace: Arc<str>,
+    /// The pipeline's name.
+    pub pipeline: Arc<str>,
+    /// The action's name.
+    pub action: Arc<str>,
+    /// `with`, evaluated: a JSON object's text.
+    pub inputs: Arc<[u8]>,
+    /// When the attempt's time is over, by the node's clock.
+    pub deadline: Time,
+    /// From a cancel to the end of the lease.
+    pub grace: Duration,
+    /// The longest silence.
+    pub heartbeat: Duration,
+    /// What an earlier attempt handed over.
+    pub checkpoint: Option<Arc<[u8]>>,
+    /// Labels of the run.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Makes a task ready to be sent. One that cannot be done ends here.
+pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Option<DriverTask> {
+    match made(node, known, &start).await {
+        Ok(task) => {
+            let assigned = Assigned::new(&known.contract, start.spec.action.as_ref());
+            node.assignments().begin(start.claimed, Some(assigned));
+            Some(task)
+        }
+        Err(failure) => {
+            let outcome = Outcome::Errored(failure);
+            let ended = report_for(node, None, start.claimed, outcome, None).await;
+            if let Err(error) = ended {
+                // The claim is not accepted, and so comes again.
+                tracing::warn!(run = %start.claimed.run, %error, "a task that cannot be done was not ended");
+            }
+            None
+        }
+    }
+}
+
+async fn made(node: &Node, known: &Known, start: &StartTask) -> Result<DriverTask, Failure> {
+    let (plan, spec) = (&start.plan, &start.spec);
+    let wanted = spec.action.as_deref();
+    let action = judge::action(&known.contract, wanted)?;
+    let inputs = match (&start.with, &spec.with) {
+        (Some(text), _) | (None, Value::Inline(text)) => Arc::clone(text),
+        (None, Value::Stored { hash, .. }) => {
+            let text = node.reader().value(start.claimed.run, *hash).await;
+            text.map_err(|error| judge::no_inputs(&error, true))?
+        }
+    };
+    let step = &plan.steps[start.claimed.id.step as usize];
+    if action.inputs.is_some() {
+        let json: Json =
+            serde_json::from_slice(&inputs).map_err(|error| judge::no_inputs(&error, false))?;
+        judge::inputs(action, step, &json)?;
+    }
+    Ok(DriverTask {
+        claimed: start.claimed,
+        run: start.claimed.run.text(),
+        step: Arc::clone(&step.id),
+        namespace: Arc::clone(&plan.namespace),
+        pipeline: Arc::clone(&plan.name),
+        action: Arc::clone(&action.name),
+        inputs,
+        deadline: spec.deadline,
+        grace: spec.grace,
+        heartbeat: spec.heartbeat,
+        checkpoint: spec.checkpoint.clone(),
+        labels: start.labels.clone(),
+    })
+}
+
+/// Takes a driver's report: judged by the schemas of the version that its claim names.
+pub(super) async fn report(
+    node: &Node,
+    claimed: Claimed,
+    outcome: Outcome,
+    last_log: Option<u64>,
+) -> Result<Reported, NodeError> {
+    let Some(judged_by) = assigned::assigned(node, claimed).await? else {
+        // It is over, perhaps by this very report: the owner knows.
+        let judged_by = None;
+        return report_for(node, judged_by, claimed, outcome, last_log).await;
+    };
+    let reported = report_for(node, judged_by, claimed, outcome, last_log).await?;
+    node.assignments().end(&claimed);
+    if let Some(last) = last_log
+        && reported != Reported::Stale
+    {
+        assigned::seal(node, claimed, last).await;
+    }
+    Ok(reported)
+}
+
+async fn report_for(
+    node: &Node,
+    judged_by: Option<Assigned>,
+    claimed: Claimed,
+    outcome: Outcome,
+    last_log: Option<u64>,
+) -> Result<Reported, NodeError> {
+    let action = judged_by.as_ref().and_then(Assigned::action);
+    let gave = matches!(outcome, Outcome::Succeeded(_));
+    let mut values = Vec::new();
+    let result = judge::ended(action, outcome, node.limits().output_bytes, &mut values);
+    let invalid = (gave && result.state != AttemptState::Succeeded)
+        .then(|| {
+            result
+                .failure
+                .as_ref()
+                .map(|failure| failure.message.to_string())
+        })
+        .flatten();
+    let report = Box::new(owner::Reported {
+        claimed,
+        result,
+        last_log,
+        values,
+    });
+    let asked = move |ticket| Input::Report { ticket, report };
+    match node.ask(asked).await {
+        Ok(Answer::Taken { already: true }) => Ok(Reported::Already),
+        Ok(Answer::Taken { already: false }) => Ok(match invalid {
+            Some(reason) => Reported::Invalid(reason),
+            None => Reported::Accepted,
+        }),
+        Ok(Answer::Stale) => Ok(Reported::Stale),
+        Ok(other) => Err(unexpected(&other)),
+        // Its run has gone: so has its claim.
+        Err(NodeError::NotFound(_)) => Ok(Reported::Stale),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,113 @@
+//! The driver service's handlers: what drivers in other processes talk to.
+//!
+//! docs/driver-contract.md numbers what each side owes the other; the numbers stand beside the code.
+
+mod convert;
+mod hello;
+mod logs;
+mod polled;
+mod stream;
+mod unary;
+
+use crate::caller::Caller;
+use conveyor_node::Node;
+use conveyor_proto::v1;
+use polled::PolledSessions;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The contract versions that this release speaks, best first (R3).
+pub const CONTRACT_VERSIONS: &[u32] = &[1];
+/// How often a driver's runtime sends heartbeats (R20).
+pub const HEARTBEAT_INTERVAL_MS: u64 = 5_000;
+/// How long a session without tasks can be resumed (R40).
+pub const RESUME_WINDOW_MS: u64 = conveyor_node::owner::SESSION_WINDOW.0;
+/// Bytes of log text that a session may have on its way to the store (R31).
+pub const LOG_WINDOW: u64 = 1 << 20;
+
+/// What a driver may hand over besides what the node itself bounds.
+const LOG_BATCH_BYTES: u64 = 1 << 20;
+const LOG_BATCH_LINES: usize = 10_000;
+const DETAILS_BYTES: u64 = 256 << 10;
+const MESSAGE_BYTES: u64 = 64 << 20;
+
+/// Whether this process is about to end, as its sessions are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// It is not.
+    #[default]
+    No,
+    /// It takes nothing new; what is held may finish until the instant: milliseconds since 1970.
+    Draining(u64),
+    /// Sessions are told goodbye.
+    Goodbye,
+}
+
+/// The handlers of the driver service over a node. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct DriverHandlers {
+    node: Node,
+    polled: Arc<PolledSessions>,
+    ending: Arc<watch::Sender<Ending>>,
+}
+
+impl DriverHandlers {
+    /// Over a node.
+    #[must_use]
+    pub fn new(node: Node) -> DriverHandlers {
+        DriverHandlers {
+            node,
+            polled: Arc::default(),
+            ending: Arc::new(watch::channel(Ending::No).0),
+        }
+    }
+
+    /// Tells all sessions that the process is about to end.
+    pub fn end(&self, ending: Ending) {
+        self.ending.send_replace(ending);
+    }
+
+    fn limits(&self) -> v1::Limits {
+        let limits = self.node.limits();
+        v1::Limits {
+            message_bytes: MESSAGE_BYTES,
+            outputs_bytes: limits.output_bytes,
+            log_line_bytes: conveyor_bus::LINE_BYTES as u64,
+            log_batch_bytes: LOG_BATCH_BYTES,
+            checkpoint_bytes: limits.checkpoint_bytes,
+            failure_details_bytes: DETAILS_BYTES,
+        }
+    }
+
+    fn welcome(
+        &self,
+        session: &conveyor_node::session::Session,
+        version: u32,
+        stale: Vec<prost::bytes::Bytes>,
+        notes: Vec<String>,
+    ) -> v1::Welcome {
+        v1::Welcome {
+            session: session.id().to_string(),
+            resume_secret: self.node.resume_secret(session).into(),
+            contract_version: version,
+            heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            resume_window_ms: RESUME_WINDOW_MS,
+            limits: Some(self.limits()),
+            log_window: LOG_WINDOW,
+            stale_tokens: stale,
+            engine: concat!("conveyor ", env!("CARGO_PKG_VERSION")).to_owned(),
+            received_sequence: 0,
+            notes,
+        }
+    }
+}
+
+/// Whether a caller may be a driver at all.
+fn may_drive(caller: &Caller) -> Result<(), tonic::Status> {
+    match caller.scope {
+        crate::Scope::Driver | crate::Scope::Admin => Ok(()),
+        crate::Scope::Client => Err(tonic::Status::permission_denied(
+            "this token has the scope `client`; a driver needs `driver`",
+        )),
+    }
+}

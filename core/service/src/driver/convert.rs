@@ -1,0 +1,200 @@
+//! The contract's messages in the node's words, and back.
+
+use super::{DETAILS_BYTES, LOG_BATCH_BYTES, LOG_BATCH_LINES};
+use conveyor_engine::run::Failure;
+use conveyor_engine::time::Time;
+use conveyor_engine::value::{Json, Value, parse_json};
+use conveyor_node::driver::Outcome;
+use conveyor_node::session::{DriverTask, Reported, Session};
+use conveyor_proto::storage::v1 as stored;
+use conveyor_proto::v1;
+use prost::bytes::Bytes;
+
+/// The longest code of a failure, in bytes.
+const CODE_BYTES: usize = 128;
+/// The longest message of a failure, in bytes.
+const MESSAGE_BYTES: usize = 64 << 10;
+
+/// A task as it is sent.
+pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
+    let id = task.claimed.id;
+    v1::Task {
+        token: session.seal(&task.namespace, &task.claimed).into(),
+        traceparent: traceparent(&task),
+        id: Some(v1::AttemptId {
+            run: task.run.to_string(),
+            step: task.step.to_string(),
+            instance: id.instance,
+            attempt: id.attempt,
+        }),
+        namespace: task.namespace.to_string(),
+        pipeline: task.pipeline.to_string(),
+        action: task.action.to_string(),
+        inputs: Bytes::from_owner(task.inputs),
+        resource: None,
+        secrets: Default::default(),
+        deadline_ms: task.deadline.0,
+        time_left_ms: task.deadline.since(now).0,
+        grace_ms: task.grace.0,
+        heartbeat_timeout_ms: task.heartbeat.0,
+        checkpoint: task.checkpoint.map(Bytes::from_owner),
+        labels: task.labels,
+        parameters: Bytes::new(),
+    }
+}
+
+/// The W3C trace context of an attempt: the trace is the run, the span the attempt's claim.
+fn traceparent(task: &DriverTask) -> String {
+    let trace: String = task
+        .claimed
+        .run
+        .0
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    // A span of zeros means none.
+    format!("00-{trace}-{:016x}-01", task.claimed.nonce.max(1))
+}
+
+/// How a driver says that an attempt ended. What cannot be is the attempt's end too (R26).
+pub(super) fn outcome(result: Option<v1::Result>, most: u64) -> (Outcome, Option<u64>) {
+    let Some(result) = result else {
+        return (invalid("the report has no `result`".to_owned()), None);
+    };
+    let last = result.last_log_offset;
+    (ended(result, most).unwrap_or_else(invalid), last)
+}
+
+fn ended(result: v1::Result, most: u64) -> Result<Outcome, String> {
+    if !result.artifacts.is_empty() {
+        return Err("`artifacts` come with a later release".to_owned());
+    }
+    let state = result.state();
+    if result.outputs.len() as u64 > most {
+        let len = result.outputs.len();
+        return Err(format!(
+            "the outputs have {len} bytes; the limit `outputs_bytes` is {most}"
+        ));
+    }
+    let outputs = match &result.outputs[..] {
+        [] => None,
+        text => Some(parse_json(text).map_err(|error| format!("`outputs`: {error}"))?),
+    };
+    let failure = result.failure.map(failure).transpose()?;
+    let why = || {
+        format!(
+            "`failure` is missing: the result is {}",
+            state.as_str_name()
+        )
+    };
+    match state {
+        v1::AttemptState::Succeeded => Ok(Outcome::Succeeded(
+            outputs.unwrap_or_else(|| Json::Object(Default::default())),
+        )),
+        v1::AttemptState::Failed => Ok(Outcome::Failed(failure.ok_or_else(why)?, outputs)),
+        v1::AttemptState::Errored => Ok(Outcome::Errored(failure.ok_or_else(why)?)),
+        v1::AttemptState::Cancelled => Ok(Outcome::Cancelled),
+        _ => Err(format!(
+            "the state of a result is succeeded, failed, errored or cancelled, not {}",
+            result.state
+        )),
+    }
+}
+
+fn failure(failure: v1::Failure) -> Result<Failure, String> {
+    let bounded = |name: &str, len: usize, most: usize| match len > most {
+        true => Err(format!(
+            "`failure.{name}` has {len} bytes; the limit is {most}"
+        )),
+        false => Ok(()),
+    };
+    bounded("code", failure.code.len(), CODE_BYTES)?;
+    bounded("message", failure.message.len(), MESSAGE_BYTES)?;
+    bounded("details", failure.details.len(), DETAILS_BYTES as usize)?;
+    let details = match &failure.details[..] {
+        [] => None,
+        text => {
+            let json = parse_json(text).map_err(|error| format!("`failure.details`: {error}"))?;
+            Some(Value::inline(&json))
+        }
+    };
+    Ok(Failure {
+        code: match failure.code.as_str() {
+            "" => "failed".into(),
+            code => code.into(),
+        },
+        message: failure.message.into(),
+        details,
+        retryable: failure.retryable,
+        retry_after_millis: failure.retry_after_ms,
+    })
+}
+
+fn invalid(reason: String) -> Outcome {
+    Outcome::Errored(Failure {
+        code: "invalid_report".into(),
+        message: reason.into(),
+        details: None,
+        retryable: None,
+        retry_after_millis: None,
+    })
+}
+
+/// Why a result broke the contract, where it did.
+pub(super) fn broken(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Errored(failure) if &*failure.code == "invalid_report" => {
+            Some(failure.message.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// What became of a report.
+pub(super) fn report_outcome(
+    token: Bytes,
+    reported: Reported,
+    broken: Option<String>,
+) -> v1::ReportOutcome {
+    let (status, reason) = match (reported, broken) {
+        (Reported::Accepted, None) => (v1::ReportStatus::Accepted, String::new()),
+        (Reported::Accepted, Some(reason)) | (Reported::Invalid(reason), _) => {
+            (v1::ReportStatus::Invalid, reason)
+        }
+        (Reported::Already, _) => (v1::ReportStatus::Already, String::new()),
+        (Reported::Stale, _) => (v1::ReportStatus::Stale, String::new()),
+    };
+    v1::ReportOutcome {
+        token,
+        status: status.into(),
+        reason,
+    }
+}
+
+/// Log lines as they are stored, and how many bytes of text they have.
+pub(super) fn lines(lines: Vec<v1::LogLine>) -> Result<(Vec<stored::LogLine>, u64), String> {
+    if lines.len() > LOG_BATCH_LINES {
+        let len = lines.len();
+        return Err(format!(
+            "the log batch has {len} lines; the limit is {LOG_BATCH_LINES}"
+        ));
+    }
+    let bytes: u64 = lines.iter().map(|line| line.text.len() as u64).sum();
+    if bytes > LOG_BATCH_BYTES {
+        return Err(format!(
+            "the log batch has {bytes} bytes; the limit `log_batch_bytes` is {LOG_BATCH_BYTES}"
+        ));
+    }
+    let line = |line: v1::LogLine| stored::LogLine {
+        time_ms: line.time_ms,
+        stream: match line.stream() {
+            v1::LogStream::Stdout => stored::LogStream::Stdout,
+            v1::LogStream::Stderr => stored::LogStream::Stderr,
+            v1::LogStream::Driver | v1::LogStream::Unspecified => stored::LogStream::Driver,
+        }
+        .into(),
+        text: line.text,
+        truncated: line.truncated,
+    };
+    Ok((lines.into_iter().map(line).collect(), bytes))
+}

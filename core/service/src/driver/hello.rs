@@ -1,0 +1,177 @@
+//! What a driver says of itself, checked before anything is stored.
+
+use super::CONTRACT_VERSIONS;
+use crate::caller::{Caller, Scope};
+use conveyor_engine::value::{Json, parse_json};
+use conveyor_node::driver::ActionInfo;
+use conveyor_node::session::Hello;
+use conveyor_proto::v1;
+use std::sync::Arc;
+
+/// Why a hello is not taken.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) reason: v1::GoodbyeReason,
+    pub(super) message: String,
+}
+
+fn refused(message: String) -> Refused {
+    Refused {
+        reason: v1::GoodbyeReason::Refused,
+        message,
+    }
+}
+
+const DRIVER_CAPACITY: u32 = 10_000;
+const ACTIONS: usize = 256;
+const SCHEMA_BYTES: usize = 256 << 10;
+
+/// A name as documents write it: lower-case letters, digits and hyphens between them.
+fn is_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn bounded(name: &str, len: usize, most: usize) -> Result<(), Refused> {
+    match len > most {
+        true => Err(refused(format!("`{name}` has {len}; the limit is {most}"))),
+        false => Ok(()),
+    }
+}
+
+/// The hello in the node's words, with the contract version that holds and notes for people. Claims
+/// that it adopts are still to be opened.
+pub(super) fn read(
+    hello: &v1::Hello,
+    caller: &Caller,
+) -> Result<(Hello, u32, Vec<String>), Refused> {
+    let spoken = |version: &&u32| hello.contract_versions.contains(version);
+    let Some(version) = CONTRACT_VERSIONS.iter().find(spoken) else {
+        return Err(Refused {
+            reason: v1::GoodbyeReason::Version,
+            message: format!(
+                "the driver speaks contract versions {:?}; this engine speaks {CONTRACT_VERSIONS:?}",
+                hello.contract_versions
+            ),
+        });
+    };
+    if !is_name(&hello.driver) {
+        return Err(refused(format!(
+            "`driver` is {:?}; a driver's name has 1 to 63 lower-case letters, digits and hyphens, \
+             and neither begins nor ends with a hyphen",
+            hello.driver
+        )));
+    }
+    bounded("version", hello.version.len(), 64)?;
+    let driver_version = match hello.version.as_str() {
+        "" => "0.0.0-dev",
+        version => version,
+    };
+    if conveyor_engine::plan::version_order(driver_version).0.len() != 3 {
+        return Err(refused(format!(
+            "`version` is {driver_version:?}, which is no semantic version, such as `1.4.2`"
+        )));
+    }
+    bounded("sdk", hello.sdk.len(), 128)?;
+    bounded("instance", hello.instance.len(), 256)?;
+    bounded("labels", hello.labels.len(), 64)?;
+    bounded("queues", hello.queues.len(), 64)?;
+    bounded("capabilities", hello.capabilities.len(), 64)?;
+    let capacity = hello.capacity.max(1);
+    bounded("capacity", capacity as usize, DRIVER_CAPACITY as usize)?;
+    bounded("adopts", hello.adopts.len(), capacity as usize)?;
+    if hello.actions.is_empty() {
+        return Err(refused(
+            "`actions` is empty; a driver has at least one".to_owned(),
+        ));
+    }
+    bounded("actions", hello.actions.len(), ACTIONS)?;
+    let mut actions = Vec::new();
+    for action in &hello.actions {
+        actions.push(read_action(action)?);
+        let same = |other: &&v1::Action| other.name == action.name;
+        if hello.actions.iter().filter(same).count() > 1 {
+            return Err(refused(format!(
+                "the action `{}` is there twice",
+                action.name
+            )));
+        }
+    }
+    let other: Vec<_> = hello
+        .queues
+        .iter()
+        .filter(|queue| *queue != "default")
+        .collect();
+    if !other.is_empty() {
+        return Err(refused(format!(
+            "`queues` names {other:?}; queues other than `default` come with a later release"
+        )));
+    }
+    let notes = hello
+        .capabilities
+        .iter()
+        .map(|name| format!("the capability `{name}` is not known here, and is ignored"));
+    let read = Hello {
+        principal: Arc::clone(&caller.principal),
+        scope: scope(&hello.namespace, caller)?,
+        driver: hello.driver.as_str().into(),
+        version: driver_version.into(),
+        actions,
+        capacity,
+        labels: hello.labels.clone(),
+        queues: vec!["default".to_owned()],
+        sdk: hello.sdk.clone(),
+        instance: hello.instance.clone(),
+        adopts: Vec::new(),
+    };
+    Ok((read, *version, notes.collect()))
+}
+
+fn read_action(action: &v1::Action) -> Result<(ActionInfo, String), Refused> {
+    if action.name.is_empty() || action.name.len() > 63 {
+        return Err(refused(format!(
+            "an action's name has 1 to 63 bytes; {:?} has {}",
+            action.name,
+            action.name.len()
+        )));
+    }
+    bounded("actions.description", action.description.len(), 4096)?;
+    let schema = |what: &str, text: &[u8]| -> Result<Option<Json>, Refused> {
+        bounded(what, text.len(), SCHEMA_BYTES)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let read = parse_json(text);
+        read.map(Some)
+            .map_err(|error| refused(format!("`{what}` of the action `{}`: {error}", action.name)))
+    };
+    let info = ActionInfo {
+        name: action.name.as_str().into(),
+        inputs: schema("inputs_schema", &action.inputs_schema)?,
+        outputs: schema("outputs_schema", &action.outputs_schema)?,
+    };
+    Ok((info, action.description.clone()))
+}
+
+/// Where it is published (PROTOCOL P27).
+fn scope(namespace: &str, caller: &Caller) -> Result<Option<Arc<str>>, Refused> {
+    match (namespace, &caller.namespace) {
+        ("" | "*", None) if caller.scope == Scope::Admin => Ok(None),
+        ("*", _) => Err(refused(
+            "publishing a driver in all namespaces (`*`) takes a token of the scope `admin`"
+                .to_owned(),
+        )),
+        ("", Some(own)) => Ok(Some(Arc::clone(own))),
+        ("", None) => Ok(Some("default".into())),
+        (name, Some(own)) if **own != *name => Err(refused(format!(
+            "this token is bound to the namespace `{own}`, and cannot publish a driver in `{name}`"
+        ))),
+        (name, _) if is_name(name) => Ok(Some(name.into())),
+        (name, _) => Err(refused(format!(
+            "`namespace` is {name:?}, which is no name"
+        ))),
+    }
+}

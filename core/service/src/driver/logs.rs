@@ -1,0 +1,78 @@
+//! Log batches of a stream on their way to the log store: in order, and no more of them at once than
+//! the window allows, so that a driver that floods waits for itself (R31).
+
+use super::convert;
+use conveyor_bus::Refused;
+use conveyor_node::Node;
+use conveyor_node::session::Session;
+use conveyor_proto::v1;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The longest pause before lines are handed over again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One batch, checked.
+pub(super) struct Batch {
+    pub(super) logs: v1::LogBatch,
+    /// Bytes of text.
+    pub(super) bytes: u64,
+}
+
+/// A batch is durable, or is not taken.
+pub(super) struct Kept {
+    pub(super) acknowledgement: Option<v1::LogAcknowledgement>,
+    /// Bytes of text that the window has again.
+    pub(super) bytes: u64,
+}
+
+/// Hands batches over, one after the other.
+pub(super) async fn keep(
+    node: Node,
+    session: Session,
+    mut batches: mpsc::UnboundedReceiver<Batch>,
+    kept: mpsc::UnboundedSender<Kept>,
+) {
+    while let Some(batch) = batches.recv().await {
+        let bytes = batch.bytes;
+        let done = Kept {
+            acknowledgement: append(&node, session.principal(), batch.logs).await,
+            bytes,
+        };
+        if kept.send(done).is_err() {
+            return;
+        }
+    }
+}
+
+/// Appends until it is durable or refused; `None` when the token names nothing, or the node has ended.
+pub(super) async fn append(
+    node: &Node,
+    principal: &str,
+    logs: v1::LogBatch,
+) -> Option<v1::LogAcknowledgement> {
+    let claimed = node.claim(principal, &logs.token)?;
+    let (lines, _) = convert::lines(logs.lines).ok()?;
+    let mut pause = Duration::from_millis(20);
+    let told = |next_offset, sealed| v1::LogAcknowledgement {
+        token: logs.token.clone(),
+        next_offset,
+        sealed,
+    };
+    loop {
+        let appended = node.append_logs(claimed, logs.first_offset, lines.clone());
+        match appended.await {
+            Ok(Ok(state)) => return Some(told(state.next, false)),
+            Ok(Err(Refused::Sealed { count })) => return Some(told(count, true)),
+            Ok(Err(Refused::Gap { expected, .. })) => return Some(told(expected, false)),
+            Err(error) if error.is_temporary() => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE);
+            }
+            Err(error) => {
+                tracing::warn!(run = %claimed.run, %error, "log lines were not kept");
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Sessions without a stream: their ends of the links, between two polls.
+
+use super::{DriverHandlers, convert};
+use conveyor_node::NodeError;
+use conveyor_node::owner::SessionEvent;
+use conveyor_node::session::{Link, Session, ToDriver};
+use conveyor_proto::v1;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tonic::Status;
+
+/// The longest wait of a poll (R50).
+pub(super) const WAIT_MS: u64 = 60_000;
+
+/// The polled sessions of this process.
+#[derive(Debug, Default)]
+pub(super) struct PolledSessions {
+    sessions: std::sync::Mutex<HashMap<Arc<str>, Arc<Mutex<Polled>>>>,
+}
+
+/// One session between two polls.
+#[derive(Debug)]
+struct Polled {
+    link: Link,
+    /// The last poll's id and answer, for its repeats.
+    answered: Option<(String, v1::PollResponse)>,
+    /// What was told and not polled yet.
+    told: VecDeque<ToDriver>,
+}
+
+impl PolledSessions {
+    pub(super) fn insert(&self, link: Link) {
+        let id = Arc::clone(link.id());
+        let polled = Polled {
+            link,
+            answered: None,
+            told: VecDeque::new(),
+        };
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.insert(id, Arc::new(Mutex::new(polled)));
+    }
+
+    fn get(&self, id: &str) -> Option<Arc<Mutex<Polled>>> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.get(id).cloned()
+    }
+
+    pub(super) fn remove(&self, id: &str) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.remove(id);
+    }
+}
+
+impl DriverHandlers {
+    /// The session of a call without a stream.
+    pub(super) fn session_of(&self, id: &str, secret: &[u8]) -> Result<Session, Status> {
+        let session = self.node.session(id, secret);
+        session.map_err(|error| crate::refusal::status(&error))
+    }
+
+    /// The polled session. One of an earlier process of this engine is taken up again.
+    async fn polled(&self, id: &str, secret: &[u8]) -> Result<Arc<Mutex<Polled>>, Status> {
+        self.session_of(id, secret)?;
+        if let Some(polled) = self.polled.get(id) {
+            return Ok(polled);
+        }
+        // A stream has generations from 1: this is no rival of one.
+        let resumed = self.node.resume_session(id, secret, 1, |_| None).await;
+        let (link, _) = resumed.map_err(|error| match error {
+            NodeError::Invalid(why) => Status::failed_precondition(why),
+            error => crate::refusal::status(&error),
+        })?;
+        self.polled.insert(link);
+        let missing = || Status::unavailable("the session is being taken up; poll again");
+        self.polled.get(id).ok_or_else(missing)
+    }
+
+    pub(super) async fn take_tasks(
+        &self,
+        request: v1::PollRequest,
+    ) -> Result<v1::PollResponse, Status> {
+        if request.request_id.len() > 64 {
+            return Err(crate::refusal::limit(
+                "request_id",
+                request.request_id.len(),
+                64,
+            ));
+        }
+        if request.wait_ms > WAIT_MS {
+            let wait = request.wait_ms as usize;
+            return Err(crate::refusal::limit("wait_ms", wait, WAIT_MS as usize));
+        }
+        let polled = self
+            .polled(&request.session, &request.resume_secret)
+            .await?;
+        let mut polled = polled.lock().await;
+        if let Some((id, answer)) = &polled.answered
+            && !request.request_id.is_empty()
+            && *id == request.request_id
+        {
+            return Ok(answer.clone());
+        }
+        let most = request.max_tasks.clamp(1, polled.link.session().capacity());
+        let answer = self.poll(&mut polled, most, request.wait_ms).await?;
+        polled.answered = Some((request.request_id, answer.clone()));
+        Ok(answer)
+    }
+
+    async fn poll(
+        &self,
+        polled: &mut Polled,
+        most: u32,
+        wait_ms: u64,
+    ) -> Result<v1::PollResponse, Status> {
+        let session = polled.link.session();
+        let tell = |event| {
+            let told = session.tell(event);
+            told.map_err(|error| crate::refusal::status(&error))
+        };
+        let (mut tasks, mut cancels) = (Vec::new(), Vec::new());
+        let deadline = Instant::now() + Duration::from_millis(wait_ms);
+        tell(SessionEvent::NoCredits)?;
+        tell(SessionEvent::Credits(most))?;
+        let mut ending = self.ending.subscribe();
+        while (tasks.len() as u32) < most {
+            let there = polled.told.pop_front().or_else(|| polled.link.try_next());
+            // What is there is enough.
+            let next = match there {
+                Some(told) => Some(told),
+                None if !tasks.is_empty() || !cancels.is_empty() => None,
+                None => tokio::select! {
+                    told = tokio::time::timeout_at(deadline, polled.link.next()) => match told {
+                        Ok(None) => return Err(self.gone(&session)),
+                        Ok(told) => told,
+                        Err(_) => None,
+                    },
+                    _ = ending.changed() => None,
+                },
+            };
+            match next {
+                None => break,
+                Some(ToDriver::Task(start)) => match session.task(*start).await {
+                    Some(task) => {
+                        let task = convert::task(&session, task, self.node.now());
+                        // One that is sent again comes once in an answer.
+                        let same = |other: &v1::Task| other.token == task.token;
+                        if !tasks.iter().any(same) {
+                            tasks.push(task);
+                        }
+                    }
+                    None => tell(SessionEvent::Credits(1))?,
+                },
+                Some(ToDriver::Cancel {
+                    claimed,
+                    namespace,
+                    reason,
+                    grace,
+                }) => cancels.push(v1::Cancel {
+                    token: session.seal(&namespace, &claimed).into(),
+                    reason: reason.to_string(),
+                    grace_ms: grace.0,
+                }),
+                Some(ToDriver::Replaced | ToDriver::Over) => return Err(self.gone(&session)),
+            }
+        }
+        // Whatever is claimed from now on waits for the next poll: nothing, if it can be helped.
+        tell(SessionEvent::NoCredits)?;
+        let drain = (*self.ending.borrow() != super::Ending::No).then(|| v1::Drain {
+            reason: "the engine is about to stop".to_owned(),
+            deadline_ms: None,
+        });
+        Ok(v1::PollResponse {
+            tasks,
+            cancels,
+            drain,
+        })
+    }
+
+    /// Tasks of a polled session that have to stop. While a poll waits, it is the one that tells.
+    pub(super) fn cancels(&self, session: &Session) -> Vec<v1::Cancel> {
+        let Some(polled) = self.polled.get(session.id()) else {
+            return Vec::new();
+        };
+        let Ok(mut polled) = polled.try_lock() else {
+            return Vec::new();
+        };
+        while let Some(told) = polled.link.try_next() {
+            polled.told.push_back(told);
+        }
+        let mut cancels = Vec::new();
+        for told in std::mem::take(&mut polled.told) {
+            match told {
+                ToDriver::Cancel {
+                    claimed,
+                    namespace,
+                    reason,
+                    grace,
+                } => cancels.push(v1::Cancel {
+                    token: session.seal(&namespace, &claimed).into(),
+                    reason: reason.to_string(),
+                    grace_ms: grace.0,
+                }),
+                other => polled.told.push_back(other),
+            }
+        }
+        cancels
+    }
+
+    fn gone(&self, session: &Session) -> Status {
+        self.polled.remove(session.id());
+        Status::not_found("the session is over, or another connection has it: register again")
+    }
+}

@@ -1,0 +1,587 @@
+//! A session over a stream.
+
+use super::logs::{Batch, Kept};
+use super::{DriverHandlers, Ending, LOG_WINDOW, convert, hello, logs, may_drive};
+use crate::caller::Caller;
+use conveyor_node::NodeError;
+use conveyor_node::owner::SessionEvent;
+use conveyor_node::session::{HelloError, Link, Session, ToDriver};
+use conveyor_node::token::Claimed;
+use conveyor_proto::v1;
+use conveyor_proto::v1::session_request::Message as Told;
+use conveyor_proto::v1::session_response::Message as Tell;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use prost::bytes::Bytes;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// How long a driver has for its first message (R2).
+const FIRST: Duration = Duration::from_secs(10);
+/// Answers on their way to a driver. One that does not read them is not read from.
+const BUFFER: usize = 64;
+
+/// The pauses before something is handed over again that the store did not take.
+const PAUSE: Duration = Duration::from_millis(20);
+const MOST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the stream answers with.
+pub(super) type Answers = ReceiverStream<Result<v1::SessionResponse, Status>>;
+
+type Later = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// Something that a driver sent is done.
+struct Done {
+    /// The number of its message, where it was to be done before it is acknowledged.
+    sequence: Option<u64>,
+    answer: Answer,
+}
+
+enum Answer {
+    Nothing,
+    Tell(Box<Tell>),
+    Acknowledge(Vec<Bytes>),
+}
+
+/// Why a session's stream ends.
+enum End {
+    /// The driver is gone, or does not read.
+    Gone,
+    /// The driver holds nothing any more.
+    Left,
+    /// It is told why.
+    Goodbye(v1::Goodbye),
+}
+
+fn goodbye(reason: v1::GoodbyeReason, message: impl Into<String>) -> End {
+    End::Goodbye(v1::Goodbye {
+        reason: reason.into(),
+        message: message.into(),
+        retry_after_ms: None,
+    })
+}
+
+impl DriverHandlers {
+    pub(super) fn open_stream(
+        &self,
+        request: Request<Streaming<v1::SessionRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let caller = Caller::of(request.extensions());
+        may_drive(&caller)?;
+        let incoming = request.into_inner();
+        let (sender, receiver) = mpsc::channel(BUFFER);
+        let handlers = self.clone();
+        // The answer's headers go out at once; what is refused is told on the stream.
+        tokio::spawn(async move {
+            let mut stream = Outgoing {
+                sender,
+                sequence: 0,
+            };
+            if let End::Goodbye(goodbye) = handlers.converse(&caller, incoming, &mut stream).await {
+                let _ = stream.send(Tell::Goodbye(goodbye)).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn converse(
+        &self,
+        caller: &Caller,
+        mut incoming: Streaming<v1::SessionRequest>,
+        stream: &mut Outgoing,
+    ) -> End {
+        let first = match tokio::time::timeout(FIRST, incoming.message()).await {
+            Ok(Ok(Some(first))) => first,
+            Ok(Ok(None) | Err(_)) => return End::Gone,
+            Err(_) => {
+                let why = format!("no message came in {FIRST:?}; the first is `hello` or `resume`");
+                return goodbye(v1::GoodbyeReason::Limit, why);
+            }
+        };
+        let opened = match first.message {
+            Some(Told::Hello(hello)) => self.greet(caller, &hello).await,
+            Some(Told::Resume(resume)) => self.resume(&resume).await,
+            _ => Err(goodbye(
+                v1::GoodbyeReason::Refused,
+                "the first message of a session is `hello` or `resume`",
+            )),
+        };
+        let (link, welcome) = match opened {
+            Ok(opened) => opened,
+            Err(end) => return end,
+        };
+        if stream.send(Tell::Welcome(welcome)).await.is_err() {
+            return End::Gone;
+        }
+        let session = link.session();
+        let conversation = Conversation::new(self.clone(), session.clone(), first.sequence);
+        let end = conversation.run(link, incoming, stream).await;
+        if matches!(end, End::Left) {
+            // The node may have ended: its next opening finds the session gone silent.
+            let _ = session.tell(SessionEvent::Left);
+        }
+        end
+    }
+
+    /// A new session.
+    async fn greet(&self, caller: &Caller, said: &v1::Hello) -> Result<(Link, v1::Welcome), End> {
+        let read = hello::read(said, caller);
+        let (mut read, version, notes) =
+            read.map_err(|refused| goodbye(refused.reason, refused.message))?;
+        let mut stale = Vec::new();
+        for token in &said.adopts {
+            match self.node.claim(&caller.principal, token) {
+                Some(claimed) => read.adopts.push(claimed),
+                None => stale.push(token.clone()),
+            }
+        }
+        let adopted = read.adopts.clone();
+        let (link, over) = self
+            .node
+            .open_session(read)
+            .await
+            .map_err(|error| match error {
+                HelloError::Refused(reason) => goodbye(v1::GoodbyeReason::Refused, reason),
+                HelloError::Node(error) => unavailable(&error),
+            })?;
+        let named = said.adopts.iter().filter(|token| !stale.contains(token));
+        let over = tokens_of(&adopted, named, &over);
+        stale.extend(over);
+        let welcome = self.welcome(&link.session(), version, stale, notes);
+        Ok((link, welcome))
+    }
+
+    /// An earlier session over this stream (R41).
+    async fn resume(&self, resume: &v1::Resume) -> Result<(Link, v1::Welcome), End> {
+        let mut stale = Vec::new();
+        let mut named = (Vec::new(), Vec::new());
+        let resumed = self.node.resume_session(
+            &resume.session,
+            &resume.resume_secret,
+            resume.generation,
+            |session| {
+                for token in &resume.tokens {
+                    match session.open(token) {
+                        Some(claimed) => {
+                            named.0.push(claimed);
+                            named.1.push(token.clone());
+                        }
+                        None => stale.push(token.clone()),
+                    }
+                }
+                Some(named.0.clone())
+            },
+        );
+        let (link, over) = resumed.await.map_err(|error| match error {
+            NodeError::NotFound(why) => goodbye(v1::GoodbyeReason::UnknownSession, why),
+            NodeError::Invalid(why) => goodbye(v1::GoodbyeReason::Replaced, why),
+            error => unavailable(&error),
+        })?;
+        stale.extend(tokens_of(&named.0, named.1.iter(), &over));
+        let version = super::CONTRACT_VERSIONS[0];
+        let welcome = self.welcome(&link.session(), version, stale, Vec::new());
+        Ok((link, welcome))
+    }
+}
+
+/// The tokens, as they were given, of claims that are over.
+pub(super) fn tokens_of<'a>(
+    claims: &[Claimed],
+    tokens: impl Iterator<Item = &'a Bytes>,
+    over: &[Claimed],
+) -> Vec<Bytes> {
+    let each = claims.iter().zip(tokens);
+    each.filter(|(claimed, _)| over.contains(claimed))
+        .map(|(_, token)| token.clone())
+        .collect()
+}
+
+fn unavailable(error: &NodeError) -> End {
+    End::Goodbye(v1::Goodbye {
+        reason: v1::GoodbyeReason::Moved.into(),
+        message: error.to_string(),
+        retry_after_ms: Some(1000),
+    })
+}
+
+/// The engine's end of a stream.
+struct Outgoing {
+    sender: mpsc::Sender<Result<v1::SessionResponse, Status>>,
+    sequence: u64,
+}
+
+impl Outgoing {
+    async fn send(&mut self, message: Tell) -> Result<(), End> {
+        self.sequence += 1;
+        let response = v1::SessionResponse {
+            sequence: self.sequence,
+            message: Some(message),
+        };
+        let sent = self.sender.send(Ok(response)).await;
+        sent.map_err(|_| End::Gone)
+    }
+}
+
+/// One stream, from its welcome to its end.
+struct Conversation {
+    handlers: DriverHandlers,
+    session: Session,
+    /// The last message of the driver.
+    received: u64,
+    /// Messages whose doing is not done.
+    open: BTreeSet<u64>,
+    /// What is being done, and answered when it is durable.
+    later: FuturesUnordered<Later>,
+    batches: mpsc::UnboundedSender<Batch>,
+    kept: mpsc::UnboundedReceiver<Kept>,
+    /// Bytes of log text that it may still send.
+    window: u64,
+}
+
+impl Conversation {
+    fn new(handlers: DriverHandlers, session: Session, received: u64) -> Conversation {
+        let (batches, inbox) = mpsc::unbounded_channel();
+        let (done, kept) = mpsc::unbounded_channel();
+        let keeper = logs::keep(handlers.node.clone(), session.clone(), inbox, done);
+        tokio::spawn(keeper);
+        Conversation {
+            handlers,
+            session,
+            received,
+            open: BTreeSet::new(),
+            later: FuturesUnordered::new(),
+            batches,
+            kept,
+            window: LOG_WINDOW,
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut link: Link,
+        mut incoming: Streaming<v1::SessionRequest>,
+        stream: &mut Outgoing,
+    ) -> End {
+        let mut ending = self.handlers.ending.subscribe();
+        ending.mark_changed();
+        loop {
+            let step = tokio::select! {
+                told = incoming.message() => match told {
+                    Ok(Some(request)) => self.take(request),
+                    Ok(None) | Err(_) => return End::Gone,
+                },
+                Some(done) = self.later.next(), if !self.later.is_empty() => {
+                    self.done(done, stream).await
+                }
+                told = link.next() => self.tell(told, stream).await,
+                Some(kept) = self.kept.recv() => self.kept(kept, stream).await,
+                Ok(()) = ending.changed() => {
+                    let now = ending.borrow_and_update().clone();
+                    self.ending(now, stream).await
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// What the engine tells the driver.
+    async fn tell(&mut self, told: Option<ToDriver>, stream: &mut Outgoing) -> Result<(), End> {
+        let message = match told {
+            Some(ToDriver::Task(start)) => {
+                let Some(task) = self.session.task(*start).await else {
+                    // It ended before it was sent: the place that it took is free again.
+                    return self.told(SessionEvent::Credits(1));
+                };
+                let now = self.handlers.node.now();
+                Tell::Task(convert::task(&self.session, task, now))
+            }
+            Some(ToDriver::Cancel {
+                claimed,
+                namespace,
+                reason,
+                grace,
+            }) => Tell::Cancel(v1::Cancel {
+                token: self.session.seal(&namespace, &claimed).into(),
+                reason: reason.to_string(),
+                grace_ms: grace.0,
+            }),
+            Some(ToDriver::Replaced) => {
+                let why = "a newer connection has this session";
+                return Err(goodbye(v1::GoodbyeReason::Replaced, why));
+            }
+            Some(ToDriver::Over) => {
+                let why = "the session was silent for too long";
+                return Err(goodbye(v1::GoodbyeReason::UnknownSession, why));
+            }
+            None => {
+                return Err(unavailable(&NodeError::Unavailable(
+                    "the engine stops".into(),
+                )));
+            }
+        };
+        stream.send(message).await
+    }
+
+    fn told(&self, event: SessionEvent) -> Result<(), End> {
+        let told = self.session.tell(event);
+        told.map_err(|error| unavailable(&error))
+    }
+
+    /// What the driver tells the engine. What it tells is handed over in its order.
+    fn take(&mut self, request: v1::SessionRequest) -> Result<(), End> {
+        self.received = self.received.max(request.sequence);
+        match request.message {
+            Some(Told::Credits(credits)) => self.told(SessionEvent::Credits(credits.count)),
+            Some(Told::Answer(answer)) => self.answer(answer),
+            Some(Told::Heartbeat(heartbeat)) => {
+                self.heartbeat(heartbeat);
+                Ok(())
+            }
+            Some(Told::Report(report)) => {
+                self.report(report);
+                Ok(())
+            }
+            Some(Told::Logs(logs)) => self.logs(logs),
+            Some(Told::Checkpoint(checkpoint)) => {
+                self.checkpoint(checkpoint);
+                Ok(())
+            }
+            Some(Told::Drain(_)) => self.told(SessionEvent::Draining),
+            Some(Told::Leaving(_)) => Err(End::Left),
+            Some(Told::Hello(_) | Told::Resume(_)) => Err(goodbye(
+                v1::GoodbyeReason::Refused,
+                "`hello` and `resume` are the first message of a stream, and no other",
+            )),
+            // Of a later contract (R5).
+            None => Ok(()),
+        }
+    }
+
+    async fn done(&mut self, done: Done, stream: &mut Outgoing) -> Result<(), End> {
+        if let Some(sequence) = done.sequence {
+            self.open.remove(&sequence);
+        }
+        let told = match done.answer {
+            Answer::Nothing => return Ok(()),
+            Answer::Tell(told) => *told,
+            Answer::Acknowledge(stale_tokens) => Tell::Acknowledgement(v1::Acknowledgement {
+                sequence: self.acknowledged(),
+                stale_tokens,
+                logs: Vec::new(),
+            }),
+        };
+        stream.send(told).await
+    }
+
+    /// All messages up to this one are done with (R7).
+    fn acknowledged(&self) -> u64 {
+        self.open.first().map_or(self.received, |first| first - 1)
+    }
+
+    fn at_once(&mut self, answer: Answer) {
+        let done = Done {
+            sequence: None,
+            answer,
+        };
+        self.later.push(Box::pin(std::future::ready(done)));
+    }
+
+    fn stale(&mut self, token: Bytes) {
+        self.at_once(Answer::Acknowledge(vec![token]));
+    }
+
+    fn answer(&mut self, answer: v1::TaskAnswer) -> Result<(), End> {
+        let Some(claimed) = self.session.open(&answer.token) else {
+            self.stale(answer.token);
+            return Ok(());
+        };
+        match answer.answer {
+            Some(v1::task_answer::Answer::Accepted(_)) => {
+                self.told(SessionEvent::Accepted(claimed))
+            }
+            Some(v1::task_answer::Answer::Refused(refused)) => {
+                let reason = refused.reason;
+                tracing::info!(run = %claimed.run, session = %self.session.id(), %reason, "a task was refused");
+                self.told(SessionEvent::Refused(claimed))
+            }
+            Some(v1::task_answer::Answer::Detached(_)) => Err(goodbye(
+                v1::GoodbyeReason::Refused,
+                "`detached` comes with a later release",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn heartbeat(&mut self, heartbeat: v1::SessionHeartbeat) {
+        let (mut named, mut tokens, mut stale) = (Vec::new(), Vec::new(), Vec::new());
+        for task in heartbeat.tasks {
+            match self.session.open(&task.token) {
+                Some(claimed) => {
+                    named.push(claimed);
+                    tokens.push(task.token);
+                }
+                None => stale.push(task.token),
+            }
+        }
+        let (session, free) = (self.session.clone(), heartbeat.free);
+        self.later.push(Box::pin(async move {
+            let answer = match session.heartbeat(named.clone(), free).await {
+                Ok(over) => {
+                    stale.extend(tokens_of(&named, tokens.iter(), &over));
+                    Answer::Acknowledge(stale)
+                }
+                // A heartbeat that nobody answers is what the driver is to see.
+                Err(_) => Answer::Nothing,
+            };
+            Done {
+                sequence: None,
+                answer,
+            }
+        }));
+    }
+
+    fn report(&mut self, report: v1::TaskReport) {
+        let most = self.handlers.node.limits().output_bytes;
+        let Some(claimed) = self.session.open(&report.token) else {
+            let told = v1::ReportOutcome {
+                token: report.token,
+                status: v1::ReportStatus::Stale.into(),
+                reason: String::new(),
+            };
+            return self.at_once(Answer::Tell(Box::new(Tell::Outcome(told))));
+        };
+        let (outcome, last) = convert::outcome(report.result, most);
+        let broken = convert::broken(&outcome);
+        let (node, token) = (self.handlers.node.clone(), report.token);
+        let sequence = self.received;
+        self.open.insert(sequence);
+        self.later.push(Box::pin(async move {
+            let answer = match node.report(claimed, outcome, last).await {
+                Ok(reported) => {
+                    let told = convert::report_outcome(token, reported, broken);
+                    Answer::Tell(Box::new(Tell::Outcome(told)))
+                }
+                // Not answered: the driver sends it again (R25).
+                Err(error) => {
+                    tracing::debug!(run = %claimed.run, %error, "a report was not taken");
+                    Answer::Nothing
+                }
+            };
+            Done {
+                sequence: Some(sequence),
+                answer,
+            }
+        }));
+    }
+
+    fn checkpoint(&mut self, checkpoint: v1::Checkpoint) {
+        let Some(claimed) = self.session.open(&checkpoint.token) else {
+            return self.stale(checkpoint.token);
+        };
+        let node = self.handlers.node.clone();
+        let sequence = self.received;
+        self.open.insert(sequence);
+        self.later.push(Box::pin(async move {
+            let data: std::sync::Arc<[u8]> = checkpoint.data.to_vec().into();
+            let mut pause = PAUSE;
+            let stale = loop {
+                match node.checkpoint(claimed, data.clone()).await {
+                    Ok(true) => break Vec::new(),
+                    Ok(false) => break vec![checkpoint.token],
+                    Err(error) if error.is_temporary() => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(MOST_PAUSE);
+                    }
+                    Err(error) => {
+                        tracing::info!(run = %claimed.run, %error, "a checkpoint was not kept");
+                        break Vec::new();
+                    }
+                }
+            };
+            Done {
+                sequence: Some(sequence),
+                answer: Answer::Acknowledge(stale),
+            }
+        }));
+    }
+
+    fn logs(&mut self, logs: v1::LogBatch) -> Result<(), End> {
+        let bytes = logs.lines.iter().map(|line| line.text.len() as u64).sum();
+        if bytes > self.window {
+            let window = self.window;
+            let why = format!(
+                "a log batch of {bytes} bytes is larger than the window, which has {window} left"
+            );
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
+        if logs.lines.len() > super::LOG_BATCH_LINES || bytes > super::LOG_BATCH_BYTES {
+            let most = super::LOG_BATCH_LINES;
+            let why = format!("a log batch has at most {most} lines and `log_batch_bytes` bytes");
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
+        self.window -= bytes;
+        if self.session.open(&logs.token).is_none() {
+            self.window += bytes;
+            self.stale(logs.token);
+            return Ok(());
+        }
+        let batch = Batch { logs, bytes };
+        // Its task lives as long as this sender.
+        let _ = self.batches.send(batch);
+        Ok(())
+    }
+
+    /// Lines are durable: their driver may send as many more.
+    async fn kept(&mut self, first: Kept, stream: &mut Outgoing) -> Result<(), End> {
+        let mut bytes = first.bytes;
+        let mut logs: Vec<v1::LogAcknowledgement> = first.acknowledgement.into_iter().collect();
+        while let Ok(next) = self.kept.try_recv() {
+            bytes += next.bytes;
+            if let Some(next) = next.acknowledgement {
+                // The last one says all.
+                logs.retain(|earlier| earlier.token != next.token);
+                logs.push(next);
+            }
+        }
+        self.window += bytes;
+        stream
+            .send(Tell::Acknowledgement(v1::Acknowledgement {
+                sequence: self.acknowledged(),
+                stale_tokens: Vec::new(),
+                logs,
+            }))
+            .await?;
+        if bytes > 0 {
+            stream
+                .send(Tell::LogWindow(v1::LogWindow { bytes }))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The process is about to end.
+    async fn ending(&mut self, ending: Ending, stream: &mut Outgoing) -> Result<(), End> {
+        match ending {
+            Ending::No => Ok(()),
+            Ending::Draining(deadline) => {
+                let drain = v1::Drain {
+                    reason: "the engine is about to stop".to_owned(),
+                    deadline_ms: Some(deadline),
+                };
+                stream.send(Tell::Drain(drain)).await
+            }
+            Ending::Goodbye => Err(End::Goodbye(v1::Goodbye {
+                reason: v1::GoodbyeReason::Moved.into(),
+                message: "the engine stops; come back with `resume`".to_owned(),
+                retry_after_ms: None,
+            })),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Calls without a stream.
+
+use super::stream::tokens_of;
+use super::{DriverHandlers, convert, hello, logs, may_drive};
+use crate::caller::Caller;
+use crate::refusal;
+use conveyor_node::NodeError;
+use conveyor_node::owner::SessionEvent;
+use conveyor_node::session::HelloError;
+use conveyor_proto::v1::driver_service_server::DriverService;
+use conveyor_proto::v1::*;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The most answers of one call.
+const ANSWERS: usize = 1000;
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`map_err` hands the error over"
+)]
+fn refuse(error: NodeError) -> Status {
+    refusal::status(&error)
+}
+
+#[tonic::async_trait]
+impl DriverService for DriverHandlers {
+    type SessionStream = super::stream::Answers;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<SessionRequest>>,
+    ) -> std::result::Result<Response<Self::SessionStream>, Status> {
+        self.open_stream(request)
+    }
+
+    async fn register(
+        &self,
+        request: Request<RegisterRequest>,
+    ) -> std::result::Result<Response<RegisterResponse>, Status> {
+        let caller = Caller::of(request.extensions());
+        may_drive(&caller)?;
+        let said = request.into_inner().hello;
+        let said = said.ok_or_else(|| Status::invalid_argument("`hello` is missing"))?;
+        let (mut read, version, notes) =
+            hello::read(&said, &caller).map_err(|refused| match refused.reason {
+                GoodbyeReason::Version => Status::failed_precondition(refused.message),
+                _ => Status::invalid_argument(refused.message),
+            })?;
+        let (mut stale, mut named) = (Vec::new(), Vec::new());
+        for token in said.adopts {
+            match self.node.claim(&caller.principal, &token) {
+                Some(claimed) => {
+                    read.adopts.push(claimed);
+                    named.push(token);
+                }
+                None => stale.push(token),
+            }
+        }
+        let adopted = read.adopts.clone();
+        let (link, over) = self
+            .node
+            .open_session(read)
+            .await
+            .map_err(|error| match error {
+                HelloError::Refused(reason) => Status::failed_precondition(reason),
+                HelloError::Node(error) => refuse(error),
+            })?;
+        stale.extend(tokens_of(&adopted, named.iter(), &over));
+        let welcome = self.welcome(&link.session(), version, stale, notes);
+        self.polled.insert(link);
+        Ok(Response::new(RegisterResponse {
+            welcome: Some(welcome),
+        }))
+    }
+
+    async fn poll(
+        &self,
+        request: Request<PollRequest>,
+    ) -> std::result::Result<Response<PollResponse>, Status> {
+        may_drive(&Caller::of(request.extensions()))?;
+        self.take_tasks(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<AnswerRequest>,
+    ) -> std::result::Result<Response<AnswerResponse>, Status> {
+        may_drive(&Caller::of(request.extensions()))?;
+        let request = request.into_inner();
+        let session = self.session_of(&request.session, &request.resume_secret)?;
+        if request.answers.len() > ANSWERS {
+            return Err(refusal::limit("answers", request.answers.len(), ANSWERS));
+        }
+        let (mut named, mut tokens, mut stale_tokens) = (Vec::new(), Vec::new(), Vec::new());
+        for answer in request.answers {
+            let Some(claimed) = session.open(&answer.token) else {
+                stale_tokens.push(answer.token);
+                continue;
+            };
+            match answer.answer {
+                Some(task_answer::Answer::Accepted(_)) => {
+                    session
+                        .tell(SessionEvent::Accepted(claimed))
+                        .map_err(refuse)?;
+                    named.push(claimed);
+                    tokens.push(answer.token);
+                }
+                Some(task_answer::Answer::Refused(refused)) => {
+                    let reason = refused.reason;
+                    tracing::info!(run = %claimed.run, session = %session.id(), %reason, "a task was refused");
+                    session
+                        .tell(SessionEvent::Refused(claimed))
+                        .map_err(refuse)?;
+                }
+                Some(task_answer::Answer::Detached(_)) => {
+                    return Err(Status::unimplemented(
+                        "`detached` comes with a later release",
+                    ));
+                }
+                None => return Err(Status::invalid_argument("`answers[].answer` is missing")),
+            }
+        }
+        // What is accepted was told before: this says which of it is in vain.
+        let over = session.standing(named.clone()).await.map_err(refuse)?;
+        stale_tokens.extend(tokens_of(&named, tokens.iter(), &over));
+        Ok(Response::new(AnswerResponse { stale_tokens }))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<HeartbeatRequest>,
+    ) -> std::result::Result<Response<HeartbeatResponse>, Status> {
+        may_drive(&Caller::of(request.extensions()))?;
+        let request = request.into_inner();
+        let session = self.session_of(&request.session, &request.resume_secret)?;
+        let (mut named, mut tokens, mut stale_tokens) = (Vec::new(), Vec::new(), Vec::new());
+        for task in request.tasks {
+            match session.open(&task.token) {
+                Some(claimed) => {
+                    named.push(claimed);
+                    tokens.push(task.token);
+                }
+                None => stale_tokens.push(task.token),
+            }
+        }
+        let over = session
+            .heartbeat(named.clone(), None)
+            .await
+            .map_err(refuse)?;
+        stale_tokens.extend(tokens_of(&named, tokens.iter(), &over));
+        let cancels = self.cancels(&session);
+        Ok(Response::new(HeartbeatResponse {
+            stale_tokens,
+            cancels,
+        }))
+    }
+
+    async fn save_checkpoint(
+        &self,
+        request: Request<SaveCheckpointRequest>,
+    ) -> std::result::Result<Response<SaveCheckpointResponse>, Status> {
+        let caller = Caller::of(request.extensions());
+        may_drive(&caller)?;
+        let checkpoint = request.into_inner().checkpoint;
+        let checkpoint =
+            checkpoint.ok_or_else(|| Status::invalid_argument("`checkpoint` is missing"))?;
+        let status = match self.node.claim(&caller.principal, &checkpoint.token) {
+            None => ReportStatus::Stale,
+            Some(claimed) => {
+                let kept = self
+                    .node
+                    .checkpoint(claimed, checkpoint.data.to_vec().into());
+                match kept.await {
+                    Ok(true) => ReportStatus::Accepted,
+                    Ok(false) => ReportStatus::Stale,
+                    Err(error) => return Err(refuse(error)),
+                }
+            }
+        };
+        Ok(Response::new(SaveCheckpointResponse {
+            status: status.into(),
+        }))
+    }
+
+    async fn report(
+        &self,
+        request: Request<ReportRequest>,
+    ) -> std::result::Result<Response<ReportResponse>, Status> {
+        let caller = Caller::of(request.extensions());
+        may_drive(&caller)?;
+        let outcome = self
+            .take_report(&caller, request.into_inner().report)
+            .await?;
+        Ok(Response::new(ReportResponse {
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn append_logs(
+        &self,
+        request: Request<AppendLogsRequest>,
+    ) -> std::result::Result<Response<AppendLogsResponse>, Status> {
+        let caller = Caller::of(request.extensions());
+        may_drive(&caller)?;
+        let batch = request.into_inner().logs;
+        let batch = batch.ok_or_else(|| Status::invalid_argument("`logs` is missing"))?;
+        if self.node.claim(&caller.principal, &batch.token).is_none() {
+            return Err(Status::not_found("the token is not one of yours"));
+        }
+        convert::lines(batch.lines.clone()).map_err(Status::invalid_argument)?;
+        let acknowledgement = logs::append(&self.node, &caller.principal, batch).await;
+        let gone = || Status::not_found("the attempt is not there any more");
+        Ok(Response::new(AppendLogsResponse {
+            acknowledgement: Some(acknowledgement.ok_or_else(gone)?),
+        }))
+    }
+
+    async fn complete_task(
+        &self,
+        request: Request<CompleteTaskRequest>,
+    ) -> std::result::Result<Response<CompleteTaskResponse>, Status> {
+        let caller = Caller::of(request.extensions());
+        may_drive(&caller)?;
+        let outcome = self
+            .take_report(&caller, request.into_inner().report)
+            .await?;
+        Ok(Response::new(CompleteTaskResponse {
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn extend_task(
+        &self,
+        _request: Request<ExtendTaskRequest>,
+    ) -> std::result::Result<Response<ExtendTaskResponse>, Status> {
+        Err(Status::unimplemented(
+            "ExtendTask comes with a later release",
+        ))
+    }
+
+    async fn leave(
+        &self,
+        request: Request<LeaveRequest>,
+    ) -> std::result::Result<Response<LeaveResponse>, Status> {
+        may_drive(&Caller::of(request.extensions()))?;
+        let request = request.into_inner();
+        let session = self.session_of(&request.session, &request.resume_secret)?;
+        session.tell(SessionEvent::Left).map_err(refuse)?;
+        self.polled.remove(session.id());
+        Ok(Response::new(LeaveResponse {}))
+    }
+}
+
+impl DriverHandlers {
+    async fn take_report(
+        &self,
+        caller: &Caller,
+        report: Option<TaskReport>,
+    ) -> std::result::Result<ReportOutcome, Status> {
+        let report = report.ok_or_else(|| Status::invalid_argument("`report` is missing"))?;
+        let Some(claimed) = self.node.claim(&caller.principal, &report.token) else {
+            return Ok(ReportOutcome {
+                token: report.token,
+                status: ReportStatus::Stale.into(),
+                reason: String::new(),
+            });
+        };
+        let most = self.node.limits().output_bytes;
+        let (outcome, last) = convert::outcome(report.result, most);
+        let broken = convert::broken(&outcome);
+        let reported = self
+            .node
+            .report(claimed, outcome, last)
+            .await
+            .map_err(refuse)?;
+        Ok(convert::report_outcome(report.token, reported, broken))
+    }
+}

@@ -1,0 +1,73 @@
+//! `conveyor-driver-exec`: the `exec` driver as a program of its own.
+
+use clap::Parser;
+use conveyor_sdk::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  conveyor-driver-exec
+  conveyor-driver-exec --server http://127.0.0.1:7420 --capacity 4
+  CONVEYOR_URL=unix:/var/lib/conveyor conveyor-driver-exec
+
+SIGTERM or Ctrl-C once: it takes nothing new, finishes what it runs, and ends. Twice: it ends at once, and
+what it ran begins again elsewhere.
+
+RUST_LOG=debug tells more. Exit status: 0 it was told to stop, 1 the server does not take it.";
+
+/// Run commands and scripts for a Conveyor server.
+#[derive(Debug, Parser)]
+#[command(name = "conveyor-driver-exec", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Arguments {
+    /// The server: `http://HOST:PORT`, or `unix:PATH` of a data directory or a socket.
+    #[arg(long, env = "CONVEYOR_URL", value_name = "URL", default_value = conveyor_sdk::DEFAULT_URL)]
+    server: String,
+    /// The access token.
+    #[arg(
+        long,
+        env = "CONVEYOR_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+    /// The namespace to publish the driver in; the token's own, or all, by default.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    namespace: String,
+    /// How many tasks it runs at once.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    capacity: u32,
+    /// How long tasks may go on once it is told to stop, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Error> {
+    let driver = conveyor_driver_exec::driver().options(|options| {
+        options.url = Some(arguments.server);
+        options.token = arguments.token;
+        options.namespace = arguments.namespace;
+        options.capacity = arguments.capacity;
+        options.drain = Duration::from_secs(arguments.drain);
+    });
+    driver.run().await
+}

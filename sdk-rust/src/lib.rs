@@ -1,0 +1,60 @@
+//! Conveyor's Rust SDK.
+//!
+//! A driver is a name, a version and actions; an action is an `async` function from a [`Task`] to its
+//! outputs:
+//!
+//! ```no_run
+//! use conveyor_sdk::{Driver, Failure, Task};
+//! use serde_json::json;
+//!
+//! async fn clone(task: Task) -> Result<serde_json::Value, Failure> {
+//!     let url = task.inputs["url"].as_str().unwrap_or_default();
+//!     task.log.info(format!("cloning {url}"));
+//!     Ok(json!({ "sha": "7c5e2f…" }))
+//! }
+//!
+//! # async fn run() -> Result<(), conveyor_sdk::Error> {
+//! Driver::new("git").version("1.0.0").action("clone", clone).run().await
+//! # }
+//! ```
+//!
+//! [`Driver::run`] connects to `CONVEYOR_URL`, else to `http://127.0.0.1:7420`, and stays until the
+//! process is told to end: it reconnects, sends heartbeats, keeps within what the server grants, sends
+//! reports until they are answered, and drains on SIGTERM.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `driver` | what a driver is made of |
+//! | `task` | an attempt as its action sees it |
+//! | `failure` | how an action says no |
+//! | `log` | the run's log |
+//! | `runtime` | the driver's end of the contract |
+//! | [`testing`] | one task without a server |
+//! | `embedded` | drivers in the engine's own process (feature `embedded`) |
+//! | `layer` | `tracing` events as log lines (feature `tracing-layer`, on by default) |
+
+mod dial;
+mod driver;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod error;
+mod failure;
+#[cfg(feature = "tracing-layer")]
+mod layer;
+mod log;
+mod runtime;
+mod sink;
+mod task;
+pub mod testing;
+
+pub use driver::{Action, Driver, IntoOutputs};
+pub use error::Error;
+pub use failure::Failure;
+#[cfg(feature = "tracing-layer")]
+pub use layer::TaskLayer;
+pub use log::{Log, Stream};
+pub use runtime::{Options, Stop};
+pub use task::{Cancelled, Task};
+
+/// Where a server listens unless it is told otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7420";

@@ -1,0 +1,101 @@
+use crate::sink::Sink;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Where a line comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// The driver itself.
+    Driver,
+    /// A process's standard output.
+    Stdout,
+    /// A process's standard error.
+    Stderr,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) time_ms: u64,
+    pub(crate) stream: Stream,
+    pub(crate) text: Vec<u8>,
+}
+
+impl Line {
+    pub(crate) fn new(stream: Stream, text: impl Into<Vec<u8>>) -> Line {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Line {
+            time_ms: now.unwrap_or_default().as_millis() as u64,
+            stream,
+            text: text.into(),
+        }
+    }
+}
+
+/// The task's part of the run's log. Clones are the same.
+///
+/// [`Log::line`] waits where the server is behind; the others never wait, and leave lines out where
+/// more than 4 MiB of one task are on their way: a later line says how many.
+#[derive(Clone)]
+pub struct Log {
+    sink: Arc<dyn Sink>,
+    left_out: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log(..)")
+    }
+}
+
+impl Log {
+    pub(crate) fn new(sink: Arc<dyn Sink>) -> Log {
+        Log {
+            sink,
+            left_out: Arc::default(),
+        }
+    }
+
+    /// Something that a reader of the log should know. Each line of the text is one.
+    pub fn info(&self, text: impl fmt::Display) {
+        self.say("", &text.to_string());
+    }
+
+    /// As [`Log::info`], marked as a warning.
+    pub fn warn(&self, text: impl fmt::Display) {
+        self.say("warning: ", &text.to_string());
+    }
+
+    /// As [`Log::info`], marked as an error.
+    pub fn error(&self, text: impl fmt::Display) {
+        self.say("error: ", &text.to_string());
+    }
+
+    fn say(&self, mark: &str, text: &str) {
+        for line in text.lines() {
+            self.now(Line::new(Stream::Driver, format!("{mark}{line}")));
+        }
+    }
+
+    pub(crate) fn now(&self, line: Line) {
+        let missing = self.left_out.swap(0, Ordering::Relaxed);
+        if missing > 0 {
+            let note = format!("({missing} lines were left out: the log could not keep up)");
+            if !self.sink.line(Line::new(Stream::Driver, note)) {
+                self.left_out.fetch_add(missing + 1, Ordering::Relaxed);
+                return;
+            }
+        }
+        if !self.sink.line(line) {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A line as it is, without its line feed; not always UTF-8. Waits until there is room for it, so
+    /// that nothing is left out.
+    pub async fn line(&self, stream: Stream, text: impl Into<Vec<u8>>) {
+        self.sink.line_when_room(Line::new(stream, text)).await;
+    }
+}

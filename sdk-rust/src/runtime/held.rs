@@ -1,0 +1,198 @@
+//! The tasks that a driver holds.
+
+use super::sink::{self, ROOM};
+use crate::Failure;
+use crate::failure::Kind;
+use crate::log::{Line, Stream};
+use crate::sink::NotKept;
+use conveyor_proto::v1;
+use prost::bytes::Bytes;
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// The most lines of a batch: a tenth of what the contract allows, so that other messages come through.
+const BATCH_LINES: usize = 1000;
+/// About the most bytes of a batch.
+const BATCH_BYTES: u64 = 256 << 10;
+
+/// A task, from its arrival until its report is answered and its log durable.
+pub(super) struct Held {
+    pub(super) cancel: watch::Sender<Option<Arc<str>>>,
+    /// Ends its action.
+    pub(super) abort: Option<AbortHandle>,
+    pub(super) room: Arc<Semaphore>,
+    pub(super) grace: Duration,
+    pub(super) heartbeat_timeout: Duration,
+    /// When its time is over.
+    pub(super) deadline: Instant,
+    /// When its action is cut off.
+    pub(super) cut_off: Option<Instant>,
+    pub(super) progress: (Option<u32>, String),
+    /// How it ended, until that is answered.
+    pub(super) report: Option<v1::TaskReport>,
+    /// When the report was sent last.
+    pub(super) reported: Option<Instant>,
+    pub(super) answered: bool,
+    /// What is to be saved: its data, the message that has it, and who waits.
+    pub(super) checkpoints: VecDeque<Saving>,
+    lines: VecDeque<Line>,
+    /// The offset of the first of `lines`.
+    first: u64,
+    /// The offset of the first line that was not sent over this connection.
+    sent: u64,
+    sealed: bool,
+}
+
+pub(super) struct Saving {
+    pub(super) data: Vec<u8>,
+    /// The message that carries it; `None` while it was not sent over this connection.
+    pub(super) sequence: Option<u64>,
+    pub(super) reply: oneshot::Sender<Result<(), NotKept>>,
+}
+
+impl Held {
+    pub(super) fn new(task: &v1::Task, cancel: watch::Sender<Option<Arc<str>>>) -> Held {
+        Held {
+            cancel,
+            abort: None,
+            room: Arc::new(Semaphore::new(ROOM)),
+            grace: Duration::from_millis(task.grace_ms),
+            heartbeat_timeout: Duration::from_millis(task.heartbeat_timeout_ms),
+            deadline: Instant::now() + Duration::from_millis(task.time_left_ms),
+            cut_off: None,
+            progress: (None, String::new()),
+            report: None,
+            reported: None,
+            answered: false,
+            checkpoints: VecDeque::new(),
+            lines: VecDeque::new(),
+            first: 0,
+            sent: 0,
+            sealed: false,
+        }
+    }
+
+    /// Whether its action still runs.
+    pub(super) fn runs(&self) -> bool {
+        self.report.is_none() && !self.answered
+    }
+
+    /// Whether nothing of it is left to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.answered && (self.lines.is_empty() || self.sealed)
+    }
+
+    pub(super) fn add(&mut self, line: Line) {
+        self.lines.push_back(line);
+    }
+
+    /// The connection is another: what was not acknowledged is sent again.
+    pub(super) fn begin_again(&mut self) {
+        self.sent = self.first;
+        self.reported = None;
+        self.checkpoints
+            .iter_mut()
+            .for_each(|saving| saving.sequence = None);
+    }
+
+    /// The next lines, as far as the window allows.
+    pub(super) fn batch(&mut self, token: &Bytes, window: &mut u64) -> Option<v1::LogBatch> {
+        if self.sealed {
+            return None;
+        }
+        let skip = (self.sent - self.first) as usize;
+        let mut bytes = 0;
+        let mut lines = Vec::new();
+        for line in self.lines.iter().skip(skip).take(BATCH_LINES) {
+            let length = line.text.len() as u64;
+            if bytes + length > *window || bytes > 0 && bytes + length > BATCH_BYTES {
+                break;
+            }
+            bytes += length;
+            lines.push(v1::LogLine {
+                time_ms: line.time_ms,
+                stream: match line.stream {
+                    Stream::Driver => v1::LogStream::Driver,
+                    Stream::Stdout => v1::LogStream::Stdout,
+                    Stream::Stderr => v1::LogStream::Stderr,
+                }
+                .into(),
+                text: Bytes::copy_from_slice(&line.text),
+                truncated: false,
+            });
+        }
+        if lines.is_empty() {
+            return None;
+        }
+        *window -= bytes;
+        let first_offset = self.sent;
+        self.sent += lines.len() as u64;
+        Some(v1::LogBatch {
+            token: token.clone(),
+            first_offset,
+            lines,
+        })
+    }
+
+    /// Lines before the offset are durable.
+    pub(super) fn kept(&mut self, next: u64, sealed: bool) {
+        self.sealed |= sealed;
+        while self.first < next || self.sealed {
+            let Some(line) = self.lines.pop_front() else {
+                break;
+            };
+            self.first += 1;
+            self.room.add_permits(sink::size(&line) as usize);
+        }
+        self.sent = self.sent.max(self.first);
+    }
+
+    /// Its action has ended.
+    pub(super) fn end(&mut self, token: &Bytes, result: Result<Value, Failure>) {
+        self.abort = None;
+        let last_log_offset = (self.first + self.lines.len() as u64).checked_sub(1);
+        let mut result = match result {
+            Ok(outputs) => v1::Result {
+                state: v1::AttemptState::Succeeded.into(),
+                outputs: text(&outputs),
+                ..v1::Result::default()
+            },
+            Err(failure) => failed(failure),
+        };
+        result.last_log_offset = last_log_offset;
+        self.report = Some(v1::TaskReport {
+            token: token.clone(),
+            result: Some(result),
+        });
+    }
+}
+
+fn text(value: &Value) -> Bytes {
+    // A value is always JSON.
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+fn failed(failure: Failure) -> v1::Result {
+    let state = match failure.kind {
+        Kind::Failed => v1::AttemptState::Failed,
+        Kind::Errored => v1::AttemptState::Errored,
+        Kind::Cancelled => v1::AttemptState::Cancelled,
+    };
+    v1::Result {
+        state: state.into(),
+        outputs: failure.outputs.as_deref().map(text).unwrap_or_default(),
+        failure: (failure.kind != Kind::Cancelled).then(|| v1::Failure {
+            code: failure.code,
+            message: failure.message,
+            details: failure.details.as_ref().map(text).unwrap_or_default(),
+            retryable: failure.retryable,
+            retry_after_ms: failure.retry_after.map(|delay| delay.as_millis() as u64),
+        }),
+        ..v1::Result::default()
+    }
+}

@@ -1,0 +1,76 @@
+//! What a task of a session says, on its way to the session.
+
+use crate::Failure;
+use crate::log::Line;
+use crate::sink::{Later, NotKept, Sink};
+use prost::bytes::Bytes;
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Bytes of log lines of one task that may be on their way: beyond them [`crate::Log::line`] waits.
+pub(super) const ROOM: usize = 4 << 20;
+
+/// Something that a task of a session did.
+#[derive(Debug)]
+pub(super) enum Event {
+    Line(Bytes, Line),
+    Progress(Bytes, Option<u32>, String),
+    Checkpoint(Bytes, Vec<u8>, oneshot::Sender<Result<(), NotKept>>),
+    Done(Bytes, Result<Value, Failure>),
+}
+
+/// Where a task of a session says it.
+#[derive(Debug)]
+pub(super) struct SessionSink {
+    pub(super) token: Bytes,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    /// Bytes that log lines may still take.
+    pub(super) room: Arc<Semaphore>,
+}
+
+/// What a line takes of the room.
+pub(super) fn size(line: &Line) -> u32 {
+    (line.text.len() + 32).min(ROOM) as u32
+}
+
+impl SessionSink {
+    fn send(&self, event: Event) {
+        // The driver may be about to end.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Sink for SessionSink {
+    fn line(&self, line: Line) -> bool {
+        let Ok(room) = self.room.try_acquire_many(size(&line)) else {
+            return false;
+        };
+        room.forget();
+        self.send(Event::Line(self.token.clone(), line));
+        true
+    }
+
+    fn line_when_room(&self, line: Line) -> Later<()> {
+        let (room, events, token) = (self.room.clone(), self.events.clone(), self.token.clone());
+        Box::pin(async move {
+            if let Ok(room) = room.acquire_many(size(&line)).await {
+                room.forget();
+                let _ = events.send(Event::Line(token, line));
+            }
+        })
+    }
+
+    fn progress(&self, permille: Option<u32>, message: String) {
+        self.send(Event::Progress(self.token.clone(), permille, message));
+    }
+
+    fn checkpoint(&self, data: Vec<u8>) -> Later<Result<(), NotKept>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Event::Checkpoint(self.token.clone(), data, reply));
+        Box::pin(async move {
+            let over = || NotKept("the attempt is over: nothing more is saved".to_owned());
+            answer.await.map_err(|_| over())?
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! What tasks do.
+
+use super::held::{Held, Saving};
+use super::session::Runtime;
+use super::sink::Event;
+use crate::Failure;
+use crate::sink::NotKept;
+use conveyor_proto::v1;
+use conveyor_proto::v1::session_request::Message as Tell;
+use prost::bytes::Bytes;
+use serde_json::Value;
+use tokio::time::Instant;
+
+impl Runtime {
+    pub(super) fn event(&mut self, event: Event) {
+        match event {
+            Event::Line(token, line) => {
+                if let Some(held) = self.held.get_mut(&token) {
+                    held.add(line);
+                }
+            }
+            Event::Progress(token, permille, message) => {
+                if let Some(held) = self.held.get_mut(&token) {
+                    held.progress = (permille, message);
+                }
+            }
+            Event::Checkpoint(token, data, reply) => match self.held.get_mut(&token) {
+                Some(held) if held.runs() => {
+                    let sequence = None;
+                    held.checkpoints.push_back(Saving {
+                        data,
+                        sequence,
+                        reply,
+                    });
+                    self.send_checkpoints(&token);
+                }
+                _ => {
+                    let over = NotKept("the attempt is over: nothing more is saved".to_owned());
+                    // Whoever saved it may have stopped waiting.
+                    let _ = reply.send(Err(over));
+                }
+            },
+            Event::Done(token, result) => self.done(&token, result),
+        }
+    }
+
+    pub(super) fn done(&mut self, token: &Bytes, result: Result<Value, Failure>) {
+        let Some(held) = self.held.get_mut(token).filter(|held| held.runs()) else {
+            return;
+        };
+        held.end(token, result);
+        // The place is free before the report is taken, so that the next task's claim joins its
+        // commit (R11).
+        if self.is_welcome() && self.stopping.is_none() {
+            self.credits(1);
+        }
+        self.send_report(token);
+    }
+
+    pub(super) fn send_report(&mut self, token: &Bytes) {
+        if !self.is_welcome() {
+            return;
+        }
+        let Some(held) = self.held.get_mut(token) else {
+            return;
+        };
+        if let Some(report) = held.report.clone() {
+            held.reported = Some(Instant::now());
+            self.tell(Tell::Report(report));
+        }
+    }
+
+    pub(super) fn send_checkpoints(&mut self, token: &Bytes) {
+        if !self.is_welcome() {
+            return;
+        }
+        let unsent = |held: &Held| {
+            held.checkpoints
+                .iter()
+                .position(|one| one.sequence.is_none())
+        };
+        while let Some(held) = self.held.get(token)
+            && let Some(at) = unsent(held)
+        {
+            let data = Bytes::copy_from_slice(&held.checkpoints[at].data);
+            let token = token.clone();
+            let checkpoint = v1::Checkpoint {
+                token: token.clone(),
+                data,
+            };
+            let sequence = self.tell(Tell::Checkpoint(checkpoint));
+            if let Some(held) = self.held.get_mut(&token) {
+                held.checkpoints[at].sequence = Some(sequence);
+            }
+        }
+    }
+
+    pub(super) fn flush_logs(&mut self) {
+        let Some(link) = self.link.as_mut().filter(|link| link.welcome) else {
+            return;
+        };
+        let mut window = link.window;
+        let mut batches = Vec::new();
+        for (token, held) in &mut self.held {
+            while let Some(batch) = held.batch(token, &mut window) {
+                batches.push(batch);
+            }
+        }
+        link.window = window;
+        for batch in batches {
+            self.tell(Tell::Logs(batch));
+        }
+    }
+}
