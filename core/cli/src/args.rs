@@ -2,6 +2,7 @@
 
 mod follow;
 mod fork;
+mod objects;
 mod offline;
 mod output;
 mod run;
@@ -12,6 +13,10 @@ mod stop;
 
 pub(crate) use follow::{EventsArgs, LogsArgs};
 pub(crate) use fork::ForkArgs;
+pub(crate) use objects::{
+    ApplyArgs, DriversArgs, DriversVerb, ListedArgs, NamedArgs, NamespaceArgs, NamespacesArgs,
+    NamespacesListArgs, NamespacesVerb, PipelinesArgs, PipelinesVerb, StartArgs,
+};
 pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
 pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
 pub(crate) use run::{Inputs, Local, Progress, RunArgs};
@@ -76,6 +81,16 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Run a server: drivers and clients connect to it.
     Serve(ServeArgs),
+    /// Store pipelines under their names.
+    Apply(ApplyArgs),
+    /// Start a run of a stored pipeline.
+    Start(StartArgs),
+    /// List, show and delete stored pipelines.
+    Pipelines(PipelinesArgs),
+    /// List the drivers that are, or were, connected.
+    Drivers(DriversArgs),
+    /// List, create and delete namespaces.
+    Namespaces(NamespacesArgs),
     /// Check pipeline documents, and print every mistake.
     Check(CheckArgs),
     /// Show what a pipeline would do: order, instances, critical path.

@@ -51,6 +51,11 @@ fn dispatch(verb: Verb) -> Exit {
     match verb {
         Verb::Run(args) => online::run(args),
         Verb::Serve(args) => serve::serve(&args),
+        Verb::Apply(args) => online::apply(&args),
+        Verb::Start(args) => online::start(&args),
+        Verb::Pipelines(args) => online::pipelines(&args.verb),
+        Verb::Drivers(args) => online::drivers(&args.verb),
+        Verb::Namespaces(args) => online::namespaces(&args.verb),
         Verb::Check(args) => offline::check(&args),
         Verb::Plan(args) => offline::plan(&args),
         Verb::Test(args) => offline::test(&args),

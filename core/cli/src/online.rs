@@ -3,24 +3,30 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | `run`, `fork` | runs begin, and go on |
+//! | `apply` | pipelines are stored and started |
+//! | `objects` | pipelines, drivers and namespaces of a server |
 //! | `follow` | a run is shown until it ends |
 //! | `runs` | `runs list`, `show`, `release` |
 //! | `logs`, `events` | what runs said and did |
 //! | `stop` | cancel, drain, terminate, pause, resume |
 //! | `given` | documents and inputs from files |
 
+mod apply;
 mod events;
 mod follow;
 mod fork;
 mod given;
 mod logs;
+mod objects;
 mod run;
 mod runs;
 mod stop;
 
+pub(crate) use apply::{apply, start};
 pub(crate) use events::events;
 pub(crate) use fork::fork;
 pub(crate) use logs::logs;
+pub(crate) use objects::{drivers, namespaces, pipelines};
 pub(crate) use run::run;
 pub(crate) use runs::{runs_list, runs_release, runs_show};
 pub(crate) use stop::{cancel, drain, pause, resume, terminate};

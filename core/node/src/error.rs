@@ -11,6 +11,8 @@ pub enum NodeError {
     Ended(RunState),
     /// What was asked does not fit: an unknown id, a pause of a paused run.
     Invalid(String),
+    /// Somebody else changed the object meanwhile.
+    Conflict(String),
     /// No process moves the run: it was interrupted, and goes on only when it is continued.
     Interrupted(String),
     /// The run is quarantined.
@@ -37,6 +39,7 @@ impl fmt::Display for NodeError {
             NodeError::Ended(state) => write!(f, "the run has ended: {state}"),
             NodeError::NotFound(message)
             | NodeError::Invalid(message)
+            | NodeError::Conflict(message)
             | NodeError::Interrupted(message)
             | NodeError::Quarantined(message)
             | NodeError::Unavailable(message)

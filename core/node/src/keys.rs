@@ -9,14 +9,16 @@
 //! | `s i RUN` | the row of a run that listings read |
 //! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
 //! | `s m` | what the store says about itself; of shard 0 alone |
+//! | `s n KIND NAMESPACE NAME` | an object that somebody made: a namespace, a pipeline |
 //! | `s p RUN` | which snapshot of a run is whole (PROTOCOL P8) |
+//! | `s P NAMESPACE NAME DIGEST` | a revision of a pipeline |
 //! | `s q RUN` | why a run is quarantined |
 //! | `s r RUN` | a run that has not ended, with its earliest timer; gone at the end |
 //! | `s s RUN SEQUENCE` | a snapshot of a run after that record |
 //! | `s v RUN HASH` | a value of a run that is too long for its record (PROTOCOL P32) |
 //!
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
-//! are 32, SEQUENCE is 8 bytes, most significant first. NAME, SCOPE and VERSION are texts, each but the
+//! are 32, SEQUENCE is 8 bytes, most significant first. NAME, NAMESPACE, SCOPE and VERSION are texts, each but the
 //! last ended by a zero byte. The keys of logs are the
 //! bus's own, beginning with `l/`.
 
@@ -76,6 +78,20 @@ pub fn session(id: &str) -> Vec<u8> {
 #[must_use]
 pub fn sessions() -> Vec<u8> {
     key(b'e', &[])
+}
+
+/// An object of a kind; one without a namespace has an empty one.
+#[must_use]
+pub fn object(kind: u8, namespace: &str, name: &str) -> Vec<u8> {
+    let (namespace, name) = (namespace.as_bytes(), name.as_bytes());
+    key(b'n', &[&[kind], namespace, &[0], name])
+}
+
+/// A revision of a pipeline.
+#[must_use]
+pub fn revision(namespace: &str, pipeline: &str, digest: &Hash) -> Vec<u8> {
+    let (namespace, pipeline) = (namespace.as_bytes(), pipeline.as_bytes());
+    key(b'P', &[namespace, &[0], pipeline, &[0], &digest.0])
 }
 
 /// The row of a run that listings read.

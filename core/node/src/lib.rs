@@ -11,6 +11,7 @@
 //! | [`session`] | drivers in other processes: hello, tasks, reports, logs |
 //! | [`owner`] | the deterministic machine over all runs: the simulator drives it as the node does |
 //! | [`storage`] | an owner's groups and runs in the store's terms |
+//! | [`objects`] | what people make beside runs: guarded rows |
 //! | [`keys`], [`envelope`] | where things lie in a store, and in what |
 //! | [`token`] | the proof of a claim |
 
@@ -22,6 +23,7 @@ mod held;
 mod id;
 pub mod keys;
 pub mod node;
+pub mod objects;
 pub mod owner;
 mod plans;
 pub mod reader;

@@ -34,6 +34,7 @@ use conveyor_bus::Hub;
 use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::Stop;
 use conveyor_engine::time::Time;
+use conveyor_engine::value::Hash;
 use open::Opened;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -213,6 +214,25 @@ impl Node {
         let work = move || start.prepare(reader.store().as_ref(), reader.plans());
         let work = self.shared.reader.workers().run(work).await;
         work.ok_or_else(|| NodeError::Unavailable("preparing the run panicked".into()))?
+    }
+
+    /// Keeps a pipeline's document under its digest, for runs and pipelines that will name it. Durable
+    /// when this returns; keeping it twice does no harm.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keep_document(
+        &self,
+        digest: Hash,
+        canonical: &Arc<[u8]>,
+        source: &Arc<str>,
+        file_name: String,
+    ) -> Result<(), NodeError> {
+        let store = Arc::clone(self.shared.reader.store());
+        let document = start::stored_document(canonical, source, file_name);
+        let keep = move || start::keep_document(store.as_ref(), &digest, &document);
+        let kept = self.shared.reader.workers().run(keep).await;
+        kept.ok_or_else(|| NodeError::Unavailable("keeping a document panicked".into()))?
     }
 
     /// Moves a run that another process began and that nobody moves now.

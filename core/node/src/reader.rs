@@ -102,7 +102,7 @@ impl Reader {
     }
 
     /// Does something with the reader's store on one of its threads.
-    async fn on_worker<T: Send + 'static>(
+    pub(crate) async fn on_worker<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, NodeError> + Send + 'static,
     ) -> Result<T, NodeError> {

@@ -5,6 +5,7 @@ mod check;
 mod folds;
 mod fork;
 mod logs;
+mod objects;
 mod read;
 mod resolve;
 mod start;

@@ -88,6 +88,7 @@ pub(crate) fn status(error: &NodeError) -> Status {
         NodeError::Interrupted(_) => Status::failed_precondition(format!(
             "{message}; `conveyor run --continue RUN` goes on with it"
         )),
+        NodeError::Conflict(_) => Status::aborted(message),
         NodeError::Unavailable(_) => Status::unavailable(message),
         NodeError::Full(_) => Status::resource_exhausted(message),
         NodeError::Corrupt(_) => Status::data_loss(message),

@@ -25,7 +25,12 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) place: DataDir,
     /// Where to listen. Other addresses than those of this machine alone need --insecure.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7420")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "CONVEYOR_LISTEN",
+        default_value = "127.0.0.1:7420"
+    )]
     pub(crate) listen: SocketAddr,
     /// Listen on an address that other machines reach, though anybody there may do anything: there is
     /// neither TLS nor a check of who asks.

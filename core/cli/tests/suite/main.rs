@@ -17,6 +17,7 @@ mod program;
 mod quarantine;
 mod refusals;
 mod runs;
+mod serve;
 mod statuses;
 mod terminal;
 mod test_cases;

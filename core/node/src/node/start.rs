@@ -69,12 +69,7 @@ impl StartRun {
 
     pub(super) fn prepare(mut self, store: &dyn Store, plans: &Plans) -> Result<Start, NodeError> {
         let plan = plans.share(self.plan);
-        let document = StoredDocument {
-            canonical: self.canonical.to_vec().into(),
-            source: self.source.as_bytes().to_vec().into(),
-            file_name: self.file_name,
-        };
-        let document: Arc<[u8]> = document.encode_to_vec().into();
+        let document = stored_document(&self.canonical, &self.source, self.file_name);
         let long = document.len() > JOINS;
         if long {
             keep_document(store, &plan.digest, &document)?;
@@ -99,6 +94,16 @@ impl StartRun {
             values_stored,
         })
     }
+}
+
+/// A pipeline's document as it is stored.
+pub(super) fn stored_document(canonical: &[u8], source: &str, file_name: String) -> Arc<[u8]> {
+    let document = StoredDocument {
+        canonical: canonical.to_vec().into(),
+        source: source.as_bytes().to_vec().into(),
+        file_name,
+    };
+    document.encode_to_vec().into()
 }
 
 /// A value for a fact: inline, or stored beside the journal when it is long.
@@ -135,7 +140,11 @@ fn keep_values(store: &dyn Store, run: RunId, values: &ValueTexts) -> Result<(),
 
 /// Stores a long document in transactions of its own. It is found by its digest, so storing it twice
 /// does no harm; the first piece comes last, so that what is found is whole.
-fn keep_document(store: &dyn Store, digest: &Hash, document: &[u8]) -> Result<(), NodeError> {
+pub(super) fn keep_document(
+    store: &dyn Store,
+    digest: &Hash,
+    document: &[u8],
+) -> Result<(), NodeError> {
     let key = keys::document(digest);
     if stored::row_exists(store, &key)? {
         return Ok(());

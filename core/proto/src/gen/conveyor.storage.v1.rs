@@ -583,6 +583,14 @@ pub enum RecordKind {
     Driver = 13,
     /// A StoredSession: a session of a driver in another process.
     Session = 14,
+    /// A StoredNamespace: a tenancy boundary.
+    Namespace = 15,
+    /// A StoredPipeline: which revision of a pipeline is the newest.
+    Pipeline = 16,
+    /// A StoredRevision: a revision of a pipeline.
+    Revision = 17,
+    /// A StoredIdempotency: what a request that was made once came to.
+    Idempotency = 18,
 }
 impl RecordKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -606,6 +614,10 @@ impl RecordKind {
             Self::SnapshotPointer => "RECORD_KIND_SNAPSHOT_POINTER",
             Self::Driver => "RECORD_KIND_DRIVER",
             Self::Session => "RECORD_KIND_SESSION",
+            Self::Namespace => "RECORD_KIND_NAMESPACE",
+            Self::Pipeline => "RECORD_KIND_PIPELINE",
+            Self::Revision => "RECORD_KIND_REVISION",
+            Self::Idempotency => "RECORD_KIND_IDEMPOTENCY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -626,6 +638,10 @@ impl RecordKind {
             "RECORD_KIND_SNAPSHOT_POINTER" => Some(Self::SnapshotPointer),
             "RECORD_KIND_DRIVER" => Some(Self::Driver),
             "RECORD_KIND_SESSION" => Some(Self::Session),
+            "RECORD_KIND_NAMESPACE" => Some(Self::Namespace),
+            "RECORD_KIND_PIPELINE" => Some(Self::Pipeline),
+            "RECORD_KIND_REVISION" => Some(Self::Revision),
+            "RECORD_KIND_IDEMPOTENCY" => Some(Self::Idempotency),
             _ => None,
         }
     }
@@ -1190,4 +1206,75 @@ pub struct AdoptedClaim {
     /// The claim's nonce.
     #[prost(fixed64, tag = "5")]
     pub nonce: u64,
+}
+/// What all objects that people make have in common.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredMeta {
+    /// For filters.
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// For people and tools.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// When it was made.
+    #[prost(uint64, tag = "3")]
+    pub created_ms: u64,
+    /// When it was last changed.
+    #[prost(uint64, tag = "4")]
+    pub updated_ms: u64,
+    /// Counts its changes, from 1: no two states of it are the same bytes.
+    #[prost(uint64, tag = "5")]
+    pub change: u64,
+}
+/// A tenancy boundary.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredNamespace {
+    /// Labels and the rest.
+    #[prost(message, optional, tag = "1")]
+    pub meta: ::core::option::Option<StoredMeta>,
+}
+/// A pipeline: which of its revisions is the newest.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredPipeline {
+    /// Labels and the rest: those of the newest revision's document.
+    #[prost(message, optional, tag = "1")]
+    pub meta: ::core::option::Option<StoredMeta>,
+    /// Digest of the newest revision: 32 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub digest: ::prost::bytes::Bytes,
+    /// Its number.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    /// The number of the revision that was made last: an older one may have become the newest again.
+    #[prost(uint64, tag = "4")]
+    pub revisions: u64,
+}
+/// A revision of a pipeline; its document lies under its digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredRevision {
+    /// Its number, from 1.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// When it was made.
+    #[prost(uint64, tag = "2")]
+    pub created_ms: u64,
+}
+/// What a request that was made once came to, so that its repeat finds it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredIdempotency {
+    /// SHA-256 of what was asked: 32 bytes. Another request under the same key is refused.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub request: ::prost::bytes::Bytes,
+    /// The id of the run that it made.
+    #[prost(string, tag = "2")]
+    pub run: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(uint64, tag = "3")]
+    pub created_ms: u64,
 }

@@ -63,13 +63,18 @@ calls! {
         resume_run(ResumeRunRequest) -> ResumeRunResponse = unpause;
         fork_run(ForkRunRequest) -> ForkRunResponse = fork;
         release_run(ReleaseRunRequest) -> ReleaseRunResponse = release;
+        create_namespace(CreateNamespaceRequest) -> CreateNamespaceResponse = create_one_namespace;
+        list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse = all_namespaces;
+        delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse = delete_one_namespace;
+        apply_pipeline(ApplyPipelineRequest) -> ApplyPipelineResponse = apply_one_pipeline;
+        get_pipeline(GetPipelineRequest) -> GetPipelineResponse = one_pipeline;
+        list_pipelines(ListPipelinesRequest) -> ListPipelinesResponse = all_pipelines;
+        delete_pipeline(DeletePipelineRequest) -> DeletePipelineResponse = delete_one_pipeline;
+        list_drivers(ListDriversRequest) -> ListDriversResponse = all_drivers;
     }
     later {
         plan_pipeline(PlanPipelineRequest) -> PlanPipelineResponse = "PlanPipeline";
         delete_run(DeleteRunRequest) -> DeleteRunResponse = "DeleteRun";
-        create_namespace(CreateNamespaceRequest) -> CreateNamespaceResponse = "CreateNamespace";
-        list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse = "ListNamespaces";
-        delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse = "DeleteNamespace";
         apply_definition(ApplyDefinitionRequest) -> ApplyDefinitionResponse = "ApplyDefinition";
         get_definition(GetDefinitionRequest) -> GetDefinitionResponse = "GetDefinition";
         list_definitions(ListDefinitionsRequest) -> ListDefinitionsResponse = "ListDefinitions";
@@ -78,11 +83,6 @@ calls! {
         get_resource(GetResourceRequest) -> GetResourceResponse = "GetResource";
         list_resources(ListResourcesRequest) -> ListResourcesResponse = "ListResources";
         delete_resource(DeleteResourceRequest) -> DeleteResourceResponse = "DeleteResource";
-        apply_pipeline(ApplyPipelineRequest) -> ApplyPipelineResponse = "ApplyPipeline";
-        get_pipeline(GetPipelineRequest) -> GetPipelineResponse = "GetPipeline";
-        list_pipelines(ListPipelinesRequest) -> ListPipelinesResponse = "ListPipelines";
-        delete_pipeline(DeletePipelineRequest) -> DeletePipelineResponse = "DeletePipeline";
-        list_drivers(ListDriversRequest) -> ListDriversResponse = "ListDrivers";
         create_token(CreateTokenRequest) -> CreateTokenResponse = "CreateToken";
         list_tokens(ListTokensRequest) -> ListTokensResponse = "ListTokens";
         revoke_token(RevokeTokenRequest) -> RevokeTokenResponse = "RevokeToken";

@@ -2,12 +2,12 @@
 
 use super::{About, ControlHandlers, LIMIT_LABELS, short};
 use crate::refusal::{self, diagnostic, input};
-use conveyor_engine::document::{self, Diagnostic, Document, Limits, Located};
+use conveyor_engine::document::{self, Diagnostic, Document, Limits, Located, Severity};
 use conveyor_engine::plan::{Drivers, Kind, Plan, version_satisfies};
 use conveyor_engine::value::{Json, parse_json};
+use conveyor_node::Node;
 use conveyor_proto::v1;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use tonic::Status;
 
 /// The most bytes of inputs.
@@ -16,15 +16,27 @@ const INPUT_BYTES: usize = 16 << 20;
 const DOCUMENTS: usize = 1000;
 
 /// Reads a document on a stack of the engine's size.
-pub(super) fn read(drivers: &Drivers, document: &v1::Document) -> Result<Document, Status> {
+pub(super) fn read(node: &Node, document: &v1::Document) -> Result<Document, Status> {
     short("file_name", &document.file_name, 4096)?;
-    load(drivers, document)
-        .map_err(|found| refusal::refused(found.iter().map(diagnostic).collect()))
+    load(node, document).map_err(|found| refusal::refused(found.iter().map(diagnostic).collect()))
 }
 
-fn load(drivers: &Drivers, document: &v1::Document) -> Result<Document, Vec<Diagnostic>> {
+/// What the document wants of its drivers is checked against those that runs of its namespace have.
+fn load(node: &Node, document: &v1::Document) -> Result<Document, Vec<Diagnostic>> {
+    let drivers = match node.registered_drivers().is_empty() {
+        true => Drivers::clone(node.drivers()),
+        false => node.drivers_of(&namespace_of(document)),
+    };
     let (name, source) = (&document.file_name, &document.source);
-    document::load_for(name, source, &Limits::default(), drivers)
+    document::load_for(name, source, &Limits::default(), &drivers)
+}
+
+/// The namespace that a document names. What cannot be read names none; it is refused soon.
+fn namespace_of(document: &v1::Document) -> String {
+    let located = Located::read(&document.file_name, &document.source, &Limits::default());
+    let json = located.map(|located| located.to_json()).unwrap_or_default();
+    let named = json.pointer("/metadata/namespace").and_then(Json::as_str);
+    named.unwrap_or(super::DEFAULT_NAMESPACE).to_owned()
 }
 
 /// What is given as inputs: an object, with the texts that a person typed read as the plan says.
@@ -90,11 +102,58 @@ pub(super) fn drivers(
     if about.drivers_may_come {
         return Ok(());
     }
+    let has = |name: &str| about.drivers.get(name).cloned();
     let known: Vec<_> = about
         .drivers
         .iter()
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
+    let say = |step: &str, wanted: &str| {
+        format!(
+            "step `{step}` needs the driver `{wanted}`, which this process does not have; it has: {}",
+            known.join(", ")
+        )
+    };
+    let mut found = missing(plan, document, Severity::Error, has, say);
+    for one in &mut found {
+        one.allowed.clone_from(&known);
+    }
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(refusal::refused(found)),
+    }
+}
+
+/// Warns of drivers that nobody has registered yet: what the document wants of them is checked when one
+/// takes the task (PROTOCOL P27).
+pub(super) fn unregistered(
+    node: &Node,
+    about: &About,
+    plan: &Plan,
+    document: &v1::Document,
+) -> Vec<v1::Diagnostic> {
+    if !about.drivers_may_come {
+        return Vec::new();
+    }
+    let known = node.drivers_of(&plan.namespace);
+    let has = |name: &str| known.get(name).map(|driver| driver.version.to_string());
+    let say = |step: &str, wanted: &str| {
+        format!(
+            "step `{step}` needs the driver `{wanted}`, which nobody has registered yet: what it takes \
+             is checked when one comes, and the step waits for it"
+        )
+    };
+    missing(plan, Some(document), Severity::Warning, has, say)
+}
+
+/// Steps whose driver is not there, each with its place.
+fn missing(
+    plan: &Plan,
+    document: Option<&v1::Document>,
+    severity: Severity,
+    has: impl Fn(&str) -> Option<String>,
+    say: impl Fn(&str, &str) -> String,
+) -> Vec<v1::Diagnostic> {
     let mut found = Vec::new();
     let mut named = BTreeSet::new();
     for step in &plan.steps {
@@ -104,43 +163,38 @@ pub(super) fn drivers(
         else {
             continue;
         };
-        let there = about.drivers.get(&**driver);
-        let fits = |there: &String| {
+        let fits = |there: String| {
             let wanted = version.as_deref();
-            wanted.is_none_or(|wanted| version_satisfies(wanted, there))
+            wanted.is_none_or(|wanted| version_satisfies(wanted, &there))
         };
-        if there.is_some_and(fits) || !named.insert((driver, version)) {
+        if has(driver).is_some_and(fits) || !named.insert((driver, version)) {
             continue;
         }
         let wanted = match version {
             Some(version) => format!("{driver}@{version}"),
             None => driver.to_string(),
         };
-        let message = format!(
-            "step `{}` needs the driver `{wanted}`, which this process does not have; it has: {}",
-            step.id,
-            known.join(", ")
-        );
         let pointer = format!("{}/driver", step.pointer);
-        let mut one = input(pointer, message, "unknown_driver");
+        let mut one = input(pointer, say(&step.id, &wanted), "unknown_driver");
+        one.severity = match severity {
+            Severity::Error => v1::Severity::Error,
+            Severity::Warning => v1::Severity::Warning,
+        }
+        .into();
         one.found = wanted;
-        one.allowed.clone_from(&known);
         found.push(one);
     }
-    if found.is_empty() {
-        return Ok(());
-    }
-    let located = document.and_then(|document| {
+    let located = document.filter(|_| !found.is_empty()).and_then(|document| {
         let (name, limits) = (&document.file_name, document::Limits::default());
         Located::read(name, &document.source, &limits).ok()
     });
     if let Some(located) = located {
         for one in &mut found {
-            let place = located.diagnostic(document::Severity::Error, &one.pointer, "");
+            let place = located.diagnostic(severity, &one.pointer, "");
             (one.file_name, one.line, one.column) = (place.file, place.line, place.column);
         }
     }
-    Err(refusal::refused(found))
+    found
 }
 
 /// The labels of a run: the document's, and over them what the request gives.
@@ -181,11 +235,11 @@ impl ControlHandlers {
                 DOCUMENTS,
             ));
         }
-        let drivers = Arc::new(self.node.drivers_of(super::DEFAULT_NAMESPACE));
+        let node = self.node.clone();
         crate::stack::on_stack(move || {
             let mut diagnostics = Vec::new();
             for document in &request.documents {
-                match load(&drivers, document) {
+                match load(&node, document) {
                     Ok(read) => diagnostics.extend(read.diagnostics.iter().map(diagnostic)),
                     Err(found) => diagnostics.extend(found.iter().map(diagnostic)),
                 }

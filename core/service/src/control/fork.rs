@@ -82,10 +82,10 @@ impl ControlHandlers {
         let labels = check::labels(run.labels(), request.labels)?;
         let (given, texts) = (request.inputs, request.text_inputs);
         let file_name = document.file_name.clone();
-        let drivers = Arc::new(self.node.drivers_of(&row.row.namespace));
+        let node = self.node.clone();
         let preview = request.preview;
         let prepared = on_stack(move || -> Result<Prepared, Status> {
-            let read = check::read(&drivers, &document)?;
+            let read = check::read(&node, &document)?;
             if !preview {
                 check::drivers(&about, &read.plan(), Some(&document))?;
             }

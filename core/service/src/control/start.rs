@@ -8,7 +8,6 @@ use conveyor_node::{NodeError, RunId, StartRun};
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
 use prost::bytes::Bytes;
-use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
@@ -24,7 +23,10 @@ impl ControlHandlers {
         short("actor", &request.actor, 256)?;
         let document = match request.pipeline {
             Some(Pipeline::Document(document)) => document,
-            Some(Pipeline::Stored(_)) => return Err(later("stored pipelines")),
+            Some(Pipeline::Stored(wanted)) => {
+                let namespace = super::namespace_or_default(&request.namespace);
+                self.stored_document(namespace, &wanted).await?
+            }
             None => return Err(Status::invalid_argument("give a document to run")),
         };
         if request.resource.is_some() {
@@ -36,29 +38,29 @@ impl ControlHandlers {
                 Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
             })?),
         };
-        let (about, drivers) = (
-            self.about.clone(),
-            Arc::new(
-                self.node
-                    .drivers_of(super::namespace_or_default(&request.namespace)),
-            ),
-        );
+        let (about, node) = (self.about.clone(), self.node.clone());
         let (inputs, texts) = (request.inputs, request.text_inputs);
-        let (read, inputs, file_name) = on_stack(move || -> Result<_, Status> {
-            let read = check::read(&drivers, &document)?;
+        let (read, unregistered, inputs, file_name) = on_stack(move || -> Result<_, Status> {
+            let read = check::read(&node, &document)?;
             let plan = read.plan();
             check::drivers(&about, &plan, Some(&document))?;
             let given = check::given(&plan, &inputs, &texts, None)?;
             let inputs = check::inputs(&plan, &given)?;
-            Ok((read, inputs, document.file_name))
+            let unregistered = check::unregistered(&node, &about, &plan, &document);
+            Ok((read, unregistered, inputs, document.file_name))
         })
         .await??;
         let plan = read.plan();
         if !request.namespace.is_empty() && *request.namespace != *plan.namespace {
-            return Err(later("a namespace other than the document's"));
+            return Err(Status::invalid_argument(format!(
+                "the document is of the namespace `{}`, the request of `{}`",
+                plan.namespace, request.namespace
+            )));
         }
+        self.namespace(&plan.namespace).await?;
         let labels = check::labels(&plan.labels, request.labels)?;
-        let diagnostics = read.diagnostics.iter().map(refusal::diagnostic).collect();
+        let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
+        diagnostics.extend(unregistered);
         let digest = read.digest;
         let start = StartRun {
             run: run.unwrap_or_else(RunId::fresh),

@@ -622,7 +622,7 @@ impl World {
         for what in self.outside.values_mut() {
             match what {
                 Outside::Done(of, ..) | Outside::Look(of) | Outside::Check(of) if of == session => {
-                    *of = Arc::clone(&id)
+                    *of = Arc::clone(&id);
                 }
                 _ => {}
             }

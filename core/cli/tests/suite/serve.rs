@@ -1,0 +1,475 @@
+//! A server, drivers in other processes, and what becomes of runs when either dies.
+
+use crate::program::{Ended, conveyor_with, files, root};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take before a test fails: far more than it does on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program in the background; killed with the value.
+struct Background {
+    child: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+impl Background {
+    fn start(command: &mut Command) -> Background {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stderr = child.stderr.take().expect("it is piped");
+        Background {
+            child,
+            lines: lines(stderr),
+            said: Vec::new(),
+        }
+    }
+
+    /// Waits for a line that has all of these words.
+    fn line(&mut self, words: &[&str]) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("no line with {words:?} among {:#?}", self.said);
+            };
+            self.said.push(line.clone());
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
+    /// Its exit status, once it has ended.
+    fn end(&mut self) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status.code().expect("no signal ended it");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it did not end: {:#?}", self.said);
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("it is there");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stderr: ChildStderr) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// The driver's program, which lies beside the one under test.
+fn driver_program() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_conveyor")).with_file_name("conveyor-driver-exec");
+    assert!(
+        program.exists(),
+        "{} is not built: `make test` builds it, or `cargo build --release -p conveyor-driver-exec`",
+        program.display()
+    );
+    program
+}
+
+/// A directory, an address, and the programs that meet there.
+struct Site {
+    dir: tempfile::TempDir,
+    url: String,
+}
+
+impl Site {
+    fn new(pipelines: &[(&str, &str)]) -> Site {
+        Site {
+            dir: files(pipelines),
+            url: String::new(),
+        }
+    }
+
+    /// Starts a server on the address that it has, or on a free one.
+    fn serve(&mut self) -> Background {
+        let address = match self.url.strip_prefix("http://") {
+            Some(address) => address.to_owned(),
+            None => "127.0.0.1:0".to_owned(),
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conveyor"));
+        command
+            .args(["serve", "--data-dir", "data", "--listen", &address])
+            .env("NO_COLOR", "1")
+            .current_dir(self.dir.path());
+        let mut server = Background::start(&mut command);
+        let line = server.line(&["listening"]);
+        let url = line
+            .split("url=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
+        self.url = url.expect("the line has an address").to_owned();
+        server
+    }
+
+    fn driver(&self) -> Background {
+        let mut command = Command::new(driver_program());
+        command
+            .args(["--server", &self.url])
+            .env("NO_COLOR", "1")
+            .current_dir(self.dir.path());
+        let mut driver = Background::start(&mut command);
+        driver.line(&["connected"]);
+        driver
+    }
+
+    fn conveyor(&self, args: &[&str]) -> Ended {
+        let mut all = args.to_vec();
+        all.extend(["--server", &self.url]);
+        conveyor_with(self.dir.path(), &all, "")
+    }
+
+    /// Starts a run, and gives its id.
+    fn start(&self, file: &str) -> String {
+        let started = self.conveyor(&["start", "-f", file, "-o", "json"]);
+        assert_eq!(started.status, 0, "{}", started.err);
+        let run: Value = serde_json::from_str(&started.out).expect("it is JSON");
+        run["id"].as_str().expect("it has an id").to_owned()
+    }
+
+    fn show(&self, run: &str) -> Value {
+        let shown = self.conveyor(&["runs", "show", run, "-o", "json"]);
+        assert_eq!(shown.status, 0, "{}", shown.err);
+        serde_json::from_str(&shown.out).expect("it is JSON")
+    }
+
+    /// Waits until a run is so.
+    fn until(&self, run: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let view = self.show(run);
+            if is(&view) {
+                return view;
+            }
+            assert!(Instant::now() < deadline, "not {what}: {view:#}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn ended(&self, run: &str) -> Value {
+        self.until(run, "ended", |view| {
+            ["succeeded", "failed", "cancelled"]
+                .contains(&view["state"].as_str().unwrap_or_default())
+        })
+    }
+
+    fn log(&self, run: &str) -> String {
+        let log = self.conveyor(&["logs", run]);
+        assert_eq!(log.status, 0, "{}", log.err);
+        log.out
+    }
+}
+
+/// Two steps; the first one waits until somebody makes the file `go`.
+const GATED: &str = "\
+name: gated
+steps:
+  - {id: first, name: first, driver: exec, with: {run: \"echo begun; while ! test -e go; do sleep 0.05; done; echo done\"}}
+  - {id: second, name: second, driver: exec, with: {run: echo second}}
+";
+
+#[test]
+fn a_server_that_is_killed_loses_nothing_of_what_its_driver_runs() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let mut server = site.serve();
+    let mut driver = site.driver();
+    let run = site.start("gated.yaml");
+    site.until(&run, "running", |view| {
+        view["steps"][0]["state"] == "running"
+    });
+    server.kill();
+    driver.line(&["the connection is gone"]);
+    // It ends while nobody is there to be told.
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    let _server = site.serve();
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    let attempts = &view["steps"][0]["instances"][0]["attempts"];
+    assert_eq!(attempts.as_array().map(Vec::len), Some(1), "{view:#}");
+    assert_eq!(
+        site.log(&run),
+        "first | begun\nfirst | done\nsecond | second\n"
+    );
+}
+
+#[test]
+fn a_driver_that_is_killed_is_missed_and_its_task_begins_again() {
+    let document = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: lost}
+spec:
+  steps:
+    - id: only
+      driver: exec
+      timeouts: {heartbeat: 1s}
+      grace: 1s
+      with: {run: \"echo attempt $CONVEYOR_ATTEMPT; while ! test -e go; do sleep 0.05; done\"}
+";
+    let mut site = Site::new(&[("lost.yaml", document)]);
+    let _server = site.serve();
+    let mut driver = site.driver();
+    let run = site.start("lost.yaml");
+    site.until(&run, "running", |_| site.log(&run).contains("attempt 1"));
+    driver.kill();
+    let _second = site.driver();
+    site.until(&run, "tried again", |_| {
+        site.log(&run).contains("attempt 2")
+    });
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    let attempts = view["steps"][0]["instances"][0]["attempts"].clone();
+    assert_eq!(attempts[0]["state"], "lost", "{view:#}");
+    assert_eq!(attempts[1]["state"], "succeeded", "{view:#}");
+}
+
+#[test]
+fn a_server_that_is_told_to_end_says_so_and_its_driver_comes_back_to_the_next() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let mut server = site.serve();
+    let mut driver = site.driver();
+    let run = site.start("gated.yaml");
+    site.until(&run, "running", |view| {
+        view["steps"][0]["state"] == "running"
+    });
+    server.signal(rustix::process::Signal::TERM);
+    server.line(&["told to end"]);
+    server.line(&["ended"]);
+    assert_eq!(server.end(), 0);
+    driver.line(&["come back with `resume`"]);
+    let _server = site.serve();
+    driver.line(&["connected"]);
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    assert_eq!(site.ended(&run)["state"], "succeeded");
+}
+
+#[test]
+fn a_driver_that_is_told_to_end_finishes_what_it_holds() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let _server = site.serve();
+    let mut driver = site.driver();
+    let run = site.start("gated.yaml");
+    site.until(&run, "running", |view| {
+        view["steps"][0]["state"] == "running"
+    });
+    driver.signal(rustix::process::Signal::TERM);
+    driver.line(&["told to stop"]);
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    driver.line(&["stopped"]);
+    assert_eq!(driver.end(), 0);
+    let view = site.until(&run, "waiting for a driver", |view| {
+        view["steps"][1]["state"] == "queued"
+    });
+    assert_eq!(view["steps"][0]["state"], "succeeded", "{view:#}");
+    let waits = view["steps"][1]["waiting_for"].as_str().unwrap_or_default();
+    assert!(waits.contains("`exec`, which nobody offers"), "{view:#}");
+    let _next = site.driver();
+    assert_eq!(site.ended(&run)["state"], "succeeded");
+}
+
+#[test]
+fn a_run_that_is_cancelled_stops_its_process_in_the_driver() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let _server = site.serve();
+    let _driver = site.driver();
+    let run = site.start("gated.yaml");
+    site.until(&run, "running", |_| site.log(&run).contains("begun"));
+    let cancelled = site.conveyor(&["cancel", &run, "--reason", "enough"]);
+    assert_eq!(cancelled.status, 0, "{}", cancelled.err);
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "cancelled", "{view:#}");
+    assert_eq!(view["steps"][0]["state"], "cancelled", "{view:#}");
+    assert_eq!(view["steps"][1]["state"], "cancelled", "{view:#}");
+}
+
+#[test]
+fn a_follower_sees_the_run_live_and_ends_with_its_status() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let _server = site.serve();
+    let _driver = site.driver();
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    let applied = site.conveyor(&["apply", "-f", "gated.yaml"]);
+    assert!(
+        applied.out.contains("default/gated  applied"),
+        "{}{}",
+        applied.out,
+        applied.err
+    );
+    let again = site.conveyor(&["apply", "-f", "gated.yaml"]);
+    assert!(
+        again.out.contains("default/gated  unchanged"),
+        "{}",
+        again.out
+    );
+    let followed = site.conveyor(&["start", "gated", "--follow"]);
+    assert_eq!(followed.status, 0, "{}", followed.err);
+    assert!(followed.err.contains("second | second"), "{}", followed.err);
+    let listed = site.conveyor(&["drivers", "list", "-o", "json"]);
+    let drivers: Value = serde_json::from_str(&listed.out).expect("it is JSON");
+    assert_eq!(drivers[0]["name"], "exec");
+    assert_eq!(
+        drivers[0]["sessions"].as_array().map(Vec::len),
+        Some(1),
+        "{drivers:#}"
+    );
+}
+
+#[test]
+fn what_a_connected_driver_does_not_take_is_refused_at_apply() {
+    let wrong = GATED.replace("with: {run: echo second}", "with: {rum: echo second}");
+    let mut site = Site::new(&[("gated.yaml", GATED), ("wrong.yaml", &wrong)]);
+    let _server = site.serve();
+    let warned = site.conveyor(&["apply", "-f", "gated.yaml"]);
+    assert_eq!(warned.status, 0, "{}", warned.err);
+    assert!(
+        warned.err.contains("which nobody has registered yet"),
+        "{}",
+        warned.err
+    );
+    let _driver = site.driver();
+    let refused = site.conveyor(&["apply", "-f", "gated.yaml", "-f", "wrong.yaml"]);
+    assert_eq!(refused.status, 2, "{}{}", refused.out, refused.err);
+    assert!(refused.err.contains("rum"), "{}", refused.err);
+}
+
+#[test]
+fn a_second_server_says_what_is_taken() {
+    let mut site = Site::new(&[]);
+    let mut server = site.serve();
+    let address = site.url.trim_start_matches("http://").to_owned();
+    let dir = site.dir.path();
+    let taken = conveyor_with(
+        dir,
+        &["serve", "--data-dir", "other", "--listen", &address],
+        "",
+    );
+    assert_eq!(taken.status, 2);
+    assert!(
+        taken.err.contains(&address) && taken.err.contains("--listen"),
+        "{}",
+        taken.err
+    );
+    assert!(!dir.join("other").exists(), "it touched nothing");
+    let held = conveyor_with(
+        dir,
+        &["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"],
+        "",
+    );
+    assert_eq!(held.status, 2);
+    assert!(
+        held.err.contains(&server.child.id().to_string()) && held.err.contains("--data-dir"),
+        "{}",
+        held.err
+    );
+    let open = conveyor_with(
+        dir,
+        &["serve", "--data-dir", "other", "--listen", "0.0.0.0:0"],
+        "",
+    );
+    assert_eq!(open.status, 2);
+    assert!(open.err.contains("--insecure"), "{}", open.err);
+    server.signal(rustix::process::Signal::INT);
+    assert_eq!(server.end(), 0);
+    let gone = site.conveyor(&["runs", "list"]);
+    assert_eq!(gone.status, 3);
+    assert!(
+        gone.err.contains(&site.url) && gone.err.contains("conveyor serve"),
+        "{}",
+        gone.err
+    );
+}
+
+/// The blocks of a README's section, line by line.
+fn blocks(section: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root().join("README.md")).expect("it is there");
+    let rest = text.split(section).nth(1).expect("it has the section");
+    let rest = rest.split("\n## ").next().expect("it ends");
+    let blocks = rest.split("```sh\n").skip(1);
+    let lines = |block: &str| {
+        block
+            .split("```")
+            .next()
+            .map(|block| block.lines().map(str::to_owned).collect())
+    };
+    blocks.filter_map(lines).collect()
+}
+
+#[test]
+fn the_readmes_page_on_serving_runs_as_it_is_written() {
+    let blocks = blocks("## Serve it\n");
+    let [serve, driver, client] = &blocks[..] else {
+        panic!("three terminals: {blocks:?}");
+    };
+    let home = tempfile::tempdir().expect("a directory");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("it has one").to_string();
+    drop(free);
+    let program = |line: &str| -> Command {
+        let (program, args) = match line.strip_prefix("cargo run --release -p conveyor-driver-exec")
+        {
+            Some(rest) => (driver_program(), rest),
+            None => {
+                let rest = line
+                    .strip_prefix("cargo run --release -- ")
+                    .expect("it is the program");
+                (PathBuf::from(env!("CARGO_BIN_EXE_conveyor")), rest)
+            }
+        };
+        let mut command = Command::new(program);
+        command
+            .args(args.split_whitespace())
+            .current_dir(root())
+            .env("HOME", home.path())
+            .env_remove("XDG_STATE_HOME")
+            .env("NO_COLOR", "1")
+            .env("CONVEYOR_LISTEN", &address)
+            .env("CONVEYOR_URL", format!("http://{address}"));
+        command
+    };
+    let mut server = Background::start(&mut program(&serve[0]));
+    server.line(&["listening", &address]);
+    let mut worker = Background::start(&mut program(&driver[0]));
+    worker.line(&["connected"]);
+    for line in client {
+        let output = program(line).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {said}");
+    }
+}

@@ -1,0 +1,271 @@
+//! Objects that people make beside runs: rows under a name, changed only by who has seen them as they
+//! are.
+
+use crate::envelope;
+use crate::error::NodeError;
+use crate::keys;
+use crate::node::Node;
+use crate::reader::Reader;
+use crate::stored::decode;
+use conveyor_engine::value::Hash;
+use conveyor_proto::storage::v1::{
+    RecordKind, StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline, StoredRevision,
+};
+use conveyor_store::{Bytes, CommitError, Direction, Expected, KeyRange, Store, Transaction};
+use prost::Message;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows that one listing reads at most while it looks for those that fit.
+const LOOKED_AT: usize = 10_000;
+
+/// A kind of row.
+pub trait Object: Message + Default + Clone + Send + 'static {
+    /// The byte that its keys have.
+    const KIND: u8;
+    /// What its rows are.
+    const RECORD: RecordKind;
+
+    /// What filters look at.
+    fn labels(&self) -> Option<&BTreeMap<String, String>>;
+}
+
+impl Object for StoredNamespace {
+    const KIND: u8 = b'n';
+    const RECORD: RecordKind = RecordKind::Namespace;
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        labels(self.meta.as_ref())
+    }
+}
+
+impl Object for StoredPipeline {
+    const KIND: u8 = b'p';
+    const RECORD: RecordKind = RecordKind::Pipeline;
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        labels(self.meta.as_ref())
+    }
+}
+
+impl Object for StoredIdempotency {
+    const KIND: u8 = b'i';
+    const RECORD: RecordKind = RecordKind::Idempotency;
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        None
+    }
+}
+
+fn labels(meta: Option<&StoredMeta>) -> Option<&BTreeMap<String, String>> {
+    meta.map(|meta| &meta.labels)
+}
+
+/// A row as it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row<M> {
+    /// What it says.
+    pub value: M,
+    /// Its bytes: a change names them, and is refused where they have changed.
+    raw: Bytes,
+}
+
+impl<M> Row<M> {
+    /// Changes with every change.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        let hash = Hash::of(&self.raw);
+        hash.0[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// Which rows are listed.
+#[derive(Clone, Debug, Default)]
+pub struct ListObjects {
+    /// Of this namespace; empty for those that have none.
+    pub namespace: String,
+    /// Only with all of these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Only names after this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A part of a listing.
+#[derive(Clone, Debug)]
+pub struct ObjectPage<M> {
+    /// Names and rows, by name.
+    pub rows: Vec<(String, Row<M>)>,
+    /// Where the next part begins: `after` of the next call. `None` after the last.
+    pub next: Option<String>,
+}
+
+/// Changes of rows that are made together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    transaction: Transaction,
+}
+
+impl Changes {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Changes {
+        Changes::default()
+    }
+
+    /// Makes a row, or changes the one that was read.
+    pub fn put<M: Object>(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        value: &M,
+        was: Option<&Row<M>>,
+    ) -> &mut Changes {
+        let key = keys::object(M::KIND, namespace, name);
+        let expected = was.map_or(Expected::Absent, |row| Expected::Value(row.raw.clone()));
+        let row = envelope::wrap(M::RECORD, 0, &value.encode_to_vec());
+        self.transaction
+            .compare(key.clone(), expected)
+            .put(key, row);
+        self
+    }
+
+    /// Removes the row that was read.
+    pub fn delete<M: Object>(&mut self, namespace: &str, name: &str, was: &Row<M>) -> &mut Changes {
+        let key = keys::object(M::KIND, namespace, name);
+        let expected = Expected::Value(was.raw.clone());
+        self.transaction.compare(key.clone(), expected).delete(key);
+        self
+    }
+
+    /// Makes a revision of a pipeline.
+    pub fn revision(
+        &mut self,
+        namespace: &str,
+        pipeline: &str,
+        digest: &Hash,
+        revision: &StoredRevision,
+    ) -> &mut Changes {
+        let key = keys::revision(namespace, pipeline, digest);
+        let row = envelope::wrap(RecordKind::Revision, 0, &revision.encode_to_vec());
+        self.transaction.put(key, row);
+        self
+    }
+}
+
+impl Reader {
+    /// An object by its name.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or has something else there.
+    pub async fn object<M: Object>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Row<M>>, NodeError> {
+        let key = keys::object(M::KIND, namespace, name);
+        self.on_worker(move |reader| read(reader.store().as_ref(), &key))
+            .await
+    }
+
+    /// A revision of a pipeline, by the digest of its document.
+    ///
+    /// # Errors
+    /// As [`Reader::object`].
+    pub async fn revision(
+        &self,
+        namespace: &str,
+        pipeline: &str,
+        digest: Hash,
+    ) -> Result<Option<StoredRevision>, NodeError> {
+        let key = keys::revision(namespace, pipeline, &digest);
+        self.on_worker(move |reader| {
+            let row = reader.store().get(&key)?;
+            row.map(|row| decode(RecordKind::Revision, &row))
+                .transpose()
+        })
+        .await
+    }
+
+    /// Objects of a kind, by name.
+    ///
+    /// # Errors
+    /// As [`Reader::object`].
+    pub async fn objects<M: Object>(&self, list: ListObjects) -> Result<ObjectPage<M>, NodeError> {
+        self.on_worker(move |reader| page(reader.store().as_ref(), &list))
+            .await
+    }
+}
+
+impl Node {
+    /// Makes changes: durable when this returns.
+    ///
+    /// # Errors
+    /// [`NodeError::Conflict`] when a row is not as it was read: nothing has changed;
+    /// [`NodeError::Unavailable`] and the like when the store fails.
+    pub async fn change(&self, changes: Changes) -> Result<(), NodeError> {
+        let store = Arc::clone(self.reader().store());
+        let commit = move || store.commit(&changes.transaction);
+        let committed = self.reader().workers().run(commit).await;
+        let panicked = || NodeError::Unavailable("changing an object panicked".into());
+        match committed.ok_or_else(panicked)? {
+            Ok(()) => Ok(()),
+            Err(CommitError::Conflict(_)) => Err(NodeError::Conflict(
+                "somebody else changed it meanwhile: read it again, and decide anew".into(),
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn read<M: Object>(store: &dyn Store, key: &[u8]) -> Result<Option<Row<M>>, NodeError> {
+    let raw = store.get(key)?;
+    raw.map(|raw| row(raw)).transpose()
+}
+
+fn row<M: Object>(raw: Bytes) -> Result<Row<M>, NodeError> {
+    Ok(Row {
+        value: decode(M::RECORD, &raw)?,
+        raw,
+    })
+}
+
+fn page<M: Object>(store: &dyn Store, list: &ListObjects) -> Result<ObjectPage<M>, NodeError> {
+    let prefix = keys::object(M::KIND, &list.namespace, "");
+    let mut range = KeyRange::prefix(prefix.clone());
+    if let Some(after) = &list.after {
+        let mut start = keys::object(M::KIND, &list.namespace, after);
+        start.push(0);
+        range.start = start.into();
+    }
+    let mut page = ObjectPage {
+        rows: Vec::new(),
+        next: None,
+    };
+    let mut looked = 0;
+    let mut rest = (list.limit > 0).then_some(range);
+    while let Some(range) = rest {
+        let some = store.scan(&range, Direction::Forward, list.limit.clamp(1, 1000))?;
+        for (key, raw) in &some.entries {
+            let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+            let row: Row<M> = row(raw.clone())?;
+            looked += 1;
+            let fits = list.labels.iter().all(|(key, value)| {
+                row.value.labels().and_then(|labels| labels.get(key)) == Some(value)
+            });
+            if fits {
+                page.rows.push((name.clone(), row));
+            }
+            if page.rows.len() == list.limit || looked == LOOKED_AT {
+                page.next = Some(name);
+                return Ok(page);
+            }
+        }
+        rest = some.rest(&range, Direction::Forward);
+    }
+    Ok(page)
+}

@@ -1,0 +1,149 @@
+//! Namespaces, pipelines and drivers.
+
+mod drivers;
+mod namespaces;
+mod pipelines;
+
+use super::{ControlHandlers, LIMIT_LABELS, refuse, short};
+use crate::refusal;
+use conveyor_node::objects::{ListObjects, Object, Row};
+use conveyor_proto::storage::v1::{StoredMeta, StoredNamespace};
+use conveyor_proto::v1;
+use std::collections::BTreeMap;
+use tonic::Status;
+
+/// The most objects of one answer.
+const PAGE: u32 = 1000;
+/// How many there are where nobody says.
+const USUAL: u32 = 100;
+/// All annotations together, in bytes.
+const ANNOTATION_BYTES: usize = 256 << 10;
+
+/// A name: lower-case letters, digits, and hyphens between them.
+fn name(what: &str, text: &str) -> Result<(), Status> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let good = (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    match good {
+        true => Ok(()),
+        false => Err(Status::invalid_argument(format!(
+            "`{what}` is {text:?}; a name has 1 to 63 lower-case letters, digits and hyphens, and \
+             neither begins nor ends with a hyphen"
+        ))),
+    }
+}
+
+fn labels_fit(labels: &BTreeMap<String, String>) -> Result<(), Status> {
+    if labels.len() > LIMIT_LABELS {
+        return Err(refusal::limit("labels", labels.len(), LIMIT_LABELS));
+    }
+    for (key, value) in labels {
+        short("label key", key, 63)?;
+        short("label value", value, 256)?;
+    }
+    Ok(())
+}
+
+fn annotations_fit(annotations: &BTreeMap<String, String>) -> Result<(), Status> {
+    let bytes = annotations
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    match bytes > ANNOTATION_BYTES {
+        true => Err(refusal::limit("annotation_bytes", bytes, ANNOTATION_BYTES)),
+        false => Ok(()),
+    }
+}
+
+/// What a request says of the object that it changes must be so.
+fn etag_fits<M: Object>(wanted: &str, found: Option<&Row<M>>) -> Result<(), Status> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let etag = found.map(Row::etag).unwrap_or_default();
+    match etag == wanted {
+        true => Ok(()),
+        false => Err(Status::aborted(format!(
+            "the etag is {etag:?}, the request has {wanted:?}: somebody changed it meanwhile; read it \
+             again"
+        ))),
+    }
+}
+
+fn metadata(name: &str, namespace: &str, meta: Option<StoredMeta>, etag: String) -> v1::Metadata {
+    let meta = meta.unwrap_or_default();
+    v1::Metadata {
+        name: name.to_owned(),
+        namespace: namespace.to_owned(),
+        labels: meta.labels,
+        annotations: meta.annotations,
+        etag,
+        created_ms: meta.created_ms,
+        updated_ms: meta.updated_ms,
+    }
+}
+
+/// The next state's metadata.
+fn changed(
+    was: Option<&StoredMeta>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    now: u64,
+) -> StoredMeta {
+    StoredMeta {
+        labels,
+        annotations,
+        created_ms: was.map_or(now, |was| was.created_ms),
+        updated_ms: now,
+        change: was.map_or(1, |was| was.change + 1),
+    }
+}
+
+fn listing(namespace: &str, options: Option<v1::ListOptions>) -> Result<ListObjects, Status> {
+    let options = options.unwrap_or_default();
+    if options.page_size > PAGE {
+        return Err(refusal::limit(
+            "page_size",
+            options.page_size as usize,
+            PAGE as usize,
+        ));
+    }
+    labels_fit(&options.labels)?;
+    let limit = if options.page_size == 0 {
+        USUAL
+    } else {
+        options.page_size
+    };
+    let after = match options.page_token.as_str() {
+        "" => None,
+        token => {
+            short("page_token", token, 256)?;
+            Some(token.to_owned())
+        }
+    };
+    Ok(ListObjects {
+        namespace: namespace.to_owned(),
+        labels: options.labels,
+        after,
+        limit: limit as usize,
+    })
+}
+
+impl ControlHandlers {
+    /// A namespace that is there.
+    pub(super) async fn namespace(&self, name: &str) -> Result<String, Status> {
+        let name = super::namespace_or_default(name);
+        if name != super::DEFAULT_NAMESPACE {
+            self::name("namespace", name)?;
+            let there = self.reader.object::<StoredNamespace>("", name).await;
+            if there.map_err(refuse)?.is_none() {
+                return Err(Status::not_found(format!(
+                    "there is no namespace `{name}`; make it first"
+                )));
+            }
+        }
+        Ok(name.to_owned())
+    }
+}

@@ -1,0 +1,131 @@
+//! Namespaces: `default` is always there, others are made.
+
+use super::super::{ControlHandlers, DEFAULT_NAMESPACE, refuse};
+use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name};
+use conveyor_node::objects::{Changes, ListObjects, Row};
+use conveyor_node::reader::Filter;
+use conveyor_proto::storage::v1::{StoredNamespace, StoredPipeline};
+use conveyor_proto::v1;
+use tonic::Status;
+
+fn told(name: &str, row: &Row<StoredNamespace>) -> v1::Namespace {
+    let metadata = metadata(name, "", row.value.meta.clone(), row.etag());
+    v1::Namespace {
+        metadata: Some(metadata),
+    }
+}
+
+/// The one that nobody has to make.
+fn default() -> v1::Namespace {
+    v1::Namespace {
+        metadata: Some(metadata(DEFAULT_NAMESPACE, "", None, String::new())),
+    }
+}
+
+impl ControlHandlers {
+    pub(in super::super) async fn create_one_namespace(
+        &self,
+        request: v1::CreateNamespaceRequest,
+    ) -> Result<v1::CreateNamespaceResponse, Status> {
+        let wanted = request.namespace.and_then(|namespace| namespace.metadata);
+        let wanted =
+            wanted.ok_or_else(|| Status::invalid_argument("`namespace.metadata` is missing"))?;
+        name("metadata.name", &wanted.name)?;
+        labels_fit(&wanted.labels)?;
+        annotations_fit(&wanted.annotations)?;
+        let read = || async {
+            let row = self
+                .reader
+                .object::<StoredNamespace>("", &wanted.name)
+                .await;
+            row.map_err(refuse)
+        };
+        let taken = || Status::already_exists(format!("there is a namespace `{}`", wanted.name));
+        let same = |row: &Row<StoredNamespace>| {
+            let meta = row.value.meta.clone().unwrap_or_default();
+            meta.labels == wanted.labels && meta.annotations == wanted.annotations
+        };
+        if wanted.name == DEFAULT_NAMESPACE {
+            return Err(taken());
+        }
+        if read().await?.is_none() {
+            let now = self.node.now().0;
+            let (labels, annotations) = (wanted.labels.clone(), wanted.annotations.clone());
+            let namespace = StoredNamespace {
+                meta: Some(changed(None, labels, annotations, now)),
+            };
+            let mut changes = Changes::new();
+            changes.put("", &wanted.name, &namespace, None);
+            self.node.change(changes).await.map_err(refuse)?;
+        }
+        // What was there as it was asked for is a repeat of the request.
+        let row = read().await?.filter(same).ok_or_else(taken)?;
+        Ok(v1::CreateNamespaceResponse {
+            namespace: Some(told(&wanted.name, &row)),
+        })
+    }
+
+    pub(in super::super) async fn all_namespaces(
+        &self,
+        request: v1::ListNamespacesRequest,
+    ) -> Result<v1::ListNamespacesResponse, Status> {
+        let list = listing("", request.options)?;
+        let first = list.after.is_none() && list.labels.is_empty();
+        let page = self
+            .reader
+            .objects::<StoredNamespace>(list)
+            .await
+            .map_err(refuse)?;
+        let mut namespaces: Vec<_> = first.then(default).into_iter().collect();
+        namespaces.extend(page.rows.iter().map(|(name, row)| told(name, row)));
+        Ok(v1::ListNamespacesResponse {
+            namespaces,
+            next_page_token: page.next.unwrap_or_default(),
+        })
+    }
+
+    pub(in super::super) async fn delete_one_namespace(
+        &self,
+        request: v1::DeleteNamespaceRequest,
+    ) -> Result<v1::DeleteNamespaceResponse, Status> {
+        let wanted = request.name;
+        if wanted == DEFAULT_NAMESPACE {
+            return Err(Status::failed_precondition(
+                "the namespace `default` is always there",
+            ));
+        }
+        name("name", &wanted)?;
+        let row = self
+            .reader
+            .object::<StoredNamespace>("", &wanted)
+            .await
+            .map_err(refuse)?;
+        let row =
+            row.ok_or_else(|| Status::not_found(format!("there is no namespace `{wanted}`")))?;
+        etag_fits(&request.etag, Some(&row))?;
+        let pipelines = ListObjects {
+            namespace: wanted.clone(),
+            limit: 1,
+            ..ListObjects::default()
+        };
+        let pipelines = self
+            .reader
+            .objects::<StoredPipeline>(pipelines)
+            .await
+            .map_err(refuse)?;
+        let filter = Filter {
+            namespace: Some(wanted.clone()),
+            ..Filter::default()
+        };
+        let runs = self.reader.list(filter, None, 1).await.map_err(refuse)?;
+        if !pipelines.rows.is_empty() || !runs.rows.is_empty() {
+            return Err(Status::failed_precondition(format!(
+                "the namespace `{wanted}` has pipelines or runs: delete them first"
+            )));
+        }
+        let mut changes = Changes::new();
+        changes.delete("", &wanted, &row);
+        self.node.change(changes).await.map_err(refuse)?;
+        Ok(v1::DeleteNamespaceResponse {})
+    }
+}

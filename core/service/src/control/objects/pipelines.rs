@@ -1,0 +1,262 @@
+//! Pipelines: immutable revisions under a name.
+
+use super::super::{ControlHandlers, check, refuse};
+use super::{changed, etag_fits, labels_fit, listing, metadata, name};
+use crate::refusal;
+use crate::stack::on_stack;
+use conveyor_engine::value::Hash;
+use conveyor_node::objects::{Changes, Row};
+use conveyor_proto::storage::v1::{StoredPipeline, StoredRevision};
+use conveyor_proto::v1;
+use std::sync::Arc;
+use tonic::Status;
+
+fn told(namespace: &str, name: &str, row: &Row<StoredPipeline>) -> v1::Pipeline {
+    v1::Pipeline {
+        metadata: Some(metadata(
+            name,
+            namespace,
+            row.value.meta.clone(),
+            row.etag(),
+        )),
+        digest: hex(&row.value.digest),
+        revision: row.value.revision,
+        document: Default::default(),
+    }
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A digest as it is written: 64 hexadecimal digits.
+fn digest_of(text: &str) -> Result<Hash, Status> {
+    let wrong = || {
+        Status::invalid_argument(format!(
+            "`digest` is {text:?}; a digest has 64 hexadecimal digits"
+        ))
+    };
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return Err(wrong());
+    }
+    for (at, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
+    }
+    Ok(Hash(digest))
+}
+
+impl ControlHandlers {
+    pub(in super::super) async fn apply_one_pipeline(
+        &self,
+        request: v1::ApplyPipelineRequest,
+    ) -> Result<v1::ApplyPipelineResponse, Status> {
+        let document = request.document;
+        let document = document.ok_or_else(|| Status::invalid_argument("`document` is missing"))?;
+        let (node, about) = (self.node.clone(), Arc::clone(&self.about));
+        let (read, unregistered, file_name) = on_stack(move || -> Result<_, Status> {
+            let read = check::read(&node, &document)?;
+            let plan = read.plan();
+            check::drivers(&about, &plan, Some(&document))?;
+            let unregistered = check::unregistered(&node, &about, &plan, &document);
+            Ok((read, unregistered, document.file_name))
+        })
+        .await??;
+        let plan = read.plan();
+        let namespace = self.namespace(&plan.namespace).await?;
+        labels_fit(&plan.labels)?;
+        let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
+        diagnostics.extend(unregistered);
+        let pipeline = plan.name.to_string();
+        let digest = read.digest;
+        let was = self
+            .reader
+            .object::<StoredPipeline>(&namespace, &pipeline)
+            .await;
+        let was = was.map_err(refuse)?;
+        etag_fits(&request.etag, was.as_ref())?;
+        let same = |row: &Row<StoredPipeline>| *row.value.digest == digest.0;
+        if let Some(row) = was.as_ref().filter(|row| same(row)) {
+            return Ok(v1::ApplyPipelineResponse {
+                pipeline: Some(told(&namespace, &pipeline, row)),
+                changed: false,
+                diagnostics,
+            });
+        }
+        let now = self.node.now().0;
+        let earlier = self.reader.revision(&namespace, &pipeline, digest).await;
+        let earlier = earlier.map_err(refuse)?;
+        let revisions = was.as_ref().map_or(0, |row| row.value.revisions);
+        let revision = earlier
+            .as_ref()
+            .map_or(revisions + 1, |earlier| earlier.revision);
+        let stored = StoredPipeline {
+            meta: Some(changed(
+                was.as_ref().and_then(|row| row.value.meta.as_ref()),
+                plan.labels.clone(),
+                Default::default(),
+                now,
+            )),
+            digest: digest.0.to_vec().into(),
+            revision,
+            revisions: revisions.max(revision),
+        };
+        if request.validate_only {
+            let pipeline = v1::Pipeline {
+                metadata: Some(metadata(&pipeline, &namespace, stored.meta, String::new())),
+                digest: digest.to_string(),
+                revision,
+                document: Default::default(),
+            };
+            return Ok(v1::ApplyPipelineResponse {
+                pipeline: Some(pipeline),
+                changed: true,
+                diagnostics,
+            });
+        }
+        // First the document, which does no harm where nobody names it; then what names it.
+        let (canonical, source) = (&read.canonical, &read.source);
+        let kept = self
+            .node
+            .keep_document(digest, canonical, source, file_name);
+        kept.await.map_err(refuse)?;
+        let mut changes = Changes::new();
+        changes.put(&namespace, &pipeline, &stored, was.as_ref());
+        if earlier.is_none() {
+            let made = StoredRevision {
+                revision,
+                created_ms: now,
+            };
+            changes.revision(&namespace, &pipeline, &digest, &made);
+        }
+        self.node.change(changes).await.map_err(refuse)?;
+        let row = self
+            .reader
+            .object::<StoredPipeline>(&namespace, &pipeline)
+            .await;
+        let gone = || Status::aborted("the pipeline was deleted meanwhile");
+        let row = row.map_err(refuse)?.ok_or_else(gone)?;
+        Ok(v1::ApplyPipelineResponse {
+            pipeline: Some(told(&namespace, &pipeline, &row)),
+            changed: true,
+            diagnostics,
+        })
+    }
+
+    async fn pipeline_row(
+        &self,
+        namespace: &str,
+        pipeline: &str,
+    ) -> Result<Row<StoredPipeline>, Status> {
+        name("name", pipeline)?;
+        let row = self
+            .reader
+            .object::<StoredPipeline>(namespace, pipeline)
+            .await;
+        row.map_err(refuse)?.ok_or_else(|| {
+            Status::not_found(format!(
+                "there is no pipeline `{pipeline}` in the namespace `{namespace}`"
+            ))
+        })
+    }
+
+    /// The revision of a stored pipeline that a request names.
+    pub(in super::super) async fn stored_document(
+        &self,
+        namespace: &str,
+        wanted: &v1::PipelineRef,
+    ) -> Result<v1::Document, Status> {
+        let namespace = self.namespace(namespace).await?;
+        let row = self.pipeline_row(&namespace, &wanted.name).await?;
+        let digest = self
+            .digest_of_revision(&namespace, &wanted.name, &row, &wanted.digest)
+            .await?;
+        let stored = self.reader.document(digest).await.map_err(refuse)?;
+        let file_name = format!("{}.json", wanted.name);
+        Ok(v1::Document {
+            source: stored.canonical,
+            file_name,
+        })
+    }
+
+    async fn digest_of_revision(
+        &self,
+        namespace: &str,
+        pipeline: &str,
+        row: &Row<StoredPipeline>,
+        wanted: &str,
+    ) -> Result<Hash, Status> {
+        if wanted.is_empty() {
+            let digest = row.value.digest.as_ref().try_into();
+            return digest
+                .map(Hash)
+                .map_err(|_| Status::data_loss("a digest has 32 bytes"));
+        }
+        let digest = digest_of(wanted)?;
+        let known = self.reader.revision(namespace, pipeline, digest).await;
+        match known.map_err(refuse)? {
+            Some(_) => Ok(digest),
+            None => Err(Status::not_found(format!(
+                "the pipeline `{pipeline}` has no revision {wanted}"
+            ))),
+        }
+    }
+
+    pub(in super::super) async fn one_pipeline(
+        &self,
+        request: v1::GetPipelineRequest,
+    ) -> Result<v1::GetPipelineResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let row = self.pipeline_row(&namespace, &request.name).await?;
+        let (pipeline, wanted) = (&request.name, &request.digest);
+        let digest = self
+            .digest_of_revision(&namespace, pipeline, &row, wanted)
+            .await?;
+        let document = self.reader.document(digest).await.map_err(refuse)?;
+        let revision = self.reader.revision(&namespace, pipeline, digest).await;
+        let revision = revision.map_err(refuse)?;
+        let pipeline = v1::Pipeline {
+            digest: digest.to_string(),
+            revision: revision.map_or(row.value.revision, |revision| revision.revision),
+            document: document.canonical,
+            ..told(&namespace, pipeline, &row)
+        };
+        Ok(v1::GetPipelineResponse {
+            pipeline: Some(pipeline),
+        })
+    }
+
+    pub(in super::super) async fn all_pipelines(
+        &self,
+        request: v1::ListPipelinesRequest,
+    ) -> Result<v1::ListPipelinesResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let list = listing(&namespace, request.options)?;
+        let page = self
+            .reader
+            .objects::<StoredPipeline>(list)
+            .await
+            .map_err(refuse)?;
+        let pipelines = page
+            .rows
+            .iter()
+            .map(|(name, row)| told(&namespace, name, row));
+        Ok(v1::ListPipelinesResponse {
+            pipelines: pipelines.collect(),
+            next_page_token: page.next.unwrap_or_default(),
+        })
+    }
+
+    pub(in super::super) async fn delete_one_pipeline(
+        &self,
+        request: v1::DeletePipelineRequest,
+    ) -> Result<v1::DeletePipelineResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let row = self.pipeline_row(&namespace, &request.name).await?;
+        etag_fits(&request.etag, Some(&row))?;
+        let mut changes = Changes::new();
+        changes.delete(&namespace, &request.name, &row);
+        self.node.change(changes).await.map_err(refuse)?;
+        Ok(v1::DeletePipelineResponse {})
+    }
+}
