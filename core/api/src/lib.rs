@@ -3,13 +3,16 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | `router` | everything that is answered |
+//! | `rest`, `json` | the same calls by method and path, as JSON |
 //! | `serve` | connections, and what they may cost |
 //! | `server` | where a process listens |
 //! | `place` | where the socket of a data directory lies, and how others find it |
 //! | `client` | others ask |
 
 mod client;
+mod json;
 mod place;
+mod rest;
 mod router;
 mod serve;
 mod server;

@@ -1,5 +1,6 @@
 //! Everything that is answered, as one router.
 
+use crate::rest::{self, Problem};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -39,20 +40,20 @@ pub fn router(services: &Services) -> Router {
         grpc = grpc.add_service(driver);
     }
     // Last: a router of gRPC has a fallback of its own.
-    grpc.prepare().into_axum_router().fallback(nothing)
+    grpc.prepare()
+        .into_axum_router()
+        .merge(rest::router(services))
+        .fallback(nothing)
 }
 
 /// There is no such path.
 async fn nothing(uri: Uri, headers: HeaderMap) -> Response {
     let grpc = headers.get(header::CONTENT_TYPE);
     let grpc = grpc.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let path = uri.path();
     if grpc {
-        let path = uri.path();
         return Status::unimplemented(format!("there is no method {path}")).into_http();
     }
-    (
-        StatusCode::NOT_FOUND,
-        format!("there is nothing at {}\n", uri.path()),
-    )
-        .into_response()
+    let why = format!("there is nothing at {path}; the API is under /v1");
+    Problem::new(StatusCode::NOT_FOUND, "not_found", why).into_response()
 }

@@ -190,7 +190,8 @@ fn about(path: &Path, drivers: &[Arc<dyn conveyor_node::driver::Driver>], capaci
             .map(|info| (info.name.to_string(), info.version.to_string()))
             .collect(),
         capacity,
-        step_environment: step_environment().collect(),
+        // Only tasks of this process get any of it.
+        step_environment: step_environment().filter(|_| capacity > 0).collect(),
         drivers_may_come: true,
     }
 }

@@ -33,3 +33,6 @@ pub mod storage {
         include!("gen/conveyor.storage.v1.rs");
     }
 }
+
+/// All of it as an encoded `FileDescriptorSet`, comments included: for what works on any message.
+pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");

@@ -10,13 +10,17 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The contract, in the order in which its files import each other.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
+    "conveyor/v1/options.proto",
     "conveyor/v1/types.proto",
     "conveyor/v1/driver.proto",
     "conveyor/v1/control.proto",
     "conveyor/storage/v1/journal.proto",
     "conveyor/storage/v1/objects.proto",
 ];
+
+/// The contract as descriptors, for what works on any message.
+const DESCRIPTORS: &str = "descriptors.bin";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
@@ -61,7 +65,12 @@ fn run(check: bool) -> Result<bool, Box<dyn Error>> {
 }
 
 fn generate(protos: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
-    let descriptors = protox::compile(FILES, [protos])?;
+    let mut compiler = protox::Compiler::new([protos])?;
+    // With comments: they are the descriptions of the API's own documents.
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(FILES)?;
+    let descriptors = compiler.file_descriptor_set();
+    fs::write(out.join(DESCRIPTORS), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
         .out_dir(out)
         .btree_map(".")

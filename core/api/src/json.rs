@@ -1,0 +1,61 @@
+//! Any message of the contract as JSON, and back.
+//!
+//! Fields have the proto's names; 64-bit numbers are numbers; enum values are their words without the
+//! enum's name (`running`); bytes are what the option `json` says: the JSON that they hold, a text, or
+//! base64. Fields without presence are always there; those with presence, messages and empty inline
+//! JSON only where they are set.
+
+mod read;
+mod write;
+
+pub(crate) use read::{Flaw, field_of_text, from_json};
+pub(crate) use write::{to_json, word};
+
+use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor};
+use std::sync::LazyLock;
+
+/// The contract.
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    // The bytes are the contract's own: the tests read them.
+    DescriptorPool::decode(conveyor_proto::DESCRIPTORS).unwrap_or_default()
+});
+
+/// The message of a name in `conveyor.v1`; `None` when there is none.
+pub(crate) fn message(name: &str) -> Option<MessageDescriptor> {
+    POOL.get_message_by_name(&format!("conveyor.v1.{name}"))
+}
+
+/// What JSON makes of a field of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Base64,
+    Inline,
+    Text,
+}
+
+pub(crate) fn form(field: &FieldDescriptor) -> Form {
+    let option = POOL.get_extension_by_name("conveyor.v1.json");
+    let options = field.options();
+    let value = option.map(|option| options.get_extension(&option).as_enum_number());
+    match value.flatten() {
+        Some(1) => Form::Inline,
+        Some(2) => Form::Text,
+        _ => Form::Base64,
+    }
+}
+
+/// What the names of an enum's values begin with: `RUN_STATE_` of `RunState`.
+fn prefix(kind: &EnumDescriptor) -> String {
+    let mut prefix = String::new();
+    for letter in kind.name().chars() {
+        if letter.is_ascii_uppercase() && !prefix.is_empty() {
+            prefix.push('_');
+        }
+        prefix.push(letter.to_ascii_uppercase());
+    }
+    prefix.push('_');
+    prefix
+}
+
+#[cfg(test)]
+mod tests;

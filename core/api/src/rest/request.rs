@@ -1,0 +1,217 @@
+//! A message out of a request's body, path and query.
+
+use super::{BODY_BYTES, Problem};
+use crate::json;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, RawPathParams, Request};
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+use conveyor_engine::time::Duration;
+use prost::Message;
+use prost_reflect::{Kind, MessageDescriptor};
+use serde_json::{Map, Value as Json};
+
+/// A request as it came, with the fields that it names.
+pub(super) struct Read {
+    pub(super) parts: Parts,
+    fields: Map<String, Json>,
+}
+
+/// What a call wants of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// None.
+    Nothing,
+    /// A JSON object of the request's fields; none is an empty one.
+    Fields,
+    /// The same, or a document as it is: `application/yaml`, or JSON that is sent as such.
+    Document,
+}
+
+/// Reads a request, for the message of a name.
+pub(super) async fn read(request: Request, name: &str, wants: Wants) -> Result<Read, Problem> {
+    let of = json::message(name).ok_or_else(|| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            format!("no message {name}"),
+        )
+    })?;
+    let (mut parts, body) = request.into_parts();
+    let mut fields = match wants {
+        Wants::Nothing => Map::new(),
+        Wants::Fields => object(&parts.headers, body).await?,
+        Wants::Document => document(&parts.headers, body).await?,
+    };
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let path = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let path = path.map_err(|error| Problem::request(error.body_text()))?;
+    for (key, value) in &path {
+        put(&of, &mut fields, key, value, true)?;
+    }
+    for (key, value) in pairs(&query) {
+        put(&of, &mut fields, &key, &value, false)?;
+    }
+    Ok(Read { parts, fields })
+}
+
+impl Read {
+    /// Sets a field that the path implies.
+    pub(super) fn set(&mut self, name: &str, value: impl Into<Json>) -> Result<(), Problem> {
+        match self.fields.insert(name.to_owned(), value.into()) {
+            None => Ok(()),
+            Some(_) => Err(Problem::request(format!("`{name}` is what the path says"))),
+        }
+    }
+
+    /// The message.
+    pub(super) fn message<M: Message + Default>(self, name: &str) -> Result<(Parts, M), Problem> {
+        let message = json::from_json(name, &Json::Object(self.fields))?;
+        Ok((self.parts, message))
+    }
+}
+
+fn kind_of(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+async fn bytes(body: Body) -> Result<axum::body::Bytes, Problem> {
+    axum::body::to_bytes(body, BODY_BYTES).await.map_err(|_| {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "invalid_argument",
+            format!("the limit `body_bytes` is {BODY_BYTES}; the body is larger, or was cut off"),
+        )
+    })
+}
+
+async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Problem> {
+    let body = bytes(body).await?;
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    let kind = kind_of(headers);
+    if kind != "application/json" {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "invalid_argument",
+            format!("the body is {kind:?}; send application/json"),
+        ));
+    }
+    match conveyor_engine::value::parse_json(&body) {
+        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Problem::request("the body must be a JSON object")),
+        Err(error) => Err(Problem::request(format!("the body is no JSON: {error}"))),
+    }
+}
+
+/// A document may come as it is.
+async fn document(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Problem> {
+    let yaml = ["application/yaml", "application/x-yaml", "text/yaml"];
+    if !yaml.contains(&kind_of(headers)) {
+        return object(headers, body).await;
+    }
+    let source = String::from_utf8(bytes(body).await?.to_vec())
+        .map_err(|_| Problem::request("the document is not UTF-8"))?;
+    let document = serde_json::json!({ "source": source, "file_name": "request.yaml" });
+    Ok(Map::from_iter([("document".to_owned(), document)]))
+}
+
+/// The query's keys and values.
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut rest = text.as_bytes();
+        while let Some((first, after)) = rest.split_first() {
+            let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+            let hex = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            match (first, hex) {
+                (b'%', Some(byte)) => {
+                    bytes.push(byte);
+                    rest = &after[2..];
+                }
+                _ => {
+                    bytes.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(key), decoded(value))
+        })
+        .collect()
+}
+
+/// Puts a value of the path or the query into the fields. What a listing may be asked for lies in the
+/// field `options`.
+fn put(
+    of: &MessageDescriptor,
+    fields: &mut Map<String, Json>,
+    key: &str,
+    value: &str,
+    path: bool,
+) -> Result<(), Problem> {
+    if key == "wait" && of.get_field_by_name("wait_ms").is_some() {
+        let wait = Duration::parse(value)
+            .map_err(|error| Problem::request(format!("`wait` is {value:?}: {error}")))?;
+        fields.insert("wait_ms".to_owned(), wait.0.into());
+        return Ok(());
+    }
+    if let Some(field) = of.get_field_by_name(key) {
+        if path && fields.contains_key(key) {
+            return Err(Problem::request(format!(
+                "`{key}` is in the path and in the body"
+            )));
+        }
+        if field.is_map() {
+            let (name, text) = value.split_once('=').ok_or_else(|| {
+                Problem::request(format!("`{key}` is {value:?}; expected NAME=VALUE"))
+            })?;
+            let map = fields
+                .entry(key)
+                .or_insert_with(|| Json::Object(Map::new()));
+            if let Json::Object(map) = map {
+                map.insert(name.to_owned(), text.into());
+            }
+            return Ok(());
+        }
+        let json = json::field_of_text(&field, value)?;
+        if field.is_list() {
+            let list = fields.entry(key).or_insert_with(|| Json::Array(Vec::new()));
+            if let Json::Array(list) = list {
+                list.push(json);
+            }
+            return Ok(());
+        }
+        if fields.insert(key.to_owned(), json).is_some() {
+            return Err(Problem::request(format!("`{key}` is there twice")));
+        }
+        return Ok(());
+    }
+    if let Some(options) = of.get_field_by_name("options")
+        && let Kind::Message(of) = options.kind()
+        && !path
+    {
+        let nested = fields
+            .entry("options")
+            .or_insert_with(|| Json::Object(Map::new()));
+        if let Json::Object(nested) = nested {
+            return put(&of, nested, key, value, false);
+        }
+    }
+    let known: Vec<_> = of
+        .fields()
+        .map(|field| format!("`{}`", field.name()))
+        .collect();
+    Err(Problem::request(format!(
+        "unknown parameter `{key}`; known are {}",
+        known.join(", ")
+    )))
+}

@@ -1,0 +1,441 @@
+//! REST, server-sent events, and drivers that speak JSON: some of them lie.
+
+use crate::serve::GATED;
+use crate::site::Site;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Value,
+}
+
+/// One request over a connection of its own.
+fn http(url: &str, method: &str, path: &str, kind: &str, body: &str) -> Answer {
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("the server answers");
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {kind}\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .expect("it is sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it is read");
+    let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    Answer {
+        status: status.expect("it has a status"),
+        head: head.to_ascii_lowercase(),
+        body: serde_json::from_str(body).unwrap_or(Value::Null),
+    }
+}
+
+fn get(site: &Site, path: &str) -> Answer {
+    http(&site.url, "GET", path, "", "")
+}
+
+fn post(site: &Site, path: &str, body: &Value) -> Answer {
+    http(
+        &site.url,
+        "POST",
+        path,
+        "application/json",
+        &body.to_string(),
+    )
+}
+
+/// A driver that speaks JSON and holds no connection.
+struct Polling<'a> {
+    site: &'a Site,
+    session: Value,
+}
+
+impl<'a> Polling<'a> {
+    fn register(site: &'a Site) -> Polling<'a> {
+        let hello = json!({"hello": {
+            "driver": "exec", "contract_versions": [1], "actions": [{"name": "run"}], "capacity": 4,
+        }});
+        let welcome = post(site, "/v1/driver/register", &hello);
+        assert_eq!(welcome.status, 200, "{}", welcome.body);
+        let welcome = &welcome.body["welcome"];
+        let session = json!({
+            "session": welcome["session"], "resume_secret": welcome["resume_secret"],
+        });
+        Polling { site, session }
+    }
+
+    fn call(&self, call: &str, more: &Value) -> Answer {
+        let mut body = self.session.clone();
+        for (key, value) in more.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        post(self.site, &format!("/v1/driver/{call}"), &body)
+    }
+
+    /// Takes one task, and accepts it.
+    fn take(&self, request: &str) -> Value {
+        let polled = self.call("poll", &json!({"request_id": request, "wait_ms": 20_000}));
+        assert_eq!(polled.status, 200, "{}", polled.body);
+        let task = polled.body["tasks"][0].clone();
+        let answers = json!({"answers": [{"token": task["token"], "accepted": {}}]});
+        let answered = self.call("answer", &answers);
+        assert_eq!(
+            answered.body["stale_tokens"],
+            json!([]),
+            "{}",
+            answered.body
+        );
+        task
+    }
+}
+
+fn report(site: &Site, token: &Value, result: &Value) -> Value {
+    let body = json!({"report": {"token": token, "result": result}});
+    let answer = post(site, "/v1/driver/report", &body);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.body["outcome"]["status"].clone()
+}
+
+#[test]
+fn a_pipeline_is_applied_started_and_read_by_rest_alone() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let applied = http(
+        &site.url,
+        "POST",
+        "/v1/pipelines",
+        "application/yaml",
+        GATED,
+    );
+    assert_eq!(applied.status, 200, "{}", applied.body);
+    assert_eq!(applied.body["pipeline"]["metadata"]["name"], "gated");
+    let started = post(
+        &site,
+        "/v1/runs",
+        &json!({"stored": {"name": "gated"}, "labels": {"team": "a"}}),
+    );
+    assert_eq!(started.status, 200, "{}", started.body);
+    let run = started.body["run"]["id"]
+        .as_str()
+        .expect("it has an id")
+        .to_owned();
+    let listed = get(&site, "/v1/runs?labels=team=a&states=running&page_size=1");
+    assert_eq!(listed.body["runs"][0]["id"], json!(run), "{}", listed.body);
+    let told = get(&site, &format!("/v1/runs/{run}"));
+    let waits = &told.body["steps"][0]["waiting_for"][0];
+    assert_eq!(waits["driver"]["name"], "exec", "{}", told.body);
+    let stopped = post(
+        &site,
+        &format!("/v1/runs/{run}/cancel"),
+        &json!({"reason": "enough"}),
+    );
+    assert_eq!(
+        stopped.body["run"]["state"], "cancelled",
+        "{}",
+        stopped.body
+    );
+    let again = post(&site, &format!("/v1/runs/{run}/cancel"), &json!({}));
+    assert_ne!(again.body["no_effect"], "", "{}", again.body);
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_a_problem_with_its_place() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let wrong = GATED.replace("driver: exec", "drivr: exec");
+    let cases = [
+        (get(&site, "/v1/nothing"), 404, "not_found", "/v1/nothing"),
+        (get(&site, "/v1/pipelines/nope"), 404, "not_found", "nope"),
+        (
+            get(&site, "/v1/runs?page_sise=3"),
+            400,
+            "invalid_argument",
+            "page_size",
+        ),
+        (
+            get(&site, "/v1/runs?page_size=x"),
+            400,
+            "invalid_argument",
+            "from 0 on",
+        ),
+        (
+            get(&site, "/v1/runs?page_token=%00"),
+            400,
+            "invalid_argument",
+            "",
+        ),
+        (
+            get(&site, "/v1/pipelines?namespace=other"),
+            404,
+            "not_found",
+            "other",
+        ),
+        (
+            post(&site, "/v1/runs", &json!({"storred": {}})),
+            400,
+            "invalid_argument",
+            "`stored`",
+        ),
+        (
+            post(&site, "/v1/runs", &json!([])),
+            400,
+            "invalid_argument",
+            "object",
+        ),
+        (
+            http(&site.url, "POST", "/v1/runs", "text/plain", "x"),
+            415,
+            "invalid_argument",
+            "application/json",
+        ),
+        (
+            http(&site.url, "POST", "/v1/runs", "application/json", "{"),
+            400,
+            "invalid_argument",
+            "no JSON",
+        ),
+        (
+            http(
+                &site.url,
+                "POST",
+                "/v1/pipelines",
+                "application/yaml",
+                &wrong,
+            ),
+            422,
+            "invalid_argument",
+            "no kind",
+        ),
+        (
+            post(
+                &site,
+                "/v1/namespaces",
+                &json!({"namespace": {"metadata": {"name": "No"}}}),
+            ),
+            400,
+            "invalid_argument",
+            "No",
+        ),
+    ];
+    for (answer, status, code, words) in cases {
+        let body = &answer.body;
+        assert_eq!(answer.status, status, "{body}");
+        assert!(
+            answer.head.contains("application/problem+json"),
+            "{}",
+            answer.head
+        );
+        assert_eq!(body["code"], code, "{body}");
+        assert_eq!(body["status"], status, "{body}");
+        let detail = body["detail"].as_str().expect("it has a detail");
+        assert!(detail.contains(words), "{body}");
+    }
+    let refused = http(
+        &site.url,
+        "POST",
+        "/v1/pipelines",
+        "application/yaml",
+        &wrong,
+    );
+    let first = &refused.body["errors"][0];
+    assert_eq!(
+        (&first["line"], &first["file_name"]),
+        (&json!(3), &json!("request.yaml")),
+        "{first}"
+    );
+    let none = get(&site, "/v1/pipelines");
+    assert_eq!(none.body["pipelines"], json!([]), "nothing was stored");
+}
+
+#[test]
+fn a_driver_without_a_connection_does_its_work_by_json() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let _server = site.serve();
+    let run = site.start("gated.yaml");
+    let driver = Polling::register(&site);
+    let task = driver.take("one");
+    assert_eq!(task["id"]["step"], "first");
+    assert_eq!(
+        task["inputs"]["run"]
+            .as_str()
+            .map(|text| text.contains("begun")),
+        Some(true)
+    );
+    let repeated = driver.call("poll", &json!({"request_id": "one"}));
+    assert_eq!(
+        repeated.body["tasks"][0]["token"], task["token"],
+        "a repeat has the same answer"
+    );
+    let beat = driver.call(
+        "heartbeat",
+        &json!({"tasks": [{"token": task["token"], "permille": 500}]}),
+    );
+    assert_eq!(beat.body["stale_tokens"], json!([]), "{}", beat.body);
+    let logs = json!({"logs": {"token": task["token"], "lines": [{"text": "ä"}, {"text": "b"}]}});
+    for _ in 0..2 {
+        let kept = post(&site, "/v1/driver/logs", &logs);
+        assert_eq!(
+            kept.body["acknowledgement"]["next_offset"], 2,
+            "{}",
+            kept.body
+        );
+    }
+    let gap =
+        json!({"logs": {"token": task["token"], "first_offset": 9, "lines": [{"text": "z"}]}});
+    let expected = post(&site, "/v1/driver/logs", &gap);
+    assert_eq!(
+        expected.body["acknowledgement"]["next_offset"], 2,
+        "{}",
+        expected.body
+    );
+    let saved = json!({"checkpoint": {"token": task["token"], "data": "AQI="}});
+    let saved = post(&site, "/v1/driver/checkpoint", &saved);
+    assert_eq!(saved.body["status"], "accepted", "{}", saved.body);
+    let result = json!({"state": "succeeded", "outputs": {"n": 1}, "last_log_offset": 1});
+    assert_eq!(report(&site, &task["token"], &result), "accepted");
+    assert_eq!(report(&site, &task["token"], &result), "already");
+    let other = json!({"state": "succeeded", "outputs": {"n": 2}, "last_log_offset": 1});
+    assert_eq!(report(&site, &task["token"], &other), "stale");
+    let second = driver.take("two");
+    let failed = json!({"state": "failed", "failure": {"code": "no", "message": "it said no"}});
+    assert_eq!(report(&site, &second["token"], &failed), "accepted");
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "failed", "{view:#}");
+    assert_eq!(site.log(&run), "first | ä\nfirst | b\n");
+    assert_eq!(driver.call("leave", &json!({})).status, 200);
+    assert_eq!(
+        driver.call("poll", &json!({"request_id": "three"})).status,
+        404
+    );
+}
+
+#[test]
+fn a_driver_that_lies_changes_nothing() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let _server = site.serve();
+    let run = site.start("gated.yaml");
+    let driver = Polling::register(&site);
+    let task = driver.take("one");
+    let token = task["token"].as_str().expect("it has a token");
+    let succeeded = json!({"state": "succeeded", "outputs": {}});
+    // A token that nobody made: one bit of another.
+    let first = if token.starts_with('A') { 'B' } else { 'A' };
+    let forged = json!(format!("{first}{}", &token[1..]));
+    assert_eq!(report(&site, &forged, &succeeded), "stale");
+    assert_eq!(report(&site, &json!("AAAA"), &succeeded), "stale");
+    let beat = driver.call("heartbeat", &json!({"tasks": [{"token": forged}]}));
+    assert_eq!(beat.body["stale_tokens"], json!([forged]), "{}", beat.body);
+    // A session that is another's.
+    let mut stranger = Polling::register(&site);
+    stranger.session["session"] = driver.session["session"].clone();
+    assert_eq!(
+        stranger.call("poll", &json!({"request_id": "x"})).status,
+        404
+    );
+    assert_eq!(stranger.call("leave", &json!({})).status, 404);
+    // A result that cannot be.
+    let waits = json!({"state": "timed_out"});
+    assert_eq!(report(&site, &task["token"], &waits), "invalid");
+    let view = site.ended(&run);
+    let attempt = &view["steps"][0]["instances"][0]["attempts"][0];
+    assert_eq!(attempt["state"], "errored", "{view:#}");
+    assert_eq!(report(&site, &task["token"], &succeeded), "stale");
+}
+
+#[test]
+fn a_hello_that_cannot_be_is_refused_with_what_to_do() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let hello = |change: Value| {
+        let mut hello = json!({
+            "driver": "exec", "version": "1.0.0", "contract_versions": [1], "actions": [{"name": "run"}],
+        });
+        for (key, value) in change.as_object().expect("an object") {
+            hello[key] = value.clone();
+        }
+        post(&site, "/v1/driver/register", &json!({"hello": hello}))
+    };
+    assert_eq!(hello(json!({})).status, 200);
+    let schema = json!({"actions": [{"name": "run", "inputs_schema": {"type": "object", "required": ["a"]}}]});
+    let cases = [
+        (hello(schema), 409, "raise its version"),
+        (hello(json!({"driver": "No Name"})), 400, "lower-case"),
+        (hello(json!({"version": "one"})), 400, "semantic version"),
+        (hello(json!({"contract_versions": [7]})), 409, "[7]"),
+        (hello(json!({"actions": []})), 400, "at least one"),
+        (
+            hello(json!({"actions": [{"name": "a"}, {"name": "a"}]})),
+            400,
+            "twice",
+        ),
+        (hello(json!({"capacity": 10_001})), 400, "10000"),
+        (hello(json!({"queues": ["gpu"]})), 400, "later release"),
+        (
+            hello(
+                json!({"version": "2.0.0", "actions": [{"name": "run", "inputs_schema": {"type": 3}}]}),
+            ),
+            409,
+            "inputs",
+        ),
+    ];
+    for (answer, status, words) in cases {
+        assert_eq!(answer.status, status, "{}", answer.body);
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(words), "{words}: {}", answer.body);
+    }
+}
+
+#[test]
+fn events_come_at_once_and_go_on_after_the_last_one_that_was_seen() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let _server = site.serve();
+    let run = site.start("gated.yaml");
+    let ids = |after: &str, until: &str| {
+        let address = site.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("the server answers");
+        write!(
+            stream,
+            "GET /v1/runs/{run}/events HTTP/1.1\r\nhost: {address}\r\nlast-event-id: {after}\r\n\r\n"
+        )
+        .expect("it is sent");
+        let mut ids = Vec::new();
+        for line in BufReader::new(stream).lines() {
+            let line = line.expect("it is read");
+            if let Some(id) = line.strip_prefix("id: ") {
+                ids.push(id.to_owned());
+            }
+            if line.contains(until) {
+                return ids;
+            }
+        }
+        panic!("it ended before {until}: {ids:?}");
+    };
+    let connected = ids("", ": connected");
+    assert!(connected.is_empty());
+    let driver = Polling::register(&site);
+    for request in ["one", "two"] {
+        let task = driver.take(request);
+        let result = json!({"state": "succeeded"});
+        assert_eq!(report(&site, &task["token"], &result), "accepted");
+    }
+    let all = ids("", "event: end");
+    let middle = &all[all.len() / 2];
+    let rest = ids(middle, "event: end");
+    let at = all
+        .iter()
+        .position(|id| id == middle)
+        .expect("it is among them");
+    let (all, rest) = (&all[at + 1..], &rest[..]);
+    // The end's own id is the last event's.
+    assert_eq!(
+        all.iter().collect::<Vec<_>>(),
+        rest.iter().collect::<Vec<_>>()
+    );
+}
