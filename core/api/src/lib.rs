@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `router` | everything that is answered |
 //! | `rest`, `json` | the same calls by method and path, as JSON |
+//! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
 //! | `server` | where a process listens |
 //! | `place` | where the socket of a data directory lies, and how others find it |
 //! | `client` | others ask |
 
 mod client;
+mod health;
 mod json;
 mod place;
 mod rest;

@@ -1,5 +1,6 @@
 //! Everything that is answered, as one router.
 
+use crate::health;
 use crate::rest::{self, Problem};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -10,6 +11,7 @@ use conveyor_service::{ControlHandlers, DriverHandlers};
 use std::sync::Arc;
 use tonic::Status;
 use tonic::service::Routes;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 /// The longest message, in bytes: a document of 64 MiB and what goes with it.
 pub const MESSAGE_BYTES: usize = 68 << 20;
@@ -39,11 +41,23 @@ pub fn router(services: &Services) -> Router {
             .max_encoding_message_size(MESSAGE_BYTES);
         grpc = grpc.add_service(driver);
     }
+    if let Some(reflection) = reflection() {
+        grpc = grpc.add_service(reflection);
+    }
     // Last: a router of gRPC has a fallback of its own.
     grpc.prepare()
         .into_axum_router()
         .merge(rest::router(services))
+        .merge(health::router(&services.control))
         .fallback(nothing)
+}
+
+/// What tools ask for the contract.
+fn reflection() -> Option<ServerReflectionServer<impl ServerReflection>> {
+    let builder = tonic_reflection::server::Builder::configure();
+    let builder = builder.register_encoded_file_descriptor_set(conveyor_proto::DESCRIPTORS);
+    // The bytes are the contract's own, and are read.
+    builder.build_v1().ok()
 }
 
 /// There is no such path.

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod checkpoint;
+mod condition;
 mod config;
 pub(crate) mod judge;
 mod log_writer;
@@ -30,6 +31,7 @@ use crate::reader::Reader;
 use crate::session::{Assignments, Directory};
 use crate::token::Tokens;
 use crate::workers::Workers;
+use condition::Condition;
 use conveyor_bus::Hub;
 use conveyor_engine::plan::Drivers;
 use conveyor_engine::run::Stop;
@@ -69,6 +71,7 @@ struct Shared {
     assignments: Arc<Assignments>,
     /// How many tasks run in this process.
     running: watch::Receiver<usize>,
+    condition: Arc<Condition>,
 }
 
 impl Node {
@@ -104,6 +107,7 @@ impl Node {
             logs,
             directory,
             running,
+            condition,
         } = workers
             .run(move || open::open(&config, &opened, &known))
             .await
@@ -123,6 +127,7 @@ impl Node {
                 directory,
                 assignments,
                 running,
+                condition,
             }),
         })
     }
@@ -164,6 +169,18 @@ impl Node {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// How many runs it knows that have not ended.
+    #[must_use]
+    pub fn known_runs(&self) -> usize {
+        self.shared.condition.known()
+    }
+
+    /// Why the store does not take commits now; `None` when it does.
+    #[must_use]
+    pub fn failing(&self) -> Option<String> {
+        self.shared.condition.failing()
     }
 
     /// The present, by the node's clock.

@@ -345,6 +345,12 @@ impl Owner {
         (live, self.slots.len() - live)
     }
 
+    /// How many runs it knows that have not ended.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.slots.len()
+    }
+
     /// A run that is in memory and all of which is durable: a fold of its journal must equal it.
     #[must_use]
     pub fn settled(&self, run: RunId) -> Option<&Run> {

@@ -10,6 +10,7 @@ mod registration;
 mod rows;
 mod task;
 
+pub use assigned::SEALED_AFTER;
 pub use directory::{DriverRecord, SessionRecord};
 pub use registration::{Hello, HelloError};
 pub use task::{DriverTask, ToDriver};

@@ -76,7 +76,10 @@ impl ControlHandlers {
         ControlHandlers {
             node,
             reader,
-            gate: Arc::default(),
+            gate: match about.drivers_may_come {
+                true => Arc::new(Gate::open()),
+                false => Arc::default(),
+            },
             about: Arc::new(about),
             folds: Folds::default(),
         }
@@ -86,6 +89,12 @@ impl ControlHandlers {
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// What keeps the process from taking new work; `None` when nothing does.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<String> {
+        self.node.failing()
     }
 
     /// What is durable.

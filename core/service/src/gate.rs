@@ -14,6 +14,9 @@ use tonic::Status;
 /// them have; from then on it takes nothing more, and says so ([`crate::CLOSING`]).
 #[derive(Debug, Default)]
 pub struct Gate {
+    /// Whether it forgets the runs that it is told of: the process ends when it is told to, not with
+    /// its runs.
+    open: bool,
     inner: Mutex<Inner>,
     closed: watch::Sender<bool>,
     /// Told whenever a request that may have given work is over.
@@ -43,11 +46,21 @@ impl Drop for Entry {
 impl Entry {
     /// This process moves the run now.
     pub(crate) fn given(&self, run: RunId) {
-        self.gate.inner().given.insert(run);
+        if !self.gate.open {
+            self.gate.inner().given.insert(run);
+        }
     }
 }
 
 impl Gate {
+    /// That of a server: its runs outlive it.
+    pub(crate) fn open() -> Gate {
+        Gate {
+            open: true,
+            ..Gate::default()
+        }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -54,6 +54,8 @@ impl Runtime {
         if self.is_welcome() && self.stopping.is_none() {
             self.credits(1);
         }
+        // What it said comes before how it ended, as far as the window allows.
+        self.flush_logs();
         self.send_report(token);
     }
 

@@ -128,6 +128,8 @@ fn a_pipeline_is_applied_started_and_read_by_rest_alone() {
         .to_owned();
     let listed = get(&site, "/v1/runs?labels=team=a&states=running&page_size=1");
     assert_eq!(listed.body["runs"][0]["id"], json!(run), "{}", listed.body);
+    assert_eq!(get(&site, "/healthz").status, 200);
+    assert_eq!(get(&site, "/readyz").status, 200);
     let told = get(&site, &format!("/v1/runs/{run}"));
     let waits = &told.body["steps"][0]["waiting_for"][0];
     assert_eq!(waits["driver"]["name"], "exec", "{}", told.body);
@@ -313,6 +315,45 @@ fn a_driver_without_a_connection_does_its_work_by_json() {
     assert_eq!(
         driver.call("poll", &json!({"request_id": "three"})).status,
         404
+    );
+}
+
+#[test]
+fn a_reader_waits_for_the_lines_that_a_result_told_of() {
+    let mut site = Site::new(&[(
+        "one.yaml",
+        "name: one\nsteps:\n  - {id: a, name: a, driver: exec, with: {run: x}}\n",
+    )]);
+    let _server = site.serve();
+    let run = site.start("one.yaml");
+    let driver = Polling::register(&site);
+    let task = driver.take("one");
+    let result = json!({"state": "succeeded", "last_log_offset": 1});
+    assert_eq!(report(&site, &task["token"], &result), "accepted");
+    assert_eq!(site.ended(&run)["state"], "succeeded");
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| site.conveyor(&["logs", &run, "--follow"]));
+        for (offset, text) in [(0, "late"), (1, "later")] {
+            let logs = json!({"logs": {
+                "token": task["token"], "first_offset": offset, "lines": [{"text": text}],
+            }});
+            let kept = post(&site, "/v1/driver/logs", &logs);
+            assert_eq!(
+                kept.body["acknowledgement"]["next_offset"],
+                offset + 1,
+                "{}",
+                kept.body
+            );
+        }
+        assert_eq!(reader.join().expect("it ends").out, "a | late\na | later\n");
+    });
+    let more =
+        json!({"logs": {"token": task["token"], "first_offset": 2, "lines": [{"text": "x"}]}});
+    let sealed = post(&site, "/v1/driver/logs", &more);
+    assert_eq!(
+        sealed.body["acknowledgement"]["sealed"], true,
+        "{}",
+        sealed.body
     );
 }
 

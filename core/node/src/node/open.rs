@@ -1,5 +1,6 @@
 //! Opening a node: its shard, its threads.
 
+use super::condition::Condition;
 use super::log_writer::LogWriter;
 use super::messages::Message;
 use super::remotes::Remotes;
@@ -29,6 +30,7 @@ pub(super) struct Opened {
     pub(super) logs: LogWriter,
     pub(super) directory: Arc<Directory>,
     pub(super) running: watch::Receiver<usize>,
+    pub(super) condition: Arc<Condition>,
 }
 
 /// Acquires the shard and starts its threads. Blocks.
@@ -89,6 +91,7 @@ pub(super) fn open(
         messages.clone(),
         logs.clone(),
     );
+    let condition = Arc::new(Condition::default());
     let running = tasks.running();
     let remotes = Remotes::new(Arc::clone(&directory), reader.clone());
     let runtime = Runtime::new(
@@ -99,6 +102,7 @@ pub(super) fn open(
         reader.clone(),
         tasks,
         remotes,
+        Arc::clone(&condition),
     );
     let owner = thread("conveyor-owner")
         .stack_size(STACK_BYTES)
@@ -111,6 +115,7 @@ pub(super) fn open(
         logs,
         directory,
         running,
+        condition,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The threads around an owner: one that owns, one that commits. Others read and fold.
 
+use super::condition::Condition;
 use super::messages::{Message, Reply};
 use super::remotes::Remotes;
 use super::session::Tasks;
@@ -58,6 +59,7 @@ pub(super) struct Runtime {
     held: Arc<Held>,
     tasks: Tasks,
     remotes: Remotes,
+    condition: Arc<Condition>,
     waiting: HashMap<Ticket, Reply>,
     ticket: Ticket,
     /// Who waits for the end.
@@ -65,6 +67,10 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one place makes it, of parts that are made there"
+    )]
     pub(super) fn new(
         owner: Owner,
         clock: Arc<dyn Clock>,
@@ -73,6 +79,7 @@ impl Runtime {
         reader: Reader,
         tasks: Tasks,
         remotes: Remotes,
+        condition: Arc<Condition>,
     ) -> Runtime {
         Runtime {
             owner,
@@ -84,6 +91,7 @@ impl Runtime {
             reader,
             tasks,
             remotes,
+            condition,
             waiting: HashMap::new(),
             ticket: 0,
             ending: None,
@@ -164,7 +172,12 @@ impl Runtime {
     fn take(&mut self, message: Message) -> bool {
         let now = self.clock.now();
         match message {
-            Message::Input(input) => self.owner.handle(now, input),
+            Message::Input(input) => {
+                if let Input::Committed(outcome) = &input {
+                    self.committed(outcome);
+                }
+                self.owner.handle(now, input);
+            }
             Message::Request(make, reply) => {
                 let ticket = self.wait_for(reply);
                 self.owner.handle(now, make(ticket));
@@ -238,6 +251,16 @@ impl Runtime {
             }
         }
         false
+    }
+
+    fn committed(&self, outcome: &Outcome) {
+        self.condition.knows(self.owner.known());
+        self.condition.commits(match outcome {
+            Outcome::Committed | Outcome::Refused(_) => None,
+            Outcome::Failed(error) => Some(error.to_string()),
+            Outcome::Unknown => Some("the outcome of a commit is not known".to_owned()),
+            Outcome::Deposed => Some("another process has taken the store over".to_owned()),
+        });
     }
 
     fn wait_for(&mut self, reply: Reply) -> Ticket {

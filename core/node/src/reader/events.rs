@@ -41,6 +41,8 @@ pub struct Event {
     pub time: Time,
     /// What was decided.
     pub decision: Decision,
+    /// Of the end of an attempt: its last log offset, as its result told it.
+    pub last_log: Option<u64>,
 }
 
 /// Folds a record and numbers what it decides. `run` is `None` before the first.
@@ -77,9 +79,21 @@ pub(super) fn fold(
             ordinal,
         },
         time,
+        last_log: last_log(record, &decision),
         decision,
     });
     Ok(numbered.collect())
+}
+
+fn last_log(record: &Record, decision: &Decision) -> Option<u64> {
+    let Decision::Attempt { id, .. } = decision else {
+        return None;
+    };
+    let mut facts = record.entries.iter().map(|entry| &entry.fact);
+    facts.find_map(|fact| match fact {
+        Fact::Reported(report) if report.id == *id => report.last_log,
+        _ => None,
+    })
 }
 
 impl Reader {

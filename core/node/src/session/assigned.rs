@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long after an attempt's end its log takes lines (PROTOCOL P33).
-const SEALED_AFTER: Duration = Duration::secs(300);
+pub const SEALED_AFTER: Duration = Duration::secs(300);
 /// So many attempts are remembered: as many as all sessions of a large node hold. What is forgotten
 /// is read again.
 const KEPT: usize = 65_536;

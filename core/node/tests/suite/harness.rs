@@ -43,18 +43,30 @@ pub struct Harness {
 
 impl Harness {
     pub fn new(capacity: u32) -> Harness {
-        Harness::over(Arc::new(Memory::new()), capacity, true, (1, SNAPSHOT_FACTS))
+        Harness::over(
+            Arc::new(Memory::new()),
+            capacity,
+            true,
+            (1, SNAPSHOT_FACTS),
+            START,
+            &[],
+        )
     }
 
     /// A process whose runs have snapshots after so many facts.
     pub fn with_snapshots(facts: u64) -> Harness {
-        Harness::over(Arc::new(Memory::new()), 16, true, (1, facts))
+        Harness::over(Arc::new(Memory::new()), 16, true, (1, facts), START, &[])
     }
 
     /// A new process over the store: what was in memory is gone.
     pub fn reopen(self, moves_all: bool) -> Harness {
-        let mut next = Harness::over(self.store, 16, moves_all, (100, self.snapshot_facts));
-        next.now = self.now;
+        self.reopen_with(moves_all, &[])
+    }
+
+    /// A new process that finds these sessions.
+    pub fn reopen_with(self, moves_all: bool, sessions: &[SessionInfo]) -> Harness {
+        let how = (100, self.snapshot_facts);
+        let mut next = Harness::over(self.store, 16, moves_all, how, self.now, sessions);
         next.made = self.made;
         next.ticket = self.ticket;
         next.answers = self.answers;
@@ -66,6 +78,8 @@ impl Harness {
         capacity: u32,
         moves_all: bool,
         (seed, snapshot_facts): (u64, u64),
+        now: Time,
+        sessions: &[SessionInfo],
     ) -> Harness {
         let point = storage::acquire(store.as_ref(), seed).unwrap();
         let mut nonce = seed * 1000 + point.epoch;
@@ -86,7 +100,10 @@ impl Harness {
         let id = format!("session-{}", point.epoch);
         let schemas = std::collections::BTreeMap::new();
         let info = SessionInfo::in_process(&id, drivers.into(), schemas, capacity);
-        owner.handle(START, Input::Register(info));
+        for session in sessions {
+            owner.handle(now, Input::Register(session.clone()));
+        }
+        owner.handle(now, Input::Register(info));
         if moves_all {
             for (run, _) in storage::quarantines(store.as_ref()).unwrap() {
                 owner.recover_quarantined(run);
@@ -99,7 +116,7 @@ impl Harness {
             store,
             plans: Plans::new(),
             owner,
-            now: START,
+            now,
             tasks: Vec::new(),
             cancels: Vec::new(),
             aborts: Vec::new(),

@@ -9,5 +9,6 @@ mod harness;
 mod node;
 mod recovery;
 mod schemas;
+mod sessions;
 mod snapshots;
 mod support;

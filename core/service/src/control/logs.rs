@@ -6,16 +6,21 @@ use crate::refusal;
 use conveyor_bus::NumberedLine;
 use conveyor_engine::plan::Plan;
 use conveyor_engine::run::{Decision, Identity};
+use conveyor_engine::time::Time;
 use conveyor_node::RunId;
 use conveyor_node::reader::{Event, Follower};
+use conveyor_node::session::SEALED_AFTER;
 use conveyor_proto::v1;
 use conveyor_proto::v1::read_logs_response::Item;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+/// How often a reader of a run that has ended looks whether a log was sealed.
+const LOOK: Duration = Duration::from_secs(5);
 /// The most lines of one answer.
 const LINES: usize = 1000;
 /// The most lines that a tail may ask for.
@@ -109,17 +114,20 @@ impl ControlHandlers {
                 return Ok(());
             };
             for (id, attempt) in &mut attempts.0 {
-                let sent = Self::send_attempt(self, run, &plan, *id, attempt, tail, last, sender);
+                let whole = (last, request.follow && !*closed.borrow());
+                let sent = Self::send_attempt(self, run, &plan, *id, attempt, tail, whole, sender);
                 if !sent.await? {
                     return Ok(());
                 }
             }
             attempts.0.retain(|_, attempt| !attempt.complete);
-            if last {
+            if last && (attempts.0.is_empty() || !request.follow || *closed.borrow()) {
                 break;
             }
             tokio::select! {
                 () = follower.changed() => {}
+                // Lines that never come are waited for until their log is sealed.
+                () = tokio::time::sleep(LOOK), if last => {}
                 _ = closed.changed() => {}
                 () = sender.closed() => return Ok(()),
             }
@@ -138,7 +146,7 @@ impl ControlHandlers {
         id: Identity,
         attempt: &mut Followed,
         tail: Option<u64>,
-        last: bool,
+        (last, follow): (bool, bool),
         sender: &Sender,
     ) -> Result<bool, Status> {
         let named = v1::AttemptId {
@@ -185,8 +193,11 @@ impl ControlHandlers {
                 }
             }
         }
-        // A process that died left no end; nothing more comes of an attempt that has ended.
-        attempt.complete |= last && attempt.ended;
+        // A process that died left no end; nothing more comes of an attempt that has ended, but what its
+        // result told of.
+        let awaited = follow && attempt.awaits(self.node.now());
+        attempt.complete |= last && attempt.ended.is_some() && !awaited;
+        attempt.complete |= attempt.has_all();
         if attempt.complete {
             let end = v1::LogEnd {
                 id: Some(named),
@@ -204,8 +215,24 @@ struct Attempts(BTreeMap<Identity, Followed>);
 
 struct Followed {
     next: u64,
-    ended: bool,
+    /// When it ended, and its last offset as its result told it.
+    ended: Option<(Time, Option<u64>)>,
     complete: bool,
+}
+
+impl Followed {
+    /// Whether all that its result told of was read.
+    fn has_all(&self) -> bool {
+        matches!(self.ended, Some((_, Some(last))) if self.next > last)
+    }
+
+    /// Whether lines that its result told of may still come (PROTOCOL P33).
+    fn awaits(&self, now: Time) -> bool {
+        match self.ended {
+            Some((at, Some(last))) => self.next <= last && now < at.after(SEALED_AFTER),
+            _ => false,
+        }
+    }
 }
 
 impl Attempts {
@@ -226,14 +253,14 @@ impl Attempts {
                         *id,
                         Followed {
                             next,
-                            ended: false,
+                            ended: None,
                             complete: false,
                         },
                     );
                 }
                 Decision::Attempt { id, .. } => {
                     if let Some(followed) = self.0.get_mut(id) {
-                        followed.ended = true;
+                        followed.ended = Some((event.time, event.last_log));
                     }
                 }
                 _ => {}

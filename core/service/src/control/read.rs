@@ -173,15 +173,19 @@ impl ControlHandlers {
     }
 
     pub(super) async fn info(&self) -> Result<v1::GetServerInfoResponse, Status> {
-        let filter = Filter {
-            interrupted: Some(true),
-            ..Filter::default()
+        // A server moves all of its runs: none is interrupted.
+        let (live, interrupted) = match self.about.drivers_may_come {
+            true => (self.node.known_runs(), 0),
+            false => {
+                let filter = Filter {
+                    interrupted: Some(true),
+                    ..Filter::default()
+                };
+                let interrupted = self.reader.list(filter, None, RUNS.1 as usize).await;
+                let live = self.gate.live(&self.reader).await.len();
+                (live, interrupted.map_err(refuse)?.rows.len())
+            }
         };
-        let interrupted = self
-            .reader
-            .list(filter, None, RUNS.1 as usize)
-            .await
-            .map_err(refuse)?;
         Ok(v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -190,9 +194,9 @@ impl ControlHandlers {
             started_ms: self.about.started_ms,
             semantics: SEMANTICS,
             drivers: self.about.drivers.keys().cloned().collect(),
-            live_runs: self.gate.live(&self.reader).await.len() as u64,
-            interrupted_runs: interrupted.rows.len() as u64,
-            not_ready: String::new(),
+            live_runs: live as u64,
+            interrupted_runs: interrupted as u64,
+            not_ready: self.not_ready().unwrap_or_default(),
             capacity: self.about.capacity,
             step_environment: self.about.step_environment.clone(),
         })
