@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 /// So many ended tasks are remembered, so that none is started a second time (R13).
 const REMEMBERED: usize = 10_000;
+/// Heartbeats come no faster than this, whatever is asked.
+const SHORTEST_BEAT: Duration = Duration::from_millis(100);
 /// How much of its grace an action has before it is cut off: the rest is for the report.
 const OF_GRACE: f64 = 0.8;
 
@@ -86,9 +88,8 @@ impl Runtime {
             generation,
         });
         (self.failures, self.answered) = (0, Instant::now());
-        self.beat = heartbeats(Duration::from_millis(
-            welcome.heartbeat_interval_ms.max(100),
-        ));
+        self.interval = Duration::from_millis(welcome.heartbeat_interval_ms).max(SHORTEST_BEAT);
+        self.beat = heartbeats(self.interval);
         for token in &welcome.stale_tokens {
             self.forget(token);
         }
@@ -105,6 +106,17 @@ impl Runtime {
             self.send_checkpoints(&token);
         }
         self.heartbeat();
+    }
+
+    /// Three heartbeats fit into the shortest timeout that was seen on this connection: the usual
+    /// interval would be silence to a task with a short one (R20).
+    fn beat_within(&mut self, timeout: Duration) {
+        let interval = (timeout / 3).max(SHORTEST_BEAT);
+        if interval < self.interval {
+            self.interval = interval;
+            self.beat = heartbeats(interval);
+            self.heartbeat();
+        }
     }
 
     /// How many more tasks it takes.
@@ -135,8 +147,10 @@ impl Runtime {
         if self.ended.contains(&token) {
             return;
         }
+        let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
         let silent = self.answered.elapsed();
-        let unheard = silent > Duration::from_millis(task.heartbeat_timeout_ms).mul_f64(2.0 / 3.0);
+        let unheard = silent > timeout.mul_f64(2.0 / 3.0);
+        self.beat_within(timeout);
         // What is old may have been given to another meanwhile (R22).
         if self.free() == 0 || unheard {
             let reason = match (self.stopping.is_some(), unheard) {

@@ -59,6 +59,8 @@ pub(super) struct Runtime {
     pub(super) failures: u32,
     /// When the engine last answered a heartbeat (R22).
     pub(super) answered: Instant,
+    /// How often heartbeats go out on this connection.
+    pub(super) interval: Duration,
     pub(super) beat: Interval,
     /// When it was told to stop.
     pub(super) stopping: Option<Instant>,
@@ -87,6 +89,7 @@ impl Runtime {
             connecting: None,
             failures: 0,
             answered: Instant::now(),
+            interval: Duration::from_secs(5),
             beat: heartbeats(Duration::from_secs(5)),
             stopping: None,
         }

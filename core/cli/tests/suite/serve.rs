@@ -48,7 +48,7 @@ spec:
   steps:
     - id: only
       driver: exec
-      timeouts: {heartbeat: 1s}
+      timeouts: {heartbeat: 3s}
       grace: 1s
       with: {run: \"echo attempt $CONVEYOR_ATTEMPT; while ! test -e go; do sleep 0.05; done\"}
 ";
@@ -67,7 +67,12 @@ spec:
     assert_eq!(view["state"], "succeeded", "{view:#}");
     let attempts = view["steps"][0]["instances"][0]["attempts"].clone();
     assert_eq!(attempts[0]["state"], "lost", "{view:#}");
-    assert_eq!(attempts[1]["state"], "succeeded", "{view:#}");
+    let last = attempts.as_array().and_then(|all| all.last());
+    assert_eq!(
+        last.map(|it| &it["state"]),
+        Some(&"succeeded".into()),
+        "{view:#}"
+    );
 }
 
 #[test]

@@ -123,12 +123,20 @@ async fn what_is_not_there_and_what_comes_later_is_said_by_name() {
         "ListTokens comes with a later release",
     );
     let mut stored = request(ONE);
-    stored.pipeline = Some(v1::start_run_request::Pipeline::Stored(
-        v1::PipelineRef::default(),
-    ));
+    stored.pipeline = Some(v1::start_run_request::Pipeline::Stored(v1::PipelineRef {
+        name: "release".to_owned(),
+        ..Default::default()
+    }));
     says(
         handlers.start_run(Request::new(stored)).await,
+        Code::NotFound,
+        "there is no pipeline `release` in the namespace `default`",
+    );
+    let mut about = request(ONE);
+    about.resource = Some(v1::ResourceVersion::default());
+    says(
+        handlers.start_run(Request::new(about)).await,
         Code::Unimplemented,
-        "not supported yet: stored pipelines",
+        "not supported yet: runs for a resource",
     );
 }
