@@ -38,12 +38,13 @@ impl Runtime {
         {
             self.disconnect("the server did not say welcome", Duration::ZERO);
         }
-        let silent = now.saturating_duration_since(self.answered);
         let mut unheard = Vec::new();
         let mut over = Vec::new();
         let mut cut_off = Vec::new();
         let mut again = Vec::new();
         for (token, held) in &self.held {
+            let heard = self.answered.max(held.since);
+            let silent = now.saturating_duration_since(heard);
             if held.runs() {
                 if held.cut_off.is_some_and(|at| at <= now) {
                     cut_off.push(token.clone());

@@ -148,8 +148,9 @@ impl Runtime {
             return;
         }
         let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
-        let silent = self.answered.elapsed();
-        let unheard = silent > timeout.mul_f64(2.0 / 3.0);
+        // Between two heartbeats it is silent anyway.
+        let usual = self.interval.mul_f64(1.5);
+        let unheard = self.answered.elapsed() > timeout.mul_f64(2.0 / 3.0).max(usual);
         self.beat_within(timeout);
         // What is old may have been given to another meanwhile (R22).
         if self.free() == 0 || unheard {

@@ -28,6 +28,8 @@ pub(super) struct Held {
     pub(super) room: Arc<Semaphore>,
     pub(super) grace: Duration,
     pub(super) heartbeat_timeout: Duration,
+    /// When it came: the engine was heard then.
+    pub(super) since: Instant,
     /// When its time is over.
     pub(super) deadline: Instant,
     /// When its action is cut off.
@@ -63,6 +65,7 @@ impl Held {
             room: Arc::new(Semaphore::new(ROOM)),
             grace: Duration::from_millis(task.grace_ms),
             heartbeat_timeout: Duration::from_millis(task.heartbeat_timeout_ms),
+            since: Instant::now(),
             deadline: Instant::now() + Duration::from_millis(task.time_left_ms),
             cut_off: None,
             progress: (None, String::new()),

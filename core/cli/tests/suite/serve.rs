@@ -59,9 +59,7 @@ spec:
     site.until(&run, "running", |_| site.log(&run).contains("attempt 1"));
     driver.kill();
     let _second = site.driver();
-    site.until(&run, "tried again", |_| {
-        site.log(&run).contains("attempt 2")
-    });
+    site.until(&run, "tried again", |_| site.log(&run).lines().count() > 1);
     std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
     let view = site.ended(&run);
     assert_eq!(view["state"], "succeeded", "{view:#}");
