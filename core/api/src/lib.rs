@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `router` | everything that is answered |
 //! | `rest`, `json` | the same calls by method and path, as JSON |
+//! | `guard` | pages of a browser are kept out |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
 //! | `server` | where a process listens |
@@ -11,6 +12,7 @@
 //! | `client` | others ask |
 
 mod client;
+mod guard;
 mod health;
 mod json;
 mod place;

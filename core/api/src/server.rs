@@ -1,8 +1,10 @@
 //! Where a process listens: the socket of its data directory, and addresses.
 
+use crate::guard::guard;
 use crate::place;
 use crate::serve::{ConnectionLimits, serve};
 use axum::Router;
+use axum::middleware::from_fn;
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::io;
@@ -89,13 +91,20 @@ impl TcpEndpoint {
         self.listener.local_addr()
     }
 
-    /// As [`Listener::serve`].
+    /// As [`Listener::serve`]. Where nothing but this machine reaches it, pages of a browser do not
+    /// either.
     pub async fn serve(
         self,
-        router: Router,
+        mut router: Router,
         limits: ConnectionLimits,
         shutdown: impl Future<Output = ()>,
     ) {
+        if self
+            .address()
+            .is_ok_and(|address| address.ip().is_loopback())
+        {
+            router = router.layer(from_fn(guard));
+        }
         serve(self.listener, router, limits, shutdown).await;
     }
 }

@@ -65,6 +65,7 @@ faults! {
     CommitNumberKept "commit-number-kept" "A commit does not advance the number in the commit key.",
     CommitNumberSkipped "commit-number-skipped" "A commit that failed advances the number all the same.",
     DeadClaimsKept "dead-claims-kept" "Claims of a process that died are left to their timeouts.",
+    DetachedForgotten "detached-forgotten" "A new owner asks for the session of an attempt that goes on without one.",
     DocumentBelieved "document-believed" "A document counts as stored before its commit is durable.",
     DueRowStale "due-row-stale" "A run's row among live work keeps the instant of an old timer.",
     EndedRunKept "ended-run-kept" "A run that has ended stays among live work.",

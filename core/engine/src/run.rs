@@ -35,8 +35,8 @@ mod view;
 pub use codec::{DecodeError, decode_record, encode_record};
 pub use decision::Decision;
 pub use fact::{
-    Claim, EndedAttempt, Fact, Failure, Inherited, InheritedInstance, LostCause, Report, Started,
-    Stop, StopKind,
+    Claim, Detached, EndedAttempt, Fact, Failure, Inherited, InheritedInstance, LostCause, Report,
+    Started, Stop, StopKind,
 };
 pub use identity::{Identity, TimerKey, TimerKind};
 pub use items::{Item, Items};

@@ -219,14 +219,18 @@ impl Owner {
         match input {
             Input::Start { ticket, start } => self.start(now, ticket, start),
             Input::Control { run, .. } => self.of_run(now, run, input),
-            Input::Checkpoint { ref claimed, .. } if self.is_full(claimed.run) => {
+            Input::Checkpoint { ref claimed, .. } | Input::Detach { ref claimed, .. }
+                if self.is_full(claimed.run) =>
+            {
                 self.deferred.push(input);
             }
             Input::Report { ref report, .. } if self.is_full(report.claimed.run) => {
                 self.deferred.push(input);
             }
             Input::Report { ref report, .. } => self.of_run(now, report.claimed.run, input),
-            Input::Checkpoint { ref claimed, .. } => self.of_run(now, claimed.run, input),
+            Input::Checkpoint { ref claimed, .. } | Input::Detach { ref claimed, .. } => {
+                self.of_run(now, claimed.run, input);
+            }
             Input::Register(info) => self.register(now, info),
             Input::Session { session, event } => self.session(now, &session, event),
             Input::Heartbeat {
@@ -413,6 +417,12 @@ impl Owner {
                 claimed,
                 data,
             } => self.checkpoint(now, ticket, claimed, data),
+            Input::Detach {
+                ticket,
+                claimed,
+                until,
+                principals,
+            } => self.detach(now, ticket, claimed, until, principals),
             Input::Start { ticket, .. } => {
                 self.answer_of(run, ticket, Ok(Answer::Started { existed: true }));
             }

@@ -68,18 +68,15 @@ impl Tokens {
         self.over(namespace, principal, body)
             .verify_slice(mac)
             .ok()?;
-        let number =
-            |at: usize| u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
-        let claimed = Claimed {
-            run: RunId(body[..16].try_into().ok()?),
-            id: Identity {
-                step: number(16),
-                instance: number(20),
-                attempt: number(24),
-            },
-            nonce: u64::from(number(28)) | u64::from(number(32)) << 32,
-        };
-        Some((namespace, claimed))
+        Some((namespace, read(body)?))
+    }
+
+    /// What a token says that it names, whoever made it.
+    #[must_use]
+    pub fn named(token: &[u8]) -> Option<Claimed> {
+        let (_, rest) = token.split_at_checked(MAC)?;
+        let (body, _) = rest.split_first_chunk::<BODY>()?;
+        read(body)
     }
 
     /// Proves that who comes back is who was welcomed under that session's id (PROTOCOL P25).
@@ -110,6 +107,20 @@ impl Tokens {
         }
         mac
     }
+}
+
+fn read(body: &[u8; BODY]) -> Option<Claimed> {
+    let number =
+        |at: usize| u32::from_le_bytes([body[at], body[at + 1], body[at + 2], body[at + 3]]);
+    Some(Claimed {
+        run: RunId(body[..16].try_into().ok()?),
+        id: Identity {
+            step: number(16),
+            instance: number(20),
+            attempt: number(24),
+        },
+        nonce: u64::from(number(28)) | u64::from(number(32)) << 32,
+    })
 }
 
 fn body(claimed: &Claimed) -> [u8; BODY] {

@@ -6,6 +6,39 @@ use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
+/// A request of a page, or under a name that somebody gave to this machine's address.
+fn foreign(site: &Site, host: &str, more: &str) -> u16 {
+    let address = site.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("the server answers");
+    write!(
+        stream,
+        "POST /v1/runs/latest/cancel HTTP/1.1\r\nhost: {host}\r\n{more}connection: close\r\n\
+         content-length: 0\r\n\r\n"
+    )
+    .expect("it is sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it is read");
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    status.expect("it has a status")
+}
+
+#[test]
+fn a_page_of_a_browser_is_not_answered() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let own = site.url.trim_start_matches("http://").to_owned();
+    assert_eq!(foreign(&site, &own, ""), 404, "there is no run yet");
+    assert_eq!(foreign(&site, "localhost", ""), 404);
+    assert_eq!(
+        foreign(&site, &own, "origin: https://evil.example\r\n"),
+        403
+    );
+    assert_eq!(foreign(&site, "evil.example:7420", ""), 403);
+}
+
 struct Answer {
     status: u16,
     head: String,
@@ -355,6 +388,54 @@ fn a_reader_waits_for_the_lines_that_a_result_told_of() {
         "{}",
         sealed.body
     );
+}
+
+#[test]
+fn a_task_that_goes_on_elsewhere_outlives_its_driver_and_the_server() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let mut server = site.serve();
+    let run = site.start("gated.yaml");
+    let driver = Polling::register(&site);
+    let task = driver.take("one");
+    let token = task["token"].clone();
+    let until = u64::MAX / 2;
+    let detached = json!({"answers": [{"token": token, "detached": {"until_ms": until}}]});
+    let answered = driver.call("answer", &detached);
+    assert_eq!(
+        answered.body["stale_tokens"],
+        json!([]),
+        "{}",
+        answered.body
+    );
+    assert_eq!(driver.call("leave", &json!({})).status, 200);
+    server.kill();
+    let _server = site.serve();
+    let extend = post(
+        &site,
+        "/v1/driver/extend",
+        &json!({"token": token, "until_ms": until}),
+    );
+    assert_eq!(extend.body["status"], "accepted", "{}", extend.body);
+    // No longer than the attempt has: an hour.
+    let least = task["deadline_ms"].as_u64().expect("it has a deadline");
+    assert_eq!(extend.body["until_ms"], json!(least), "{}", extend.body);
+    let logs = json!({"logs": {"token": token, "lines": [{"text": "from elsewhere"}]}});
+    assert_eq!(
+        post(&site, "/v1/driver/logs", &logs).body["acknowledgement"]["next_offset"],
+        1
+    );
+    let body =
+        json!({"report": {"token": token, "result": {"state": "succeeded", "last_log_offset": 0}}});
+    let completed = post(&site, "/v1/driver/complete", &body);
+    assert_eq!(
+        completed.body["outcome"]["status"], "accepted",
+        "{}",
+        completed.body
+    );
+    let _exec = site.driver();
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    assert_eq!(site.log(&run), "first | from elsewhere\nsecond | second\n");
 }
 
 #[test]

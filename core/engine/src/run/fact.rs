@@ -1,4 +1,5 @@
 use super::{AttemptState, Identity, Items, StepState, TimerKey};
+use crate::time::Time;
 use crate::value::{Hash, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub enum Fact {
         /// Opaque bytes.
         data: Arc<[u8]>,
     },
+    /// The driver goes on elsewhere: the attempt needs no session any more (PROTOCOL P27a).
+    Detached(Detached),
     /// A timer's instant came.
     TimerDue(TimerKey),
     /// Somebody, or something, stops the run.
@@ -47,6 +50,17 @@ pub enum Fact {
     },
     /// Work that a bounded turn left over goes on (PROTOCOL P7).
     Turn,
+}
+
+/// An attempt that goes on without its session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detached {
+    /// Which.
+    pub id: Identity,
+    /// Until when it is waited for; its `timeouts.attempt` bounds it.
+    pub until: Time,
+    /// Who may end it: first whoever claimed it, then whoever it named.
+    pub principals: Vec<Arc<str>>,
 }
 
 /// What a run starts with.
@@ -246,6 +260,10 @@ impl Fact {
                 outputs + report.result.failure.as_ref().map_or(0, Failure::recorded)
             }
             Fact::Checkpointed { data, .. } => data.len(),
+            Fact::Detached(detached) => {
+                let names = detached.principals.iter().map(|name| name.len() + 2);
+                names.sum()
+            }
             Fact::Stopped(Stop { actor, reason, .. })
             | Fact::Paused { actor, reason }
             | Fact::Resumed { actor, reason } => actor.len() + reason.len(),

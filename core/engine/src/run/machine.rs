@@ -362,6 +362,7 @@ impl<'a> Machine<'a> {
                     instance.checkpoint = Some(Arc::clone(data));
                 }
             }
+            Fact::Detached(detached) => self.detached(detached),
             Fact::TimerDue(key) => self.timer_due(*key),
             Fact::Stopped(stop) => self.stopped(stop),
             Fact::Paused { .. } => self.paused(),

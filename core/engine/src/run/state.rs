@@ -2,7 +2,7 @@
 
 use super::root::Root;
 use super::timers::{Armed, Timers};
-use super::{Claim, Failure, Item, Items, RunState, StepState, Stop, TimerKind};
+use super::{Claim, Detached, Failure, Item, Items, RunState, StepState, Stop, TimerKind};
 use crate::plan::{Needs, Plan, StepIndex};
 use crate::time::Time;
 use crate::value::{Json, Value};
@@ -141,6 +141,8 @@ pub(crate) struct Instance {
     pub(crate) failure: Option<Box<Failure>>,
     pub(crate) reason: Option<Arc<str>>,
     pub(crate) claim: Option<Box<Claim>>,
+    /// Present while the attempt goes on without its session.
+    pub(crate) detached: Option<Box<Detached>>,
     pub(crate) claimed_at: Time,
     pub(crate) queued_at: Option<Time>,
     pub(crate) ended_at: Option<Time>,
@@ -294,6 +296,7 @@ impl Instance {
             failure: None,
             reason: None,
             claim: None,
+            detached: None,
             claimed_at: Time::default(),
             queued_at: None,
             ended_at: None,

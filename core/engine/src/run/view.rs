@@ -212,6 +212,14 @@ impl Run {
         claim.filter(|_| inst.attempt == id.attempt)
     }
 
+    /// How an attempt goes on without its session, while it is the current one and does.
+    #[must_use]
+    pub fn detached(&self, id: super::Identity) -> Option<&super::Detached> {
+        let inst = self.state.instance(id.step, id.instance)?;
+        let detached = inst.detached.as_deref();
+        detached.filter(|_| inst.attempt == id.attempt)
+    }
+
     /// What a step that has not ended waits for; `None` while an attempt of it runs.
     #[must_use]
     pub fn waiting(&self, step: StepIndex) -> Option<Waiting> {

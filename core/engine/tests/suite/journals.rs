@@ -181,6 +181,7 @@ impl Met {
                 LostCause::ProcessDead => "process dead",
             },
             Fact::Checkpointed { .. } => "checkpointed",
+            Fact::Detached(_) => "detached",
             Fact::TimerDue(key) => {
                 self.timers.insert(key.kind);
                 "timer due"
@@ -351,6 +352,7 @@ fn the_newest_recorded_journals_have_every_fact_decision_timer_and_row() {
         "undelivered",
         "process dead",
         "checkpointed",
+        "detached",
         "timer due",
         "drain",
         "cancel",

@@ -4,8 +4,8 @@
 use conveyor_engine::document;
 use conveyor_engine::plan::StepIndex;
 use conveyor_engine::run::{
-    AttemptState, Claim, Decision, EndedAttempt, Fact, Failure, Identity, LostCause, Record,
-    Rejected, Report, Run, RunState, Started, StepState, Stop, StopKind, decode_record,
+    AttemptState, Claim, Decision, Detached, EndedAttempt, Fact, Failure, Identity, LostCause,
+    Record, Rejected, Report, Run, RunState, Started, StepState, Stop, StopKind, decode_record,
     encode_record,
 };
 use conveyor_engine::time::{Duration, Time};
@@ -213,6 +213,19 @@ impl World {
     pub(crate) fn lose(&mut self, name: &str, cause: LostCause) -> &mut World {
         let id = self.current(name);
         self.apply(Fact::Lost { id, cause })
+    }
+
+    /// Goes on without its session, for so many seconds from now.
+    #[track_caller]
+    pub(crate) fn detach(&mut self, name: &str, seconds: u64) -> &mut World {
+        let id = self.current(name);
+        let until = self.now.after(Duration::secs(seconds));
+        let principals = vec![Arc::from("ci"), Arc::from("job")];
+        self.apply(Fact::Detached(Detached {
+            id,
+            until,
+            principals,
+        }))
     }
 
     /// Claims and succeeds, in one.

@@ -15,6 +15,7 @@ impl Owner {
             | Input::Control { ticket, .. }
             | Input::Report { ticket, .. }
             | Input::Checkpoint { ticket, .. }
+            | Input::Detach { ticket, .. }
             | Input::Heartbeat { ticket, .. }
             | Input::Resume { ticket, .. }
             | Input::Standing { ticket, .. } => ticket,

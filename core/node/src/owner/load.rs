@@ -10,7 +10,7 @@ use crate::error::NodeError;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::planted;
-use conveyor_engine::run::LostCause;
+use conveyor_engine::run::{Identity, LostCause};
 use conveyor_engine::time::{Duration, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -213,11 +213,10 @@ impl Owner {
         let Some(live) = self.live(run) else { return };
         let pending = live.run.pending();
         live.claims = pending.claimed.len() as u32;
-        let nonces: Vec<_> = pending
-            .claimed
-            .iter()
-            .map(|(id, _)| live.run.nonce(*id))
-            .collect();
+        let known = |(id, _): &(Identity, Arc<str>)| {
+            (live.run.nonce(*id), live.run.detached(*id).is_some())
+        };
+        let known: Vec<_> = pending.claimed.iter().map(known).collect();
         for (claimed, held) in self.sessions.held_of(run) {
             if !pending.claimed.iter().any(|(id, _)| *id == claimed.id) && held.durable {
                 self.attempt_ended(run, claimed.id);
@@ -225,10 +224,13 @@ impl Owner {
         }
         // First what is held, then what is lost: an end may mean that others are told to stop.
         let mut lost = Vec::new();
-        for ((id, session), nonce) in pending.claimed.into_iter().zip(nonces) {
-            let held = self.sessions.held(run, id);
+        for ((id, session), (nonce, detached)) in pending.claimed.into_iter().zip(known) {
+            let held = self.sessions.holder(run, id);
             if let Some(held) = held.filter(|held| Some(held.nonce) == nonce) {
-                lost.extend(held.taken_back.map(|cause| (id, cause)));
+                // What a commit said that failed was not said.
+                held.detached = detached;
+                let taken_back = held.taken_back.filter(|_| !detached);
+                lost.extend(taken_back.map(|cause| (id, cause)));
                 continue;
             }
             let claimed = Claimed {
@@ -236,7 +238,7 @@ impl Owner {
                 id,
                 nonce: nonce.unwrap_or_default(),
             };
-            let cause = self.take_up(now, claimed, session);
+            let cause = self.take_up(now, claimed, session, detached);
             lost.extend(
                 cause
                     .filter(|_| !planted!(DeadClaimsKept))
@@ -262,43 +264,51 @@ impl Owner {
 
     /// A claim that the journal tells of, and that nobody holds in memory. Gives why it is over, if it
     /// is.
-    fn take_up(&mut self, now: Time, claimed: Claimed, session: Arc<str>) -> Option<LostCause> {
+    fn take_up(
+        &mut self,
+        now: Time,
+        claimed: Claimed,
+        session: Arc<str>,
+        detached: bool,
+    ) -> Option<LostCause> {
         let Claimed { run, id, .. } = claimed;
         let adopter = self.adopted.get(&claimed).cloned();
         let session = adopter.unwrap_or(session);
-        let known = self.sessions.get(&session);
-        match known {
-            None => Some(LostCause::ProcessDead),
-            Some(known) if !known.info.remote => Some(LostCause::Undelivered),
-            // It came back and did not name it.
-            Some(known)
-                if known
-                    .named
-                    .as_ref()
-                    .is_some_and(|named| !named.contains(&claimed)) =>
-            {
-                Some(LostCause::Undelivered)
-            }
-            Some(_) if planted!(RestoredClaimsLost) => Some(LostCause::ProcessDead),
-            Some(_) => {
-                let lease = self.lease(run, id);
-                let held = Held {
-                    session: Arc::clone(&session),
-                    nonce: claimed.nonce,
-                    durable: true,
-                    returned: false,
-                    unsent: false,
-                    accepted: true,
-                    since: now,
-                    sent: now,
-                    lease,
-                    taken_back: None,
-                    detached: false,
-                };
-                self.sessions.hold(claimed, held);
-                self.arm_session(now, &session);
-                None
-            }
+        // One that goes on without its session asks for none.
+        let alone = detached && !planted!(DetachedForgotten);
+        let over = self.over_with(&session, &claimed).filter(|_| !alone);
+        if over.is_some() {
+            return over;
         }
+        let held = Held {
+            session: Arc::clone(&session),
+            nonce: claimed.nonce,
+            durable: true,
+            returned: false,
+            unsent: false,
+            accepted: true,
+            since: now,
+            sent: now,
+            lease: self.lease(run, id),
+            taken_back: None,
+            detached,
+        };
+        self.sessions.hold(claimed, held);
+        self.arm_session(now, &session);
+        None
+    }
+
+    /// Why a claim of a session is over, as far as the session tells.
+    fn over_with(&self, session: &str, claimed: &Claimed) -> Option<LostCause> {
+        let Some(known) = self.sessions.get(session) else {
+            return Some(LostCause::ProcessDead);
+        };
+        let named = known.named.as_ref();
+        // It came back and did not name it.
+        let unnamed = named.is_some_and(|named| !named.contains(claimed));
+        if !known.info.remote || unnamed {
+            return Some(LostCause::Undelivered);
+        }
+        planted!(RestoredClaimsLost).then_some(LostCause::ProcessDead)
     }
 }

@@ -7,7 +7,7 @@ use conveyor_engine::plan::Plan;
 use conveyor_engine::run::{
     EndedAttempt, Identity, Inherited, LostCause, Run, RunState, Snapshot, Stop, TaskSpec,
 };
-use conveyor_engine::time::Duration;
+use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Hash, Value};
 use conveyor_proto::storage::v1::{LiveEntry, RunSummary};
 use std::collections::BTreeMap;
@@ -132,6 +132,17 @@ pub enum Input {
         claimed: Claimed,
         /// Opaque bytes.
         data: Arc<[u8]>,
+    },
+    /// A driver goes on elsewhere with a task.
+    Detach {
+        /// Who asks.
+        ticket: Ticket,
+        /// The claim that it is under.
+        claimed: Claimed,
+        /// Until when it is waited for.
+        until: Time,
+        /// Who may end it: first whoever claimed it.
+        principals: Vec<Arc<str>>,
     },
     /// What [`Output::Load`] asked for.
     Loaded {

@@ -6,7 +6,7 @@ use crate::chunks;
 use crate::keys;
 use crate::token::Claimed;
 use conveyor_engine::planted;
-use conveyor_engine::run::{Fact, Identity, LostCause, Rejected, Report};
+use conveyor_engine::run::{Detached, Fact, Identity, LostCause, Rejected, Report};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::RecordKind;
 use std::sync::Arc;
@@ -72,6 +72,37 @@ impl Owner {
         match self.apply(now, run, Fact::Checkpointed { id, data }) {
             Ok(()) => {
                 self.part(run).bytes += bytes;
+                self.answer_of(run, ticket, Ok(Answer::Done));
+            }
+            Err(Rejected::Broken(_)) => self.answer_now(ticket, Err(quarantined(run))),
+            Err(_) => self.answer_of(run, ticket, Ok(Answer::Stale)),
+        }
+    }
+
+    /// The attempt needs no session any more: no lease ends it, and its place is its driver's to give.
+    pub(super) fn detach(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        claimed: Claimed,
+        until: Time,
+        principals: Vec<Arc<str>>,
+    ) {
+        let Claimed { run, id, nonce } = claimed;
+        let Some(live) = self.live(run) else { return };
+        if live.run.nonce(id) != Some(nonce) {
+            return self.answer_of(run, ticket, Ok(Answer::Stale));
+        }
+        let detached = Detached {
+            id,
+            until,
+            principals,
+        };
+        match self.apply(now, run, Fact::Detached(detached)) {
+            Ok(()) => {
+                if let Some(held) = self.sessions.holder(run, id) {
+                    held.detached = true;
+                }
                 self.answer_of(run, ticket, Ok(Answer::Done));
             }
             Err(Rejected::Broken(_)) => self.answer_now(ticket, Err(quarantined(run))),

@@ -26,7 +26,7 @@ pub struct Fact {
     #[prost(message, repeated, tag = "13")]
     pub evaluations: ::prost::alloc::vec::Vec<Evaluation>,
     /// What.
-    #[prost(oneof = "fact::Fact", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "fact::Fact", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 14")]
     pub fact: ::core::option::Option<fact::Fact>,
 }
 /// Nested message and enum types in `Fact`.
@@ -64,6 +64,9 @@ pub mod fact {
         /// Ends a pause.
         #[prost(message, tag = "11")]
         Resumed(super::Resumed),
+        /// The driver goes on elsewhere.
+        #[prost(message, tag = "14")]
+        Detached(super::Detached),
     }
 }
 /// An attempt within its run (PROTOCOL P1).
@@ -155,6 +158,19 @@ pub struct Checkpointed {
     /// Opaque bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub data: ::prost::bytes::Bytes,
+}
+/// The driver goes on elsewhere: the attempt needs no session any more (PROTOCOL P27a).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Detached {
+    /// Which attempt.
+    #[prost(message, optional, tag = "1")]
+    pub id: ::core::option::Option<Identity>,
+    /// Until when it is waited for; its `timeouts.attempt` bounds it.
+    #[prost(uint64, tag = "2")]
+    pub until_ms: u64,
+    /// Who may end it: first whoever claimed it, then whoever it named.
+    #[prost(string, repeated, tag = "3")]
+    pub principals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What a run starts with.
 #[derive(Clone, PartialEq, ::prost::Message)]

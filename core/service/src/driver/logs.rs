@@ -4,7 +4,7 @@
 use super::convert;
 use conveyor_bus::Refused;
 use conveyor_node::Node;
-use conveyor_node::session::Session;
+use conveyor_node::token::Claimed;
 use conveyor_proto::v1;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// One batch, checked.
 pub(super) struct Batch {
+    pub(super) claimed: Claimed,
     pub(super) logs: v1::LogBatch,
     /// Bytes of text.
     pub(super) bytes: u64,
@@ -29,14 +30,13 @@ pub(super) struct Kept {
 /// Hands batches over, one after the other.
 pub(super) async fn keep(
     node: Node,
-    session: Session,
     mut batches: mpsc::UnboundedReceiver<Batch>,
     kept: mpsc::UnboundedSender<Kept>,
 ) {
     while let Some(batch) = batches.recv().await {
         let bytes = batch.bytes;
         let done = Kept {
-            acknowledgement: append(&node, session.principal(), batch.logs).await,
+            acknowledgement: append(&node, batch.claimed, batch.logs).await,
             bytes,
         };
         if kept.send(done).is_err() {
@@ -45,13 +45,12 @@ pub(super) async fn keep(
     }
 }
 
-/// Appends until it is durable or refused; `None` when the token names nothing, or the node has ended.
+/// Appends until it is durable or refused; `None` when it cannot be.
 pub(super) async fn append(
     node: &Node,
-    principal: &str,
+    claimed: Claimed,
     logs: v1::LogBatch,
 ) -> Option<v1::LogAcknowledgement> {
-    let claimed = node.claim(principal, &logs.token)?;
     let (lines, _) = convert::lines(logs.lines).ok()?;
     let mut pause = Duration::from_millis(20);
     let told = |next_offset, sealed| v1::LogAcknowledgement {

@@ -3,6 +3,7 @@
 use super::logs::{Batch, Kept};
 use super::{DriverHandlers, Ending, LOG_WINDOW, convert, hello, logs, may_drive};
 use crate::caller::Caller;
+use conveyor_engine::time::Time;
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::{HelloError, Link, Session, ToDriver};
@@ -247,7 +248,7 @@ impl Conversation {
     fn new(handlers: DriverHandlers, session: Session, received: u64) -> Conversation {
         let (batches, inbox) = mpsc::unbounded_channel();
         let (done, kept) = mpsc::unbounded_channel();
-        let keeper = logs::keep(handlers.node.clone(), session.clone(), inbox, done);
+        let keeper = logs::keep(handlers.node.clone(), inbox, done);
         tokio::spawn(keeper);
         Conversation {
             handlers,
@@ -411,12 +412,48 @@ impl Conversation {
                 tracing::info!(run = %claimed.run, session = %self.session.id(), %reason, "a task was refused");
                 self.told(SessionEvent::Refused(claimed))
             }
-            Some(v1::task_answer::Answer::Detached(_)) => Err(goodbye(
-                v1::GoodbyeReason::Refused,
-                "`detached` comes with a later release",
-            )),
+            Some(v1::task_answer::Answer::Detached(detached)) => {
+                self.detach(claimed, answer.token, detached)
+            }
             None => Ok(()),
         }
+    }
+
+    fn detach(
+        &mut self,
+        claimed: Claimed,
+        token: Bytes,
+        detached: v1::Detached,
+    ) -> Result<(), End> {
+        if detached.principals.len() > super::PRINCIPALS {
+            let most = super::PRINCIPALS;
+            let why = format!("`detached.principals` has at most {most} names");
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
+        let (node, session) = (self.handlers.node.clone(), self.session.clone());
+        let sequence = self.received;
+        self.open.insert(sequence);
+        self.later.push(Box::pin(async move {
+            let until = Time(detached.until_ms);
+            let mut pause = PAUSE;
+            let stale = loop {
+                let told = node.detach(claimed, until, session.principal(), &detached.principals);
+                match told.await {
+                    Ok(Some(_)) => break Vec::new(),
+                    Ok(None) => break vec![token],
+                    Err(error) if error.is_temporary() => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(MOST_PAUSE);
+                    }
+                    Err(_) => break vec![token],
+                }
+            };
+            Done {
+                sequence: Some(sequence),
+                answer: Answer::Acknowledge(stale),
+            }
+        }));
+        Ok(())
     }
 
     fn heartbeat(&mut self, heartbeat: v1::SessionHeartbeat) {
@@ -527,12 +564,16 @@ impl Conversation {
             return Err(goodbye(v1::GoodbyeReason::Limit, why));
         }
         self.window -= bytes;
-        if self.session.open(&logs.token).is_none() {
+        let Some(claimed) = self.session.open(&logs.token) else {
             self.window += bytes;
             self.stale(logs.token);
             return Ok(());
-        }
-        let batch = Batch { logs, bytes };
+        };
+        let batch = Batch {
+            claimed,
+            logs,
+            bytes,
+        };
         // Its task lives as long as this sender.
         let _ = self.batches.send(batch);
         Ok(())

@@ -1,9 +1,10 @@
 //! Calls without a stream.
 
 use super::stream::tokens_of;
-use super::{DriverHandlers, convert, hello, logs, may_drive};
+use super::{DriverHandlers, PRINCIPALS, convert, hello, logs, may_drive};
 use crate::caller::Caller;
 use crate::refusal;
+use conveyor_engine::time::Time;
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::HelloError;
@@ -114,10 +115,18 @@ impl DriverService for DriverHandlers {
                         .tell(SessionEvent::Refused(claimed))
                         .map_err(refuse)?;
                 }
-                Some(task_answer::Answer::Detached(_)) => {
-                    return Err(Status::unimplemented(
-                        "`detached` comes with a later release",
-                    ));
+                Some(task_answer::Answer::Detached(detached)) => {
+                    let others = &detached.principals;
+                    if others.len() > PRINCIPALS {
+                        return Err(refusal::limit("principals", others.len(), PRINCIPALS));
+                    }
+                    let until = Time(detached.until_ms);
+                    let told = self
+                        .node
+                        .detach(claimed, until, session.principal(), others);
+                    if told.await.map_err(refuse)?.is_none() {
+                        stale_tokens.push(answer.token);
+                    }
                 }
                 None => return Err(Status::invalid_argument("`answers[].answer` is missing")),
             }
@@ -206,11 +215,11 @@ impl DriverService for DriverHandlers {
         may_drive(&caller)?;
         let batch = request.into_inner().logs;
         let batch = batch.ok_or_else(|| Status::invalid_argument("`logs` is missing"))?;
-        if self.node.claim(&caller.principal, &batch.token).is_none() {
-            return Err(Status::not_found("the token is not one of yours"));
-        }
+        let claimed = self.node.claim_for(&caller.principal, &batch.token).await;
+        let claimed = claimed.map_err(refuse)?;
+        let claimed = claimed.ok_or_else(|| Status::not_found("the token is not one of yours"))?;
         convert::lines(batch.lines.clone()).map_err(Status::invalid_argument)?;
-        let acknowledgement = logs::append(&self.node, &caller.principal, batch).await;
+        let acknowledgement = logs::append(&self.node, claimed, batch).await;
         let gone = || Status::not_found("the attempt is not there any more");
         Ok(Response::new(AppendLogsResponse {
             acknowledgement: Some(acknowledgement.ok_or_else(gone)?),
@@ -233,11 +242,27 @@ impl DriverService for DriverHandlers {
 
     async fn extend_task(
         &self,
-        _request: Request<ExtendTaskRequest>,
+        request: Request<ExtendTaskRequest>,
     ) -> std::result::Result<Response<ExtendTaskResponse>, Status> {
-        Err(Status::unimplemented(
-            "ExtendTask comes with a later release",
-        ))
+        let caller = Caller::of(request.extensions());
+        may_drive(&caller)?;
+        let request = request.into_inner();
+        let claimed = self.node.claim_for(&caller.principal, &request.token).await;
+        let until = match claimed.map_err(refuse)? {
+            None => None,
+            Some(claimed) => {
+                let extended = self.node.extend(claimed, Time(request.until_ms)).await;
+                extended.map_err(refuse)?
+            }
+        };
+        Ok(Response::new(ExtendTaskResponse {
+            status: match until {
+                Some(_) => ReportStatus::Accepted,
+                None => ReportStatus::Stale,
+            }
+            .into(),
+            until_ms: until.map_or(0, |until| until.0),
+        }))
     }
 
     async fn leave(
@@ -260,7 +285,8 @@ impl DriverHandlers {
         report: Option<TaskReport>,
     ) -> std::result::Result<ReportOutcome, Status> {
         let report = report.ok_or_else(|| Status::invalid_argument("`report` is missing"))?;
-        let Some(claimed) = self.node.claim(&caller.principal, &report.token) else {
+        let claimed = self.node.claim_for(&caller.principal, &report.token).await;
+        let Some(claimed) = claimed.map_err(refuse)? else {
             return Ok(ReportOutcome {
                 token: report.token,
                 status: ReportStatus::Stale.into(),

@@ -23,6 +23,8 @@ pub(super) struct Durable {
     reported: BTreeMap<(StepIndex, u32), u32>,
     /// How many attempts of each instance count against `retry.attempts`.
     tries: BTreeMap<(StepIndex, u32), u32>,
+    /// Attempts that go on without their sessions.
+    detached: BTreeSet<Identity>,
     /// Timers that were due. Each at most once.
     fired: BTreeSet<TimerKey>,
     paused: bool,
@@ -39,6 +41,7 @@ impl Durable {
             told: BTreeSet::new(),
             reported: BTreeMap::new(),
             tries: BTreeMap::new(),
+            detached: BTreeSet::new(),
             fired: BTreeSet::new(),
             paused: false,
         }
@@ -53,6 +56,12 @@ impl Durable {
                 Fact::Reported(report) => {
                     let instance = (report.id.step, report.id.instance);
                     self.reported.insert(instance, report.id.attempt);
+                }
+                Fact::Detached(detached) => drop(self.detached.insert(detached.id)),
+                Fact::Lost { id, cause } if self.detached.contains(id) => {
+                    return Err(format!(
+                        "{id} went on without its session and was lost: {cause:?}"
+                    ));
                 }
                 Fact::TimerDue(key) if !self.fired.insert(*key) => {
                     return Err(format!("the timer {key:?} was due twice"));

@@ -30,6 +30,7 @@ pub(super) const FAULTS: &[&str] = &[
     "a driver did not say that it has a task",
     "a driver refused a task",
     "a driver stopped a task because nobody answered",
+    "a driver went on elsewhere with a task",
     "a driver's process died",
     "a cancel was lost with its connection",
     "a new session went on with tasks of an earlier one",

@@ -41,6 +41,8 @@ pub(super) enum Asker {
     Remote(Arc<str>, Claimed, Box<driver::Result>),
     /// A driver in another process tells what it holds.
     Beat(Arc<str>),
+    /// A driver goes on elsewhere with a task.
+    Detach(Arc<str>, Claimed),
 }
 
 /// A report that no process can stop any more.

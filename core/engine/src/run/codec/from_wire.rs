@@ -1,8 +1,8 @@
 use super::DecodeError;
 use crate::run::{
-    AttemptState, Claim, EndedAttempt, Entry, Evaluated, Evaluation, Fact, Failure, Identity,
-    Inherited, InheritedInstance, Items, LostCause, Record, Report, Site, Started, StepState, Stop,
-    StopKind, TimerKey, TimerKind,
+    AttemptState, Claim, Detached, EndedAttempt, Entry, Evaluated, Evaluation, Fact, Failure,
+    Identity, Inherited, InheritedInstance, Items, LostCause, Record, Report, Site, Started,
+    StepState, Stop, StopKind, TimerKey, TimerKind,
 };
 use crate::time::Time;
 use crate::value::{Hash, Value};
@@ -73,6 +73,11 @@ fn body(body: Body) -> Result<Fact> {
             id: identity(checkpoint.id)?,
             data: Arc::from(&checkpoint.data[..]),
         },
+        Body::Detached(detached) => Fact::Detached(Detached {
+            id: identity(detached.id)?,
+            until: Time(detached.until_ms),
+            principals: detached.principals.into_iter().map(Arc::from).collect(),
+        }),
         Body::TimerDue(due) => Fact::TimerDue(TimerKey {
             kind: timer_kind(due.kind)?,
             step: due.step,

@@ -51,6 +51,15 @@ fn body(fact: &Fact) -> Body {
             id: Some(identity(*id)),
             data: data.to_vec().into(),
         }),
+        Fact::Detached(detached) => Body::Detached(wire::Detached {
+            id: Some(identity(detached.id)),
+            until_ms: detached.until.0,
+            principals: detached
+                .principals
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }),
         Fact::TimerDue(key) => Body::TimerDue(wire::TimerDue {
             kind: timer_kind(key.kind).into(),
             step: key.step,

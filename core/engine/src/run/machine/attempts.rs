@@ -9,8 +9,8 @@ use crate::run::state::Work;
 use crate::run::table::Event;
 use crate::run::timers::Clock;
 use crate::run::{
-    AttemptState, Claim, Decision, Failure, Identity, LostCause, Report, StepState, TimerKind,
-    backoff,
+    AttemptState, Claim, Decision, Detached, Failure, Identity, LostCause, Report, StepState,
+    TimerKind, backoff,
 };
 use crate::time::Duration;
 use crate::value::Value;
@@ -58,6 +58,31 @@ impl Machine<'_> {
             Some(due),
             None,
         );
+    }
+
+    /// The attempt lasts to the instant that it names, or to the end of its time (PROTOCOL P27a).
+    pub(super) fn detached(&mut self, detached: &Detached) {
+        let Identity { step, instance, .. } = detached.id;
+        let (now, limit) = (self.now, self.step_plan(step).timeouts.attempt);
+        let Some(inst) = self.instance_mut(step, instance) else {
+            return;
+        };
+        let until = detached.until.min(inst.claimed_at.after(limit));
+        let cancelling = inst.cancel.is_some();
+        inst.detached = Some(Box::new(Detached {
+            until,
+            ..detached.clone()
+        }));
+        // One that was told to stop has its grace, whoever it is with.
+        if !cancelling {
+            self.arm(
+                step,
+                instance,
+                TimerKind::Attempt,
+                Clock::Wall,
+                until.since(now),
+            );
+        }
     }
 
     pub(super) fn reported(&mut self, report: &Report) {
@@ -285,6 +310,7 @@ impl Machine<'_> {
         }
         if let Some(inst) = self.instance_mut(id.step, id.instance) {
             inst.claim = None;
+            inst.detached = None;
             inst.cancel = None;
         }
         self.decisions.push(Decision::Attempt {

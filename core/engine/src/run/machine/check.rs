@@ -2,7 +2,7 @@
 
 use super::Rejected;
 use crate::planted;
-use crate::run::fact::{Fact, Report};
+use crate::run::fact::{Detached, Fact, Report};
 use crate::run::state::State;
 use crate::run::{Identity, RunState, StepState};
 use crate::value::Value;
@@ -49,7 +49,8 @@ pub(super) fn check_fold(state: &State, fact: &Fact) -> Result<(), Rejected> {
         }
         Fact::Reported(Report { id, .. })
         | Fact::Lost { id, .. }
-        | Fact::Checkpointed { id, .. } => current(state, *id),
+        | Fact::Checkpointed { id, .. }
+        | Fact::Detached(Detached { id, .. }) => current(state, *id),
         Fact::TimerDue(key) => {
             let armed = match key.kind {
                 crate::run::TimerKind::Run => state.run_timer.map(|armed| armed.key),

@@ -140,6 +140,30 @@ fn a_checkpoint_reaches_the_next_attempt_and_every_loss_leads_to_one() {
 }
 
 #[test]
+fn a_detached_attempt_lasts_to_its_instant_and_at_most_to_its_timeout() {
+    let mut w = world("steps: [{id: a, driver: d, timeouts: {attempt: 1m}, grace: 5s}]");
+    w.claim("a").detach("a", 20).pass("19s").expect("a=running");
+    // It may be given more time, but no more than the attempt has.
+    w.detach("a", 600).pass("40s").expect("a=running");
+    w.pass("2s").pass("5s").expect("a=timed_out").ends(Failed);
+    let mut w = world("steps: [{id: a, driver: d}]");
+    w.claim("a").detach("a", 20);
+    let detached = w.run.detached(w.current("a")).expect("it is detached");
+    assert_eq!(*detached.principals, [Arc::from("ci"), Arc::from("job")]);
+    w.succeed("a").ends(Succeeded);
+}
+
+#[test]
+fn a_detached_attempt_that_is_cancelled_has_its_grace() {
+    let mut w = world("steps: [{id: a, driver: d, grace: 5s}]");
+    w.claim("a").detach("a", 600).stop(StopKind::Cancel);
+    w.detach("a", 900)
+        .pass("5s")
+        .expect("a=cancelled")
+        .ends(Cancelled);
+}
+
+#[test]
 fn a_fork_inherits_every_end_that_is_ok() {
     const SPEC: &str = "steps:
   - {id: f, driver: d, when: item != 3, allow_failure: true, timeouts: {attempt: 1s},

@@ -38,7 +38,11 @@ impl World {
                 Asker::Driver(claimed, result) if self.random.percent(30) => {
                     self.late_report(claimed, result, false);
                 }
-                Asker::Late(_) | Asker::Driver(..) | Asker::Remote(..) | Asker::Beat(_) => {}
+                Asker::Late(_)
+                | Asker::Driver(..)
+                | Asker::Remote(..)
+                | Asker::Beat(_)
+                | Asker::Detach(..) => {}
             }
         }
         // A driver that outlived its process reports all the same.

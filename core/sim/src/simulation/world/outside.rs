@@ -132,6 +132,10 @@ impl World {
                 self.remote_answered(&session, claimed, &result, answer)
             }
             Asker::Beat(session) => self.beat_answered(&session, answer),
+            Asker::Detach(session, claimed) => {
+                self.detached(&session, claimed, &answer);
+                Ok(())
+            }
         }
     }
 

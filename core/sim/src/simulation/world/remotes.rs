@@ -232,7 +232,64 @@ impl World {
         } else {
             self.tell(session, SessionEvent::Accepted(claimed));
         }
+        if self.strikes(12) {
+            self.detach(session, claimed);
+        }
         Ok(())
+    }
+
+    /// The task goes on elsewhere, and is ended by its token (PROTOCOL P27a).
+    fn detach(&mut self, session: &Arc<str>, claimed: Claimed) {
+        let connection = self
+            .remotes
+            .get(session)
+            .and_then(|remote| remote.connection);
+        if connection.is_none() || self.links.get(session) != connection.as_ref() {
+            return;
+        }
+        let until = self
+            .now
+            .after(Duration(1_000 + self.random.below(60_000) as u64));
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        let ticket = process.ticket(Asker::Detach(Arc::clone(session), claimed));
+        self.handle(Input::Detach {
+            ticket,
+            claimed,
+            until,
+            principals: vec!["driver".into()],
+        });
+    }
+
+    /// From now on its driver does not know of it.
+    pub(super) fn detached(
+        &mut self,
+        session: &Arc<str>,
+        claimed: Claimed,
+        answer: &Result<Answer, NodeError>,
+    ) {
+        let held = self
+            .remotes
+            .get_mut(session)
+            .and_then(|remote| remote.tasks.remove(&claimed));
+        let Some(held) = held.filter(|held| held.result.is_none()) else {
+            return;
+        };
+        if !matches!(answer, Ok(Answer::Done)) {
+            // It goes on where it is, or is told to stop.
+            if let Some(remote) = self.remotes.get_mut(session) {
+                remote.tasks.insert(claimed, held);
+            }
+            return;
+        }
+        self.counts.fault("a driver went on elsewhere with a task");
+        if let Some(remote) = self.remotes.get_mut(session) {
+            remote.ended.insert(claimed);
+        }
+        self.tell(session, SessionEvent::Credits(1));
+        let result = driver::result(&mut self.random, claimed.run, claimed.id);
+        self.late_report(claimed, Box::new(result), false);
     }
 
     /// No earlier attempt of the instance runs anywhere (PROTOCOL P22).
