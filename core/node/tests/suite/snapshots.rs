@@ -1,7 +1,7 @@
 //! Snapshots beside journals (PROTOCOL P8): used where they can be, and missed by nobody.
 
 use crate::harness::{Harness, chain};
-use conveyor_engine::run::{RunState, StopKind};
+use conveyor_engine::run::{RunState, SNAPSHOT_FORMAT, StopKind};
 use conveyor_node::owner::KeptSnapshot;
 use conveyor_node::{RunId, keys, storage};
 use conveyor_store::{Direction, KeyRange, Store as _, Transaction};
@@ -77,8 +77,10 @@ fn a_snapshot_that_cannot_be_read_is_passed_over() {
     let harms: [(&str, Harm); 5] = [
         ("another format", |h, run| {
             let mut row = pointer(h, run).unwrap();
-            let at = row.windows(2).position(|pair| pair == b"/1").unwrap();
-            row[at + 1] = b'2';
+            let format = SNAPSHOT_FORMAT.as_bytes();
+            let mut all = row.windows(format.len());
+            let at = all.position(|found| found == format).unwrap();
+            row[at + format.len() - 1] ^= 1;
             put(h, keys::snapshot_pointer(run), row);
         }),
         ("a pointer that is none", |h, run| {
