@@ -5,6 +5,7 @@
 mod convert;
 mod hello;
 mod logs;
+mod pending;
 mod polled;
 mod stream;
 mod unary;
@@ -22,12 +23,11 @@ pub const CONTRACT_VERSIONS: &[u32] = &[1];
 pub const HEARTBEAT_INTERVAL_MS: u64 = 5_000;
 /// How long a session without tasks can be resumed (R40).
 pub const RESUME_WINDOW_MS: u64 = conveyor_node::owner::SESSION_WINDOW.0;
-/// Bytes of log text that a session may have on its way to the store (R31).
+/// Bytes of log lines that a session may have on its way to the store (R31).
 pub const LOG_WINDOW: u64 = 1 << 20;
 
 /// What a driver may hand over besides what the node itself bounds.
 const LOG_BATCH_BYTES: u64 = 1 << 20;
-const LOG_BATCH_LINES: usize = 10_000;
 const DETAILS_BYTES: u64 = 256 << 10;
 const MESSAGE_BYTES: u64 = 64 << 20;
 /// Who may end a detached attempt, besides whoever claimed it.

@@ -79,6 +79,7 @@ impl Runtime {
             engine = welcome.engine,
             "connected"
         );
+        self.limits = welcome.limits.unwrap_or_default();
         for note in &welcome.notes {
             tracing::info!(note, "the engine notes");
         }

@@ -19,6 +19,8 @@ use tokio::time::Instant;
 const BATCH_LINES: usize = 1000;
 /// About the most bytes of a batch.
 const BATCH_BYTES: u64 = 256 << 10;
+/// What a line takes of the window besides its text (R31).
+const LINE_COST: u64 = 64;
 
 /// A task, from its arrival until its report is answered and its log durable.
 pub(super) struct Held {
@@ -112,7 +114,7 @@ impl Held {
         let mut bytes = 0;
         let mut lines = Vec::new();
         for line in self.lines.iter().skip(skip).take(BATCH_LINES) {
-            let length = line.text.len() as u64;
+            let length = line.text.len() as u64 + LINE_COST;
             if bytes + length > *window || bytes > 0 && bytes + length > BATCH_BYTES {
                 break;
             }

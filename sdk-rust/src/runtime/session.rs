@@ -54,6 +54,8 @@ pub(super) struct Runtime {
     pub(super) ended: HashSet<Bytes>,
     pub(super) ended_order: VecDeque<Bytes>,
     pub(super) identity: Option<Identity>,
+    /// What the engine takes; nothing before its first welcome.
+    pub(super) limits: v1::Limits,
     pub(super) link: Option<Link>,
     pub(super) connecting: Option<Connecting>,
     pub(super) failures: u32,
@@ -85,6 +87,7 @@ impl Runtime {
             ended: HashSet::new(),
             ended_order: VecDeque::new(),
             identity: None,
+            limits: v1::Limits::default(),
             link: None,
             connecting: None,
             failures: 0,

@@ -26,6 +26,15 @@ impl Runtime {
             }
             Event::Checkpoint(token, data, reply) => match self.held.get_mut(&token) {
                 Some(held) if held.runs() => {
+                    let (bytes, most) = (data.len() as u64, self.limits.checkpoint_bytes);
+                    if bytes > most {
+                        let why = format!(
+                            "the checkpoint has {bytes} bytes; the limit `checkpoint_bytes` is {most}"
+                        );
+                        // Whoever saved it may have stopped waiting.
+                        let _ = reply.send(Err(NotKept(why)));
+                        return;
+                    }
                     let sequence = None;
                     held.checkpoints.push_back(Saving {
                         data,

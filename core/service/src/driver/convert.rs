@@ -1,6 +1,6 @@
 //! The contract's messages in the node's words, and back.
 
-use super::{DETAILS_BYTES, LOG_BATCH_BYTES, LOG_BATCH_LINES};
+use super::DETAILS_BYTES;
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::{Json, Value, parse_json};
@@ -171,20 +171,8 @@ pub(super) fn report_outcome(
     }
 }
 
-/// Log lines as they are stored, and how many bytes of text they have.
-pub(super) fn lines(lines: Vec<v1::LogLine>) -> Result<(Vec<stored::LogLine>, u64), String> {
-    if lines.len() > LOG_BATCH_LINES {
-        let len = lines.len();
-        return Err(format!(
-            "the log batch has {len} lines; the limit is {LOG_BATCH_LINES}"
-        ));
-    }
-    let bytes: u64 = lines.iter().map(|line| line.text.len() as u64).sum();
-    if bytes > LOG_BATCH_BYTES {
-        return Err(format!(
-            "the log batch has {bytes} bytes; the limit `log_batch_bytes` is {LOG_BATCH_BYTES}"
-        ));
-    }
+/// Log lines as they are stored.
+pub(super) fn lines(lines: Vec<v1::LogLine>) -> Vec<stored::LogLine> {
     let line = |line: v1::LogLine| stored::LogLine {
         time_ms: line.time_ms,
         stream: match line.stream() {
@@ -196,5 +184,5 @@ pub(super) fn lines(lines: Vec<v1::LogLine>) -> Result<(Vec<stored::LogLine>, u6
         text: line.text,
         truncated: line.truncated,
     };
-    Ok((lines.into_iter().map(line).collect(), bytes))
+    lines.into_iter().map(line).collect()
 }

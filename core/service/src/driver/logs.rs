@@ -12,18 +12,43 @@ use tokio::sync::mpsc;
 /// The longest pause before lines are handed over again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What a line takes of the window besides its text, and a batch without lines at all (R31).
+pub(super) const LINE_COST: u64 = 64;
+const BATCH_BYTES: u64 = super::LOG_BATCH_BYTES;
+const BATCH_LINES: usize = 10_000;
+
+/// What a batch takes of the window.
+///
+/// # Errors
+/// Which limit of a batch it breaks.
+pub(super) fn check(logs: &v1::LogBatch) -> Result<u64, String> {
+    let lines = logs.lines.len();
+    if lines > BATCH_LINES {
+        return Err(format!(
+            "a log batch has {lines} lines; the limit `log_batch_lines` is {BATCH_LINES}"
+        ));
+    }
+    let bytes: u64 = logs.lines.iter().map(|line| line.text.len() as u64).sum();
+    if bytes > BATCH_BYTES {
+        return Err(format!(
+            "a log batch has {bytes} bytes of text; the limit `log_batch_bytes` is {BATCH_BYTES}"
+        ));
+    }
+    Ok(bytes + LINE_COST * lines.max(1) as u64)
+}
+
 /// One batch, checked.
 pub(super) struct Batch {
     pub(super) claimed: Claimed,
     pub(super) logs: v1::LogBatch,
-    /// Bytes of text.
+    /// What it takes of the window.
     pub(super) bytes: u64,
 }
 
 /// A batch is durable, or is not taken.
 pub(super) struct Kept {
     pub(super) acknowledgement: Option<v1::LogAcknowledgement>,
-    /// Bytes of text that the window has again.
+    /// What the window has again.
     pub(super) bytes: u64,
 }
 
@@ -51,7 +76,7 @@ pub(super) async fn append(
     claimed: Claimed,
     logs: v1::LogBatch,
 ) -> Option<v1::LogAcknowledgement> {
-    let (lines, _) = convert::lines(logs.lines).ok()?;
+    let lines = convert::lines(logs.lines);
     let mut pause = Duration::from_millis(20);
     let told = |next_offset, sealed| v1::LogAcknowledgement {
         token: logs.token.clone(),

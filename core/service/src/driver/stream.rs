@@ -1,6 +1,7 @@
 //! A session over a stream.
 
 use super::logs::{Batch, Kept};
+use super::pending::{self, Kind, Pending, Turn};
 use super::{DriverHandlers, Ending, LOG_WINDOW, convert, hello, logs, may_drive};
 use crate::caller::Caller;
 use conveyor_engine::time::Time;
@@ -14,7 +15,6 @@ use conveyor_proto::v1::session_response::Message as Tell;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use prost::bytes::Bytes;
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -38,9 +38,20 @@ type Later = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// Something that a driver sent is done.
 struct Done {
-    /// The number of its message, where it was to be done before it is acknowledged.
-    sequence: Option<u64>,
+    what: What,
     answer: Answer,
+}
+
+/// What a driver sent.
+enum What {
+    /// What is done with as soon as it is read.
+    Read,
+    /// A heartbeat.
+    Beat,
+    /// Messages before it that want no answer.
+    Told,
+    /// What is to be durable before its message is acknowledged.
+    Durable(Kind, Claimed, u64),
 }
 
 enum Answer {
@@ -234,8 +245,7 @@ struct Conversation {
     session: Session,
     /// The last message of the driver.
     received: u64,
-    /// Messages whose doing is not done.
-    open: BTreeSet<u64>,
+    pending: Pending,
     /// What is being done, and answered when it is durable.
     later: FuturesUnordered<Later>,
     batches: mpsc::UnboundedSender<Batch>,
@@ -252,9 +262,9 @@ impl Conversation {
         tokio::spawn(keeper);
         Conversation {
             handlers,
+            pending: Pending::new(pending::most(session.capacity())),
             session,
             received,
-            open: BTreeSet::new(),
             later: FuturesUnordered::new(),
             batches,
             kept,
@@ -271,11 +281,9 @@ impl Conversation {
         let mut ending = self.handlers.ending.subscribe();
         ending.mark_changed();
         loop {
+            // What comes in is last: a driver that does not read its answers is not read from.
             let step = tokio::select! {
-                told = incoming.message() => match told {
-                    Ok(Some(request)) => self.take(request),
-                    Ok(None) | Err(_) => return End::Gone,
-                },
+                biased;
                 Some(done) = self.later.next(), if !self.later.is_empty() => {
                     self.done(done, stream).await
                 }
@@ -285,6 +293,10 @@ impl Conversation {
                     let now = ending.borrow_and_update().clone();
                     self.ending(now, stream).await
                 }
+                told = incoming.message() => match told {
+                    Ok(Some(request)) => self.take(request),
+                    Ok(None) | Err(_) => return End::Gone,
+                },
             };
             if let Err(end) = step {
                 return end;
@@ -330,14 +342,31 @@ impl Conversation {
         stream.send(message).await
     }
 
-    fn told(&self, event: SessionEvent) -> Result<(), End> {
+    fn told(&mut self, event: SessionEvent) -> Result<(), End> {
         let told = self.session.tell(event);
-        told.map_err(|error| unavailable(&error))
+        told.map_err(|error| unavailable(&error))?;
+        if self.pending.tell() {
+            let session = self.session.clone();
+            self.later.push(Box::pin(async move {
+                // It has come so far, or has ended.
+                let _ = session.standing(Vec::new()).await;
+                Done {
+                    what: What::Told,
+                    answer: Answer::Nothing,
+                }
+            }));
+        }
+        Ok(())
     }
 
     /// What the driver tells the engine. What it tells is handed over in its order.
     fn take(&mut self, request: v1::SessionRequest) -> Result<(), End> {
         self.received = self.received.max(request.sequence);
+        if self.pending.is_over() {
+            let most = self.pending.most();
+            let why = format!("more than `unanswered_messages`, {most}, are under way");
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
         match request.message {
             Some(Told::Credits(credits)) => self.told(SessionEvent::Credits(credits.count)),
             Some(Told::Answer(answer)) => self.answer(answer),
@@ -350,10 +379,7 @@ impl Conversation {
                 Ok(())
             }
             Some(Told::Logs(logs)) => self.logs(logs),
-            Some(Told::Checkpoint(checkpoint)) => {
-                self.checkpoint(checkpoint);
-                Ok(())
-            }
+            Some(Told::Checkpoint(checkpoint)) => self.checkpoint(checkpoint),
             Some(Told::Drain(_)) => self.told(SessionEvent::Draining),
             Some(Told::Leaving(_)) => Err(End::Left),
             Some(Told::Hello(_) | Told::Resume(_)) => Err(goodbye(
@@ -366,8 +392,19 @@ impl Conversation {
     }
 
     async fn done(&mut self, done: Done, stream: &mut Outgoing) -> Result<(), End> {
-        if let Some(sequence) = done.sequence {
-            self.open.remove(&sequence);
+        match done.what {
+            What::Read => {}
+            What::Told => self.pending.passed(),
+            What::Beat => {
+                if let Some(next) = self.pending.beaten() {
+                    self.heartbeat(next);
+                }
+            }
+            What::Durable(kind, claimed, sequence) => {
+                if let Some((sequence, next)) = self.pending.end(kind, claimed, sequence) {
+                    self.save(claimed, sequence, next);
+                }
+            }
         }
         let told = match done.answer {
             Answer::Nothing => return Ok(()),
@@ -383,14 +420,12 @@ impl Conversation {
 
     /// All messages up to this one are done with (R7).
     fn acknowledged(&self) -> u64 {
-        self.open.first().map_or(self.received, |first| first - 1)
+        self.pending.acknowledged(self.received)
     }
 
     fn at_once(&mut self, answer: Answer) {
-        let done = Done {
-            sequence: None,
-            answer,
-        };
+        let what = What::Read;
+        let done = Done { what, answer };
         self.later.push(Box::pin(std::future::ready(done)));
     }
 
@@ -430,9 +465,11 @@ impl Conversation {
             let why = format!("`detached.principals` has at most {most} names");
             return Err(goodbye(v1::GoodbyeReason::Limit, why));
         }
-        let (node, session) = (self.handlers.node.clone(), self.session.clone());
         let sequence = self.received;
-        self.open.insert(sequence);
+        if self.pending.begin(Kind::Detach, claimed, sequence) == Turn::Later {
+            return Ok(());
+        }
+        let (node, session) = (self.handlers.node.clone(), self.session.clone());
         self.later.push(Box::pin(async move {
             let until = Time(detached.until_ms);
             let mut pause = PAUSE;
@@ -449,7 +486,7 @@ impl Conversation {
                 }
             };
             Done {
-                sequence: Some(sequence),
+                what: What::Durable(Kind::Detach, claimed, sequence),
                 answer: Answer::Acknowledge(stale),
             }
         }));
@@ -457,6 +494,9 @@ impl Conversation {
     }
 
     fn heartbeat(&mut self, heartbeat: v1::SessionHeartbeat) {
+        let Some(heartbeat) = self.pending.beat(heartbeat) else {
+            return;
+        };
         let (mut named, mut tokens, mut stale) = (Vec::new(), Vec::new(), Vec::new());
         for task in heartbeat.tasks {
             match self.session.open(&task.token) {
@@ -478,7 +518,7 @@ impl Conversation {
                 Err(_) => Answer::Nothing,
             };
             Done {
-                sequence: None,
+                what: What::Beat,
                 answer,
             }
         }));
@@ -494,11 +534,13 @@ impl Conversation {
             };
             return self.at_once(Answer::Tell(Box::new(Tell::Outcome(told))));
         };
+        let sequence = self.received;
+        if self.pending.begin(Kind::Report, claimed, sequence) == Turn::Later {
+            return;
+        }
         let (outcome, last) = convert::outcome(report.result, most);
         let broken = convert::broken(&outcome);
         let (node, token) = (self.handlers.node.clone(), report.token);
-        let sequence = self.received;
-        self.open.insert(sequence);
         self.later.push(Box::pin(async move {
             let answer = match node.report(claimed, outcome, last).await {
                 Ok(reported) => {
@@ -512,19 +554,34 @@ impl Conversation {
                 }
             };
             Done {
-                sequence: Some(sequence),
+                what: What::Durable(Kind::Report, claimed, sequence),
                 answer,
             }
         }));
     }
 
-    fn checkpoint(&mut self, checkpoint: v1::Checkpoint) {
+    fn checkpoint(&mut self, checkpoint: v1::Checkpoint) -> Result<(), End> {
         let Some(claimed) = self.session.open(&checkpoint.token) else {
-            return self.stale(checkpoint.token);
+            self.stale(checkpoint.token);
+            return Ok(());
         };
-        let node = self.handlers.node.clone();
+        let most = self.handlers.node.limits().checkpoint_bytes as usize;
+        if checkpoint.data.len() > most {
+            let bytes = checkpoint.data.len();
+            let why = format!(
+                "a checkpoint has {bytes} bytes; the limit `checkpoint_bytes` is {most}"
+            );
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
         let sequence = self.received;
-        self.open.insert(sequence);
+        if let Some(checkpoint) = self.pending.save(claimed, sequence, checkpoint) {
+            self.save(claimed, sequence, checkpoint);
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, claimed: Claimed, sequence: u64, checkpoint: v1::Checkpoint) {
+        let node = self.handlers.node.clone();
         self.later.push(Box::pin(async move {
             let data: std::sync::Arc<[u8]> = checkpoint.data.to_vec().into();
             let mut pause = PAUSE;
@@ -543,24 +600,21 @@ impl Conversation {
                 }
             };
             Done {
-                sequence: Some(sequence),
+                what: What::Durable(Kind::Checkpoint, claimed, sequence),
                 answer: Answer::Acknowledge(stale),
             }
         }));
     }
 
     fn logs(&mut self, logs: v1::LogBatch) -> Result<(), End> {
-        let bytes = logs.lines.iter().map(|line| line.text.len() as u64).sum();
+        let bytes = logs::check(&logs).map_err(|why| goodbye(v1::GoodbyeReason::Limit, why))?;
         if bytes > self.window {
             let window = self.window;
             let why = format!(
-                "a log batch of {bytes} bytes is larger than the window, which has {window} left"
+                "a log batch takes {bytes} bytes, {} for each line and its text; `log_window` has \
+                 {window} left",
+                logs::LINE_COST
             );
-            return Err(goodbye(v1::GoodbyeReason::Limit, why));
-        }
-        if logs.lines.len() > super::LOG_BATCH_LINES || bytes > super::LOG_BATCH_BYTES {
-            let most = super::LOG_BATCH_LINES;
-            let why = format!("a log batch has at most {most} lines and `log_batch_bytes` bytes");
             return Err(goodbye(v1::GoodbyeReason::Limit, why));
         }
         self.window -= bytes;

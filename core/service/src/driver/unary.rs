@@ -218,7 +218,7 @@ impl DriverService for DriverHandlers {
         let claimed = self.node.claim_for(&caller.principal, &batch.token).await;
         let claimed = claimed.map_err(refuse)?;
         let claimed = claimed.ok_or_else(|| Status::not_found("the token is not one of yours"))?;
-        convert::lines(batch.lines.clone()).map_err(Status::invalid_argument)?;
+        logs::check(&batch).map_err(Status::invalid_argument)?;
         let acknowledgement = logs::append(&self.node, claimed, batch).await;
         let gone = || Status::not_found("the attempt is not there any more");
         Ok(Response::new(AppendLogsResponse {
