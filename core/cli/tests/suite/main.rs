@@ -9,7 +9,9 @@ mod engine;
 mod examples;
 mod exec;
 mod help;
+mod http;
 mod killed;
+mod load;
 #[path = "../../../../tools/killpoint/library.rs"]
 mod killpoint;
 mod plan;

@@ -138,6 +138,17 @@ impl Site {
         server
     }
 
+    /// Starts a server on the address that there is, and does not wait for it.
+    pub(crate) fn serve_again(&self) -> Background {
+        let address = self.url.trim_start_matches("http://");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conveyor"));
+        command
+            .args(["serve", "--data-dir", "data", "--listen", address])
+            .env("NO_COLOR", "1")
+            .current_dir(self.dir.path());
+        Background::start(&mut command)
+    }
+
     pub(crate) fn driver(&self) -> Background {
         let mut command = Command::new(driver_program());
         command
