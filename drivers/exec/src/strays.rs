@@ -43,9 +43,13 @@ pub(crate) fn signal(output: &Path, group: Pid, signal: Signal) -> u32 {
         let is_ours = environment
             .split(|byte| *byte == 0)
             .any(|one| one == wanted);
+        if !is_ours {
+            // Nor is a thread of the kernel, whose group is 0, which is no `Pid`.
+            continue;
+        }
         // The group was told already, and a program may take a second signal for another wish.
         let is_told = getpgid(Some(pid)).is_ok_and(|of| of == group);
-        if is_ours && !is_told && pidfd_send_signal(&handle, signal).is_ok() {
+        if !is_told && pidfd_send_signal(&handle, signal).is_ok() {
             found += 1;
         }
     }

@@ -86,7 +86,8 @@ pub(crate) fn events(
         // Chunks begin and end at lines: their lengths are no fields.
         let line = line?;
         let Some((field, value)) = line.split_once(": ") else {
-            if line.trim().is_empty() && !event.kind.is_empty() && take(std::mem::take(&mut event)) {
+            if line.trim().is_empty() && !event.kind.is_empty() && take(std::mem::take(&mut event))
+            {
                 return Ok(true);
             }
             continue;

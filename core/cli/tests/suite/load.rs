@@ -16,7 +16,7 @@ apiVersion: conveyor/v1
 kind: Pipeline
 metadata: {name: load}
 spec:
-  vars: {work: &work 'who=\"$CONVEYOR_RUN_ID $CONVEYOR_STEP $CONVEYOR_INSTANCE $CONVEYOR_ATTEMPT\"; echo \"start $who\" >>ran; echo one; echo two; sleep 0.02; echo three; echo \"end $who\" >>ran'}
+  vars: {work: &work 'who=\"$CONVEYOR_RUN_ID $CONVEYOR_STEP $CONVEYOR_INSTANCE $CONVEYOR_ATTEMPT\"; echo \"start $who\" >>ran; echo \"$who $PPID\" >>by; echo one; echo two; sleep 0.02; echo three; echo \"end $who\" >>ran'}
   defaults: {timeouts: {heartbeat: 1s}, retry: {lost: 50}}
   steps:
     - {id: a, driver: exec, grace: 1s, with: {run: *work}}
@@ -28,6 +28,8 @@ spec:
 
 /// Instances of a run.
 const INSTANCES: usize = 7;
+/// What each attempt says.
+const SAID: [&str; 3] = ["one", "two", "three"];
 /// How often something is killed.
 const KILLS: u32 = 50;
 /// Runs under way at once.
@@ -116,13 +118,18 @@ fn follow(site: &Site, run: &str) -> Vec<Sent> {
 }
 
 /// What the attempts wrote down is what the run says, and its log has what they said.
-fn consistent(site: &Site, run: &str, marks: &BTreeMap<&str, u32>) {
+fn consistent(site: &Site, run: &str, marks: &BTreeMap<&str, u32>, killed: &[String]) {
     let view = site.show(run);
     let mut known = Vec::new();
     let mut instances = 0;
     for step in view["steps"].as_array().expect("a list") {
         let id = step["id"].as_str().expect("a step has an id");
-        for (at, instance) in step["instances"].as_array().into_iter().flatten().enumerate() {
+        for (at, instance) in step["instances"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
             instances += 1;
             assert_eq!(instance["state"], "succeeded", "{id} {at}: {view:#}");
             let attempts = instance["attempts"].as_array().expect("a list");
@@ -135,32 +142,78 @@ fn consistent(site: &Site, run: &str, marks: &BTreeMap<&str, u32>) {
             }
             let number = attempts.len();
             let end = format!("end {run} {id} {at} {number}");
-            assert_eq!(marks.get(end.as_str()), Some(&1), "{end} was not written once");
-            said(site, run, id, at, number);
+            assert_eq!(
+                marks.get(end.as_str()),
+                Some(&1),
+                "{end} was not written once"
+            );
+            let mut lines = said(site, run, id, at, number);
+            // Lines that were not acknowledged die with their driver.
+            if killed.contains(&format!("{run} {id} {at} {number}")) {
+                lines.extend((lines.len()..SAID.len()).map(|at| (at, SAID[at].to_owned())));
+            }
+            let all: Vec<_> = SAID
+                .iter()
+                .map(|text| (*text).to_owned())
+                .enumerate()
+                .collect();
+            assert_eq!(lines, all, "{run} {id} {at} {number}");
         }
     }
     assert_eq!(instances, INSTANCES, "{view:#}");
     let prefix = format!("start {run} ");
     for start in marks.keys().filter(|mark| mark.starts_with(&prefix)) {
-        assert!(known.iter().any(|one| one == start), "{start} is of no attempt: {view:#}");
+        assert!(
+            known.iter().any(|one| one == start),
+            "{start} is of no attempt: {view:#}"
+        );
     }
 }
 
-/// The log of an attempt whose result was taken has all that it said, once and in order.
-fn said(site: &Site, run: &str, step: &str, instance: usize, attempt: usize) {
+/// The log of an attempt: the lines with their offsets.
+fn said(
+    site: &Site,
+    run: &str,
+    step: &str,
+    instance: usize,
+    attempt: usize,
+) -> Vec<(usize, String)> {
     let (instance, attempt) = (instance.to_string(), attempt.to_string());
     let log = site.conveyor(&[
-        "logs", run, step, "--instance", &instance, "--attempt", &attempt, "-o", "json",
+        "logs",
+        run,
+        step,
+        "--instance",
+        &instance,
+        "--attempt",
+        &attempt,
+        "-o",
+        "json",
     ]);
     assert_eq!(log.status, 0, "{}", log.err);
     let lines = log.out.lines().map(|line| {
         let line: Value = serde_json::from_str(line).expect("it is JSON");
         let text = line["text"].as_str().expect("it has a text").to_owned();
-        (line["offset"].as_u64().expect("it has an offset"), text)
+        let offset = line["offset"].as_u64().expect("it has an offset");
+        (offset as usize, text)
     });
-    let lines: Vec<_> = lines.collect();
-    let all = [(0, "one"), (1, "two"), (2, "three")].map(|(at, text)| (at, text.to_owned()));
-    assert_eq!(lines, all, "{run} {step} {instance} {attempt}");
+    lines.collect()
+}
+
+/// The attempts of drivers that were killed.
+fn of_killed(site: &Site, killed: &[u32]) -> Vec<String> {
+    let by = std::fs::read_to_string(site.dir.path().join("by")).expect("attempts ran");
+    let of = |line: &str| {
+        let (attempt, process) = line.rsplit_once(' ')?;
+        let process: u32 = process.parse().expect("a process");
+        killed.contains(&process).then(|| attempt.to_owned())
+    };
+    let of: Vec<_> = by.lines().filter_map(of).collect();
+    assert!(
+        !of.is_empty(),
+        "no attempt was of a driver that was killed: this proves little"
+    );
+    of
 }
 
 /// Takes about 25 s.
@@ -179,6 +232,7 @@ fn nothing_is_lost_or_done_twice_when_server_and_drivers_are_killed_under_load()
     let mut drivers = [driver(site), driver(site)];
     let done = AtomicBool::new(false);
     let ended = AtomicUsize::new(0);
+    let mut killed = Vec::new();
     let (runs, followed) = thread::scope(|scope| {
         let (done, ended) = (&done, &ended);
         let starters = [(); RUNS].map(|()| {
@@ -193,7 +247,8 @@ fn nothing_is_lost_or_done_twice_when_server_and_drivers_are_killed_under_load()
         });
         let follower = scope.spawn(move || {
             let id = uuid::Uuid::now_v7().to_string();
-            let start = json!({"document": {"source": PIPELINE, "file_name": "load.yaml"}, "run_id": id});
+            let start =
+                json!({"document": {"source": PIPELINE, "file_name": "load.yaml"}, "run_id": id});
             let started = insist(&site.url, "POST", "/v1/runs", &start);
             assert_eq!(started.status, 200, "{}", started.body);
             let seen = follow(site, &id);
@@ -209,6 +264,7 @@ fn nothing_is_lost_or_done_twice_when_server_and_drivers_are_killed_under_load()
                 }
                 which => {
                     let victim = &mut drivers[which as usize - 2];
+                    killed.push(victim.child.id());
                     victim.kill();
                     *victim = driver(site);
                 }
@@ -220,15 +276,20 @@ fn nothing_is_lost_or_done_twice_when_server_and_drivers_are_killed_under_load()
         (runs.concat(), followed)
     });
     assert_eq!(runs.len(), ended.load(Ordering::Relaxed));
-    assert!(runs.len() > RUNS, "only {} runs: this proves little", runs.len());
+    assert!(
+        runs.len() > RUNS,
+        "only {} runs: this proves little",
+        runs.len()
+    );
     let ran = std::fs::read_to_string(site.dir.path().join("ran")).expect("attempts ran");
     let mut marks: BTreeMap<&str, u32> = BTreeMap::new();
     ran.lines()
         .for_each(|line| *marks.entry(line).or_default() += 1);
     let twice: Vec<_> = marks.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "{twice:?} in\n{ran}");
+    let killed = of_killed(site, &killed);
     for run in runs.iter().chain([&followed.0]) {
-        consistent(site, run, &marks);
+        consistent(site, run, &marks, &killed);
     }
     let events = site.conveyor(&["events", &followed.0, "-o", "json"]);
     assert_eq!(events.status, 0, "{}", events.err);

@@ -3,7 +3,7 @@
 
 use super::live::Slot;
 use super::messages::{Answer, Input, Output, SessionEvent, Ticket};
-use super::sessions::Session;
+use super::sessions::{Held, Session};
 use super::{Owner, SessionInfo};
 use crate::id::RunId;
 use crate::token::Claimed;
@@ -199,11 +199,24 @@ impl Owner {
                     held.accepted = true;
                 }
             } else if held.sent.after(UNANSWERED) <= now {
+                self.unnamed(now, id, claimed);
                 self.send_again(now, id, claimed);
             }
         }
         let stale = self.stale(id, named);
         self.answer_now(ticket, Ok(Answer::Tokens { stale }));
+    }
+
+    /// A heartbeat does not name what was accepted: the session's being heard says nothing of it, and its
+    /// lease runs until it is accepted anew.
+    fn unnamed(&mut self, now: Time, id: &Arc<str>, claimed: Claimed) {
+        if let Some(held) = self.sessions.holder(claimed.run, claimed.id)
+            && std::mem::take(&mut held.accepted)
+        {
+            held.since = now;
+            let due = now.after(held.lease.min(UNANSWERED));
+            self.arm_session_at(id, due);
+        }
     }
 
     /// A session comes back over a new connection. Its claims that it does not name end (PROTOCOL P26).
@@ -376,7 +389,7 @@ impl Owner {
                 continue;
             }
             held = true;
-            due = due.min(silent.max(claim.since).after(claim.lease));
+            due = due.min(self.lease_end(session, &claim));
             if !claim.accepted && session.connected {
                 due = due.min(claim.sent.after(UNANSWERED));
             }
@@ -385,6 +398,16 @@ impl Owner {
             due = due.min(silent.after(window));
         }
         due.max(now)
+    }
+
+    /// When a claim's lease is over: its driver was silent for so long. A task that a session has not
+    /// accepted is not kept by its being heard: it may be deaf.
+    fn lease_end(&self, session: &Session, claim: &Held) -> Time {
+        let silent = match claim.accepted {
+            true => session.heard.max(claim.since),
+            false => claim.since,
+        };
+        silent.max(self.fresh).after(claim.lease)
     }
 
     /// Looks at the sessions whose time has come.
@@ -429,9 +452,20 @@ impl Owner {
             if !claim.durable {
                 continue;
             }
-            if silent.max(claim.since).after(claim.lease) <= now {
-                if !planted!(LeaseForgotten) {
-                    self.take_back(now, claimed, LostCause::Lease);
+            let over = |session: &Session| self.lease_end(session, &claim) <= now;
+            if self.sessions.get(id).is_some_and(over) {
+                if planted!(LeaseForgotten) {
+                    continue;
+                }
+                self.take_back(now, claimed, LostCause::Lease);
+                // The next task would be lost as this one: it gets none until it is heard, or, where it
+                // is heard and takes nothing, for a while.
+                let silent = heard.max(claim.since).after(claim.lease) <= now;
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.deaf |= silent;
+                    if !claim.accepted {
+                        session.refused = Some(now.after(SESSION_WINDOW));
+                    }
                 }
             } else if connected && !claim.accepted && claim.sent.after(UNANSWERED) <= now {
                 if heard <= claim.sent

@@ -72,9 +72,20 @@ impl Follower {
     /// # Errors
     /// As [`Follower::next`].
     pub async fn poll(&mut self) -> Result<Vec<Event>, NodeError> {
+        loop {
+            // Records without events, checkpoints say, are not the end.
+            let (events, all) = self.step().await?;
+            if all || !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// Folds the next records: their events, and whether there are no more records.
+    async fn step(&mut self) -> Result<(Vec<Event>, bool), NodeError> {
         let (id, mut run) = (self.id, self.run.take());
         let reader = self.reader.clone();
-        let (run, events) = reader
+        let (run, events, all) = reader
             .on_worker(move |reader| {
                 let mut all = Vec::new();
                 let sequence = run.as_ref().map_or(0, Run::sequence);
@@ -84,11 +95,11 @@ impl Follower {
                     left -= 1;
                     Ok(left > 0)
                 })?;
-                Ok((run, all))
+                Ok((run, all, left > 0))
             })
             .await?;
         self.run = run;
-        Ok(events)
+        Ok((events, all))
     }
 
     /// Waits until something of the run, its log included, may be new. Dropping the future loses

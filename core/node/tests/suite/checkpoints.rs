@@ -101,6 +101,26 @@ async fn a_checkpoint_over_the_limit_is_refused_with_limit_and_value() {
     assert_eq!(finish(&node, run).await.state(), RunState::Succeeded);
 }
 
+#[tokio::test]
+async fn a_run_with_many_checkpoints_is_read_to_its_end() {
+    let driver = Closure::driver(|_, context| async move {
+        // More than a reader folds at once, and none of them is an event.
+        for part in 0_u32..600 {
+            let data = part.to_string().into_bytes();
+            context.checkpoints.save(data).await.unwrap();
+        }
+        done()
+    });
+    let node = open(Arc::new(Memory::new()), driver, Adopt::All).await;
+    let run = start(&node, &pipeline("    - { id: a, driver: exec }\n")).await;
+    assert_eq!(finish(&node, run).await.state(), RunState::Succeeded);
+    let mut follower = node.reader().follow(run);
+    while !follower.poll().await.unwrap().is_empty() {}
+    let seen = follower.run().unwrap();
+    assert_eq!(seen.state(), RunState::Succeeded);
+    assert!(seen.sequence() > 600);
+}
+
 fn save(h: &mut Harness, claimed: Claimed, data: &[u8]) -> u64 {
     let data = Arc::from(data);
     h.ask(|ticket| Input::Checkpoint {

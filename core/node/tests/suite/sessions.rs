@@ -144,6 +144,59 @@ fn heartbeats_keep_a_claim_as_long_as_they_come() {
 }
 
 #[test]
+fn who_lost_a_claim_by_silence_gets_nothing_until_it_is_heard() {
+    let mut h = Harness::new(1);
+    h.connect("s", 4);
+    let run = h.start(&DOCUMENT.replace("heartbeat: 30s", "heartbeat: 3s"));
+    let task = h.take("a");
+    h.tell("s", SessionEvent::Accepted(task.claimed));
+    h.pass(Duration::secs(14));
+    assert_eq!(h.attempts(run, 0), (StepState::Queued, 1));
+    assert!(h.tasks.is_empty(), "the next one would be lost, too");
+    assert_eq!(h.beat("s", &[task.claimed], None), [task.claimed]);
+    assert_eq!(h.take("a").claimed.id.attempt, 2);
+}
+
+#[test]
+fn a_task_that_a_beating_session_never_takes_is_lost_all_the_same() {
+    let (mut h, run, task) = Harness::with_task("deaf");
+    h.tell("deaf", SessionEvent::Credits(3));
+    for _ in 0..8 {
+        assert_eq!(h.attempts(run, 0), (StepState::Running, 1));
+        h.pass(Duration::secs(5));
+        h.beat("deaf", &[], None);
+    }
+    h.pass(Duration::secs(1));
+    assert_eq!(h.attempts(run, 0), (StepState::Queued, 1));
+    h.tasks.retain(|sent| sent.claimed != task.claimed);
+    assert!(
+        h.tasks.is_empty(),
+        "it gets no other for a while: it may be deaf"
+    );
+    h.connect("hearing", 1);
+    let next = h.take("a");
+    assert_eq!((&*next.session, next.claimed.id.attempt), ("hearing", 2));
+}
+
+#[test]
+fn what_a_session_does_not_name_any_more_is_lost_after_its_lease() {
+    let (mut h, run, task) = Harness::with_task("s");
+    h.tell("s", SessionEvent::Accepted(task.claimed));
+    for _ in 0..20 {
+        h.pass(Duration::secs(5));
+        h.beat("s", &[task.claimed], None);
+    }
+    // It has forgotten it, and does not take it again.
+    for _ in 0..8 {
+        assert_eq!(h.attempts(run, 0), (StepState::Running, 1));
+        h.pass(Duration::secs(5));
+        h.beat("s", &[], None);
+    }
+    h.pass(Duration::secs(5));
+    assert_eq!(h.attempts(run, 0), (StepState::Queued, 1));
+}
+
+#[test]
 fn a_task_that_is_not_accepted_is_sent_again_and_its_session_gets_no_other() {
     let (mut h, _, task) = Harness::with_task("s");
     h.tell("s", SessionEvent::Credits(1));

@@ -1225,7 +1225,7 @@ impl LogStream {
 /// A message of a driver on its session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionRequest {
-    /// The driver's own number of the message, from 1, without gaps; a resume goes on counting.
+    /// The driver's own number of the message on this connection, from 1, without gaps.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// The message.
@@ -1272,7 +1272,7 @@ pub mod session_request {
 /// A message of the engine on a session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionResponse {
-    /// The engine's own number of the message, from 1, without gaps.
+    /// The engine's own number of the message on this connection, from 1, without gaps.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// The message.
@@ -1390,7 +1390,7 @@ pub struct Welcome {
     /// What the engine accepts.
     #[prost(message, optional, tag = "6")]
     pub limits: ::core::option::Option<Limits>,
-    /// Log bytes that may be sent before a LogWindow comes. Default 1 MiB.
+    /// Log bytes that may be sent before a LogWindow comes: for each line its text and 64. Default 1 MiB.
     #[prost(uint64, tag = "7")]
     pub log_window: u64,
     /// Of the tokens that were named, those that are no longer valid. Their tasks are to be stopped.
@@ -1631,7 +1631,7 @@ pub struct LogAcknowledgement {
 /// How many more log bytes a driver may send. Adds to what it was given before.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogWindow {
-    /// Bytes of text.
+    /// Bytes: for each line its text and 64.
     #[prost(uint64, tag = "1")]
     pub bytes: u64,
 }

@@ -191,7 +191,11 @@ mod tests {
         let mut pending = Pending::new(8);
         assert!(pending.save(claimed(1), 5, checkpoint("a")).is_some());
         for sequence in 6..1000 {
-            assert!(pending.save(claimed(1), sequence, checkpoint("b")).is_none());
+            assert!(
+                pending
+                    .save(claimed(1), sequence, checkpoint("b"))
+                    .is_none()
+            );
         }
         assert!(pending.save(claimed(1), 1000, checkpoint("c")).is_none());
         assert!(!pending.is_over());
@@ -201,7 +205,11 @@ mod tests {
         // It is under way now, and nothing after 5 is done with.
         assert_eq!(pending.acknowledged(1000), 5);
         assert!(pending.save(claimed(1), sequence, next).is_some());
-        assert!(pending.end(Kind::Checkpoint, claimed(1), sequence).is_none());
+        assert!(
+            pending
+                .end(Kind::Checkpoint, claimed(1), sequence)
+                .is_none()
+        );
         assert_eq!(pending.acknowledged(1000), 1000);
     }
 

@@ -568,9 +568,8 @@ impl Conversation {
         let most = self.handlers.node.limits().checkpoint_bytes as usize;
         if checkpoint.data.len() > most {
             let bytes = checkpoint.data.len();
-            let why = format!(
-                "a checkpoint has {bytes} bytes; the limit `checkpoint_bytes` is {most}"
-            );
+            let why =
+                format!("a checkpoint has {bytes} bytes; the limit `checkpoint_bytes` is {most}");
             return Err(goodbye(v1::GoodbyeReason::Limit, why));
         }
         let sequence = self.received;

@@ -1,0 +1,253 @@
+//! Drivers that are slow, deaf, flooding or lying: each costs itself only.
+
+use crate::raw::{Raw, talk};
+use crate::site::{Background, Site};
+use conveyor_proto::v1;
+use conveyor_proto::v1::session_request::Message as Tell;
+use conveyor_proto::v1::session_response::Message as Told;
+
+/// A step of each of two drivers.
+const TWO: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: two}
+spec:
+  steps:
+    - {id: odd, needs: [], driver: odd, grace: 1s}
+    - {id: good, needs: [], driver: exec, with: {run: echo good}}
+";
+
+/// Kilobytes of memory that a process has.
+fn resident(server: &Background) -> u64 {
+    let path = format!("/proc/{}/status", server.child.id());
+    let status = std::fs::read_to_string(path).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("it has memory")
+}
+
+/// Whether work of an honest driver goes on.
+fn others_work(site: &Site) {
+    let run = site.start("good.yaml");
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+}
+
+fn site() -> (Site, Background, Background) {
+    let good = "name: good\nsteps:\n  - {id: a, name: a, driver: exec, with: {run: echo good}}\n";
+    let mut site = Site::new(&[("two.yaml", TWO), ("good.yaml", good)]);
+    let server = site.serve();
+    let exec = site.driver();
+    (site, server, exec)
+}
+
+#[test]
+fn a_driver_that_floods_its_session_costs_the_server_no_memory_and_nobody_any_time() {
+    let (site, server, _exec) = site();
+    let run = site.start("two.yaml");
+    talk(async {
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        odd.credits(1);
+        let task = odd.task().await;
+        odd.accept(&task);
+        let before = resident(&server);
+        // Each of these is bounded by itself: of what is under way the newest waits.
+        for at in 0_u32..200_000 {
+            odd.tell(Tell::Heartbeat(v1::SessionHeartbeat {
+                tasks: vec![v1::TaskProgress {
+                    token: task.token.clone(),
+                    permille: Some(at % 1000),
+                    ..v1::TaskProgress::default()
+                }],
+                ..v1::SessionHeartbeat::default()
+            }));
+            if at % 20 == 0 {
+                odd.tell(Tell::Checkpoint(v1::Checkpoint {
+                    token: task.token.clone(),
+                    data: vec![7; 4096].into(),
+                }));
+                // What it sends waits in its own process otherwise.
+                tokio::task::yield_now().await;
+            }
+        }
+        others_work(&site);
+        odd.succeed(&task, "{}");
+        assert_eq!(odd.outcome().await, v1::ReportStatus::Accepted);
+        let after = resident(&server);
+        assert!(after < before + 64 * 1024, "{before} KiB, then {after} KiB");
+    });
+    assert_eq!(site.ended(&run)["state"], "succeeded");
+}
+
+#[test]
+fn a_driver_that_sends_more_than_its_window_is_told_so_and_its_lines_without_text_count() {
+    let (site, _server, _exec) = site();
+    let run = site.start("two.yaml");
+    talk(async {
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        odd.credits(1);
+        let task = odd.task().await;
+        odd.accept(&task);
+        // All in one go: before the engine can give the window back.
+        for batch in 0..200 {
+            odd.tell(Tell::Logs(v1::LogBatch {
+                token: task.token.clone(),
+                first_offset: batch * 10_000,
+                lines: vec![v1::LogLine::default(); 10_000],
+            }));
+        }
+        let goodbye = odd.goodbye().await;
+        assert_eq!(goodbye.reason(), v1::GoodbyeReason::Limit);
+        assert!(
+            goodbye.message.contains("log_window"),
+            "{}",
+            goodbye.message
+        );
+        others_work(&site);
+    });
+    let view = site.show(&run);
+    assert_eq!(
+        view["steps"][0]["state"], "running",
+        "a goodbye ends no claim: {view:#}"
+    );
+}
+
+#[test]
+fn a_batch_with_more_lines_than_one_may_have_names_the_limit() {
+    let (site, _server, _exec) = site();
+    site.start("two.yaml");
+    talk(async {
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        odd.credits(1);
+        let task = odd.task().await;
+        odd.tell(Tell::Logs(v1::LogBatch {
+            token: task.token.clone(),
+            first_offset: 0,
+            lines: vec![v1::LogLine::default(); 10_001],
+        }));
+        let goodbye = odd.goodbye().await;
+        assert!(
+            goodbye.message.contains("log_batch_lines"),
+            "{}",
+            goodbye.message
+        );
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        odd.tell(Tell::Checkpoint(v1::Checkpoint {
+            token: task.token.clone(),
+            data: vec![0; (1 << 20) + 1].into(),
+        }));
+        let goodbye = odd.goodbye().await;
+        assert!(
+            goodbye.message.contains("checkpoint_bytes"),
+            "{}",
+            goodbye.message
+        );
+    });
+}
+
+#[test]
+fn a_message_that_is_too_long_breaks_its_stream_alone() {
+    let (site, server, _exec) = site();
+    talk(async {
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        let before = resident(&server);
+        odd.tell(Tell::Checkpoint(v1::Checkpoint {
+            token: Vec::new().into(),
+            data: vec![0; 80 << 20].into(),
+        }));
+        odd.broken().await;
+        others_work(&site);
+        let after = resident(&server);
+        // It is refused by its length, before it is read.
+        assert!(after < before + 40 * 1024, "{before} KiB, then {after} KiB");
+    });
+}
+
+#[test]
+fn a_task_that_a_deaf_driver_does_not_answer_goes_to_another() {
+    let (site, _server, _exec) = site();
+    let impatient = TWO.replace("grace: 1s", "grace: 1s, timeouts: {heartbeat: 1s}");
+    std::fs::write(site.dir.path().join("impatient.yaml"), impatient).expect("it is writable");
+    let run = site.start("impatient.yaml");
+    talk(async {
+        let mut deaf = Raw::connect(&site.url, "odd", 1).await;
+        deaf.credits(1);
+        let task = deaf.task().await;
+        // It never says that it took the task.
+        let mut hearing = Raw::connect(&site.url, "odd", 1).await;
+        hearing.credits(1);
+        let second = hearing.task().await;
+        assert_ne!(second.token, task.token);
+        hearing.accept(&second);
+        hearing.succeed(&second, "{}");
+        assert_eq!(hearing.outcome().await, v1::ReportStatus::Accepted);
+        // It wakes up.
+        deaf.succeed(&task, "{}");
+        assert_eq!(deaf.outcome().await, v1::ReportStatus::Stale);
+    });
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    let attempts = &view["steps"][0]["instances"][0]["attempts"];
+    assert_eq!(attempts[0]["state"], "lost", "{view:#}");
+    assert_eq!(attempts[1]["state"], "succeeded", "{view:#}");
+}
+
+#[test]
+fn a_driver_that_reads_nothing_holds_nobody_up() {
+    let (site, server, _exec) = site();
+    site.start("two.yaml");
+    talk(async {
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        odd.credits(1);
+        let task = odd.task().await;
+        odd.accept(&task);
+        let before = resident(&server);
+        // Each of these has an answer, which it does not take.
+        for _ in 0..100_000 {
+            odd.tell(Tell::Checkpoint(v1::Checkpoint {
+                token: vec![1; 64].into(),
+                data: Vec::new().into(),
+            }));
+        }
+        others_work(&site);
+        let after = resident(&server);
+        assert!(after < before + 64 * 1024, "{before} KiB, then {after} KiB");
+    });
+}
+
+#[test]
+fn a_result_after_a_cancel_or_said_twice_changes_nothing() {
+    let (site, _server, _exec) = site();
+    let run = site.start("two.yaml");
+    talk(async {
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        odd.credits(1);
+        let task = odd.task().await;
+        odd.accept(&task);
+        assert_eq!(site.conveyor(&["cancel", &run]).status, 0);
+        let cancel = odd
+            .until("a cancel", |told| match told {
+                Told::Cancel(cancel) => Some(cancel),
+                _ => None,
+            })
+            .await;
+        assert_eq!((cancel.token, cancel.grace_ms), (task.token.clone(), 1000));
+        // It works on, and is over its grace: its lease is gone.
+        let over = odd
+            .until("the end of its claim", |told| match told {
+                Told::Cancel(cancel) => (cancel.grace_ms == 0).then_some(cancel.token),
+                _ => None,
+            })
+            .await;
+        assert_eq!(over, task.token);
+        for _ in 0..3 {
+            odd.succeed(&task, "{\"late\": true}");
+            assert_eq!(odd.outcome().await, v1::ReportStatus::Stale);
+        }
+    });
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "cancelled", "{view:#}");
+    assert_eq!(view["steps"][0]["state"], "cancelled", "{view:#}");
+}
