@@ -47,13 +47,7 @@ fn once_each(site: &Site, run: &str) {
     started.sort_unstable();
     assert_eq!(started, (0..40).collect::<Vec<_>>(), "{ran}");
     // Lines may come after the result.
-    let log = site.conveyor(&["logs", run, "--follow"]);
-    assert_eq!(
-        (log.status, log.out.lines().count()),
-        (0, 40),
-        "{}",
-        log.err
-    );
+    site.until(run, "logged", |_| site.log(run).lines().count() == 40);
     let instances = view["steps"][0]["instances"].as_array().map(Vec::len);
     assert_eq!(instances, Some(40));
 }

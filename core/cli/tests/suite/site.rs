@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take before a test fails: far more than it does on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A program in the background; killed with the value.
 pub(crate) struct Background {
@@ -77,6 +77,13 @@ impl Drop for Background {
         // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.said.extend(self.lines.iter());
+            #[expect(clippy::print_stderr, reason = "it is shown when the test fails")]
+            {
+                eprintln!("process {} said: {:#?}", self.child.id(), self.said);
+            }
+        }
     }
 }
 
