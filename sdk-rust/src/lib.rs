@@ -33,6 +33,8 @@
 //! | `embedded` | drivers in the engine's own process (feature `embedded`) |
 //! | `layer` | `tracing` events as log lines (feature `tracing-layer`, on by default) |
 
+mod client;
+mod detach;
 mod dial;
 mod driver;
 #[cfg(feature = "embedded")]
@@ -47,14 +49,18 @@ mod sink;
 mod task;
 pub mod testing;
 
+pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Start, Told};
+/// The contract's messages, as [`Client`]'s calls take and give them.
+pub use conveyor_proto::v1;
+pub use detach::{Detach, Handover};
 pub use driver::{Action, Driver, IntoOutputs};
-pub use error::Error;
+pub use error::{Answer, Error, ErrorKind};
 pub use failure::Failure;
 #[cfg(feature = "tracing-layer")]
 pub use layer::TaskLayer;
 pub use log::{Log, Stream};
 pub use runtime::{Options, Stop};
-pub use task::{Cancelled, Task};
+pub use task::{Cancelled, Resource, Task};
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7420";

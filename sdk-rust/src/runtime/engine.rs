@@ -1,12 +1,12 @@
 //! What the engine says.
 
 use super::deadlines::draining;
-use super::held::{Held, Saving};
+use super::held::{Detaching, Held, Saving};
 use super::session::{End, Identity, Runtime, heartbeats};
 use super::sink::{Event, SessionSink};
 use crate::log::Log;
 use crate::sink::Sink;
-use crate::{Error, Failure, Task};
+use crate::{Error, Failure, Resource, Task};
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
@@ -104,6 +104,7 @@ impl Runtime {
         for token in tokens {
             self.send_report(&token);
             self.send_checkpoints(&token);
+            self.send_detached(&token);
         }
         self.heartbeat();
     }
@@ -172,6 +173,8 @@ impl Runtime {
             token: token.clone(),
             events: self.to_events.clone(),
             room: Arc::clone(&held.room),
+            url: self.options.address(),
+            came: (std::time::Instant::now(), engine_now(&task)),
         });
         self.accepted(token.clone());
         let task = made(task, sink, cancelled);
@@ -254,6 +257,7 @@ impl Runtime {
                 held.kept(logs.next_offset, logs.sealed);
             }
         }
+        let mut free = 0;
         for held in self.held.values_mut() {
             let saved = |saving: &Saving| {
                 saving
@@ -266,6 +270,17 @@ impl Runtime {
                     let _ = saving.reply.send(Ok(()));
                 }
             }
+            let gone = |detaching: &mut Detaching| {
+                let sequence = detaching.sequence;
+                sequence.is_some_and(|sequence| sequence <= acknowledgement.sequence)
+            };
+            if let Some(detaching) = held.detaching.take_if(gone) {
+                held.go_on_elsewhere(detaching);
+                free += 1;
+            }
+        }
+        if free > 0 && self.stopping.is_none() {
+            self.credits(free);
         }
         self.clear();
     }
@@ -329,21 +344,40 @@ impl Runtime {
     }
 }
 
+/// What the engine's clock said when it sent a task.
+fn engine_now(task: &v1::Task) -> Duration {
+    Duration::from_millis(task.deadline_ms.saturating_sub(task.time_left_ms))
+}
+
+/// JSON of a message; absent where it is empty.
+fn json(name: &str, text: &[u8]) -> Result<Option<Value>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let value = serde_json::from_slice(text);
+    value.map(Some).map_err(|error| {
+        let message = format!("the task's {name} cannot be read: {error}");
+        Failure::errored(format!("no_{name}"), message)
+    })
+}
+
 /// A task as its action sees it.
 fn made(
     task: v1::Task,
     sink: Arc<SessionSink>,
     cancelled: watch::Receiver<Option<Arc<str>>>,
 ) -> Result<Task, Failure> {
-    let inputs: Value = match &task.inputs[..] {
-        [] => Value::Object(serde_json::Map::new()),
-        text => serde_json::from_slice(text).map_err(|error| {
-            Failure::errored(
-                "no_inputs",
-                format!("the task's inputs cannot be read: {error}"),
-            )
-        })?,
+    let inputs = json("inputs", &task.inputs)?;
+    let resource = match task.resource {
+        None => None,
+        Some(resource) => Some(Resource {
+            spec: json("resource", &resource.spec)?.unwrap_or_default(),
+            definition: resource.definition,
+            name: resource.name,
+            version: resource.version,
+        }),
     };
+    let secrets = task.secrets.into_iter();
     let id = task.id.unwrap_or_default();
     let sink: Arc<dyn Sink> = sink;
     Ok(Task {
@@ -354,7 +388,12 @@ fn made(
         namespace: task.namespace,
         pipeline: task.pipeline,
         action: task.action,
-        inputs,
+        inputs: inputs.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        parameters: json("parameters", &task.parameters)?,
+        resource,
+        secrets: secrets
+            .map(|(name, value)| (name, value.to_vec()))
+            .collect(),
         deadline: std::time::Instant::now() + Duration::from_millis(task.time_left_ms),
         grace: Duration::from_millis(task.grace_ms),
         checkpoint: task.checkpoint.map(|data| data.to_vec()),

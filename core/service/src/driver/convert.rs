@@ -39,7 +39,7 @@ pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
         heartbeat_timeout_ms: task.heartbeat.0,
         checkpoint: task.checkpoint.map(Bytes::from_owner),
         labels: task.labels,
-        parameters: Bytes::new(),
+        parameters: task.parameters.map(Bytes::from_owner).unwrap_or_default(),
     }
 }
 
