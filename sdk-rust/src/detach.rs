@@ -4,9 +4,6 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The most principals besides the driver's own: the contract's limit.
-pub(crate) const PRINCIPALS: usize = 16;
-
 /// How a task goes on without its driver: see [`crate::Task::detach`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detach {

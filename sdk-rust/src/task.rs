@@ -1,7 +1,8 @@
 use crate::Failure;
-use crate::detach::{Detach, Handover, PRINCIPALS};
+use crate::detach::{Detach, Handover};
 use crate::log::Log;
 use crate::sink::Sink;
+use conveyor_proto::contract::PRINCIPALS;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;

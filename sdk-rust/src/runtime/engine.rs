@@ -1,6 +1,6 @@
 //! What the engine says.
 
-use super::deadlines::draining;
+use super::deadlines::{draining, unheard_after};
 use super::held::{Detaching, Held, Saving};
 use super::session::{End, Identity, Runtime, heartbeats};
 use super::sink::{Event, SessionSink};
@@ -151,7 +151,7 @@ impl Runtime {
         let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
         // Between two heartbeats it is silent anyway.
         let usual = self.interval.mul_f64(1.5);
-        let unheard = self.answered.elapsed() > timeout.mul_f64(2.0 / 3.0).max(usual);
+        let unheard = self.answered.elapsed() > unheard_after(timeout).max(usual);
         self.beat_within(timeout);
         // What is old may have been given to another meanwhile (R22).
         if self.free() == 0 || unheard {

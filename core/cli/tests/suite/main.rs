@@ -2,6 +2,7 @@
 
 mod beside;
 mod check;
+mod contract;
 mod crash;
 mod directory;
 mod disk;
@@ -18,6 +19,7 @@ mod quarantine;
 mod refusals;
 mod rest;
 mod runs;
+mod sdk;
 mod serve;
 mod site;
 mod statuses;
