@@ -66,7 +66,7 @@ struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Text {
-    Text(String),
+    Plain(String),
     Number(serde_json::Number),
     Bool(bool),
     Secret(Secret),
@@ -255,7 +255,7 @@ impl Text {
     /// The text, and whether it is a secret.
     fn read(&self, secrets: &Secrets<'_>) -> Result<(String, bool), Failure> {
         Ok(match self {
-            Text::Text(text) => (text.clone(), false),
+            Text::Plain(text) => (text.clone(), false),
             Text::Number(number) => (number.to_string(), false),
             Text::Bool(value) => (value.to_string(), false),
             Text::Secret(of) => (format!("{}{}", of.prefix, secrets.text(&of.secret)?), true),

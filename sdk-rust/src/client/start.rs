@@ -54,8 +54,8 @@ impl Start {
 
     /// Its inputs: a JSON object. At most 16 MiB.
     #[must_use]
-    pub fn inputs(mut self, inputs: Value) -> Start {
-        self.0.inputs = inputs.to_string().into();
+    pub fn inputs(mut self, inputs: impl Into<Value>) -> Start {
+        self.0.inputs = inputs.into().to_string().into();
         self
     }
 
@@ -127,8 +127,8 @@ impl Fork {
 
     /// Inputs over those of the old run: a JSON object.
     #[must_use]
-    pub fn inputs(mut self, inputs: Value) -> Fork {
-        self.0.inputs = inputs.to_string().into();
+    pub fn inputs(mut self, inputs: impl Into<Value>) -> Fork {
+        self.0.inputs = inputs.into().to_string().into();
         self
     }
 

@@ -2,7 +2,9 @@
 
 mod answers;
 mod cancel;
+mod engine;
 mod policy;
+mod program;
 mod redirects;
 mod secrets;
 mod server;
