@@ -1,10 +1,75 @@
-//! Connections that are no addresses of a network.
+//! Reaching a server, for drivers and clients alike.
 
+use crate::Error;
 use std::path::{Path, PathBuf};
-use tonic::transport::{Channel, Endpoint, Error};
+use std::time::Duration;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+
+/// The longest message: the contract's limit `message_bytes`, and what goes with it.
+pub(crate) const MESSAGE_BYTES: usize = 68 << 20;
+/// How long a server has to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A silent connection is asked whether anybody is there, and broken where nobody answers within as
+/// long: a half of the shortest lease that is usual.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// The first pause before another try; it doubles up to [`MOST`].
+const FIRST: Duration = Duration::from_millis(100);
+const MOST: Duration = Duration::from_secs(10);
+
+/// Connects to an address: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:PATH` (also
+/// `unix://PATH`) of a socket or a data directory. The channel connects again by itself.
+pub(crate) async fn dial(address: &str) -> Result<Channel, Error> {
+    let unavailable = |error: tonic::transport::Error| {
+        Error::Unavailable(format!("{address}: {}", causes(&error)))
+    };
+    if let Some(path) = address.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let endpoint = tuned(Endpoint::from_static("http://conveyor.invalid"));
+        return unix(endpoint, path).await.map_err(unavailable);
+    }
+    let endpoint = Endpoint::from_shared(address.to_owned());
+    let endpoint = endpoint.map_err(|error| Error::Address(format!("{address}: {error}")))?;
+    tuned(endpoint).connect().await.map_err(unavailable)
+}
+
+/// An error and what caused it.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// The value of the header that shows an access token.
+pub(crate) fn bearer(token: &str) -> Result<MetadataValue<Ascii>, Error> {
+    let value = format!("Bearer {token}").parse();
+    value.map_err(|_| Error::Refused("the access token has characters that none has".to_owned()))
+}
+
+/// How long to wait before the try after so many failures: twice as long each time, and of that a
+/// random half, so that a thousand drivers do not come back together (R42).
+pub(crate) fn pause(failures: u32) -> Duration {
+    let most = FIRST.saturating_mul(1 << failures.min(10)).min(MOST);
+    let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+    most.mul_f64(0.5 + random / 2.0)
+}
+
+fn tuned(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
+}
 
 /// Connects to a Unix socket, or to that of a data directory.
-pub(crate) async fn unix(endpoint: Endpoint, path: &str) -> Result<Channel, Error> {
+async fn unix(endpoint: Endpoint, path: &str) -> Result<Channel, tonic::transport::Error> {
     let path = PathBuf::from(path);
     endpoint
         .connect_with_connector(tower::service_fn(move |_: tonic::codegen::http::Uri| {

@@ -1,4 +1,4 @@
-//! Conveyor's Rust SDK.
+//! Conveyor's Rust SDK: drivers, a client ([`Client`]), the engine in a program of one's own (`embedded`).
 //!
 //! A driver is a name, a version and actions; an action is an `async` function from a [`Task`] to its
 //! outputs:
@@ -28,11 +28,15 @@
 //! | `task` | an attempt as its action sees it |
 //! | `failure` | how an action says no |
 //! | `log` | the run's log |
+//! | `detach` | a task goes on outside |
 //! | `runtime` | the driver's end of the contract |
+//! | `client` | every call of the control service, runs, events and logs |
 //! | [`testing`] | one task without a server |
-//! | `embedded` | drivers in the engine's own process (feature `embedded`) |
+//! | `embedded` | the engine in this process, and its drivers (feature `embedded`) |
 //! | `layer` | `tracing` events as log lines (feature `tracing-layer`, on by default) |
 
+mod client;
+mod detach;
 mod dial;
 mod driver;
 #[cfg(feature = "embedded")]
@@ -47,14 +51,28 @@ mod sink;
 mod task;
 pub mod testing;
 
+pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Start, Told};
+/// The contract's messages, as [`Client`]'s calls take and give them.
+pub use conveyor_proto::v1;
+pub use detach::{Detach, Handover};
 pub use driver::{Action, Driver, IntoOutputs};
-pub use error::Error;
+pub use error::{Answer, Error, ErrorKind};
 pub use failure::Failure;
 #[cfg(feature = "tracing-layer")]
 pub use layer::TaskLayer;
 pub use log::{Log, Stream};
 pub use runtime::{Options, Stop};
-pub use task::{Cancelled, Task};
+pub use task::{Cancelled, Resource, Task};
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7420";
+
+/// The examples of the guide are run.
+#[cfg(all(doctest, feature = "embedded", feature = "tracing-layer"))]
+#[doc = include_str!("../../docs/sdk-rust.md")]
+mod guide {}
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -93,6 +93,18 @@ impl Log {
         }
     }
 
+    /// Runs something with this log as that of its `tracing` events: what an action spawns has none of
+    /// its own. Without the feature `tracing-layer` it only runs it.
+    pub fn scope<F: std::future::Future>(
+        &self,
+        work: F,
+    ) -> impl std::future::Future<Output = F::Output> + use<F> {
+        #[cfg(feature = "tracing-layer")]
+        return crate::layer::with_log(self.clone(), work);
+        #[cfg(not(feature = "tracing-layer"))]
+        work
+    }
+
     /// A line as it is, without its line feed; not always UTF-8. Waits until there is room for it, so
     /// that nothing is left out.
     pub async fn line(&self, stream: Stream, text: impl Into<Vec<u8>>) {

@@ -10,6 +10,7 @@ mod session;
 mod sink;
 mod work;
 
+pub(crate) use held::result_of;
 pub use options::{Options, Stop};
 
 use crate::{Driver, Error};

@@ -1,11 +1,12 @@
 //! What a task may do besides returning, whatever carries it: a session, the engine's own process, a
 //! test.
 
+use crate::detach::{Detach, Handover};
 use crate::log::Line;
 use std::future::Future;
 use std::pin::Pin;
 
-/// Why a checkpoint is not kept.
+/// Why a checkpoint is not kept, or a task not handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotKept(pub(crate) String);
 
@@ -32,4 +33,7 @@ pub(crate) trait Sink: Send + Sync + std::fmt::Debug {
 
     /// What a next attempt should know; ready once it is durable.
     fn checkpoint(&self, data: Vec<u8>) -> Later<Result<(), NotKept>>;
+
+    /// The task goes on elsewhere; ready once that is durable.
+    fn detach(&self, detach: Detach) -> Later<Result<Handover, NotKept>>;
 }

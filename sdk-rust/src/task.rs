@@ -1,6 +1,8 @@
 use crate::Failure;
+use crate::detach::{Detach, Handover};
 use crate::log::Log;
 use crate::sink::Sink;
+use conveyor_proto::contract::PRINCIPALS;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -28,6 +30,13 @@ pub struct Task {
     pub action: String,
     /// `with`, evaluated: a JSON object. Integers have 64 bits.
     pub inputs: Value,
+    /// Parameters of the instance: for a matrix an object of the axes, for a foreach the item; `None` for
+    /// a plain step.
+    pub parameters: Option<Value>,
+    /// The version of a Resource that the run was started for.
+    pub resource: Option<Resource>,
+    /// Secrets by the name that the step gives them: not to be logged, nor put into outputs.
+    pub secrets: BTreeMap<String, Vec<u8>>,
     /// When the attempt's time is over.
     pub deadline: Instant,
     /// How long it has to end once it is cancelled.
@@ -42,6 +51,19 @@ pub struct Task {
     pub log: Log,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) cancelled: watch::Receiver<Option<Arc<str>>>,
+}
+
+/// A version of a Resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// The ResourceDefinition's name.
+    pub definition: String,
+    /// The Resource's name.
+    pub name: String,
+    /// Its version, from 1.
+    pub version: u64,
+    /// Its `spec`: a JSON object.
+    pub spec: Value,
 }
 
 /// A task is to stop.
@@ -115,5 +137,41 @@ impl Task {
     pub async fn save_checkpoint(&self, data: impl Into<Vec<u8>>) -> Result<(), Failure> {
         let kept = self.sink.checkpoint(data.into()).await;
         kept.map_err(|error| Failure::new("checkpoint", error.to_string()))
+    }
+
+    /// Hands the task over to the outside (a cluster's job, a person's answer): its place here is free, no
+    /// heartbeat is sent for it, and it lasts until somebody ends it by [`crate::Client::complete`] or
+    /// `POST /v1/driver/complete`, or its time is over. Durable when this returns; tell the outside only
+    /// then. What the action returns, logs or saves afterwards is told to nobody.
+    ///
+    /// ```
+    /// use conveyor_sdk::{Detach, Driver, Failure, Task};
+    /// use serde_json::{Value, json};
+    /// use std::time::Duration;
+    ///
+    /// async fn approve(task: Task) -> Result<Value, Failure> {
+    ///     task.log.info("somebody has to approve this");
+    ///     let day = Duration::from_secs(24 * 3600);
+    ///     let handover = task.detach(Detach::within(day).principal("approvals")).await?;
+    ///     post_to_the_approvals_service(handover.to_json()).await?;
+    ///     Ok(json!({}))
+    /// }
+    /// # async fn post_to_the_approvals_service(_: Value) -> Result<(), std::io::Error> { Ok(()) }
+    /// # let _ = Driver::new("people").action("approve", approve);
+    /// ```
+    ///
+    /// # Errors
+    /// A failure with code `detach`: the attempt is over, more than 16 principals were named, or the driver
+    /// runs in the engine's own process, which it cannot outlive.
+    pub async fn detach(&self, detach: Detach) -> Result<Handover, Failure> {
+        let named = detach.principals.len();
+        if named > PRINCIPALS {
+            let message = format!(
+                "the limit `principals` of a detached task is {PRINCIPALS}; {named} are named"
+            );
+            return Err(Failure::new("detach", message).permanent());
+        }
+        let handed = self.sink.detach(detach).await;
+        handed.map_err(|error| Failure::new("detach", error.to_string()))
     }
 }

@@ -16,23 +16,52 @@
 //! # }
 //! ```
 
+use crate::detach::{Detach, Handover};
 use crate::log::{Line, Log};
 use crate::sink::{Later, NotKept, Sink};
-use crate::{Driver, Failure, Task};
+use crate::{Driver, Failure, Resource, Task};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{Notify, watch};
 
 /// A task to be run.
 #[derive(Clone, Debug)]
 pub struct TestTask {
     action: String,
     inputs: Value,
+    parameters: Option<Value>,
+    resource: Option<Resource>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    labels: BTreeMap<String, String>,
+    grace: Duration,
     attempt: u32,
     checkpoint: Option<Vec<u8>>,
     cancel_after: Option<Duration>,
+    cancel_on_line: Option<String>,
+    cancel_with: Option<TestCancel>,
+}
+
+/// Cancels the task of a test from elsewhere. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct TestCancel(Arc<Notify>);
+
+impl TestCancel {
+    /// Nobody has cancelled it yet.
+    #[must_use]
+    pub fn new() -> TestCancel {
+        TestCancel::default()
+    }
+
+    /// Cancels it.
+    pub fn cancel(&self) {
+        self.0.notify_one();
+    }
+
+    async fn cancelled(self) {
+        self.0.notified().await;
+    }
 }
 
 /// What came of it.
@@ -46,28 +75,51 @@ pub struct TestRun {
     pub checkpoints: Vec<Vec<u8>>,
     /// What it told of its progress, in order: thousandths, and words.
     pub progress: Vec<(Option<u32>, String)>,
+    /// How it was handed over to the outside, if it was.
+    pub detached: Option<Detach>,
 }
 
 #[derive(Debug, Default)]
 struct Recorded {
+    detached: Option<Detach>,
     lines: Vec<String>,
     checkpoints: Vec<Vec<u8>>,
     progress: Vec<(Option<u32>, String)>,
 }
 
-#[derive(Debug, Default)]
-struct Recorder(Mutex<Recorded>);
+#[derive(Debug)]
+struct Recorder {
+    recorded: Mutex<Recorded>,
+    /// Cancels the task once a line has this.
+    cancel_on_line: Option<String>,
+    cancel: watch::Sender<Option<Arc<str>>>,
+}
 
 impl Recorder {
     fn record(&self, change: impl FnOnce(&mut Recorded)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut recorded = self.recorded.lock();
+        change(
+            recorded
+                .as_mut()
+                .unwrap_or_else(|poisoned| poisoned.get_mut()),
+        );
+    }
+
+    fn cancel(&self) {
+        self.cancel
+            .send_replace(Some(Arc::from("the test cancels it")));
     }
 }
 
 impl Sink for Recorder {
     fn line(&self, line: Line) -> bool {
         let text = String::from_utf8_lossy(&line.text).into_owned();
+        let awaited = self.cancel_on_line.as_ref();
+        let cancels = awaited.is_some_and(|part| text.contains(part));
         self.record(|recorded| recorded.lines.push(text));
+        if cancels {
+            self.cancel();
+        }
         true
     }
 
@@ -84,6 +136,24 @@ impl Sink for Recorder {
         self.record(|recorded| recorded.checkpoints.push(data));
         Box::pin(std::future::ready(Ok(())))
     }
+
+    fn detach(&self, detach: Detach) -> Later<Result<Handover, NotKept>> {
+        let mut next_log_offset = 0;
+        let handover = Handover {
+            token: b"a token of the test".to_vec(),
+            url: crate::DEFAULT_URL.to_owned(),
+            until: SystemTime::now() + detach.within,
+            next_log_offset: 0,
+        };
+        self.record(|recorded| {
+            next_log_offset = recorded.lines.len() as u64;
+            recorded.detached = Some(detach);
+        });
+        Box::pin(std::future::ready(Ok(Handover {
+            next_log_offset,
+            ..handover
+        })))
+    }
 }
 
 impl TestTask {
@@ -93,9 +163,16 @@ impl TestTask {
         TestTask {
             action: action.into(),
             inputs: Value::Object(serde_json::Map::new()),
+            parameters: None,
+            resource: None,
+            secrets: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            grace: Duration::from_secs(30),
             attempt: 1,
             checkpoint: None,
             cancel_after: None,
+            cancel_on_line: None,
+            cancel_with: None,
         }
     }
 
@@ -113,6 +190,55 @@ impl TestTask {
         self
     }
 
+    /// Parameters of its instance.
+    #[must_use]
+    pub fn parameters(mut self, parameters: Value) -> TestTask {
+        self.parameters = Some(parameters);
+        self
+    }
+
+    /// The Resource that its run is for.
+    #[must_use]
+    pub fn resource(mut self, resource: Resource) -> TestTask {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// A secret, by the name that the step gives it.
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> TestTask {
+        self.secrets.insert(name.into(), value.into());
+        self
+    }
+
+    /// A label of its run.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> TestTask {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// How long it has to end once it is cancelled; then it is cut off. Default 30 s.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> TestTask {
+        self.grace = grace;
+        self
+    }
+
+    /// It is cancelled once it logs a line that has this text: no clock decides.
+    #[must_use]
+    pub fn cancel_on_line(mut self, part: impl Into<String>) -> TestTask {
+        self.cancel_on_line = Some(part.into());
+        self
+    }
+
+    /// It is cancelled when somebody says so.
+    #[must_use]
+    pub fn cancel_with(mut self, cancel: &TestCancel) -> TestTask {
+        self.cancel_with = Some(cancel.clone());
+        self
+    }
+
     /// It is cancelled after a while.
     #[must_use]
     pub fn cancel_after(mut self, delay: Duration) -> TestTask {
@@ -122,9 +248,15 @@ impl TestTask {
 
     /// Runs it.
     pub async fn run(self, driver: &Driver) -> TestRun {
-        let recorder = Arc::new(Recorder::default());
-        let sink: Arc<dyn Sink> = Arc::clone(&recorder) as Arc<dyn Sink>;
         let (cancel, cancelled) = watch::channel(None);
+        let recorder = Arc::new(Recorder {
+            recorded: Mutex::default(),
+            cancel_on_line: self.cancel_on_line,
+            cancel,
+        });
+        let sink: Arc<dyn Sink> = Arc::clone(&recorder) as Arc<dyn Sink>;
+        let mut told = cancelled.clone();
+        let grace = self.grace;
         let task = Task {
             run: "00000000-0000-7000-8000-000000000000".to_owned(),
             namespace: "default".to_owned(),
@@ -134,26 +266,48 @@ impl TestTask {
             attempt: self.attempt,
             action: self.action,
             inputs: self.inputs,
+            parameters: self.parameters,
+            resource: self.resource,
+            secrets: self.secrets,
             deadline: Instant::now() + Duration::from_secs(3600),
-            grace: Duration::from_secs(30),
+            grace,
             checkpoint: self.checkpoint,
-            labels: BTreeMap::new(),
+            labels: self.labels,
             traceparent: String::new(),
             log: Log::new(Arc::clone(&sink)),
             sink,
             cancelled,
         };
         let cancelling = async {
-            match self.cancel_after {
-                None => std::future::pending().await,
-                Some(delay) => tokio::time::sleep(delay).await,
+            let after = async {
+                match self.cancel_after {
+                    None => std::future::pending().await,
+                    Some(delay) => tokio::time::sleep(delay).await,
+                }
+            };
+            let with = async {
+                match self.cancel_with {
+                    None => std::future::pending().await,
+                    Some(cancel) => cancel.cancelled().await,
+                }
+            };
+            tokio::select! {
+                () = after => {}
+                () = with => {}
             }
-            cancel.send_replace(Some(Arc::from("the test cancels it")));
+            recorder.cancel();
             std::future::pending::<()>().await;
+        };
+        // As a runtime does with what does not end in its grace.
+        let cut_off = async {
+            // The recorder has its other end.
+            let _ = told.wait_for(Option::is_some).await;
+            tokio::time::sleep(grace).await;
         };
         let result = tokio::select! {
             result = driver.perform(task) => result,
             () = cancelling => Err(Failure::cancelled()),
+            () = cut_off => Err(Failure::cancelled()),
         };
         let mut recorded = Recorded::default();
         recorder.record(|all| recorded = std::mem::take(all));
@@ -162,6 +316,7 @@ impl TestTask {
             lines: recorded.lines,
             checkpoints: recorded.checkpoints,
             progress: recorded.progress,
+            detached: recorded.detached,
         }
     }
 }

@@ -9,7 +9,8 @@ mod read;
 mod write;
 
 pub(crate) use read::{Flaw, field_of_text, from_json};
-pub(crate) use write::{to_json, word};
+pub use write::to_json;
+pub(crate) use write::word;
 
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor};
 use std::sync::LazyLock;

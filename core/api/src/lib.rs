@@ -22,6 +22,7 @@ mod serve;
 mod server;
 
 pub use client::{connect, connect_to, in_process};
+pub use json::to_json;
 pub use place::{POINTER_FILE, SOCKET_FILE};
 pub use router::{MESSAGE_BYTES, Services, router};
 pub use serve::ConnectionLimits;

@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`args`] | the verbs, their options and their help |
-//! | [`offline`] | verbs that need nothing but files: check, plan, test, completion |
+//! | [`offline`] | verbs that need nothing but files: check, plan, test, contract, completion |
 //! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork |
 //! | [`serve`] | the server |
 //! | [`render`] | what people see: pure functions from views to text and pictures |
@@ -25,7 +25,7 @@ mod serve;
 mod source;
 mod terminal;
 
-use args::{Cli, RunsVerb, Verb};
+use args::{Cli, ContractVerb, RunsVerb, Verb};
 use clap::Parser;
 use exit::Exit;
 use std::process::ExitCode;
@@ -72,6 +72,9 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Pause(args) => online::pause(args),
         Verb::Resume(args) => online::resume(args),
         Verb::Fork(args) => online::fork(&args),
+        Verb::Contract(args) => match args.verb {
+            ContractVerb::Export(args) => offline::contract_export(&args),
+        },
         Verb::Completion(args) => offline::completion(&args),
     }
 }

@@ -78,6 +78,9 @@ pub struct Task {
     pub action: Option<Arc<str>>,
     /// `with`, evaluated: an object.
     pub inputs: Json,
+    /// Parameters of the instance: for a matrix an object of the axes, for a foreach the item; `None`
+    /// for a plain step.
+    pub parameters: Option<Json>,
     /// When the attempt's time is over.
     pub deadline: Time,
     /// From cancel to the end of the lease.

@@ -9,6 +9,7 @@ mod log_writer;
 mod logs;
 mod messages;
 mod open;
+mod parameters;
 mod remotes;
 mod runtime;
 mod session;
@@ -19,6 +20,7 @@ pub use start::StartRun;
 
 pub(crate) use log_writer::{Batch, LogWriter};
 pub(crate) use messages::Message;
+pub(crate) use parameters::parameters;
 
 use crate::clock::Clock;
 use crate::driver::contracts;

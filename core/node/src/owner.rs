@@ -29,7 +29,7 @@ pub use messages::{
     Output, Reported, SessionEvent, SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
 };
 
-pub use leases::SESSION_WINDOW;
+pub use leases::{REFUSED, SESSION_WINDOW, UNANSWERED};
 
 use crate::error::NodeError;
 use crate::id::RunId;

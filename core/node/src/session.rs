@@ -11,7 +11,7 @@ mod rows;
 mod task;
 
 pub use assigned::SEALED_AFTER;
-pub use directory::{DriverRecord, SessionRecord};
+pub use directory::{DriverRecord, Progress, SessionRecord};
 pub use registration::{Hello, HelloError};
 pub use task::{DriverTask, ToDriver};
 
@@ -26,10 +26,11 @@ use crate::node::{Message, Node, ended, unexpected};
 use crate::owner::{Answer, Input, SessionEvent};
 use crate::token::{Claimed, Tokens};
 use conveyor_bus::{LogState, Refused};
-use conveyor_engine::run::Detached;
+use conveyor_engine::run::{Detached, Identity};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::LogLine;
 use directory::Known;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -40,6 +41,9 @@ pub struct Link {
     known: Arc<Known>,
     generation: u64,
     inbox: mpsc::UnboundedReceiver<ToDriver>,
+    /// Whether it was refused: then the session has another connection, perhaps under this very
+    /// generation, which is not to be broken.
+    refused: bool,
 }
 
 /// What a report came to.
@@ -85,6 +89,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        if self.refused {
+            return;
+        }
         // The node may have ended.
         let _ = self.node.send(Message::Unlink {
             session: Arc::clone(&self.known.id),
@@ -156,6 +163,12 @@ impl Session {
             Answer::Tokens { stale } => Ok(stale),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Keeps how far the session's tasks are, for whoever looks at their runs: in memory, until it says so
+    /// again.
+    pub fn progress(&self, tasks: impl Iterator<Item = (Claimed, Progress)>) {
+        self.known.progresses(tasks);
     }
 
     /// Which of these claims are over, or not the session's.
@@ -237,13 +250,16 @@ impl Node {
             outbox,
             reply,
         })?;
-        let link = Link {
+        let mut link = Link {
             node: self.clone(),
             known,
             generation,
             inbox,
+            refused: false,
         };
-        match answer.await.map_err(|_| ended())?? {
+        let answer = answer.await.map_err(|_| ended())?;
+        link.refused = matches!(answer, Err(NodeError::Invalid(_)));
+        match answer? {
             Answer::Tokens { stale } => Ok((link, stale)),
             other => Err(unexpected(&other)),
         }
@@ -410,6 +426,12 @@ impl Node {
     #[must_use]
     pub fn registered_drivers(&self) -> Vec<DriverRecord> {
         self.directory().drivers()
+    }
+
+    /// How far the attempts of a run are, as far as drivers in other processes told.
+    #[must_use]
+    pub fn progress(&self, run: RunId) -> BTreeMap<Identity, Progress> {
+        self.directory().progress(run)
     }
 
     /// Sessions of drivers in other processes.

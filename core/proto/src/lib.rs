@@ -17,6 +17,8 @@ pub mod v1 {
     include!("gen/conveyor.v1.rs");
 }
 
+pub mod contract;
+
 /// What stores hold.
 pub mod storage {
     pub mod envelope;

@@ -125,6 +125,7 @@ impl ControlHandlers {
         Around {
             interrupted: row.interrupted,
             drivers,
+            progress: self.node.progress(row.id),
         }
     }
 

@@ -10,8 +10,11 @@ mod polled;
 mod stream;
 mod unary;
 
+pub use polled::WAIT_MS;
+
 use crate::caller::Caller;
 use conveyor_node::Node;
+use conveyor_proto::contract::PRINCIPALS;
 use conveyor_proto::v1;
 use polled::PolledSessions;
 use std::sync::Arc;
@@ -30,8 +33,6 @@ pub const LOG_WINDOW: u64 = 1 << 20;
 const LOG_BATCH_BYTES: u64 = 1 << 20;
 const DETAILS_BYTES: u64 = 256 << 10;
 const MESSAGE_BYTES: u64 = 64 << 20;
-/// Who may end a detached attempt, besides whoever claimed it.
-const PRINCIPALS: usize = 16;
 
 /// Whether this process is about to end, as its sessions are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

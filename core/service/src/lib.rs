@@ -9,12 +9,14 @@
 //! | `control` | what clients call, one file for each group of calls |
 //! | `driver` | what drivers in other processes call |
 //! | `caller` | who asks |
+//! | [`contract`] | timings and states of the driver contract, as data |
 //! | `wire` | the engine's words as messages |
 //! | `gate` | which runs this process was given, and when it may end |
 //! | `refusal` | statuses, with all that is wrong in their details |
 //! | `stack` | where documents and expressions are read |
 
 mod caller;
+pub mod contract;
 mod control;
 mod driver;
 mod gate;
@@ -27,6 +29,7 @@ pub use caller::{Caller, Scope};
 pub use control::{About, ControlHandlers, LIMIT_LABELS};
 pub use driver::{
     CONTRACT_VERSIONS, DriverHandlers, Ending, HEARTBEAT_INTERVAL_MS, LOG_WINDOW, RESUME_WINDOW_MS,
+    WAIT_MS,
 };
 pub use gate::Gate;
 pub use refusal::CLOSING;

@@ -4,13 +4,13 @@ use super::connect::Connection;
 use super::options::Stopping;
 use super::session::{End, Link, Runtime};
 use crate::Failure;
-use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
+use conveyor_proto::{contract, v1};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A report that is not answered for so long is sent again (R25).
-const RESEND: Duration = Duration::from_secs(5);
+const RESEND: Duration = Duration::from_millis(contract::REPORT_AGAIN_MS);
 /// How long a new connection has for its welcome.
 const WELCOME: Duration = Duration::from_secs(15);
 
@@ -51,7 +51,7 @@ impl Runtime {
                 } else if held.cut_off.is_none() && held.deadline <= now {
                     // The engine says so too, where it is heard.
                     over.push((token.clone(), held.grace));
-                } else if silent > held.heartbeat_timeout.mul_f64(2.0 / 3.0) {
+                } else if silent > unheard_after(held.heartbeat_timeout) {
                     unheard.push((token.clone(), held.grace));
                 }
             } else if held.reported.is_some_and(|at| at + RESEND <= now) {
@@ -128,6 +128,12 @@ impl Runtime {
         let end = async { while let Ok(Some(_)) = incoming.message().await {} };
         let _ = tokio::time::timeout(Duration::from_secs(2), end).await;
     }
+}
+
+/// How long the engine may be unheard before a task is stopped, or not started (R22).
+pub(super) fn unheard_after(timeout: Duration) -> Duration {
+    let (part, of) = contract::UNHEARD;
+    timeout * part / of
 }
 
 pub(super) fn draining() -> v1::Drain {

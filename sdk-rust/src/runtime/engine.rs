@@ -1,12 +1,12 @@
 //! What the engine says.
 
-use super::deadlines::draining;
-use super::held::{Held, Saving};
+use super::deadlines::{draining, unheard_after};
+use super::held::{Detaching, Held, Saving};
 use super::session::{End, Identity, Runtime, heartbeats};
 use super::sink::{Event, SessionSink};
 use crate::log::Log;
 use crate::sink::Sink;
-use crate::{Error, Failure, Task};
+use crate::{Error, Failure, Resource, Task};
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
@@ -105,6 +105,7 @@ impl Runtime {
         for token in tokens {
             self.send_report(&token);
             self.send_checkpoints(&token);
+            self.send_detached(&token);
         }
         self.heartbeat();
     }
@@ -151,7 +152,7 @@ impl Runtime {
         let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
         // Between two heartbeats it is silent anyway.
         let usual = self.interval.mul_f64(1.5);
-        let unheard = self.answered.elapsed() > timeout.mul_f64(2.0 / 3.0).max(usual);
+        let unheard = self.answered.elapsed() > unheard_after(timeout).max(usual);
         self.beat_within(timeout);
         // What is old may have been given to another meanwhile (R22).
         if self.free() == 0 || unheard {
@@ -173,6 +174,8 @@ impl Runtime {
             token: token.clone(),
             events: self.to_events.clone(),
             room: Arc::clone(&held.room),
+            url: self.options.address(),
+            came: (std::time::Instant::now(), engine_now(&task)),
         });
         self.accepted(token.clone());
         let task = made(task, sink, cancelled);
@@ -255,6 +258,7 @@ impl Runtime {
                 held.kept(logs.next_offset, logs.sealed);
             }
         }
+        let mut free = 0;
         for held in self.held.values_mut() {
             let saved = |saving: &Saving| {
                 saving
@@ -267,6 +271,17 @@ impl Runtime {
                     let _ = saving.reply.send(Ok(()));
                 }
             }
+            let gone = |detaching: &mut Detaching| {
+                let sequence = detaching.sequence;
+                sequence.is_some_and(|sequence| sequence <= acknowledgement.sequence)
+            };
+            if let Some(detaching) = held.detaching.take_if(gone) {
+                held.go_on_elsewhere(detaching);
+                free += 1;
+            }
+        }
+        if free > 0 && self.stopping.is_none() {
+            self.credits(free);
         }
         self.clear();
     }
@@ -330,21 +345,40 @@ impl Runtime {
     }
 }
 
+/// What the engine's clock said when it sent a task.
+fn engine_now(task: &v1::Task) -> Duration {
+    Duration::from_millis(task.deadline_ms.saturating_sub(task.time_left_ms))
+}
+
+/// JSON of a message; absent where it is empty.
+fn json(name: &str, text: &[u8]) -> Result<Option<Value>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let value = serde_json::from_slice(text);
+    value.map(Some).map_err(|error| {
+        let message = format!("the task's {name} cannot be read: {error}");
+        Failure::errored(format!("no_{name}"), message)
+    })
+}
+
 /// A task as its action sees it.
 fn made(
     task: v1::Task,
     sink: Arc<SessionSink>,
     cancelled: watch::Receiver<Option<Arc<str>>>,
 ) -> Result<Task, Failure> {
-    let inputs: Value = match &task.inputs[..] {
-        [] => Value::Object(serde_json::Map::new()),
-        text => serde_json::from_slice(text).map_err(|error| {
-            Failure::errored(
-                "no_inputs",
-                format!("the task's inputs cannot be read: {error}"),
-            )
-        })?,
+    let inputs = json("inputs", &task.inputs)?;
+    let resource = match task.resource {
+        None => None,
+        Some(resource) => Some(Resource {
+            spec: json("resource", &resource.spec)?.unwrap_or_default(),
+            definition: resource.definition,
+            name: resource.name,
+            version: resource.version,
+        }),
     };
+    let secrets = task.secrets.into_iter();
     let id = task.id.unwrap_or_default();
     let sink: Arc<dyn Sink> = sink;
     Ok(Task {
@@ -355,7 +389,12 @@ fn made(
         namespace: task.namespace,
         pipeline: task.pipeline,
         action: task.action,
-        inputs,
+        inputs: inputs.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
+        parameters: json("parameters", &task.parameters)?,
+        resource,
+        secrets: secrets
+            .map(|(name, value)| (name, value.to_vec()))
+            .collect(),
         deadline: std::time::Instant::now() + Duration::from_millis(task.time_left_ms),
         grace: Duration::from_millis(task.grace_ms),
         checkpoint: task.checkpoint.map(|data| data.to_vec()),

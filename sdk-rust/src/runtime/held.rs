@@ -44,6 +44,8 @@ pub(super) struct Held {
     pub(super) answered: bool,
     /// What is to be saved: its data, the message that has it, and who waits.
     pub(super) checkpoints: VecDeque<Saving>,
+    /// It is to go on elsewhere, until the engine has that.
+    pub(super) detaching: Option<Detaching>,
     lines: VecDeque<Line>,
     /// The offset of the first of `lines`.
     first: u64,
@@ -57,6 +59,14 @@ pub(super) struct Saving {
     /// The message that carries it; `None` while it was not sent over this connection.
     pub(super) sequence: Option<u64>,
     pub(super) reply: oneshot::Sender<Result<(), NotKept>>,
+}
+
+pub(super) struct Detaching {
+    pub(super) detached: v1::Detached,
+    /// As of [`Saving`].
+    pub(super) sequence: Option<u64>,
+    /// Told the offset of the next line of the task's log.
+    pub(super) reply: oneshot::Sender<Result<u64, NotKept>>,
 }
 
 impl Held {
@@ -75,6 +85,7 @@ impl Held {
             reported: None,
             answered: false,
             checkpoints: VecDeque::new(),
+            detaching: None,
             lines: VecDeque::new(),
             first: 0,
             sent: 0,
@@ -93,7 +104,19 @@ impl Held {
     }
 
     pub(super) fn add(&mut self, line: Line) {
-        self.lines.push_back(line);
+        // The numbers of later lines are given by whoever has the task now.
+        if !self.room.is_closed() {
+            self.lines.push_back(line);
+        }
+    }
+
+    /// The engine has it that the task goes on elsewhere: what it still says is not told (R58).
+    pub(super) fn go_on_elsewhere(&mut self, detaching: Detaching) {
+        self.answered = true;
+        self.room.close();
+        let next = self.first + self.lines.len() as u64;
+        // Whoever handed it over may have stopped waiting.
+        let _ = detaching.reply.send(Ok(next));
     }
 
     /// The connection is another: what was not acknowledged is sent again.
@@ -103,6 +126,9 @@ impl Held {
         self.checkpoints
             .iter_mut()
             .for_each(|saving| saving.sequence = None);
+        if let Some(detaching) = &mut self.detaching {
+            detaching.sequence = None;
+        }
     }
 
     /// The next lines, as far as the window allows.
@@ -161,19 +187,24 @@ impl Held {
     pub(super) fn end(&mut self, token: &Bytes, result: Result<Value, Failure>) {
         self.abort = None;
         let last_log_offset = (self.first + self.lines.len() as u64).checked_sub(1);
-        let mut result = match result {
-            Ok(outputs) => v1::Result {
-                state: v1::AttemptState::Succeeded.into(),
-                outputs: text(&outputs),
-                ..v1::Result::default()
-            },
-            Err(failure) => failed(failure),
-        };
+        let mut result = result_of(result);
         result.last_log_offset = last_log_offset;
         self.report = Some(v1::TaskReport {
             token: token.clone(),
             result: Some(result),
         });
+    }
+}
+
+/// How an action ended, as a message; without the log's offset.
+pub(crate) fn result_of(result: Result<Value, Failure>) -> v1::Result {
+    match result {
+        Ok(outputs) => v1::Result {
+            state: v1::AttemptState::Succeeded.into(),
+            outputs: text(&outputs),
+            ..v1::Result::default()
+        },
+        Err(failure) => failed(failure),
     }
 }
 

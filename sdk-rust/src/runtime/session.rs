@@ -146,7 +146,7 @@ impl Runtime {
         let options = self.options.clone();
         let pause = match self.failures {
             0 => Duration::ZERO,
-            failures => connect::pause(failures),
+            failures => crate::dial::pause(failures),
         };
         self.connecting = Some(Box::pin(async move {
             tokio::time::sleep(pause.max(at_least)).await;

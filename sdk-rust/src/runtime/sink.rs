@@ -1,11 +1,14 @@
 //! What a task of a session says, on its way to the session.
 
 use crate::Failure;
+use crate::detach::{Detach, Handover};
 use crate::log::Line;
 use crate::sink::{Later, NotKept, Sink};
+use conveyor_proto::v1;
 use prost::bytes::Bytes;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Bytes of log lines of one task that may be on their way: beyond them [`crate::Log::line`] waits.
@@ -17,6 +20,7 @@ pub(super) enum Event {
     Line(Bytes, Line),
     Progress(Bytes, Option<u32>, String),
     Checkpoint(Bytes, Vec<u8>, oneshot::Sender<Result<(), NotKept>>),
+    Detach(Bytes, v1::Detached, oneshot::Sender<Result<u64, NotKept>>),
     Done(Bytes, Result<Value, Failure>),
 }
 
@@ -27,6 +31,10 @@ pub(super) struct SessionSink {
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Bytes that log lines may still take.
     pub(super) room: Arc<Semaphore>,
+    /// The server's address.
+    pub(super) url: String,
+    /// When the task came, by this clock and by the engine's: no clocks are in step.
+    pub(super) came: (Instant, Duration),
 }
 
 /// What a line takes of the room.
@@ -71,6 +79,28 @@ impl Sink for SessionSink {
         Box::pin(async move {
             let over = || NotKept("the attempt is over: nothing more is saved".to_owned());
             answer.await.map_err(|_| over())?
+        })
+    }
+
+    fn detach(&self, detach: Detach) -> Later<Result<Handover, NotKept>> {
+        let (reply, answer) = oneshot::channel();
+        let (here, engine) = self.came;
+        let until = engine + here.elapsed() + detach.within;
+        let detached = v1::Detached {
+            until_ms: until.as_millis() as u64,
+            principals: detach.principals,
+        };
+        self.send(Event::Detach(self.token.clone(), detached, reply));
+        let (token, url) = (self.token.to_vec(), self.url.clone());
+        Box::pin(async move {
+            let over = || NotKept("the attempt is over: it cannot go on elsewhere".to_owned());
+            let next_log_offset = answer.await.map_err(|_| over())??;
+            Ok(Handover {
+                token,
+                url,
+                until: UNIX_EPOCH + until,
+                next_log_offset,
+            })
         })
     }
 }

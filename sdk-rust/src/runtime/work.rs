@@ -1,6 +1,6 @@
 //! What tasks do.
 
-use super::held::{Held, Saving};
+use super::held::{Detaching, Held, Saving};
 use super::session::Runtime;
 use super::sink::Event;
 use crate::Failure;
@@ -47,6 +47,24 @@ impl Runtime {
                     let over = NotKept("the attempt is over: nothing more is saved".to_owned());
                     // Whoever saved it may have stopped waiting.
                     let _ = reply.send(Err(over));
+                }
+            },
+            Event::Detach(token, detached, reply) => match self.held.get_mut(&token) {
+                Some(held) if held.runs() => {
+                    let sequence = None;
+                    held.detaching = Some(Detaching {
+                        detached,
+                        sequence,
+                        reply,
+                    });
+                    // What was said before is numbered before it goes on elsewhere.
+                    self.flush_logs();
+                    self.send_detached(&token);
+                }
+                _ => {
+                    let over = "the attempt is over: it cannot go on elsewhere";
+                    // Whoever handed it over may have stopped waiting.
+                    let _ = reply.send(Err(NotKept(over.to_owned())));
                 }
             },
             Event::Done(token, result) => self.done(&token, result),
@@ -103,6 +121,28 @@ impl Runtime {
             if let Some(held) = self.held.get_mut(&token) {
                 held.checkpoints[at].sequence = Some(sequence);
             }
+        }
+    }
+
+    /// Says that a task goes on elsewhere (R55), where that is not said over this connection yet.
+    pub(super) fn send_detached(&mut self, token: &Bytes) {
+        if !self.is_welcome() {
+            return;
+        }
+        let held = self.held.get(token);
+        let detaching = held.and_then(|held| held.detaching.as_ref());
+        let Some(detached) = detaching.filter(|one| one.sequence.is_none()) else {
+            return;
+        };
+        let answer = v1::task_answer::Answer::Detached(detached.detached.clone());
+        let answer = v1::TaskAnswer {
+            token: token.clone(),
+            answer: Some(answer),
+        };
+        let sequence = self.tell(Tell::Answer(answer));
+        let held = self.held.get_mut(token);
+        if let Some(detaching) = held.and_then(|held| held.detaching.as_mut()) {
+            detaching.sequence = Some(sequence);
         }
     }
 

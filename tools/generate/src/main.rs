@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p conveyor-generate` writes the files; with `-- --check` it compares instead and fails
 //! where one differs. The protobuf compiler is a Rust one (protox), so that nobody needs `protoc`,
-//! and the result is committed, so that no crate needs a build script.
+//! and the result is committed, so that no crate needs a build script. Beside it lie copies of the
+//! contract's own files, which a package has to have within it.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,15 @@ const FILES: [&str; 6] = [
     "conveyor/storage/v1/objects.proto",
 ];
 
+/// The files that `conveyor contract export` writes: those of drivers and clients, and their text.
+const COPIED: [&str; 5] = [
+    "proto/conveyor/v1/options.proto",
+    "proto/conveyor/v1/types.proto",
+    "proto/conveyor/v1/driver.proto",
+    "proto/conveyor/v1/control.proto",
+    "docs/driver-contract.md",
+];
+
 /// The contract as descriptors, for what works on any message.
 const DESCRIPTORS: &str = "descriptors.bin";
 
@@ -31,7 +41,9 @@ fn main() -> ExitCode {
     };
     match run(check) {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => fail(&"core/proto/src/gen differs from proto/: run `make generate`"),
+        Ok(false) => fail(
+            &"core/proto/src/gen differs from proto/ or docs/driver-contract.md: run `make generate`",
+        ),
         Err(error) => fail(&error),
     }
 }
@@ -51,6 +63,11 @@ fn run(check: bool) -> Result<bool, Box<dyn Error>> {
     let committed = root.join("core/proto/src/gen");
     let fresh = Scratch::new()?;
     generate(&root.join("proto"), &fresh.0)?;
+    for file in COPIED {
+        let from = root.join(file);
+        let name = from.file_name().ok_or("a file has a name")?;
+        fs::copy(&from, fresh.0.join(name))?;
+    }
     if check {
         return same(&fresh.0, &committed);
     }

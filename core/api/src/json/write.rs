@@ -9,8 +9,8 @@ use prost_reflect::{
 };
 use serde_json::{Map, Number, Value as Json};
 
-/// A message as JSON. `name` is its own in `conveyor.v1`.
-pub(crate) fn to_json(name: &str, message: &impl Message) -> Json {
+/// A message as JSON, as REST tells it. `name` is its own in `conveyor.v1`.
+pub fn to_json(name: &str, message: &impl Message) -> Json {
     let descriptor = super::message(name);
     let bytes = message.encode_to_vec();
     let dynamic = descriptor.and_then(|of| DynamicMessage::decode(of, &bytes[..]).ok());

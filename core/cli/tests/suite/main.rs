@@ -2,6 +2,7 @@
 
 mod beside;
 mod check;
+mod contract;
 mod crash;
 mod directory;
 mod disk;
@@ -24,6 +25,7 @@ mod raw;
 mod refusals;
 mod rest;
 mod runs;
+mod sdk;
 mod serve;
 mod site;
 mod statuses;

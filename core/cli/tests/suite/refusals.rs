@@ -322,3 +322,14 @@ fn a_cycle_is_printed_as_a_path() {
     let wanted = "<stdin>:13:36: error: the steps wait in a cycle: a -> b -> c -> a";
     assert!(ended.out.contains(wanted), "{}", ended.out);
 }
+
+#[test]
+fn a_driver_that_is_a_program_of_its_own_is_named() {
+    let document = "name: x\nsteps: [{id: a, driver: http, with: {url: 'https://example.org/'}}]";
+    let dir = files(&[("p.yaml", document)]);
+    let refused = refused(dir.path(), &["p.yaml"]);
+    tells(
+        &refused,
+        &["`http`", "conveyor serve", "conveyor-driver-http"],
+    );
+}

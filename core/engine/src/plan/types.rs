@@ -282,6 +282,9 @@ pub enum BackoffKind {
     Exponential,
 }
 
+/// `grace` of a step that does not say it (SEMANTICS 18).
+pub const GRACE: Duration = Duration::secs(30);
+
 /// `timeouts` (SEMANTICS 12).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {

@@ -5,6 +5,7 @@ use super::config::Limits;
 use super::judge::{self, exception};
 use super::logs::AttemptLines;
 use super::messages::{Message, RESEND};
+use super::parameters::parameters;
 use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
 use crate::owner::{Reported, StartTask};
 use crate::reader::Reader;
@@ -79,7 +80,12 @@ impl Attempt {
         let id = self.claimed.id;
         let step = &plan.steps[id.step as usize];
         judge::inputs(action, step, &inputs)?;
+        let item = start.parameters.as_ref();
+        let text = parameters(&self.reader, self.claimed.run, item).await?;
+        let parameters = text.map(|text| serde_json::from_slice(&text));
+        let parameters = parameters.transpose();
         Ok(Task {
+            parameters: parameters.map_err(|error| judge::no_inputs(&error, false))?,
             run: self.claimed.run.text(),
             namespace: Arc::clone(&plan.namespace),
             pipeline: Arc::clone(&plan.name),

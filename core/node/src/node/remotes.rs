@@ -51,7 +51,9 @@ impl Remotes {
             // It may be broken already.
             let _ = older.outbox.send(ToDriver::Replaced);
         }
-        self.connected(session, true);
+        if let Some(known) = self.directory.session(session) {
+            known.comes_back();
+        }
         true
     }
 
@@ -62,13 +64,13 @@ impl Remotes {
             return false;
         }
         self.links.remove(session);
-        self.connected(session, false);
+        self.goes_away(session);
         true
     }
 
-    fn connected(&self, session: &Arc<str>, connected: bool) {
+    fn goes_away(&self, session: &Arc<str>) {
         if let Some(known) = self.directory.session(session) {
-            known.connected.store(connected, Ordering::Relaxed);
+            known.connected.store(false, Ordering::Relaxed);
         }
     }
 
@@ -105,7 +107,7 @@ impl Remotes {
     pub(super) fn silent(&mut self, session: &Arc<str>) {
         self.send(session, ToDriver::Over);
         self.links.remove(session);
-        self.connected(session, false);
+        self.goes_away(session);
     }
 
     /// The session is over.

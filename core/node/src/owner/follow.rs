@@ -263,6 +263,10 @@ impl Owner {
             with,
             plan: Arc::clone(live.run.plan()),
             labels: live.run.labels().clone(),
+            parameters: live
+                .run
+                .instance(claimed.id.step, claimed.id.instance)
+                .and_then(|instance| instance.params),
             spec,
         })
     }

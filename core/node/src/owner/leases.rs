@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A task that is not accepted for so long is sent again (PROTOCOL P21).
-const UNANSWERED: Duration = Duration::secs(5);
+pub const UNANSWERED: Duration = Duration::secs(5);
 /// A session without claims that is not heard for so long is closed, and after as long again
 /// forgotten. Heartbeats come every 5 s.
 pub const SESSION_WINDOW: Duration = Duration::secs(30);
 /// Whoever looks so late at its leases may not have heard what came in time (PROTOCOL P23).
 const LATE: Duration = Duration::secs(1);
 /// A session that refused a task gets no other for so long: it would only turn in a circle.
-const REFUSED: Duration = Duration::secs(1);
+pub const REFUSED: Duration = Duration::secs(1);
 
 /// What a token that a session names is worth.
 enum Standing {

@@ -5,7 +5,7 @@ use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::Plan;
 use conveyor_engine::run::{
-    EndedAttempt, Identity, Inherited, LostCause, Run, RunState, Snapshot, Stop, TaskSpec,
+    EndedAttempt, Identity, Inherited, Item, LostCause, Run, RunState, Snapshot, Stop, TaskSpec,
 };
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Hash, Value};
@@ -525,4 +525,6 @@ pub struct StartTask {
     pub plan: Arc<Plan>,
     /// Labels of the run.
     pub labels: BTreeMap<String, String>,
+    /// Parameters of the instance; `None` for a plain step.
+    pub parameters: Option<Item>,
 }

@@ -144,6 +144,7 @@ pub(super) async fn open(node: &Node, hello: Hello) -> Result<(Link, Vec<Claimed
         known,
         generation: 0,
         inbox,
+        refused: false,
     };
     match answer.await.map_err(|_| ended())?? {
         Answer::Tokens { stale } => Ok((link, stale)),

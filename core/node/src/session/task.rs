@@ -5,7 +5,7 @@ use super::assigned::{self, Assigned};
 use super::directory::Known;
 use crate::driver::Outcome;
 use crate::error::NodeError;
-use crate::node::{Node, judge, unexpected};
+use crate::node::{Node, judge, parameters, unexpected};
 use crate::owner::{self, Answer, Input, StartTask};
 use crate::token::Claimed;
 use conveyor_engine::run::{AttemptState, Failure};
@@ -63,6 +63,8 @@ pub struct DriverTask {
     pub checkpoint: Option<Arc<[u8]>>,
     /// Labels of the run.
     pub labels: BTreeMap<String, String>,
+    /// Parameters of the instance: JSON text; `None` for a plain step.
+    pub parameters: Option<Arc<[u8]>>,
 }
 
 /// Makes a task ready to be sent. One that cannot be done ends here.
@@ -102,7 +104,10 @@ async fn made(node: &Node, known: &Known, start: &StartTask) -> Result<DriverTas
             serde_json::from_slice(&inputs).map_err(|error| judge::no_inputs(&error, false))?;
         judge::inputs(action, step, &json)?;
     }
+    let item = start.parameters.as_ref();
+    let parameters = parameters(node.reader(), start.claimed.run, item).await?;
     Ok(DriverTask {
+        parameters,
         claimed: start.claimed,
         run: start.claimed.run.text(),
         step: Arc::clone(&step.id),

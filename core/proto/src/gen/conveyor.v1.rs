@@ -395,6 +395,20 @@ pub struct Attempt {
     /// Its last log offset as its result told it; absent if it logged nothing or has not ended.
     #[prost(uint64, optional, tag = "11")]
     pub last_log_offset: ::core::option::Option<u64>,
+    /// How far it is, as its driver told last; absent if it told nothing, has ended, or runs in the engine's
+    /// own process. Not stored.
+    #[prost(message, optional, tag = "12")]
+    pub progress: ::core::option::Option<Progress>,
+}
+/// How far an attempt is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Progress {
+    /// Part done, in thousandths; absent if unknown. At most 1,000.
+    #[prost(uint32, optional, tag = "1")]
+    pub permille: ::core::option::Option<u32>,
+    /// For people. At most 1 KiB.
+    #[prost(string, tag = "2")]
+    pub message: ::prost::alloc::string::String,
 }
 /// One thing that a step waits for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

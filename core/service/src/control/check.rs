@@ -91,6 +91,9 @@ pub(super) fn inputs(plan: &Plan, given: &Json) -> Result<Json, Status> {
     })
 }
 
+/// Drivers of this project that are programs of their own, and in no other.
+const OWN_PROGRAMS: [&str; 1] = ["http"];
+
 /// Refuses a plan that names drivers which this process does not have and which cannot come.
 ///
 /// With the document, each refusal has its place in it.
@@ -109,10 +112,16 @@ pub(super) fn drivers(
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
     let say = |step: &str, wanted: &str| {
-        format!(
+        let mut text = format!(
             "step `{step}` needs the driver `{wanted}`, which this process does not have; it has: {}",
             known.join(", ")
-        )
+        );
+        if OWN_PROGRAMS.contains(&wanted) {
+            text.push_str(&format!(
+                "; start `conveyor serve` and `conveyor-driver-{wanted}`, and the run there"
+            ));
+        }
+        text
     };
     let mut found = missing(plan, document, Severity::Error, has, say);
     for one in &mut found {

@@ -5,7 +5,8 @@ use conveyor_engine::run::Failure;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::{Json, Value, parse_json};
 use conveyor_node::driver::Outcome;
-use conveyor_node::session::{DriverTask, Reported, Session};
+use conveyor_node::session::{DriverTask, Progress, Reported, Session};
+use conveyor_node::token::Claimed;
 use conveyor_proto::storage::v1 as stored;
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
@@ -39,7 +40,7 @@ pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
         heartbeat_timeout_ms: task.heartbeat.0,
         checkpoint: task.checkpoint.map(Bytes::from_owner),
         labels: task.labels,
-        parameters: Bytes::new(),
+        parameters: task.parameters.map(Bytes::from_owner).unwrap_or_default(),
     }
 }
 
@@ -148,6 +149,16 @@ pub(super) fn broken(outcome: &Outcome) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// How far a task is, where its driver says so.
+pub(super) fn progress(
+    claimed: Claimed,
+    permille: Option<u32>,
+    message: String,
+) -> Option<(Claimed, Progress)> {
+    let said = permille.is_some() || !message.is_empty();
+    said.then_some((claimed, Progress { permille, message }))
 }
 
 /// What became of a report.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 /// The longest wait of a poll (R50).
-pub(super) const WAIT_MS: u64 = 60_000;
+pub const WAIT_MS: u64 = 60_000;
 
 /// The polled sessions of this process.
 #[derive(Debug, Default)]

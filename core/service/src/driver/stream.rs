@@ -9,9 +9,9 @@ use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::{HelloError, Link, Session, ToDriver};
 use conveyor_node::token::Claimed;
-use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Told;
 use conveyor_proto::v1::session_response::Message as Tell;
+use conveyor_proto::{contract, v1};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use prost::bytes::Bytes;
@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// How long a driver has for its first message (R2).
-const FIRST: Duration = Duration::from_secs(10);
+const FIRST: Duration = Duration::from_millis(contract::FIRST_MESSAGE_MS);
 /// Answers on their way to a driver. One that does not read them is not read from.
 const BUFFER: usize = 64;
 
@@ -498,15 +498,18 @@ impl Conversation {
             return;
         };
         let (mut named, mut tokens, mut stale) = (Vec::new(), Vec::new(), Vec::new());
+        let mut progress = Vec::new();
         for task in heartbeat.tasks {
             match self.session.open(&task.token) {
                 Some(claimed) => {
                     named.push(claimed);
+                    progress.extend(convert::progress(claimed, task.permille, task.message));
                     tokens.push(task.token);
                 }
                 None => stale.push(task.token),
             }
         }
+        self.session.progress(progress.into_iter());
         let (session, free) = (self.session.clone(), heartbeat.free);
         self.later.push(Box::pin(async move {
             let answer = match session.heartbeat(named.clone(), free).await {

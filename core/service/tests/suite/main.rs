@@ -1,5 +1,6 @@
 //! The control service's handlers, called as a client in the same process calls them.
 
+mod contract;
 mod pages;
 mod refusals;
 

@@ -31,6 +31,7 @@ pub(crate) fn task(with: Json) -> Task {
         attempt: 1,
         action: None,
         inputs: with,
+        parameters: None,
         deadline: Time(u64::MAX),
         grace: Duration::secs(30),
         checkpoint: None,

@@ -6,10 +6,9 @@ use super::fields::{Fields, Object, STEP_ID};
 use super::place::Place;
 use super::policy::Policy;
 use crate::plan::types::{
-    AllowFailure, Fan, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, When,
+    AllowFailure, Fan, GRACE, Needs, OutputDeclaration, Retry, Step, StepIndex, Timeouts, When,
 };
 use crate::source::{Content, Node, Path, Problem};
-use crate::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,9 +46,6 @@ pub(super) const STEP: Fields = Fields {
     ],
 };
 const OUTPUT: Fields = Fields::of(&["schema", "default"]);
-
-/// SEMANTICS 18.
-const GRACE: Duration = Duration::secs(30);
 
 impl<'n> Compiler<'_, '_, 'n> {
     /// Reads the ids of a list of steps, so that every later check knows them all.

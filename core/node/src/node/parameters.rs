@@ -1,0 +1,34 @@
+//! The parameters of a fan-out's instance, as its driver is told them.
+
+use super::judge;
+use crate::id::RunId;
+use crate::reader::Reader;
+use conveyor_engine::run::{Failure, Item, Values};
+use conveyor_engine::value::Hash;
+use std::sync::Arc;
+
+/// The one page that has the item.
+struct Page(Option<Arc<[u8]>>);
+
+impl Values for Page {
+    fn get(&self, _: &Hash) -> Option<Arc<[u8]>> {
+        self.0.clone()
+    }
+}
+
+/// The JSON text; `None` for a plain step.
+pub(crate) async fn parameters(
+    reader: &Reader,
+    run: RunId,
+    item: Option<&Item>,
+) -> Result<Option<Arc<[u8]>>, Failure> {
+    let Some(item) = item else { return Ok(None) };
+    let page = match item.hash() {
+        None => None,
+        Some(hash) => {
+            let text = reader.value(run, hash).await;
+            Some(text.map_err(|error| judge::no_inputs(&error, true))?)
+        }
+    };
+    Ok(item.text(&Page(page)))
+}
