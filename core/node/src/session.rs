@@ -11,7 +11,7 @@ mod rows;
 mod task;
 
 pub use assigned::SEALED_AFTER;
-pub use directory::{DriverRecord, SessionRecord};
+pub use directory::{DriverRecord, Progress, SessionRecord};
 pub use registration::{Hello, HelloError};
 pub use task::{DriverTask, ToDriver};
 
@@ -26,7 +26,7 @@ use crate::node::{Message, Node, ended, unexpected};
 use crate::owner::{Answer, Input, SessionEvent};
 use crate::token::{Claimed, Tokens};
 use conveyor_bus::{LogState, Refused};
-use conveyor_engine::run::Detached;
+use conveyor_engine::run::{Detached, Identity};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::LogLine;
 use directory::Known;
@@ -158,6 +158,11 @@ impl Session {
         }
     }
 
+    /// Keeps how far the session's tasks are, in place of what it told before.
+    pub fn progress(&self, told: Vec<(Claimed, Progress)>) {
+        self.known.progresses(told);
+    }
+
     /// Which of these claims are over, or not the session's.
     ///
     /// # Errors
@@ -199,6 +204,12 @@ impl Session {
 }
 
 impl Node {
+    /// How far the tasks of a run in other processes are, as far as their drivers told.
+    #[must_use]
+    pub fn progress(&self, run: RunId) -> Vec<(Identity, Progress)> {
+        self.directory().progress(run)
+    }
+
     /// Opens a session for a driver in another process. Durable when this returns: it can be resumed
     /// after the engine's restart. With it, those of the claims that it adopts which are over.
     ///

@@ -32,6 +32,19 @@ pub(crate) struct Known {
     held: AtomicUsize,
     draining: AtomicBool,
     pub(crate) connected: AtomicBool,
+    /// How far its tasks are, as its last heartbeat told.
+    progress: Mutex<Vec<(Claimed, Progress)>>,
+}
+
+/// How far a task is, as its driver told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Part done, in thousandths; `None` if unknown.
+    pub permille: Option<u32>,
+    /// For people.
+    pub message: String,
+    /// When it was told.
+    pub at: Time,
 }
 
 impl Known {
@@ -60,6 +73,11 @@ impl Known {
             restored: true,
             adopted: adopted.collect(),
         }
+    }
+
+    /// What its last heartbeat told; the one before counts no more.
+    pub(crate) fn progresses(&self, told: Vec<(Claimed, Progress)>) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = told;
     }
 
     pub(crate) fn drain(&self) {
@@ -190,6 +208,17 @@ impl Directory {
         self.inner().sessions.values().cloned().collect()
     }
 
+    /// How far the tasks of a run are.
+    pub(crate) fn progress(&self, run: RunId) -> Vec<(Identity, Progress)> {
+        let mut all = Vec::new();
+        for known in self.all_sessions() {
+            let told = known.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_run = told.iter().filter(|(claimed, _)| claimed.run == run);
+            all.extend(of_run.map(|(claimed, progress)| (claimed.id, progress.clone())));
+        }
+        all
+    }
+
     /// The session, where the secret is its own.
     pub(crate) fn authentic(
         &self,
@@ -305,6 +334,7 @@ fn known(stored: StoredSession, contract: Arc<DriverContract>, scope: Scope, now
         held: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
         connected: AtomicBool::new(true),
+        progress: Mutex::default(),
         stored,
     }
 }

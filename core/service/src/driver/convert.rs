@@ -5,7 +5,7 @@ use conveyor_engine::run::Failure;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::{Json, Value, parse_json};
 use conveyor_node::driver::Outcome;
-use conveyor_node::session::{DriverTask, Reported, Session};
+use conveyor_node::session::{DriverTask, Progress, Reported, Session};
 use conveyor_proto::storage::v1 as stored;
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
@@ -14,6 +14,22 @@ use prost::bytes::Bytes;
 const CODE_BYTES: usize = 128;
 /// The longest message of a failure, in bytes.
 const MESSAGE_BYTES: usize = 64 << 10;
+
+/// The longest text of a progress, in bytes; longer ones are cut.
+const PROGRESS_BYTES: usize = 1 << 10;
+
+/// How far a task is; `None` where the heartbeat does not tell.
+pub(super) fn progress(task: &v1::TaskProgress, now: Time) -> Option<Progress> {
+    if task.permille.is_none() && task.message.is_empty() {
+        return None;
+    }
+    let end = task.message.floor_char_boundary(PROGRESS_BYTES);
+    Some(Progress {
+        permille: task.permille.map(|permille| permille.min(1000)),
+        message: task.message[..end].to_owned(),
+        at: now,
+    })
+}
 
 /// A task as it is sent.
 pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {

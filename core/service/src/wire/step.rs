@@ -5,7 +5,7 @@ use super::history::{AttemptHistory, History};
 use super::waiting::{Around, waiting};
 use crate::values::StoredValues;
 use conveyor_engine::plan::{Kind, StepIndex};
-use conveyor_engine::run::{InstanceView, Run};
+use conveyor_engine::run::{Identity, InstanceView, Run};
 use conveyor_proto::v1;
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +164,7 @@ impl Shown<'_> {
             waiting_for: Vec::new(),
             attempts: attempts
                 .iter()
-                .map(|attempt| self.attempt(attempt))
+                .map(|attempt| self.attempt(step, index, attempt))
                 .collect(),
             outputs: text(&view.outputs).unwrap_or_default(),
             failure: view
@@ -179,8 +179,19 @@ impl Shown<'_> {
         }
     }
 
-    fn attempt(&self, attempt: &AttemptHistory) -> v1::Attempt {
+    fn attempt(&self, step: StepIndex, instance: u32, attempt: &AttemptHistory) -> v1::Attempt {
         let end = attempt.end.as_ref();
+        let id = Identity {
+            step,
+            instance,
+            attempt: attempt.number,
+        };
+        let told = self.around.progress.get(&id).filter(|_| end.is_none());
+        let progress = told.map(|told| v1::Progress {
+            permille: told.permille,
+            message: told.message.clone(),
+            at_ms: told.at.0,
+        });
         v1::Attempt {
             number: attempt.number,
             state: end.map_or(0, |end| end.state.code().into()),
@@ -198,6 +209,7 @@ impl Shown<'_> {
                 .unwrap_or_default(),
             reason: end.map(|end| end.reason.to_string()).unwrap_or_default(),
             last_log_offset: None,
+            progress,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Why something is not running.
 
 use conveyor_engine::plan::{Plan, StepIndex};
-use conveyor_engine::run::Waiting;
+use conveyor_engine::run::{Identity, Waiting};
+use conveyor_node::session::Progress;
 use conveyor_proto::v1;
 use conveyor_proto::v1::waiting_for::What;
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub(crate) struct Around {
     pub(crate) interrupted: bool,
     /// The drivers that there are for it, and how many tasks each takes at once.
     pub(crate) drivers: BTreeMap<String, u32>,
+    /// How far attempts are, as their drivers told.
+    pub(crate) progress: BTreeMap<Identity, Progress>,
 }
 
 pub(crate) fn waiting(
