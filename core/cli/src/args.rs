@@ -1,5 +1,6 @@
 //! The verbs, their options and their help.
 
+mod contract;
 mod follow;
 mod fork;
 mod objects;
@@ -11,6 +12,7 @@ mod serve;
 mod shared;
 mod stop;
 
+pub(crate) use contract::{ContractArgs, ContractVerb};
 pub(crate) use follow::{EventsArgs, LogsArgs};
 pub(crate) use fork::ForkArgs;
 pub(crate) use objects::{
@@ -120,6 +122,8 @@ pub(crate) enum Verb {
     Resume(StopArgs),
     /// Run a pipeline again from a step on, with the results before it.
     Fork(ForkArgs),
+    /// Print what the server speaks.
+    Contract(ContractArgs),
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
 }

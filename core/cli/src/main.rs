@@ -72,6 +72,7 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Pause(args) => online::pause(args),
         Verb::Resume(args) => online::resume(args),
         Verb::Fork(args) => online::fork(&args),
+        Verb::Contract(args) => offline::contract(&args.verb),
         Verb::Completion(args) => offline::completion(&args),
     }
 }

@@ -2,10 +2,12 @@
 
 mod check;
 mod completion;
+mod contract;
 mod plan;
 mod test;
 
 pub(crate) use check::check;
 pub(crate) use completion::completion;
+pub(crate) use contract::contract;
 pub(crate) use plan::plan;
 pub(crate) use test::test;

@@ -174,6 +174,44 @@ const WITH_BODY: &[(u16, &str)] = &[
     (507, "The store is full."),
 ];
 
+/// One event of a stream: its items by the fields of the message's choice.
+fn sent(answer: Option<&MessageDescriptor>, schemas: &mut Schemas<'_>) -> Json {
+    let fields = answer.into_iter().flat_map(|of| of.fields().collect::<Vec<_>>());
+    let mut items: Vec<Json> = Vec::new();
+    for field in fields {
+        if let Kind::Message(item) = field.kind() {
+            // Lines that come together are an event each.
+            let line = item.get_field_by_name("records").map(|records| records.kind());
+            match line {
+                Some(Kind::Message(line)) => items.push(schemas.message(&line, Way::Answer)),
+                _ => items.push(schemas.message(&item, Way::Answer)),
+            }
+        }
+    }
+    items.push(json!({ "$ref": "#/components/schemas/Problem" }));
+    json!({
+        "type": "object",
+        "required": ["data", "event"],
+        "properties": {
+            "event": {
+                "type": "string",
+                "enum": ["event", "line", "log_end", "end", "error"],
+                "description": "What it is; `end` is the last, `error` is a problem: why a stream \
+                    breaks.",
+            },
+            "id": {
+                "type": "string",
+                "description": "Where to go on from: the `Last-Event-ID` of a later request.",
+            },
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": { "anyOf": items },
+            },
+        },
+    })
+}
+
 fn responses(route: &Route, request: &MessageDescriptor, schemas: &mut Schemas<'_>) -> Json {
     let mut all = Map::new();
     let answer = json::message(route.response);
@@ -184,13 +222,9 @@ fn responses(route: &Route, request: &MessageDescriptor, schemas: &mut Schemas<'
             "content": { "application/json": { "schema": schema } },
         }),
         Answers::Events => json!({
-            "description": format!(
-                "Server-sent events. The first comment comes at once, another after 15 s of silence. The \
-                 `data` of each is JSON of what `{}` has; `id` is where to go on from; `end` is the last, \
-                 and `error` tells why a stream breaks.",
-                route.response
-            ),
-            "content": { "text/event-stream": { "schema": { "type": "string" } } },
+            "description": "Server-sent events, of which the schema tells one. The first comment comes at \
+                once, another after 15 s of silence.",
+            "content": { "text/event-stream": { "schema": sent(answer.as_ref(), schemas) } },
         }),
     };
     if answer.as_ref().and_then(etag_path).is_some() {

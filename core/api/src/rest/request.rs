@@ -224,10 +224,15 @@ fn put(
             let map = fields
                 .entry(key)
                 .or_insert_with(|| Json::Object(Map::new()));
-            if let Json::Object(map) = map {
-                map.insert(name.to_owned(), text.into());
-            }
-            return Ok(());
+            let twice = match map {
+                Json::Object(map) => map.insert(name.to_owned(), text.into()).is_some(),
+                // What it is instead of an object is told with its place.
+                _ => false,
+            };
+            return match twice {
+                true => Err(Problem::request(format!("`{key}` has {name:?} twice"))),
+                false => Ok(()),
+            };
         }
         let json = json::field_of_text(&field, value)?;
         if field.is_list() {

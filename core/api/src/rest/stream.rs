@@ -69,9 +69,8 @@ fn event(kind: &str, id: Option<String>, data: &serde_json::Value) -> Event {
 }
 
 /// A stream that breaks says why, as an event of its own.
-fn broken(status: &Status) -> Event {
-    let data = serde_json::json!({ "detail": status.message() });
-    event("error", None, &data)
+fn broken(status: Status) -> Event {
+    event("error", None, &Problem::from(status).to_json())
 }
 
 /// Where a reader that comes back goes on. Twice the same is said once.
@@ -104,7 +103,7 @@ async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) 
         Ok(stream) => sse(stream.filter_map(|item| {
             Some(Ok(match item {
                 Ok(item) => run_event(item)?,
-                Err(status) => broken(&status),
+                Err(status) => broken(status),
             }))
         })),
         Err(problem) => problem.into_response(),
@@ -146,7 +145,7 @@ async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) ->
         Ok(stream) => {
             let stream = stream.map(|item| match item {
                 Ok(item) => log_events(item),
-                Err(status) => vec![broken(&status)],
+                Err(status) => vec![broken(status)],
             });
             let each = futures_util::StreamExt::flat_map(stream, |events| {
                 tokio_stream::iter(events.into_iter().map(Ok))
