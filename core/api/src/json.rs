@@ -12,7 +12,10 @@ pub(crate) use read::{Flaw, field_of_text, from_json};
 pub use write::to_json;
 pub(crate) use write::word;
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{
+    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor,
+    MethodDescriptor,
+};
 use std::sync::LazyLock;
 
 /// The contract.
@@ -24,6 +27,17 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 /// The message of a name in `conveyor.v1`; `None` when there is none.
 pub(crate) fn message(name: &str) -> Option<MessageDescriptor> {
     POOL.get_message_by_name(&format!("conveyor.v1.{name}"))
+}
+
+/// The contract's files.
+pub(crate) fn files() -> impl Iterator<Item = FileDescriptor> {
+    POOL.files()
+}
+
+/// The calls of both services.
+pub(crate) fn methods() -> impl Iterator<Item = MethodDescriptor> {
+    POOL.services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
 }
 
 /// What JSON makes of a field of bytes.

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `router` | everything that is answered |
 //! | `rest`, `json` | the same calls by method and path, as JSON |
+//! | `openapi` | the document of the API |
+//! | `metrics` | figures for Prometheus |
 //! | `guard` | pages of a browser are kept out |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
@@ -15,6 +17,8 @@ mod client;
 mod guard;
 mod health;
 mod json;
+mod metrics;
+mod openapi;
 mod place;
 mod rest;
 mod router;
@@ -23,6 +27,7 @@ mod server;
 
 pub use client::{connect, connect_to, in_process};
 pub use json::to_json;
+pub use openapi::openapi;
 pub use place::{POINTER_FILE, SOCKET_FILE};
 pub use router::{MESSAGE_BYTES, Services, router};
 pub use serve::ConnectionLimits;

@@ -1,15 +1,17 @@
 //! Everything that is answered, as one router.
 
-use crate::health;
 use crate::rest::{self, Problem};
+use crate::{health, metrics};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use conveyor_proto::v1::control_service_server::{ControlService, ControlServiceServer};
 use conveyor_proto::v1::driver_service_server::DriverServiceServer;
 use conveyor_service::{ControlHandlers, DriverHandlers};
 use std::sync::Arc;
 use tonic::Status;
+use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
@@ -41,6 +43,11 @@ pub fn router(services: &Services) -> Router {
             .max_encoding_message_size(MESSAGE_BYTES);
         grpc = grpc.add_service(driver);
     }
+    let mut names = vec![ControlServiceServer::<ControlHandlers>::NAME];
+    if services.driver.is_some() {
+        names.push(DriverServiceServer::<DriverHandlers>::NAME);
+    }
+    grpc = grpc.add_service(health::service(&services.control, names));
     if let Some(reflection) = reflection() {
         grpc = grpc.add_service(reflection);
     }
@@ -49,13 +56,27 @@ pub fn router(services: &Services) -> Router {
         .into_axum_router()
         .merge(rest::router(services))
         .merge(health::router(&services.control))
+        .merge(metrics::router(&services.control))
+        .route("/v1/openapi.json", get(document))
+        .method_not_allowed_fallback(rest::not_allowed)
         .fallback(nothing)
+}
+
+/// The document of the API.
+async fn document() -> Response {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        crate::openapi(),
+    )
+        .into_response()
 }
 
 /// What tools ask for the contract.
 fn reflection() -> Option<ServerReflectionServer<impl ServerReflection>> {
     let builder = tonic_reflection::server::Builder::configure();
     let builder = builder.register_encoded_file_descriptor_set(conveyor_proto::DESCRIPTORS);
+    let builder =
+        builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     // The bytes are the contract's own, and are read.
     builder.build_v1().ok()
 }

@@ -122,7 +122,7 @@ pub(crate) enum Verb {
     Resume(StopArgs),
     /// Run a pipeline again from a step on, with the results before it.
     Fork(ForkArgs),
-    /// Write the driver contract: messages, rules, timings, transcripts.
+    /// Write the driver contract, or the REST API, out of the program alone.
     Contract(ContractArgs),
     /// Print a completion script for a shell.
     Completion(CompletionArgs),

@@ -25,7 +25,7 @@ mod serve;
 mod source;
 mod terminal;
 
-use args::{Cli, ContractVerb, RunsVerb, Verb};
+use args::{Cli, RunsVerb, Verb};
 use clap::Parser;
 use exit::Exit;
 use std::process::ExitCode;
@@ -72,9 +72,7 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Pause(args) => online::pause(args),
         Verb::Resume(args) => online::resume(args),
         Verb::Fork(args) => online::fork(&args),
-        Verb::Contract(args) => match args.verb {
-            ContractVerb::Export(args) => offline::contract_export(&args),
-        },
+        Verb::Contract(args) => offline::contract(&args.verb),
         Verb::Completion(args) => offline::completion(&args),
     }
 }

@@ -8,6 +8,6 @@ mod test;
 
 pub(crate) use check::check;
 pub(crate) use completion::completion;
-pub(crate) use contract::export as contract_export;
+pub(crate) use contract::contract;
 pub(crate) use plan::plan;
 pub(crate) use test::test;

@@ -13,6 +13,7 @@
 //! | [`storage`] | an owner's groups and runs in the store's terms |
 //! | [`objects`] | what people make beside runs: guarded rows |
 //! | [`keys`], [`envelope`] | where things lie in a store, and in what |
+//! | [`metrics`] | what a node counts while it works |
 //! | [`token`] | the proof of a claim |
 
 mod chunks;
@@ -22,6 +23,7 @@ mod error;
 mod held;
 mod id;
 pub mod keys;
+pub mod metrics;
 pub mod node;
 pub mod objects;
 pub mod owner;

@@ -27,6 +27,7 @@ use crate::driver::contracts;
 use crate::error::NodeError;
 use crate::held::Held;
 use crate::id::RunId;
+use crate::metrics::{Figures, Metrics};
 use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
@@ -74,6 +75,7 @@ struct Shared {
     /// How many tasks run in this process.
     running: watch::Receiver<usize>,
     condition: Arc<Condition>,
+    metrics: Arc<Metrics>,
 }
 
 impl Node {
@@ -110,6 +112,7 @@ impl Node {
             directory,
             running,
             condition,
+            metrics,
         } = workers
             .run(move || open::open(&config, &opened, &known))
             .await
@@ -130,6 +133,7 @@ impl Node {
                 assignments,
                 running,
                 condition,
+                metrics,
             }),
         })
     }
@@ -183,6 +187,28 @@ impl Node {
     #[must_use]
     pub fn failing(&self) -> Option<String> {
         self.shared.condition.failing()
+    }
+
+    /// [`Node::failing`], told whenever it changes.
+    #[must_use]
+    pub fn watch_failing(&self) -> watch::Receiver<Option<String>> {
+        self.shared.condition.watch()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// How its owner is now.
+    ///
+    /// # Errors
+    /// [`NodeError::Unavailable`] when the node has ended.
+    pub async fn figures(&self) -> Result<Figures, NodeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Figures(reply))?;
+        answer.await.map_err(|_| ended())
     }
 
     /// The present, by the node's clock.

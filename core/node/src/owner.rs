@@ -9,6 +9,7 @@
 mod answers;
 mod commit;
 mod control;
+mod count;
 mod follow;
 mod leases;
 mod live;
@@ -33,8 +34,9 @@ pub use leases::{REFUSED, SESSION_WINDOW, UNANSWERED};
 
 use crate::error::NodeError;
 use crate::id::RunId;
+use crate::metrics::Metrics;
 use crate::token::Claimed;
-use conveyor_engine::run::{Fact, Identity, Run, SNAPSHOT_FACTS};
+use conveyor_engine::run::{Fact, Identity, Run, RunState, SNAPSHOT_FACTS};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::LiveEntry;
@@ -132,6 +134,11 @@ pub struct Owner {
     /// Reports and checkpoints of runs that have much in the group already: they join the
     /// next.
     deferred: Vec<Input>,
+    metrics: Arc<Metrics>,
+    /// Runs that have not ended, by the code of their state.
+    states: [u64; 11],
+    /// When it was last told something.
+    present: Time,
 }
 
 impl std::fmt::Debug for Owner {
@@ -183,12 +190,16 @@ impl Owner {
             claiming: true,
             deposed: false,
             deferred: Vec::new(),
+            metrics: Arc::default(),
+            states: [0; 11],
+            present: Time(0),
         }
     }
 
     /// Tells of a run that was live when the owner began: it is loaded when it is due, or when there
     /// is room if something of it wants doing.
     pub fn recover(&mut self, run: RunId, entry: &LiveEntry) {
+        self.counted(u8::try_from(entry.state).ok().and_then(RunState::from_code));
         let due = entry.due_ms.map(Time);
         if entry.ready {
             self.slots.insert(run, Slot::Waiting);
@@ -200,11 +211,13 @@ impl Owner {
 
     /// Tells of a run that is quarantined.
     pub fn recover_quarantined(&mut self, run: RunId) {
+        self.counted(Some(RunState::Quarantined));
         self.slots.insert(run, Slot::Quarantined);
     }
 
     /// Takes something that happened at `now`.
     pub fn handle(&mut self, now: Time, input: Input) {
+        self.present = now;
         if self.deposed {
             return self.refuse(
                 &input,

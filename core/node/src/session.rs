@@ -30,7 +30,6 @@ use conveyor_engine::run::{Detached, Identity};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::LogLine;
 use directory::Known;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -165,10 +164,9 @@ impl Session {
         }
     }
 
-    /// Keeps how far the session's tasks are, for whoever looks at their runs: in memory, until it says so
-    /// again.
-    pub fn progress(&self, tasks: impl Iterator<Item = (Claimed, Progress)>) {
-        self.known.progresses(tasks);
+    /// Keeps how far the session's tasks are, in place of what it told before.
+    pub fn progress(&self, told: Vec<(Claimed, Progress)>) {
+        self.known.progresses(told);
     }
 
     /// Which of these claims are over, or not the session's.
@@ -212,6 +210,12 @@ impl Session {
 }
 
 impl Node {
+    /// How far the tasks of a run in other processes are, as far as their drivers told.
+    #[must_use]
+    pub fn progress(&self, run: RunId) -> Vec<(Identity, Progress)> {
+        self.directory().progress(run)
+    }
+
     /// Opens a session for a driver in another process. Durable when this returns: it can be resumed
     /// after the engine's restart. With it, those of the claims that it adopts which are over.
     ///
@@ -426,12 +430,6 @@ impl Node {
     #[must_use]
     pub fn registered_drivers(&self) -> Vec<DriverRecord> {
         self.directory().drivers()
-    }
-
-    /// How far the attempts of a run are, as far as drivers in other processes told.
-    #[must_use]
-    pub fn progress(&self, run: RunId) -> BTreeMap<Identity, Progress> {
-        self.directory().progress(run)
     }
 
     /// Sessions of drivers in other processes.

@@ -97,6 +97,18 @@ impl ControlHandlers {
         self.node.failing()
     }
 
+    /// What the node counts, and is.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// What the process says about itself.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
     /// What is durable.
     #[must_use]
     pub fn reader(&self) -> &Reader {
@@ -125,7 +137,7 @@ impl ControlHandlers {
         Around {
             interrupted: row.interrupted,
             drivers,
-            progress: self.node.progress(row.id),
+            progress: self.node.progress(row.id).into_iter().collect(),
         }
     }
 

@@ -77,8 +77,8 @@ fn object(of: &MessageDescriptor, json: &Json, pointer: &str) -> Result<DynamicM
                 format!("unknown field `{name}`; known are {}", known.join(", ")),
             ));
         };
-        if value.is_null() {
-            continue;
+        if value.is_null() && !is_inline(&field) {
+            return Err(flaw(&place, format!("`{name}` is null; leave it out")));
         }
         if let Some(choice) = field
             .containing_oneof()
@@ -93,6 +93,11 @@ fn object(of: &MessageDescriptor, json: &Json, pointer: &str) -> Result<DynamicM
         message.set_field(&field, value_of(&field, value, &place)?);
     }
     Ok(message)
+}
+
+/// Whether any JSON may stand there.
+fn is_inline(field: &FieldDescriptor) -> bool {
+    field.kind() == Kind::Bytes && form(field) == Form::Inline && !field.is_list()
 }
 
 fn value_of(field: &FieldDescriptor, json: &Json, pointer: &str) -> Result<Value, Flaw> {
@@ -202,7 +207,7 @@ pub(crate) fn field_of_text(field: &FieldDescriptor, text: &str) -> Result<Json,
     };
     Ok(match field.kind() {
         Kind::Bool => match text {
-            "true" | "" => Json::Bool(true),
+            "true" => Json::Bool(true),
             "false" => Json::Bool(false),
             _ => return Err(wrong("true or false")),
         },

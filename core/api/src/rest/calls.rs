@@ -1,11 +1,11 @@
-//! Calls with one answer.
+//! Calls with one answer: the table of their paths.
 
-use super::Problem;
 use super::request::{Wants, read};
+use super::respond;
+use super::route::{Answers, Route};
 use crate::json;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
@@ -13,128 +13,97 @@ use conveyor_proto::v1::driver_service_server::DriverService as _;
 use conveyor_service::{ControlHandlers, DriverHandlers};
 use std::sync::Arc;
 
-/// A route: reads the message, calls, and writes the answer. What the path implies is set last.
-macro_rules! call {
-    ($handlers:ty, $call:ident, $request:ident => $response:ident, $wants:ident $(, $field:literal = $value:literal)*) => {
-        |State(handlers): State<Arc<$handlers>>, request: Request| async move {
-            let answer = async {
-                #[allow(unused_mut, reason = "not every path implies a field")]
-                let mut read = read(request, stringify!($request), Wants::$wants).await?;
-                $(read.set($field, $value)?;)*
-                let (parts, message) = read.message::<v1::$request>(stringify!($request))?;
-                let mut request = tonic::Request::new(message);
-                *request.extensions_mut() = parts.extensions;
-                let answer = handlers.$call(request).await?.into_inner();
-                Ok::<_, Problem>(json::to_json(stringify!($response), &answer))
-            };
-            respond(answer.await)
+/// Makes a table of routes and the router that answers them, both of the same rows. A row reads the
+/// message, calls, and writes the answer; what the path implies stands at its end, and is set last.
+macro_rules! table {
+    (
+        $(#[$about:meta])* $table:ident, $router:ident($handlers:ty);
+        $($method:ident $path:literal $call:ident($request:ident => $response:ident) $wants:ident
+            $(, $field:literal = $value:literal)*;)*
+    ) => {
+        $(#[$about])*
+        pub(crate) const $table: &[Route] = &[$(Route {
+            method: stringify!($method),
+            path: $path,
+            request: stringify!($request),
+            response: stringify!($response),
+            wants: Wants::$wants,
+            implied: &[$(($field, $value)),*],
+            answers: Answers::Once,
+        }),*];
+
+        $(#[$about])*
+        pub(super) fn $router(handlers: &Arc<$handlers>) -> Router {
+            Router::new()
+                $(.route($path, $method(
+                    |State(handlers): State<Arc<$handlers>>, request: Request| async move {
+                        let answer = async {
+                            #[allow(unused_mut, reason = "not every path implies a field")]
+                            let mut read = read(
+                                request,
+                                stringify!($request),
+                                Wants::$wants,
+                                Answers::Once,
+                            )
+                            .await?;
+                            $(read.set($field, $value)?;)*
+                            let (told, extensions, message) =
+                                read.message::<v1::$request>(stringify!($request))?;
+                            let mut request = tonic::Request::new(message);
+                            *request.extensions_mut() = extensions;
+                            match handlers.$call(request).await {
+                                Ok(answer) => {
+                                    let answer = answer.into_inner();
+                                    Ok(json::to_json(stringify!($response), &answer))
+                                }
+                                Err(status) => Err(told.refused(status)),
+                            }
+                        };
+                        respond(answer.await)
+                    }
+                )))*
+                .with_state(Arc::clone(handlers))
         }
     };
 }
 
-fn respond(answer: Result<serde_json::Value, Problem>) -> Response {
-    match answer {
-        Ok(answer) => axum::Json(answer).into_response(),
-        Err(problem) => problem.into_response(),
-    }
+table! {
+    /// What clients call.
+    CONTROL, control(ControlHandlers);
+    get "/v1/server" get_server_info(GetServerInfoRequest => GetServerInfoResponse) Nothing;
+    post "/v1/check" check_pipeline(CheckPipelineRequest => CheckPipelineResponse) Fields;
+    get "/v1/runs" list_runs(ListRunsRequest => ListRunsResponse) Nothing;
+    post "/v1/runs" start_run(StartRunRequest => StartRunResponse) Document;
+    get "/v1/runs/{run}" get_run(GetRunRequest => GetRunResponse) Nothing;
+    post "/v1/runs/{run}/drain" stop_run(StopRunRequest => StopRunResponse) Fields, "kind" = "drain";
+    post "/v1/runs/{run}/cancel" stop_run(StopRunRequest => StopRunResponse) Fields, "kind" = "cancel";
+    post "/v1/runs/{run}/terminate" stop_run(StopRunRequest => StopRunResponse) Fields, "kind" = "terminate";
+    post "/v1/runs/{run}/pause" pause_run(PauseRunRequest => PauseRunResponse) Fields;
+    post "/v1/runs/{run}/resume" resume_run(ResumeRunRequest => ResumeRunResponse) Fields;
+    post "/v1/runs/{run}/release" release_run(ReleaseRunRequest => ReleaseRunResponse) Fields;
+    post "/v1/runs/{run}/continue" continue_run(ContinueRunRequest => ContinueRunResponse) Fields;
+    post "/v1/runs/{run}/fork" fork_run(ForkRunRequest => ForkRunResponse) Fields;
+    get "/v1/pipelines" list_pipelines(ListPipelinesRequest => ListPipelinesResponse) Nothing;
+    post "/v1/pipelines" apply_pipeline(ApplyPipelineRequest => ApplyPipelineResponse) Document;
+    get "/v1/pipelines/{name}" get_pipeline(GetPipelineRequest => GetPipelineResponse) Nothing;
+    delete "/v1/pipelines/{name}" delete_pipeline(DeletePipelineRequest => DeletePipelineResponse) Nothing;
+    get "/v1/namespaces" list_namespaces(ListNamespacesRequest => ListNamespacesResponse) Nothing;
+    post "/v1/namespaces" create_namespace(CreateNamespaceRequest => CreateNamespaceResponse) Fields;
+    delete "/v1/namespaces/{name}" delete_namespace(DeleteNamespaceRequest => DeleteNamespaceResponse) Nothing;
+    get "/v1/drivers" list_drivers(ListDriversRequest => ListDriversResponse) Nothing;
 }
 
-macro_rules! control {
-    ($call:ident, $request:ident => $response:ident, $wants:ident $(, $field:literal = $value:literal)*) => {
-        call!(ControlHandlers, $call, $request => $response, $wants $(, $field = $value)*)
-    };
-}
-
-macro_rules! driver {
-    ($call:ident, $request:ident => $response:ident) => {
-        post(call!(DriverHandlers, $call, $request => $response, Fields))
-    };
-}
-
-/// What clients call.
-pub(super) fn control(handlers: &Arc<ControlHandlers>) -> Router {
-    Router::new()
-        .route("/v1/server", get(control!(get_server_info, GetServerInfoRequest => GetServerInfoResponse, Nothing)))
-        .route("/v1/check", post(control!(check_pipeline, CheckPipelineRequest => CheckPipelineResponse, Fields)))
-        .route(
-            "/v1/runs",
-            get(control!(list_runs, ListRunsRequest => ListRunsResponse, Nothing))
-                .post(control!(start_run, StartRunRequest => StartRunResponse, Document)),
-        )
-        .route("/v1/runs/{run}", get(control!(get_run, GetRunRequest => GetRunResponse, Nothing)))
-        .route("/v1/runs/{run}/drain", post(control!(stop_run, StopRunRequest => StopRunResponse, Fields, "kind" = "drain")))
-        .route("/v1/runs/{run}/cancel", post(control!(stop_run, StopRunRequest => StopRunResponse, Fields, "kind" = "cancel")))
-        .route("/v1/runs/{run}/terminate", post(control!(stop_run, StopRunRequest => StopRunResponse, Fields, "kind" = "terminate")))
-        .route("/v1/runs/{run}/pause", post(control!(pause_run, PauseRunRequest => PauseRunResponse, Fields)))
-        .route("/v1/runs/{run}/resume", post(control!(resume_run, ResumeRunRequest => ResumeRunResponse, Fields)))
-        .route("/v1/runs/{run}/release", post(control!(release_run, ReleaseRunRequest => ReleaseRunResponse, Fields)))
-        .route("/v1/runs/{run}/continue", post(control!(continue_run, ContinueRunRequest => ContinueRunResponse, Fields)))
-        .route("/v1/runs/{run}/fork", post(control!(fork_run, ForkRunRequest => ForkRunResponse, Fields)))
-        .route(
-            "/v1/pipelines",
-            get(control!(list_pipelines, ListPipelinesRequest => ListPipelinesResponse, Nothing))
-                .post(control!(apply_pipeline, ApplyPipelineRequest => ApplyPipelineResponse, Document)),
-        )
-        .route(
-            "/v1/pipelines/{name}",
-            get(control!(get_pipeline, GetPipelineRequest => GetPipelineResponse, Nothing))
-                .delete(control!(delete_pipeline, DeletePipelineRequest => DeletePipelineResponse, Nothing)),
-        )
-        .route(
-            "/v1/namespaces",
-            get(control!(list_namespaces, ListNamespacesRequest => ListNamespacesResponse, Nothing))
-                .post(control!(create_namespace, CreateNamespaceRequest => CreateNamespaceResponse, Fields)),
-        )
-        .route(
-            "/v1/namespaces/{name}",
-            delete(control!(delete_namespace, DeleteNamespaceRequest => DeleteNamespaceResponse, Nothing)),
-        )
-        .route("/v1/drivers", get(control!(list_drivers, ListDriversRequest => ListDriversResponse, Nothing)))
-        .with_state(Arc::clone(handlers))
-}
-
-/// What drivers call that hold no stream.
-pub(super) fn driver(handlers: &Arc<DriverHandlers>) -> Router {
-    Router::new()
-        .route(
-            "/v1/driver/register",
-            driver!(register, RegisterRequest => RegisterResponse),
-        )
-        .route(
-            "/v1/driver/poll",
-            driver!(poll, PollRequest => PollResponse),
-        )
-        .route(
-            "/v1/driver/answer",
-            driver!(answer, AnswerRequest => AnswerResponse),
-        )
-        .route(
-            "/v1/driver/heartbeat",
-            driver!(heartbeat, HeartbeatRequest => HeartbeatResponse),
-        )
-        .route(
-            "/v1/driver/checkpoint",
-            driver!(save_checkpoint, SaveCheckpointRequest => SaveCheckpointResponse),
-        )
-        .route(
-            "/v1/driver/report",
-            driver!(report, ReportRequest => ReportResponse),
-        )
-        .route(
-            "/v1/driver/logs",
-            driver!(append_logs, AppendLogsRequest => AppendLogsResponse),
-        )
-        .route(
-            "/v1/driver/complete",
-            driver!(complete_task, CompleteTaskRequest => CompleteTaskResponse),
-        )
-        .route(
-            "/v1/driver/extend",
-            driver!(extend_task, ExtendTaskRequest => ExtendTaskResponse),
-        )
-        .route(
-            "/v1/driver/leave",
-            driver!(leave, LeaveRequest => LeaveResponse),
-        )
-        .with_state(Arc::clone(handlers))
+table! {
+    /// What drivers call that hold no stream.
+    DRIVER, driver(DriverHandlers);
+    post "/v1/driver/register" register(RegisterRequest => RegisterResponse) Fields;
+    post "/v1/driver/poll" poll(PollRequest => PollResponse) Fields;
+    post "/v1/driver/answer" answer(AnswerRequest => AnswerResponse) Fields;
+    post "/v1/driver/heartbeat" heartbeat(HeartbeatRequest => HeartbeatResponse) Fields;
+    post "/v1/driver/checkpoint" save_checkpoint(SaveCheckpointRequest => SaveCheckpointResponse) Fields;
+    post "/v1/driver/report" report(ReportRequest => ReportResponse) Fields;
+    post "/v1/driver/logs" append_logs(AppendLogsRequest => AppendLogsResponse) Fields;
+    post "/v1/driver/complete" complete_task(CompleteTaskRequest => CompleteTaskResponse) Fields;
+    post "/v1/driver/extend" extend_task(ExtendTaskRequest => ExtendTaskResponse) Fields;
+    post "/v1/driver/leave" leave(LeaveRequest => LeaveResponse) Fields;
 }

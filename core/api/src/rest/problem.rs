@@ -37,6 +37,18 @@ impl Problem {
         }
     }
 
+    /// The document.
+    pub(super) fn to_json(&self) -> Json {
+        json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+            "errors": self.errors,
+        })
+    }
+
     /// A request that cannot be read.
     pub(crate) fn request(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "invalid_argument", detail)
@@ -97,15 +109,7 @@ fn of(code: Code) -> (StatusCode, &'static str) {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-            "errors": self.errors,
-        });
-        let mut response = (self.status, Body(body)).into_response();
+        let mut response = (self.status, Body(self.to_json())).into_response();
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);

@@ -1,24 +1,49 @@
 //! A message out of a request's body, path and query.
 
+use super::headers::{acceptable, conditions};
+use super::route::Answers;
 use super::{BODY_BYTES, Problem};
 use crate::json;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
-use axum::http::{HeaderMap, StatusCode, header, request::Parts};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, header};
 use conveyor_engine::time::Duration;
 use prost::Message;
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::{Map, Value as Json};
+use tonic::{Code, Status};
 
 /// A request as it came, with the fields that it names.
 pub(super) struct Read {
-    pub(super) parts: Parts,
+    told: Told,
+    extensions: Extensions,
     fields: Map<String, Json>,
+}
+
+/// What decides how a refusal is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// Whether the etag came as `If-Match`.
+    conditional: bool,
+}
+
+impl Told {
+    /// What a handler refused.
+    pub(super) fn refused(self, status: Status) -> Problem {
+        match status.code() {
+            Code::Aborted if self.conditional => Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "aborted",
+                status.message().to_owned(),
+            ),
+            _ => status.into(),
+        }
+    }
 }
 
 /// What a call wants of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(crate) enum Wants {
     /// None.
     Nothing,
     /// A JSON object of the request's fields; none is an empty one.
@@ -27,8 +52,16 @@ pub(super) enum Wants {
     Document,
 }
 
+/// Media types of a document that is sent as it is.
+pub(crate) const YAML: [&str; 3] = ["application/yaml", "application/x-yaml", "text/yaml"];
+
 /// Reads a request, for the message of a name.
-pub(super) async fn read(request: Request, name: &str, wants: Wants) -> Result<Read, Problem> {
+pub(super) async fn read(
+    request: Request,
+    name: &str,
+    wants: Wants,
+    answers: Answers,
+) -> Result<Read, Problem> {
     let of = json::message(name).ok_or_else(|| {
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -37,6 +70,7 @@ pub(super) async fn read(request: Request, name: &str, wants: Wants) -> Result<R
         )
     })?;
     let (mut parts, body) = request.into_parts();
+    acceptable(&parts.headers, answers)?;
     let mut fields = match wants {
         Wants::Nothing => Map::new(),
         Wants::Fields => object(&parts.headers, body).await?,
@@ -51,7 +85,13 @@ pub(super) async fn read(request: Request, name: &str, wants: Wants) -> Result<R
     for (key, value) in pairs(&query) {
         put(&of, &mut fields, &key, &value, false)?;
     }
-    Ok(Read { parts, fields })
+    let changes = parts.method != Method::GET && parts.method != Method::HEAD;
+    let conditional = conditions(&of, &parts.headers, changes, &mut fields)?;
+    Ok(Read {
+        told: Told { conditional },
+        extensions: parts.extensions,
+        fields,
+    })
 }
 
 impl Read {
@@ -63,10 +103,13 @@ impl Read {
         }
     }
 
-    /// The message.
-    pub(super) fn message<M: Message + Default>(self, name: &str) -> Result<(Parts, M), Problem> {
+    /// The message, what came with it, and how refusals of it are told.
+    pub(super) fn message<M: Message + Default>(
+        self,
+        name: &str,
+    ) -> Result<(Told, Extensions, M), Problem> {
         let message = json::from_json(name, &Json::Object(self.fields))?;
-        Ok((self.parts, message))
+        Ok((self.told, self.extensions, message))
     }
 }
 
@@ -108,8 +151,7 @@ async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Pr
 
 /// A document may come as it is.
 async fn document(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Problem> {
-    let yaml = ["application/yaml", "application/x-yaml", "text/yaml"];
-    if !yaml.contains(&kind_of(headers)) {
+    if !YAML.contains(&kind_of(headers)) {
         return object(headers, body).await;
     }
     let source = String::from_utf8(bytes(body).await?.to_vec())
@@ -170,6 +212,11 @@ fn put(
                 "`{key}` is in the path and in the body"
             )));
         }
+        if !path && field.kind() == Kind::Bytes && json::form(&field) == json::Form::Base64 {
+            return Err(Problem::request(format!(
+                "`{key}` may be a secret: it stands in the body, not in the query"
+            )));
+        }
         if field.is_map() {
             let (name, text) = value.split_once('=').ok_or_else(|| {
                 Problem::request(format!("`{key}` is {value:?}; expected NAME=VALUE"))
@@ -177,10 +224,15 @@ fn put(
             let map = fields
                 .entry(key)
                 .or_insert_with(|| Json::Object(Map::new()));
-            if let Json::Object(map) = map {
-                map.insert(name.to_owned(), text.into());
-            }
-            return Ok(());
+            let twice = match map {
+                Json::Object(map) => map.insert(name.to_owned(), text.into()).is_some(),
+                // What it is instead of an object is told with its place.
+                _ => false,
+            };
+            return match twice {
+                true => Err(Problem::request(format!("`{key}` has {name:?} twice"))),
+                false => Ok(()),
+            };
         }
         let json = json::field_of_text(&field, value)?;
         if field.is_list() {

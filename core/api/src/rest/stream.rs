@@ -3,6 +3,7 @@
 
 use super::Problem;
 use super::request::{Wants, read};
+use super::route::{Answers, Route};
 use crate::json;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -21,10 +22,32 @@ use tonic::Status;
 /// How often a comment is sent where nothing happens, so that whoever is in between keeps the connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// What is answered with a stream.
+pub(crate) const STREAMS: &[Route] = &[
+    Route {
+        method: "get",
+        path: "/v1/runs/{run}/events",
+        request: "WatchRunEventsRequest",
+        response: "WatchRunEventsResponse",
+        wants: Wants::Nothing,
+        implied: &[],
+        answers: Answers::Events,
+    },
+    Route {
+        method: "get",
+        path: "/v1/runs/{run}/logs",
+        request: "ReadLogsRequest",
+        response: "ReadLogsResponse",
+        wants: Wants::Nothing,
+        implied: &[],
+        answers: Answers::Events,
+    },
+];
+
 pub(super) fn router(handlers: &Arc<ControlHandlers>) -> Router {
     Router::new()
-        .route("/v1/runs/{run}/events", get(events))
-        .route("/v1/runs/{run}/logs", get(logs))
+        .route(STREAMS[0].path, get(events))
+        .route(STREAMS[1].path, get(logs))
         .with_state(Arc::clone(handlers))
 }
 
@@ -46,37 +69,43 @@ fn event(kind: &str, id: Option<String>, data: &serde_json::Value) -> Event {
 }
 
 /// A stream that breaks says why, as an event of its own.
-fn broken(status: &Status) -> Event {
-    let data = serde_json::json!({ "detail": status.message() });
-    event("error", None, &data)
+fn broken(status: Status) -> Event {
+    event("error", None, &Problem::from(status).to_json())
 }
 
-fn last_event_id(request: &Request) -> Option<String> {
-    let id = request.headers().get("last-event-id")?;
-    Some(id.to_str().ok()?.to_owned()).filter(|id| !id.is_empty())
+/// Where a reader that comes back goes on. Twice the same is said once.
+fn last_event_id(request: &Request) -> Result<Option<String>, Problem> {
+    let Some(id) = request.headers().get("last-event-id") else {
+        return Ok(None);
+    };
+    let id = id.to_str().map_err(|_| {
+        Problem::request(
+            "`Last-Event-ID` is no id of an event: it has other characters than visible ASCII",
+        )
+    })?;
+    Ok(Some(id.to_owned()).filter(|id| !id.is_empty()))
 }
 
 async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
-    let last = last_event_id(&request);
     let opened = async {
-        let read = read(request, "WatchRunEventsRequest", Wants::Nothing).await?;
-        let (_, mut message) =
-            read.message::<v1::WatchRunEventsRequest>("WatchRunEventsRequest")?;
+        let last = last_event_id(&request)?;
+        let mut read = read(request, STREAMS[0].request, Wants::Nothing, Answers::Events).await?;
         // Whoever asks for server-sent events wants what is to come.
-        message.follow = true;
+        read.set("follow", true)?;
+        let (_, extensions, mut message) =
+            read.message::<v1::WatchRunEventsRequest>(STREAMS[0].request)?;
         if let Some(last) = last {
             message.after = last;
         }
-        let answer = handlers
-            .watch_run_events(tonic::Request::new(message))
-            .await?;
-        Ok::<_, Problem>(answer.into_inner())
+        let mut request = tonic::Request::new(message);
+        *request.extensions_mut() = extensions;
+        Ok::<_, Problem>(handlers.watch_run_events(request).await?.into_inner())
     };
     match opened.await {
         Ok(stream) => sse(stream.filter_map(|item| {
             Some(Ok(match item {
                 Ok(item) => run_event(item)?,
-                Err(status) => broken(&status),
+                Err(status) => broken(status),
             }))
         })),
         Err(problem) => problem.into_response(),
@@ -100,30 +129,26 @@ fn run_event(item: v1::WatchRunEventsResponse) -> Option<Event> {
 }
 
 async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
-    let last = last_event_id(&request);
     let opened = async {
-        let read = read(request, "ReadLogsRequest", Wants::Nothing).await?;
-        let (_, mut message) = read.message::<v1::ReadLogsRequest>("ReadLogsRequest")?;
-        message.follow = true;
-        let one = message.attempt.is_some();
+        let last = last_event_id(&request)?;
+        let mut read = read(request, STREAMS[1].request, Wants::Nothing, Answers::Events).await?;
+        read.set("follow", true)?;
+        let (_, extensions, mut message) =
+            read.message::<v1::ReadLogsRequest>(STREAMS[1].request)?;
         if let Some(last) = last {
-            let offset = last.parse::<u64>().ok().filter(|_| one);
-            let offset = offset.ok_or_else(|| {
-                Problem::request(format!(
-                    "`Last-Event-ID` is {last:?}; the lines of one attempt (`step`, `instance`, `attempt`) \
-                     have ids, which are their offsets"
-                ))
-            })?;
-            message.from_offset = offset + 1;
+            message.after = last;
+            // That was where the first connection began.
+            message.from_offset = 0;
         }
-        let answer = handlers.read_logs(tonic::Request::new(message)).await?;
-        Ok::<_, Problem>((answer.into_inner(), one))
+        let mut request = tonic::Request::new(message);
+        *request.extensions_mut() = extensions;
+        Ok::<_, Problem>(handlers.read_logs(request).await?.into_inner())
     };
     match opened.await {
-        Ok((stream, one)) => {
-            let stream = stream.map(move |item| match item {
-                Ok(item) => log_events(item, one),
-                Err(status) => vec![broken(&status)],
+        Ok(stream) => {
+            let stream = stream.map(|item| match item {
+                Ok(item) => log_events(item),
+                Err(status) => vec![broken(status)],
             });
             let each = futures_util::StreamExt::flat_map(stream, |events| {
                 tokio_stream::iter(events.into_iter().map(Ok))
@@ -134,17 +159,24 @@ async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) ->
     }
 }
 
-fn log_events(item: v1::ReadLogsResponse, one: bool) -> Vec<Event> {
+fn log_events(item: v1::ReadLogsResponse) -> Vec<Event> {
     use conveyor_proto::v1::read_logs_response::Item;
+    let known = |cursor: &str| Some(cursor.to_owned()).filter(|cursor| !cursor.is_empty());
     match item.item {
         Some(Item::Records(records)) => {
             let line = |record: &v1::LogRecord| {
-                let id = one.then(|| record.offset.to_string());
+                // The cursor is that after the last line, and ends in the next offset.
+                let before = records.cursor.rsplit_once(':');
+                let id = before.map(|(before, _)| format!("{before}:{}", record.offset + 1));
                 event("line", id, &json::to_json("LogRecord", record))
             };
             records.records.iter().map(line).collect()
         }
-        Some(Item::LogEnd(end)) => vec![event("log_end", None, &json::to_json("LogEnd", &end))],
+        Some(Item::LogEnd(end)) => vec![event(
+            "log_end",
+            known(&end.cursor),
+            &json::to_json("LogEnd", &end),
+        )],
         Some(Item::End(end)) => vec![event("end", None, &json::to_json("LogsEnd", &end))],
         None => Vec::new(),
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 const CONTRACT: &str = "\
 Examples:
-  conveyor contract export contract/        All that a driver of one's own is written by";
+  conveyor contract export contract/        All that a driver of one's own is written by
+  conveyor contract openapi > openapi.json  For generators of clients, and for checkers of the API";
 
 /// `contract`.
 #[derive(Debug, Args)]
@@ -21,6 +22,8 @@ pub(crate) struct ContractArgs {
 pub(crate) enum ContractVerb {
     /// Write the driver contract of this release into a directory.
     Export(ExportArgs),
+    /// Print the REST API as an OpenAPI 3.1 document.
+    Openapi,
 }
 
 const EXPORT: &str = "\

@@ -1,16 +1,27 @@
-//! `conveyor contract`: the driver contract out of the program alone.
+//! `conveyor contract`: what the program speaks, from the program alone.
 
 mod files;
 mod place;
 
-use crate::args::ExportArgs;
+use crate::args::{ContractVerb, ExportArgs};
 use crate::exit::{Exit, refuse};
 use crate::render::human;
 use crate::terminal;
 use place::Place;
 
+/// Writes or prints a part of the contract.
+pub(crate) fn contract(verb: &ContractVerb) -> Exit {
+    match verb {
+        ContractVerb::Export(args) => export(args),
+        ContractVerb::Openapi => {
+            terminal::print(conveyor_api::openapi());
+            Exit::Succeeded
+        }
+    }
+}
+
 /// Writes the contract into a directory.
-pub(crate) fn export(args: &ExportArgs) -> Exit {
+fn export(args: &ExportArgs) -> Exit {
     let directory = &args.directory;
     let files = match files::files() {
         Ok(files) => files,

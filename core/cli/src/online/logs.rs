@@ -43,6 +43,7 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
         from_offset: 0,
         tail: args.tail,
         follow: args.follow && !run.interrupted,
+        after: String::new(),
     };
     let mut stream = client.read_logs(request).await?.into_inner();
     while let Some(item) = stream.message().await? {

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 /// The narrowest chart, and its width where there is no terminal.
 const WIDTH: usize = 100;
+/// The most runs of one answer of a server.
+const PAGE: usize = 1000;
 
 /// `conveyor runs list`.
 pub(crate) fn runs_list(args: &ListArgs) -> Exit {
@@ -46,7 +48,7 @@ async fn list(engine: &Engine, args: &ListArgs) -> Result<Exit, Problem> {
             pipeline: args.pipeline.clone().unwrap_or_default(),
             states: states.clone(),
             interrupted,
-            page_size: (limit - runs.len()) as u32,
+            page_size: (limit - runs.len()).min(PAGE) as u32,
             page_token,
             labels: BTreeMap::new(),
             ..v1::ListRunsRequest::default()

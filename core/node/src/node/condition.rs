@@ -1,13 +1,13 @@
 //! How the node is, for whoever asks from outside of its threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// How the node is.
 #[derive(Debug, Default)]
 pub(crate) struct Condition {
     known: AtomicUsize,
-    failing: Mutex<Option<String>>,
+    failing: watch::Sender<Option<String>>,
 }
 
 impl Condition {
@@ -22,12 +22,22 @@ impl Condition {
 
     /// A commit failed, or was made again.
     pub(crate) fn commits(&self, failed: Option<String>) {
-        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+        self.failing.send_if_modified(|failing| {
+            let other = *failing != failed;
+            if other {
+                *failing = failed;
+            }
+            other
+        });
     }
 
     /// Why the last commit failed, if it did.
     pub(crate) fn failing(&self) -> Option<String> {
-        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.clone()
+        self.failing.borrow().clone()
+    }
+
+    /// Told whenever that changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<String>> {
+        self.failing.subscribe()
     }
 }

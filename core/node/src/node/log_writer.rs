@@ -3,6 +3,7 @@
 
 use crate::RunId;
 use crate::error::NodeError;
+use crate::metrics::Metrics;
 use crate::reader::{Reader, Topic};
 use conveyor_bus::{AttemptKey, AttemptLog, LogState, Refused};
 use conveyor_proto::storage::v1::LogLine;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// A commit is closed once it has so many bytes of lines: some tens of milliseconds on a slow disk.
@@ -50,12 +52,16 @@ impl LogWriter {
     ///
     /// # Errors
     /// When the system gives none.
-    pub(crate) fn start(reader: Reader) -> Result<(LogWriter, JoinHandle<()>), NodeError> {
+    pub(crate) fn start(
+        reader: Reader,
+        metrics: Arc<Metrics>,
+    ) -> Result<(LogWriter, JoinHandle<()>), NodeError> {
         let (appends, inbox) = channel();
         let ended = Arc::new(AtomicBool::new(false));
         let writer = Writer {
             reader,
             states: BTreeMap::new(),
+            metrics,
             ended: Arc::clone(&ended),
         };
         let thread = std::thread::Builder::new()
@@ -93,6 +99,7 @@ struct Writer {
     reader: Reader,
     /// How far each log is that was written of late.
     states: BTreeMap<AttemptKey, AttemptLog>,
+    metrics: Arc<Metrics>,
     ended: Arc<AtomicBool>,
 }
 
@@ -128,11 +135,16 @@ impl Writer {
         let mut rows = Vec::new();
         let mut answers = Vec::new();
         let mut touched = BTreeSet::new();
+        let (mut lines, mut bytes) = (0, 0);
         for (batch, reply) in group {
             let key = batch.attempt;
             touched.insert(key);
+            let sent = (batch.lines.len() as u64, text_bytes(&batch));
             match self.rows(&*store, batch) {
                 Ok(Ok((state, mut added))) => {
+                    if !added.is_empty() {
+                        (lines, bytes) = (lines + sent.0, bytes + sent.1);
+                    }
                     rows.append(&mut added);
                     answers.push((reply, Ok(Ok(state))));
                 }
@@ -140,7 +152,16 @@ impl Writer {
                 Err(error) => answers.push((reply, Err(error))),
             }
         }
+        let began = Instant::now();
+        let wrote = !rows.is_empty();
         let committed = commit(&*store, rows);
+        if wrote && committed.is_ok() {
+            self.metrics.log_lines.add(lines);
+            self.metrics.log_bytes.add(bytes);
+            self.metrics
+                .log_commit_time
+                .observe(began.elapsed().as_micros() as u64);
+        }
         if committed.is_err() || self.states.len() > KEPT {
             // What is there after a failure only the store can tell.
             self.states
@@ -180,6 +201,10 @@ impl Writer {
         self.states.insert(batch.attempt, log);
         Ok(rows)
     }
+}
+
+fn text_bytes(batch: &Batch) -> u64 {
+    batch.lines.iter().map(|line| line.text.len() as u64).sum()
 }
 
 fn size(batch: &Batch) -> usize {

@@ -1,6 +1,7 @@
 //! What the tasks of a process and its callers tell the owner's thread.
 
 use crate::error::NodeError;
+use crate::metrics::Figures;
 use crate::owner::{Answer, Input, Reported, SessionInfo, Ticket};
 use crate::session::ToDriver;
 use crate::token::Claimed;
@@ -43,6 +44,8 @@ pub(crate) enum Message {
     },
     /// A connection of a session is broken.
     Unlink { session: Arc<str>, generation: u64 },
+    /// Somebody asks how the owner is.
+    Figures(oneshot::Sender<Figures>),
     /// Commit what was accepted, and end.
     Shutdown(oneshot::Sender<()>),
     /// End at once.

@@ -8,6 +8,7 @@ use super::runtime::{Runtime, commit};
 use super::session::{Session, Tasks};
 use super::{Adopt, Config};
 use crate::error::NodeError;
+use crate::metrics::Metrics;
 use crate::owner::{self, Input, Owner, SessionInfo};
 use crate::reader::Reader;
 use crate::session::Directory;
@@ -31,6 +32,7 @@ pub(super) struct Opened {
     pub(super) directory: Arc<Directory>,
     pub(super) running: watch::Receiver<usize>,
     pub(super) condition: Arc<Condition>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Acquires the shard and starts its threads. Blocks.
@@ -80,10 +82,12 @@ pub(super) fn open(
     let thread = |name: &str| std::thread::Builder::new().name(name.into());
     let no_thread = |error: std::io::Error| NodeError::Unavailable(format!("no thread: {error}"));
     let back = messages.clone();
+    let metrics = Arc::clone(owner.metrics());
+    let counts = Arc::clone(&metrics);
     let committer = thread("conveyor-commit")
-        .spawn(move || commit(store.as_ref(), &groups, &back))
+        .spawn(move || commit(store.as_ref(), &groups, &back, &counts))
         .map_err(no_thread)?;
-    let (logs, log_thread) = LogWriter::start(reader.clone())?;
+    let (logs, log_thread) = LogWriter::start(reader.clone(), Arc::clone(&metrics))?;
     let tasks = Tasks::new(
         session,
         config.runtime.clone(),
@@ -116,6 +120,7 @@ pub(super) fn open(
         directory,
         running,
         condition,
+        metrics,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::error::NodeError;
 use crate::held::Held;
 use crate::id::RunId;
+use crate::metrics::Metrics;
 use crate::owner::{Group, Input, Loaded, Outcome, Output, Owner, SessionEvent, Ticket};
 use crate::reader::{Reader, Topic};
 use crate::storage;
@@ -16,7 +17,7 @@ use conveyor_store::{Store, Transaction};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How many messages are taken before the owner looks at its group again.
@@ -29,12 +30,25 @@ pub(super) enum Commit {
 }
 
 /// Commits group after group, and tells what came of each.
-pub(super) fn commit(store: &dyn Store, groups: &Receiver<Commit>, back: &Sender<Message>) {
+pub(super) fn commit(
+    store: &dyn Store,
+    groups: &Receiver<Commit>,
+    back: &Sender<Message>,
+    metrics: &Metrics,
+) {
     for commit in groups {
         let input = match commit {
             Commit::Group(group) => {
+                let began = Instant::now();
                 let result = store.commit(&storage::transaction(&group));
                 let outcome = storage::outcome(&group, result);
+                metrics
+                    .commit_time
+                    .observe(began.elapsed().as_micros() as u64);
+                metrics.commit_bytes.observe(group.bytes());
+                if outcome != Outcome::Committed {
+                    metrics.commits_failed.add(1);
+                }
                 if outcome != Outcome::Committed {
                     tracing::warn!(?outcome, "a group was not committed");
                 }
@@ -171,7 +185,12 @@ impl Runtime {
     /// True when the node is to end at once.
     fn take(&mut self, message: Message) -> bool {
         let now = self.clock.now();
+        self.owner.metrics().tick();
         match message {
+            Message::Figures(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.owner.figures());
+            }
             Message::Input(input) => {
                 if let Input::Committed(outcome) = &input {
                     self.committed(outcome);

@@ -100,7 +100,9 @@ impl Owner {
             if (part.touched || part.rows)
                 && let Some(Slot::Live(live)) = self.slots.get_mut(&run)
             {
+                let was = live.row.as_ref().map(|row| row.state);
                 part.sealed = super::rows::seal(run, live, &mut part.writes);
+                part.moved = Some((was, live.run.state()));
                 part.snapshot = live.snapshot(self.config.snapshot_facts);
                 if planted!(SnapshotBeforeDurable)
                     && let Some(kept) = part.snapshot.take()
@@ -198,6 +200,10 @@ impl Owner {
     }
 
     fn part_committed(&mut self, now: Time, run: RunId, part: Part) {
+        if let Some((was, to)) = part.moved {
+            self.moved(was, to);
+        }
+        self.metrics.part(&part);
         self.documents
             .extend(part.document.map(|(digest, _)| digest));
         for id in part.claims {

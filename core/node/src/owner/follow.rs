@@ -44,6 +44,18 @@ impl Owner {
 
     fn follow(&mut self, run: RunId, at: Time, decisions: Vec<Decision>) {
         let mut reoffer = false;
+        let tally = &mut self.collecting.entry(run).or_default().tally;
+        for decision in &decisions {
+            match decision {
+                Decision::Instance { to, .. } if to.is_terminal() => {
+                    tally.steps[usize::from(to.code())] += 1;
+                }
+                Decision::Attempt { state, .. } => {
+                    tally.attempts[usize::from(state.code())] += 1;
+                }
+                _ => {}
+            }
+        }
         for decision in decisions {
             let Some(Slot::Live(live)) = self.slots.get_mut(&run) else {
                 return;
@@ -69,7 +81,8 @@ impl Owner {
                                 attempt: attempt + 1,
                             };
                             let plan = Arc::clone(live.run.plan());
-                            self.offer(run, &plan, id);
+                            let since = self.metrics.now() as i64;
+                            self.offer(run, &plan, id, since);
                         }
                         StepState::Waiting => live.started = live.started.or(Some(at)),
                         _ => {}
@@ -167,12 +180,12 @@ impl Owner {
         }
     }
 
-    fn offer(&mut self, run: RunId, plan: &Plan, id: Identity) {
+    fn offer(&mut self, run: RunId, plan: &Plan, id: Identity, since: i64) {
         let Some(key) = queue_key(plan, id.step) else {
             return;
         };
         if self.queues.served(&key) {
-            return self.queues.offer(key, (run, id));
+            return self.queues.offer(key, (run, id, since));
         }
         self.absent.entry(key).or_default().insert(run);
         if let Some(live) = self.live(run) {
@@ -188,8 +201,20 @@ impl Owner {
         let offers = live.run.pending().offers;
         live.queued = offers.len() as u32;
         for id in offers {
-            self.offer(run, &plan, id);
+            let since = self.queued_since(run, id);
+            self.offer(run, &plan, id, since);
         }
+    }
+
+    /// Since when an attempt waits that was queued a while ago, as [`crate::metrics`] counts time.
+    fn queued_since(&self, run: RunId, id: Identity) -> i64 {
+        let queued = match self.slots.get(&run) {
+            Some(Slot::Live(live)) => live.run.instance(id.step, id.instance),
+            _ => None,
+        };
+        let queued = queued.and_then(|instance| instance.queued_at);
+        let waited = queued.map_or(0, |at| self.present.since(at).0.min(u64::from(u32::MAX)));
+        self.metrics.now() as i64 - waited as i64 * 1000
     }
 
     /// Gives waiting attempts to sessions that have room, in the record that is being collected: the
@@ -198,7 +223,7 @@ impl Owner {
         // Not in the pause after a failed commit; but after it, though nothing else may be left whose
         // commit would tell that the store works again.
         while self.claiming && self.hold_until.is_none() {
-            let Some((session, (run, id))) = self.queues.take(&self.sessions) else {
+            let Some((session, (run, id, queued))) = self.queues.take(&self.sessions) else {
                 return;
             };
             if !matches!(self.slots.get(&run), Some(Slot::Live(_))) {
@@ -225,6 +250,7 @@ impl Owner {
                 returned: false,
                 unsent: false,
                 accepted: false,
+                queued,
                 since: now,
                 sent: now,
                 lease: self.lease(run, id),

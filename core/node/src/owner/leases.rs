@@ -350,6 +350,7 @@ impl Owner {
         held.durable = true;
         (held.since, held.sent) = (now, now);
         let (session, lease) = (Arc::clone(&held.session), held.lease);
+        self.metrics.started(held.queued);
         self.arm_session_at(&session, now.after(lease.min(UNANSWERED)));
     }
 

@@ -281,6 +281,7 @@ impl Owner {
             return over;
         }
         let held = Held {
+            queued: 0,
             session: Arc::clone(&session),
             nonce: claimed.nonce,
             durable: true,

@@ -391,6 +391,14 @@ pub struct Group {
     pub writes: Vec<Write>,
 }
 
+impl Group {
+    /// How many bytes it writes, keys included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.writes.iter().map(|write| write.len() as u64).sum()
+    }
+}
+
 /// Something that the owner wants done.
 #[derive(Debug)]
 pub enum Output {

@@ -37,8 +37,21 @@ pub(super) struct Part {
     pub(super) snapshot: Option<Box<KeptSnapshot>>,
     /// The record's sequence, and the run's state after it.
     pub(super) sealed: Option<(u64, RunState)>,
+    /// What it moves the run from and to, where its row says another state.
+    pub(super) moved: Option<(Option<RunState>, RunState)>,
+    /// What it ends.
+    pub(super) tally: Tally,
+    /// When the first report that it has came, for [`crate::metrics`]; 0 for none.
+    pub(super) reported: u64,
     /// Where its writes are in the group.
     pub(super) range: Range<usize>,
+}
+
+/// Ends by state, for [`crate::metrics`]: they count once they are durable.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) steps: [u32; 12],
+    pub(super) attempts: [u32; 7],
 }
 
 impl Part {

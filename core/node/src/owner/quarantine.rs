@@ -34,7 +34,9 @@ impl Owner {
         }
         self.slots.insert(run, Slot::Quarantined);
         let writes = rows::quarantine(now, run, flaw, summary.cloned());
-        self.part(run).writes.extend(writes);
+        let part = self.part(run);
+        part.writes.extend(writes);
+        part.moved = Some((state_of(summary), RunState::Quarantined));
         let reason = &flaw.reason;
         let error = NodeError::Quarantined(format!("run {run} is quarantined: {reason}"));
         waiting
@@ -52,7 +54,9 @@ impl Owner {
         waiting: Vec<Input>,
     ) {
         let writes = rows::terminate(now, run, summary.cloned(), stop);
-        self.part(run).writes.extend(writes);
+        let part = self.part(run);
+        part.writes.extend(writes);
+        part.moved = Some((state_of(summary), RunState::Cancelled));
         self.stage(run, Output::DropSnapshots { run });
         for input in waiting {
             match input {
@@ -88,6 +92,7 @@ impl Owner {
         };
         let namespace = Arc::clone(&live.run.plan().namespace);
         let stored = live.row.is_some();
+        let was = live.row.as_ref().map(|row| row.state);
         let summary = stored.then(|| rows::summary(run, &live));
         live.waiting
             .into_iter()
@@ -118,7 +123,9 @@ impl Owner {
         }
         self.slots.insert(run, Slot::Quarantined);
         let writes = rows::quarantine(now, run, &Flaw::at(sequence, reason), summary);
-        self.part(run).writes.extend(writes);
+        let part = self.part(run);
+        part.writes.extend(writes);
+        part.moved = Some((was, RunState::Quarantined));
         self.stage(
             run,
             Output::Changed {
@@ -130,9 +137,14 @@ impl Owner {
     }
 }
 
+/// A run's state, by its row.
+fn state_of(summary: Option<&RunSummary>) -> Option<RunState> {
+    RunState::from_code(u8::try_from(summary?.state).ok()?)
+}
+
 /// How a run ended, by its row.
 pub(super) fn ended_as(summary: Option<&RunSummary>) -> Option<RunState> {
-    RunState::from_code(u8::try_from(summary?.state).ok()?).filter(|state| state.is_terminal())
+    state_of(summary).filter(|state| state.is_terminal())
 }
 
 /// Whether a request may take a run out of quarantine.

@@ -17,39 +17,40 @@ pub(super) struct QueueKey {
     pub(super) namespace: Arc<str>,
 }
 
-/// An attempt that waits. It may be out of date: the run decides when it is taken.
-pub(super) type Offer = (RunId, Identity);
+/// An attempt that waits, and since when, for [`crate::metrics`]. It may be out of date: the run decides
+/// when it is taken.
+pub(super) type Offer = (RunId, Identity, i64);
 
 /// Waiting attempts of one key: the runs take turns, so that a fan-out of thousands does not hold up
 /// a run of one step. The attempts of each run keep their order.
 #[derive(Debug, Default)]
 struct Line {
     order: VecDeque<RunId>,
-    runs: BTreeMap<RunId, VecDeque<Identity>>,
+    runs: BTreeMap<RunId, VecDeque<(Identity, i64)>>,
     waiting: usize,
 }
 
 impl Line {
-    fn push(&mut self, (run, id): Offer) {
+    fn push(&mut self, (run, id, since): Offer) {
         self.waiting += 1;
         let offers = self.runs.entry(run).or_default();
         if offers.is_empty() {
             self.order.push_back(run);
         }
-        offers.push_back(id);
+        offers.push_back((id, since));
     }
 
     fn pop(&mut self) -> Option<Offer> {
         let run = self.order.pop_front()?;
         let offers = self.runs.get_mut(&run)?;
-        let id = offers.pop_front()?;
+        let (id, since) = offers.pop_front()?;
         self.waiting -= 1;
         if offers.is_empty() {
             self.runs.remove(&run);
         } else {
             self.order.push_back(run);
         }
-        Some((run, id))
+        Some((run, id, since))
     }
 
     fn withdraw(&mut self, run: RunId) -> usize {
@@ -262,6 +263,14 @@ impl Queues {
     /// How many attempts wait, those that are out of date included.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// How many attempts wait for each driver that somebody offers.
+    pub(super) fn depths(&self) -> Vec<(String, u64)> {
+        let drivers = self.drivers.iter();
+        drivers
+            .map(|(name, queue)| (name.to_string(), queue.waiting as u64))
+            .collect()
     }
 
     /// Whether some session has what the key asks for.

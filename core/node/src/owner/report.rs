@@ -33,7 +33,11 @@ impl Owner {
         });
         match self.apply(now, run, fact) {
             Ok(()) => {
+                let came = self.metrics.now();
                 let part = self.part(run);
+                if part.reported == 0 {
+                    part.reported = came;
+                }
                 for (hash, text) in report.values.iter().filter(|_| !planted!(ValueUnstored)) {
                     let key = keys::value(run, hash);
                     let chunks = chunks::split(RecordKind::Value, 0, &key, text);

@@ -62,7 +62,7 @@ pub(super) fn seal(
         // What is ready is loaded first of all whatever its timer says, so a new timer alone needs
         // no new row: the hot path has one put a step.
         let same = live.entry.as_ref().is_some_and(|old| {
-            let timer_alone = old.ready == entry.ready;
+            let timer_alone = (old.ready, old.state) == (entry.ready, entry.state);
             *old == entry || timer_alone && (entry.ready || planted!(DueRowStale))
         });
         if !same {
@@ -78,6 +78,7 @@ fn entry(live: &Live) -> LiveEntry {
     LiveEntry {
         due_ms: live.run.next_timer().map(|(due, _)| due.0),
         ready: live.claims > 0 || live.run.wants_turn() || live.queued > 0 && !paused,
+        state: live.run.state().code().into(),
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Held {
     pub(super) unsent: bool,
     /// Whether the session said that it has the task.
     pub(super) accepted: bool,
+    /// When its attempt was queued, for [`crate::metrics`].
+    pub(super) queued: i64,
     /// When its lease began: when the claim became durable.
     pub(super) since: Time,
     /// When the task was sent last.
@@ -106,6 +108,18 @@ impl Sessions {
     /// How many tasks all sessions take at once.
     pub(super) fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// Sessions in other processes that are connected, and those that are not.
+    pub(super) fn remote(&self) -> (u64, u64) {
+        let remote = self.sessions.values().filter(|session| session.info.remote);
+        let (there, gone): (Vec<_>, Vec<_>) = remote.partition(|session| session.connected);
+        (there.len() as u64, gone.len() as u64)
+    }
+
+    /// How many claims are held.
+    pub(super) fn claimed(&self) -> u64 {
+        self.claims.len() as u64
     }
 
     pub(super) fn has_room(&self, id: &str) -> bool {

@@ -30,47 +30,24 @@ pub(crate) struct Known {
     pub(crate) stored: StoredSession,
     heard: AtomicU64,
     held: AtomicUsize,
-    /// How far its tasks are, as it said last.
-    progress: Mutex<BTreeMap<(RunId, Identity), Progress>>,
     draining: AtomicBool,
     pub(crate) connected: AtomicBool,
+    /// How far its tasks are, as its last heartbeat told.
+    progress: Mutex<Vec<(Claimed, Progress)>>,
 }
 
-/// How far an attempt is, as its driver told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// How far a task is, as its driver told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Part done, in thousandths, at most 1,000; `None` if unknown.
+    /// Part done, in thousandths; `None` if unknown.
     pub permille: Option<u32>,
-    /// For people. At most 1 KiB.
+    /// For people.
     pub message: String,
+    /// When it was told.
+    pub at: Time,
 }
-
-/// The longest words of a task's progress, in bytes: more is cut.
-const MESSAGE_BYTES: usize = 1 << 10;
 
 impl Known {
-    /// How far its tasks are: all that it says, in the place of what it said before.
-    pub(crate) fn progresses(&self, tasks: impl Iterator<Item = (Claimed, Progress)>) {
-        let bounded = tasks.map(|(claimed, mut progress)| {
-            let cut = progress.message.floor_char_boundary(MESSAGE_BYTES);
-            progress.message.truncate(cut);
-            progress.permille = progress.permille.map(|permille| permille.min(1000));
-            ((claimed.run, claimed.id), progress)
-        });
-        let said = bounded.collect();
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = said;
-    }
-
-    /// How far its tasks of a run are.
-    fn progress_of(&self, run: RunId) -> Vec<(Identity, Progress)> {
-        let progress = self.progress.lock();
-        let progress = progress.unwrap_or_else(PoisonError::into_inner);
-        let of_run = progress.iter().filter(|((of, _), _)| *of == run);
-        of_run
-            .map(|((_, id), progress)| (*id, progress.clone()))
-            .collect()
-    }
-
     pub(crate) fn heard(&self, now: Time) {
         self.heard.store(now.0, Ordering::Relaxed);
     }
@@ -96,6 +73,11 @@ impl Known {
             restored: true,
             adopted: adopted.collect(),
         }
+    }
+
+    /// What its last heartbeat told; the one before counts no more.
+    pub(crate) fn progresses(&self, told: Vec<(Claimed, Progress)>) {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = told;
     }
 
     pub(crate) fn drain(&self) {
@@ -232,6 +214,20 @@ impl Directory {
         self.inner().sessions.values().cloned().collect()
     }
 
+    /// How far the tasks of a run are.
+    pub(crate) fn progress(&self, run: RunId) -> Vec<(Identity, Progress)> {
+        let mut all = Vec::new();
+        for known in self.all_sessions() {
+            let told = known
+                .progress
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let of_run = told.iter().filter(|(claimed, _)| claimed.run == run);
+            all.extend(of_run.map(|(claimed, progress)| (claimed.id, progress.clone())));
+        }
+        all
+    }
+
     /// The session, where the secret is its own.
     pub(crate) fn authentic(
         &self,
@@ -302,12 +298,6 @@ impl Directory {
         records.collect()
     }
 
-    /// How far the attempts of a run are, as far as drivers in other processes told.
-    pub(crate) fn progress(&self, run: RunId) -> BTreeMap<Identity, Progress> {
-        let sessions = self.all_sessions().into_iter();
-        sessions.flat_map(|known| known.progress_of(run)).collect()
-    }
-
     pub(crate) fn sessions(&self) -> Vec<SessionRecord> {
         let inner = self.inner();
         let record = |known: &Arc<Known>| SessionRecord {
@@ -351,9 +341,9 @@ fn known(stored: StoredSession, contract: Arc<DriverContract>, scope: Scope, now
         capacity: stored.capacity,
         heard: AtomicU64::new(now.0),
         held: AtomicUsize::new(0),
-        progress: Mutex::default(),
         draining: AtomicBool::new(false),
         connected: AtomicBool::new(true),
+        progress: Mutex::default(),
         stored,
     }
 }

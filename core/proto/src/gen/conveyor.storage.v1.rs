@@ -447,6 +447,9 @@ pub struct LiveEntry {
     /// Whether something of it wants doing now: offers, cancels, a turn.
     #[prost(bool, tag = "2")]
     pub ready: bool,
+    /// Its state, by the code of conveyor.v1.RunState; 0 where an earlier release wrote the entry.
+    #[prost(uint32, tag = "3")]
+    pub state: u32,
 }
 /// Why a run is not touched (PROTOCOL P4).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -395,12 +395,11 @@ pub struct Attempt {
     /// Its last log offset as its result told it; absent if it logged nothing or has not ended.
     #[prost(uint64, optional, tag = "11")]
     pub last_log_offset: ::core::option::Option<u64>,
-    /// How far it is, as its driver told last; absent if it told nothing, has ended, or runs in the engine's
-    /// own process. Not stored.
+    /// How far it is, as its driver told it last; absent if it told nothing or has ended.
     #[prost(message, optional, tag = "12")]
     pub progress: ::core::option::Option<Progress>,
 }
-/// How far an attempt is.
+/// How far an attempt is. Not kept: a server that starts anew learns it with the next heartbeat.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Progress {
     /// Part done, in thousandths; absent if unknown. At most 1,000.
@@ -409,6 +408,9 @@ pub struct Progress {
     /// For people. At most 1 KiB.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
+    /// When it was told.
+    #[prost(uint64, tag = "3")]
+    pub at_ms: u64,
 }
 /// One thing that a step waits for.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3298,6 +3300,11 @@ pub struct ReadLogsRequest {
     /// Wait for more until every log that is asked for has ended.
     #[prost(bool, tag = "7")]
     pub follow: bool,
+    /// `cursor` of the last answer that the reader has, of a request for the same step, instance and
+    /// attempt: it goes on after it, without gap and without repeat. Empty: from the beginning. Not with
+    /// `from_offset`; `tail` then counts for nothing. At most 4,096 bytes.
+    #[prost(string, tag = "8")]
+    pub after: ::prost::alloc::string::String,
 }
 /// Log lines, or an end.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3328,6 +3335,11 @@ pub struct LogRecords {
     /// The lines. At least one, at most 1,000.
     #[prost(message, repeated, tag = "1")]
     pub records: ::prost::alloc::vec::Vec<LogRecord>,
+    /// Where to go on from after the last of these lines: `after` of a later request. It ends in `:` and
+    /// the offset after that line; that of an earlier line has its own next offset there. Empty where more
+    /// logs are open at once than a cursor can hold.
+    #[prost(string, tag = "2")]
+    pub cursor: ::prost::alloc::string::String,
 }
 /// An attempt's log is complete.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3338,6 +3350,9 @@ pub struct LogEnd {
     /// The offset after its last line; where a reader would go on.
     #[prost(uint64, tag = "2")]
     pub next_offset: u64,
+    /// Where to go on from. As in LogRecords.
+    #[prost(string, tag = "3")]
+    pub cursor: ::prost::alloc::string::String,
 }
 /// Nothing follows in a stream of logs. Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

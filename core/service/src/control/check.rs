@@ -237,6 +237,12 @@ impl ControlHandlers {
         &self,
         request: v1::CheckPipelineRequest,
     ) -> Result<v1::CheckPipelineResponse, Status> {
+        if request.documents.is_empty() {
+            return Err(Status::invalid_argument("give at least one of `documents`"));
+        }
+        for document in &request.documents {
+            short("file_name", &document.file_name, 4096)?;
+        }
         if request.documents.len() > DOCUMENTS {
             return Err(refusal::limit(
                 "documents",

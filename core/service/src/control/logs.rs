@@ -1,7 +1,10 @@
 //! Log lines of a run, as they come.
 
+mod cursor;
+
+use self::cursor::Cursor;
 use super::watch::{BUFFER, Stream};
-use super::{ControlHandlers, refuse};
+use super::{ControlHandlers, refuse, short};
 use crate::refusal;
 use conveyor_bus::NumberedLine;
 use conveyor_engine::plan::Plan;
@@ -54,11 +57,17 @@ impl ControlHandlers {
                 request.attempt.is_some(),
                 "`from_offset` needs `attempt`",
             ),
+            (
+                !request.after.is_empty(),
+                request.from_offset == 0,
+                "`after` and `from_offset` exclude each other",
+            ),
         ];
         if let Some((_, _, message)) = needs.into_iter().find(|(given, there, _)| *given && !there)
         {
             return Err(Status::invalid_argument(message));
         }
+        let cursor = after(&request.after)?;
         self.reader.summary(id).await.map_err(refuse)?;
         let mut follower = self.reader.follow(id);
         let first = follower.poll().await.map_err(refuse)?;
@@ -71,11 +80,22 @@ impl ControlHandlers {
                 request.step
             )));
         }
+        let mut attempts = Attempts {
+            cursor,
+            ..Attempts::default()
+        };
+        attempts.take(&first, &request, follower.run().map(|run| run.plan()));
+        if attempts.cursor.end() > attempts.claimed {
+            return Err(Status::out_of_range(format!(
+                "the run has no logs up to {}: `after` is of another run",
+                request.after
+            )));
+        }
         let (sender, receiver) = mpsc::channel(BUFFER);
         let handlers = self.clone();
         tokio::spawn(async move {
             if let Err(status) = handlers
-                .send_logs(id, follower, first, &request, &sender)
+                .send_logs(id, follower, attempts, &request, &sender)
                 .await
             {
                 // The reader may have gone.
@@ -89,14 +109,13 @@ impl ControlHandlers {
         &self,
         run: RunId,
         mut follower: Follower,
-        first: Vec<Event>,
+        mut attempts: Attempts,
         request: &v1::ReadLogsRequest,
         sender: &Sender,
     ) -> Result<(), Status> {
         let mut closed = self.gate.closed();
-        let mut attempts = Attempts::default();
-        attempts.take(&first, request, follower.run().map(|run| run.plan()));
-        let mut there = true;
+        // Whoever comes back has the end of what was there already.
+        let mut there = request.after.is_empty();
         loop {
             // Events first: what was claimed before has its lines read below, and whatever comes
             // later is told as a change.
@@ -113,15 +132,17 @@ impl ControlHandlers {
             let Some(plan) = follower.run().map(|run| run.plan().clone()) else {
                 return Ok(());
             };
-            for (id, attempt) in &mut attempts.0 {
+            let Attempts { open, cursor, .. } = &mut attempts;
+            for (id, attempt) in &mut *open {
                 let whole = (last, request.follow && !*closed.borrow());
-                let sent = Self::send_attempt(self, run, &plan, *id, attempt, tail, whole, sender);
+                let to = Reader { sender, cursor };
+                let sent = Self::send_attempt(self, run, &plan, *id, attempt, tail, whole, to);
                 if !sent.await? {
                     return Ok(());
                 }
             }
-            attempts.0.retain(|_, attempt| !attempt.complete);
-            if last && (attempts.0.is_empty() || !request.follow || *closed.borrow()) {
+            open.retain(|_, attempt| !attempt.complete);
+            if last && (attempts.open.is_empty() || !request.follow || *closed.borrow()) {
                 break;
             }
             tokio::select! {
@@ -147,7 +168,7 @@ impl ControlHandlers {
         attempt: &mut Followed,
         tail: Option<u64>,
         (last, follow): (bool, bool),
-        sender: &Sender,
+        mut to: Reader<'_>,
     ) -> Result<bool, Status> {
         let named = v1::AttemptId {
             run: run.to_string(),
@@ -175,7 +196,7 @@ impl ControlHandlers {
                 }
                 None => {
                     for some in page.lines.chunks(LINES) {
-                        if sender.send(Ok(lines(&named, some))).await.is_err() {
+                        if !to.lines(&named, attempt.number, some).await {
                             return Ok(false);
                         }
                     }
@@ -188,7 +209,7 @@ impl ControlHandlers {
         if let Some((_, kept)) = tail {
             let kept: Vec<_> = kept.into();
             for some in kept.chunks(LINES) {
-                if sender.send(Ok(lines(&named, some))).await.is_err() {
+                if !to.lines(&named, attempt.number, some).await {
                     return Ok(false);
                 }
             }
@@ -199,21 +220,63 @@ impl ControlHandlers {
         attempt.complete |= last && attempt.ended.is_some() && !awaited;
         attempt.complete |= attempt.has_all();
         if attempt.complete {
+            to.cursor.finish(attempt.number);
             let end = v1::LogEnd {
                 id: Some(named),
                 next_offset: attempt.next,
+                cursor: to.cursor.text(None),
             };
-            return Ok(sender.send(Ok(answer(Item::LogEnd(end)))).await.is_ok());
+            return Ok(to.sender.send(Ok(answer(Item::LogEnd(end)))).await.is_ok());
         }
         Ok(true)
     }
 }
 
-/// Attempts whose logs are not complete yet.
+/// Where a reader is.
+fn after(text: &str) -> Result<Cursor, Status> {
+    if text.is_empty() {
+        return Ok(Cursor::default());
+    }
+    short("after", text, cursor::MOST)?;
+    Cursor::parse(text).ok_or_else(|| {
+        Status::invalid_argument(format!(
+            "`after` is {text:?}: no cursor that an answer had, and no id of a line's event"
+        ))
+    })
+}
+
+/// Who reads, and how far.
+struct Reader<'a> {
+    sender: &'a Sender,
+    cursor: &'a mut Cursor,
+}
+
+impl Reader<'_> {
+    /// Sends lines of an attempt. False when the reader has gone.
+    async fn lines(&mut self, id: &v1::AttemptId, number: u32, some: &[NumberedLine]) -> bool {
+        let Some(last) = some.last() else {
+            return true;
+        };
+        self.cursor.has(number, last.offset + 1);
+        let cursor = self.cursor.text(Some(number));
+        self.sender.send(Ok(lines(id, some, cursor))).await.is_ok()
+    }
+}
+
+/// Attempts whose logs are asked for.
 #[derive(Default)]
-struct Attempts(BTreeMap<Identity, Followed>);
+struct Attempts {
+    /// Those that are not complete yet.
+    open: BTreeMap<Identity, Followed>,
+    /// How many the run has had, others included: the next one's number.
+    claimed: u32,
+    /// What the reader has.
+    cursor: Cursor,
+}
 
 struct Followed {
+    /// Its place in the order of claims.
+    number: u32,
     next: u64,
     /// When it ended, and its last offset as its result told it.
     ended: Option<(Time, Option<u64>)>,
@@ -247,19 +310,26 @@ impl Attempts {
         };
         for event in events {
             match &event.decision {
-                Decision::Claimed { id, .. } if asked(id) => {
-                    let next = request.from_offset;
-                    self.0.insert(
-                        *id,
-                        Followed {
-                            next,
-                            ended: None,
-                            complete: false,
-                        },
-                    );
+                Decision::Claimed { id, .. } => {
+                    let number = self.claimed;
+                    self.claimed += 1;
+                    if !asked(id) {
+                        self.cursor.finish(number);
+                    }
+                    if self.cursor.is_done(number) {
+                        continue;
+                    }
+                    let next = self.cursor.next(number).unwrap_or(request.from_offset);
+                    let followed = Followed {
+                        number,
+                        next,
+                        ended: None,
+                        complete: false,
+                    };
+                    self.open.insert(*id, followed);
                 }
                 Decision::Attempt { id, .. } => {
-                    if let Some(followed) = self.0.get_mut(id) {
+                    if let Some(followed) = self.open.get_mut(id) {
                         followed.ended = Some((event.time, event.last_log));
                     }
                 }
@@ -273,7 +343,7 @@ fn answer(item: Item) -> v1::ReadLogsResponse {
     v1::ReadLogsResponse { item: Some(item) }
 }
 
-fn lines(id: &v1::AttemptId, records: &[NumberedLine]) -> v1::ReadLogsResponse {
+fn lines(id: &v1::AttemptId, records: &[NumberedLine], cursor: String) -> v1::ReadLogsResponse {
     let record = |record: &NumberedLine| v1::LogRecord {
         id: Some(id.clone()),
         offset: record.offset,
@@ -284,5 +354,6 @@ fn lines(id: &v1::AttemptId, records: &[NumberedLine]) -> v1::ReadLogsResponse {
     };
     answer(Item::Records(v1::LogRecords {
         records: records.iter().map(record).collect(),
+        cursor,
     }))
 }

@@ -1,7 +1,7 @@
 //! Runs as they are.
 
 use super::folds::Folded;
-use super::{ControlHandlers, refuse};
+use super::{ControlHandlers, LIMIT_LABELS, refuse};
 use crate::refusal;
 use crate::stack::on_stack;
 use crate::wire::{self, History, Page, Shown, step_counts};
@@ -45,6 +45,7 @@ impl ControlHandlers {
         if request.steps.len() > STEPS {
             return Err(refusal::limit("steps", request.steps.len(), STEPS));
         }
+        let limit = page_size(request.page_size, (INSTANCES, INSTANCES))?;
         let row = self.reader.summary(id).await.map_err(refuse)?;
         let mut told = wire::listed(&row);
         let document = match row.document().filter(|_| request.include_document) {
@@ -90,10 +91,6 @@ impl ControlHandlers {
                 Err(error) => return Err(refuse(error)),
             },
         };
-        let limit = match request.page_size {
-            0 => INSTANCES,
-            size => size.min(INSTANCES),
-        };
         let mut only = BTreeSet::new();
         for step in &request.steps {
             only.insert(step_of(&folded.run, step)?);
@@ -134,6 +131,9 @@ impl ControlHandlers {
         &self,
         request: v1::ListRunsRequest,
     ) -> Result<v1::ListRunsResponse, Status> {
+        if request.labels.len() > LIMIT_LABELS {
+            return Err(refusal::limit("labels", request.labels.len(), LIMIT_LABELS));
+        }
         let states: Result<Vec<_>, _> = request.states().map(state).collect();
         let named = |text: &String| (!text.is_empty()).then(|| text.clone());
         let filter = Filter {
@@ -149,10 +149,7 @@ impl ControlHandlers {
                 Status::invalid_argument("the page token is not one of this listing")
             })?),
         };
-        let limit = match request.page_size {
-            0 => RUNS.0,
-            size => size.min(RUNS.1),
-        };
+        let limit = page_size(request.page_size, RUNS)?;
         let page = self
             .reader
             .list(filter, before, limit as usize)
@@ -240,6 +237,15 @@ fn step_of(run: &Run, id: &str) -> Result<StepIndex, Status> {
             ids.join(", ")
         ))
     })
+}
+
+/// How many a page has, of a usual number and a greatest one.
+fn page_size(asked: u32, (usual, most): (u32, u32)) -> Result<u32, Status> {
+    match asked {
+        0 => Ok(usual),
+        asked if asked > most => Err(refusal::limit("page_size", asked as usize, most as usize)),
+        asked => Ok(asked),
+    }
 }
 
 fn state(state: v1::RunState) -> Result<RunState, Status> {

@@ -21,6 +21,10 @@ impl ControlHandlers {
     ) -> Result<v1::StartRunResponse, Status> {
         let entry = self.gate.enter()?;
         short("actor", &request.actor, 256)?;
+        if request.wait_ms > WAIT_MS {
+            let asked = usize::try_from(request.wait_ms).unwrap_or(usize::MAX);
+            return Err(refusal::limit("wait_ms", asked, WAIT_MS as usize));
+        }
         let document = match request.pipeline {
             Some(Pipeline::Document(document)) => document,
             Some(Pipeline::Stored(wanted)) => {
@@ -98,7 +102,7 @@ impl ControlHandlers {
         }
         drop(entry);
         if request.wait_ms > 0 {
-            let limit = Duration::from_millis(request.wait_ms.min(WAIT_MS));
+            let limit = Duration::from_millis(request.wait_ms);
             // Too slow is no error: the answer tells the state.
             let _ = tokio::time::timeout(limit, self.ended(started.run)).await;
         }

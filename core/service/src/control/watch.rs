@@ -27,7 +27,18 @@ impl ControlHandlers {
         // A run that is not there has no events, and none would come.
         self.reader.summary(id).await.map_err(refuse)?;
         let mut follower = self.reader.follow(id);
-        let first = follower.poll().await.map_err(refuse)?;
+        let mut first = follower.poll().await.map_err(refuse)?;
+        if !after.is_none() {
+            while !first.is_empty() && !first.iter().any(|event| after.is(event.id)) {
+                first = follower.poll().await.map_err(refuse)?;
+            }
+            if first.is_empty() {
+                return Err(Status::out_of_range(format!(
+                    "the run has no event {}",
+                    after.0
+                )));
+            }
+        }
         let (sender, receiver) = mpsc::channel(BUFFER);
         let handlers = self.clone();
         tokio::spawn(async move {
@@ -53,21 +64,13 @@ impl ControlHandlers {
         let mut events = first;
         let mut last = None;
         let mut state = None;
-        let mut known = after.is_none();
         loop {
             let all = std::mem::take(&mut events);
-            known |= all.iter().any(|event| after.is(event.id));
             last = all.last().map(|event| event.id).or(last);
             let new: Vec<_> = all
                 .into_iter()
                 .filter(|event| !after.covers(event.id))
                 .collect();
-            if !new.is_empty() && !known {
-                return Err(Status::out_of_range(format!(
-                    "the run has no event {}",
-                    after.0
-                )));
-            }
             if let Some(run) = follower.run()
                 && !new.is_empty()
             {
@@ -106,12 +109,6 @@ impl ControlHandlers {
                 _ = closed.changed() => {}
                 () = sender.closed() => return Ok(()),
             }
-        }
-        if !known {
-            return Err(Status::out_of_range(format!(
-                "the run has no event {}",
-                after.0
-            )));
         }
         let state = state
             .or(follower.run().map(|run| run.state()))

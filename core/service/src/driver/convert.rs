@@ -6,7 +6,6 @@ use conveyor_engine::time::Time;
 use conveyor_engine::value::{Json, Value, parse_json};
 use conveyor_node::driver::Outcome;
 use conveyor_node::session::{DriverTask, Progress, Reported, Session};
-use conveyor_node::token::Claimed;
 use conveyor_proto::storage::v1 as stored;
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
@@ -15,6 +14,22 @@ use prost::bytes::Bytes;
 const CODE_BYTES: usize = 128;
 /// The longest message of a failure, in bytes.
 const MESSAGE_BYTES: usize = 64 << 10;
+
+/// The longest text of a progress, in bytes; longer ones are cut.
+const PROGRESS_BYTES: usize = 1 << 10;
+
+/// How far a task is; `None` where the heartbeat does not tell.
+pub(super) fn progress(task: &v1::TaskProgress, now: Time) -> Option<Progress> {
+    if task.permille.is_none() && task.message.is_empty() {
+        return None;
+    }
+    let end = task.message.floor_char_boundary(PROGRESS_BYTES);
+    Some(Progress {
+        permille: task.permille.map(|permille| permille.min(1000)),
+        message: task.message[..end].to_owned(),
+        at: now,
+    })
+}
 
 /// A task as it is sent.
 pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
@@ -149,16 +164,6 @@ pub(super) fn broken(outcome: &Outcome) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// How far a task is, where its driver says so.
-pub(super) fn progress(
-    claimed: Claimed,
-    permille: Option<u32>,
-    message: String,
-) -> Option<(Claimed, Progress)> {
-    let said = permille.is_some() || !message.is_empty();
-    said.then_some((claimed, Progress { permille, message }))
 }
 
 /// What became of a report.

@@ -498,18 +498,18 @@ impl Conversation {
             return;
         };
         let (mut named, mut tokens, mut stale) = (Vec::new(), Vec::new(), Vec::new());
-        let mut progress = Vec::new();
+        let (mut progress, now) = (Vec::new(), self.handlers.node.now());
         for task in heartbeat.tasks {
             match self.session.open(&task.token) {
                 Some(claimed) => {
+                    progress.extend(convert::progress(&task, now).map(|told| (claimed, told)));
                     named.push(claimed);
-                    progress.extend(convert::progress(claimed, task.permille, task.message));
                     tokens.push(task.token);
                 }
                 None => stale.push(task.token),
             }
         }
-        self.session.progress(progress.into_iter());
+        self.session.progress(progress);
         let (session, free) = (self.session.clone(), heartbeat.free);
         self.later.push(Box::pin(async move {
             let answer = match session.heartbeat(named.clone(), free).await {

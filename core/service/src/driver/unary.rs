@@ -145,18 +145,18 @@ impl DriverService for DriverHandlers {
         let request = request.into_inner();
         let session = self.session_of(&request.session, &request.resume_secret)?;
         let (mut named, mut tokens, mut stale_tokens) = (Vec::new(), Vec::new(), Vec::new());
-        let mut progress = Vec::new();
+        let (mut progress, now) = (Vec::new(), self.node.now());
         for task in request.tasks {
             match session.open(&task.token) {
                 Some(claimed) => {
+                    progress.extend(convert::progress(&task, now).map(|told| (claimed, told)));
                     named.push(claimed);
-                    progress.extend(convert::progress(claimed, task.permille, task.message));
                     tokens.push(task.token);
                 }
                 None => stale_tokens.push(task.token),
             }
         }
-        session.progress(progress.into_iter());
+        session.progress(progress);
         let over = session
             .heartbeat(named.clone(), None)
             .await

@@ -186,7 +186,12 @@ impl Shown<'_> {
             instance,
             attempt: attempt.number,
         };
-        let progress = self.around.progress.get(&id).filter(|_| end.is_none());
+        let told = self.around.progress.get(&id).filter(|_| end.is_none());
+        let progress = told.map(|told| v1::Progress {
+            permille: told.permille,
+            message: told.message.clone(),
+            at_ms: told.at.0,
+        });
         v1::Attempt {
             number: attempt.number,
             state: end.map_or(0, |end| end.state.code().into()),
@@ -204,10 +209,7 @@ impl Shown<'_> {
                 .unwrap_or_default(),
             reason: end.map(|end| end.reason.to_string()).unwrap_or_default(),
             last_log_offset: None,
-            progress: progress.map(|progress| v1::Progress {
-                permille: progress.permille,
-                message: progress.message.clone(),
-            }),
+            progress,
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Around {
     pub(crate) interrupted: bool,
     /// The drivers that there are for it, and how many tasks each takes at once.
     pub(crate) drivers: BTreeMap<String, u32>,
-    /// How far its attempts are, as far as drivers told.
+    /// How far attempts are, as their drivers told.
     pub(crate) progress: BTreeMap<Identity, Progress>,
 }
 
