@@ -21,7 +21,7 @@ pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
 pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
 pub(crate) use run::{Inputs, Local, Progress, RunArgs};
 pub(crate) use runs::{ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
-pub(crate) use serve::{LogFormat, ServeArgs};
+pub(crate) use serve::ServeArgs;
 pub(crate) use shared::{Form, Place};
 pub(crate) use stop::StopArgs;
 

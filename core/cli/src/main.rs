@@ -6,6 +6,7 @@
 //! | [`offline`] | verbs that need nothing but files: check, plan, test, completion |
 //! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork |
 //! | [`serve`] | the server |
+//! | [`config`] | what it is configured by |
 //! | [`render`] | what people see: pure functions from views to text and pictures |
 //! | [`source`] | documents, inputs and cases: reading what a person names |
 //! | [`drivers`] | the drivers in this process |
@@ -15,6 +16,7 @@
 
 mod args;
 mod client;
+mod config;
 mod drivers;
 mod exit;
 mod interrupts;

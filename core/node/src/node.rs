@@ -19,6 +19,7 @@ pub use start::StartRun;
 
 pub(crate) use log_writer::{Batch, LogWriter};
 pub(crate) use messages::Message;
+pub(crate) use open::random_bytes;
 
 use crate::clock::Clock;
 use crate::driver::contracts;
@@ -28,6 +29,7 @@ use crate::id::RunId;
 use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
+use crate::retention::Sweeps;
 use crate::session::{Assignments, Directory};
 use crate::token::Tokens;
 use crate::workers::Workers;
@@ -72,6 +74,7 @@ struct Shared {
     /// How many tasks run in this process.
     running: watch::Receiver<usize>,
     condition: Arc<Condition>,
+    sweeps: Sweeps,
 }
 
 impl Node {
@@ -128,6 +131,7 @@ impl Node {
                 assignments,
                 running,
                 condition,
+                sweeps: Sweeps::default(),
             }),
         })
     }
@@ -163,6 +167,10 @@ impl Node {
 
     pub(crate) fn log_writer(&self) -> &LogWriter {
         &self.shared.logs
+    }
+
+    pub(crate) fn sweeps(&self) -> &Sweeps {
+        &self.shared.sweeps
     }
 
     /// What drivers may hand over.
@@ -247,6 +255,7 @@ impl Node {
     ) -> Result<(), NodeError> {
         let store = Arc::clone(self.shared.reader.store());
         let document = start::stored_document(canonical, source, file_name);
+        self.shared.reader.plans().rely_on(digest);
         let keep = move || start::keep_document(store.as_ref(), &digest, &document);
         let kept = self.shared.reader.workers().run(keep).await;
         kept.ok_or_else(|| NodeError::Unavailable("keeping a document panicked".into()))?

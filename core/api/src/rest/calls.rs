@@ -61,7 +61,11 @@ pub(super) fn control(handlers: &Arc<ControlHandlers>) -> Router {
             get(control!(list_runs, ListRunsRequest => ListRunsResponse, Nothing))
                 .post(control!(start_run, StartRunRequest => StartRunResponse, Document)),
         )
-        .route("/v1/runs/{run}", get(control!(get_run, GetRunRequest => GetRunResponse, Nothing)))
+        .route(
+            "/v1/runs/{run}",
+            get(control!(get_run, GetRunRequest => GetRunResponse, Nothing))
+                .delete(control!(delete_run, DeleteRunRequest => DeleteRunResponse, Nothing)),
+        )
         .route("/v1/runs/{run}/drain", post(control!(stop_run, StopRunRequest => StopRunResponse, Fields, "kind" = "drain")))
         .route("/v1/runs/{run}/cancel", post(control!(stop_run, StopRunRequest => StopRunResponse, Fields, "kind" = "cancel")))
         .route("/v1/runs/{run}/terminate", post(control!(stop_run, StopRunRequest => StopRunResponse, Fields, "kind" = "terminate")))

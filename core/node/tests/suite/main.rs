@@ -8,6 +8,7 @@ mod groups;
 mod harness;
 mod node;
 mod recovery;
+mod retention;
 mod schemas;
 mod sessions;
 mod snapshots;
