@@ -3,9 +3,10 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`args`] | the verbs, their options and their help |
-//! | [`offline`] | verbs that need nothing but files: check, plan, test, completion |
-//! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork |
+//! | [`offline`] | verbs that need nothing but files: check, plan, test, restore, completion |
+//! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork, backup |
 //! | [`serve`] | the server |
+//! | [`doctor`] | what is wrong with a setup |
 //! | [`config`] | what it is configured by |
 //! | [`render`] | what people see: pure functions from views to text and pictures |
 //! | [`source`] | documents, inputs and cases: reading what a person names |
@@ -17,6 +18,7 @@
 mod args;
 mod client;
 mod config;
+mod doctor;
 mod drivers;
 mod exit;
 mod interrupts;
@@ -65,6 +67,7 @@ fn dispatch(verb: Verb) -> Exit {
             RunsVerb::List(args) => online::runs_list(&args),
             RunsVerb::Show(args) => online::runs_show(&args),
             RunsVerb::Release(args) => online::runs_release(&args),
+            RunsVerb::Delete(args) => online::runs_delete(&args),
         },
         Verb::Logs(args) => online::logs(&args),
         Verb::Events(args) => online::events(&args),
@@ -74,6 +77,9 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Pause(args) => online::pause(args),
         Verb::Resume(args) => online::resume(args),
         Verb::Fork(args) => online::fork(&args),
+        Verb::Backup(args) => online::backup(&args),
+        Verb::Restore(args) => offline::restore(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Completion(args) => offline::completion(&args),
     }
 }

@@ -3,9 +3,11 @@
 mod check;
 mod completion;
 mod plan;
+mod restore;
 mod test;
 
 pub(crate) use check::check;
 pub(crate) use completion::completion;
 pub(crate) use plan::plan;
+pub(crate) use restore::{restore, verified};
 pub(crate) use test::test;

@@ -6,12 +6,14 @@
 //! | `apply` | pipelines are stored and started |
 //! | `objects` | pipelines, drivers and namespaces of a server |
 //! | `follow` | a run is shown until it ends |
-//! | `runs` | `runs list`, `show`, `release` |
+//! | `runs` | `runs list`, `show`, `release`, `delete` |
+//! | `backup` | all that is kept, into a file |
 //! | `logs`, `events` | what runs said and did |
 //! | `stop` | cancel, drain, terminate, pause, resume |
 //! | `given` | documents and inputs from files |
 
 mod apply;
+mod backup;
 mod events;
 mod follow;
 mod fork;
@@ -23,12 +25,13 @@ mod runs;
 mod stop;
 
 pub(crate) use apply::{apply, start};
+pub(crate) use backup::backup;
 pub(crate) use events::events;
 pub(crate) use fork::fork;
 pub(crate) use logs::logs;
 pub(crate) use objects::{drivers, namespaces, pipelines};
 pub(crate) use run::run;
-pub(crate) use runs::{runs_list, runs_release, runs_show};
+pub(crate) use runs::{runs_delete, runs_list, runs_release, runs_show};
 pub(crate) use stop::{cancel, drain, pause, resume, terminate};
 
 use crate::args::{Form, Output, Place};
