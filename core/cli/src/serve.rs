@@ -135,11 +135,18 @@ impl Server {
     async fn until_told(self) {
         let mut interrupts = Interrupts::new();
         let why = interrupts.next().await;
-        tracing::info!(?why, "told to end: taking nothing new");
+        tracing::info!(
+            ?why,
+            drain_s = self.drain.as_secs(),
+            "told to end: taking nothing new"
+        );
+        let live_runs = self.node.known_runs();
         let ended = self.end();
         tokio::select! {
-            () = ended => tracing::info!("ended"),
-            _ = interrupts.next() => tracing::warn!("told again: ending at once"),
+            () = ended => tracing::info!(live_runs, "ended: runs that have not ended go on with the next server"),
+            _ = interrupts.next() => {
+                tracing::warn!("told again: ending at once; what was not durable begins again");
+            }
         }
     }
 

@@ -38,9 +38,15 @@ pub(super) fn read(file: &str, text: &str) -> Result<Texts, Vec<String>> {
             reading.problem(&at, error.message());
         }
     }
+    // A table has its keys in the order of their names.
+    reading.problems.sort();
     match reading.problems.is_empty() {
         true => Ok(reading.texts),
-        false => Err(reading.problems),
+        false => Err(reading
+            .problems
+            .into_iter()
+            .map(|(_, problem)| problem)
+            .collect()),
     }
 }
 
@@ -48,7 +54,8 @@ struct Reading<'a> {
     file: &'a str,
     text: &'a str,
     texts: Texts,
-    problems: Vec<String>,
+    /// By where each stands.
+    problems: Vec<(usize, String)>,
 }
 
 impl Reading<'_> {
@@ -60,10 +67,12 @@ impl Reading<'_> {
             };
             match (setting(&name), value.get_ref()) {
                 (Some(found), _) => self.setting(found, value),
-                (None, DeValue::Table(inner)) if section.is_empty() && is_section(&name) => {
+                (None, DeValue::Table(inner))
+                    if section.is_empty() && sections().any(|section| section == name) =>
+                {
                     self.table(inner, &name);
                 }
-                _ => self.unknown(&key.span(), &name, section),
+                _ => self.unknown(&key.span(), &name),
             }
         }
     }
@@ -104,27 +113,20 @@ impl Reading<'_> {
         }
     }
 
-    fn unknown(&mut self, span: &Range<usize>, name: &str, section: &str) {
-        let sections = SETTINGS
-            .iter()
-            .filter_map(|setting| setting.name.split_once('.'));
-        let known = SETTINGS.iter().map(|setting| setting.name).chain(
-            sections
-                .map(|(section, _)| section)
-                .filter(|_| section.is_empty()),
-        );
+    fn unknown(&mut self, span: &Range<usize>, name: &str) {
+        let known = SETTINGS.iter().map(|setting| setting.name);
         let mut message = format!("there is no setting `{name}`");
-        if let Some(near) = nearest(name, known) {
-            message.push_str(&format!("; did you mean `{near}`?"));
-        } else {
-            message.push_str("; `conveyor serve --print-config` prints all");
+        match nearest(name, known.chain(sections())) {
+            Some(near) => message.push_str(&format!("; did you mean `{near}`?")),
+            None => message.push_str("; `conveyor serve --print-config` prints all"),
         }
         self.problem(span, &message);
     }
 
     fn problem(&mut self, span: &Range<usize>, message: &str) {
         let place = self.place(span);
-        self.problems.push(format!("{place}: {message}"));
+        self.problems
+            .push((span.start, format!("{place}: {message}")));
     }
 
     fn place(&self, span: &Range<usize>) -> String {
@@ -139,9 +141,10 @@ impl Reading<'_> {
     }
 }
 
-fn is_section(name: &str) -> bool {
-    let mut sections = SETTINGS
+/// The names of the sections; each as often as it has settings.
+fn sections() -> impl Iterator<Item = &'static str> {
+    let named = SETTINGS
         .iter()
         .filter_map(|setting| setting.name.split_once('.'));
-    sections.any(|(section, _)| section == name)
+    named.map(|(section, _)| section)
 }

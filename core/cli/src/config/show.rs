@@ -19,7 +19,7 @@ impl Resolved {
                 continue;
             };
             let text = written(setting.form, text);
-            shown.push_str(&format!("{key} = {text}  # {origin}\n"));
+            shown.push_str(&format!("# {}\n{key} = {text}  # {origin}\n", setting.help));
         }
         shown
     }
@@ -136,7 +136,8 @@ mod tests {
             "listen = \"127.0.0.1:3\"  # --listen\n",
             "drain = \"2s\"  # CONVEYOR_DRAIN\n",
             "conveyor.toml:4:9\n",
-            "\n[exec]\ncapacity = 0  # default\n",
+            "\n[exec]\n# How many `exec` steps",
+            "capacity = 0  # default\n",
         ] {
             assert!(shown.contains(line), "{line} is not in\n{shown}");
         }

@@ -12,6 +12,7 @@ mod help;
 mod killed;
 #[path = "../../../../tools/killpoint/library.rs"]
 mod killpoint;
+mod operate;
 mod plan;
 mod program;
 mod quarantine;

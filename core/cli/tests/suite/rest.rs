@@ -39,14 +39,14 @@ fn a_page_of_a_browser_is_not_answered() {
     assert_eq!(foreign(&site, "evil.example:7420", ""), 403);
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 /// One request over a connection of its own.
-fn http(url: &str, method: &str, path: &str, kind: &str, body: &str) -> Answer {
+pub(crate) fn http(url: &str, method: &str, path: &str, kind: &str, body: &str) -> Answer {
     let address = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).expect("the server answers");
     let length = body.len();
