@@ -43,9 +43,14 @@ pub(crate) fn signal(output: &Path, group: Pid, signal: Signal) -> u32 {
         let is_ours = environment
             .split(|byte| *byte == 0)
             .any(|one| one == wanted);
-        // The group was told already, and a program may take a second signal for another wish.
+        if !is_ours {
+            continue;
+        }
+        // Asked of our own alone: the group of one that came from outside of this container has the number
+        // 0, which rustix does not expect. The group was told already, and a program may take a second
+        // signal for another wish.
         let is_told = getpgid(Some(pid)).is_ok_and(|of| of == group);
-        if is_ours && !is_told && pidfd_send_signal(&handle, signal).is_ok() {
+        if !is_told && pidfd_send_signal(&handle, signal).is_ok() {
             found += 1;
         }
     }
