@@ -5,6 +5,7 @@ mod follow;
 mod fork;
 mod objects;
 mod offline;
+mod operate;
 mod output;
 mod run;
 mod runs;
@@ -20,10 +21,11 @@ pub(crate) use objects::{
     NamespacesListArgs, NamespacesVerb, PipelinesArgs, PipelinesVerb, StartArgs,
 };
 pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
+pub(crate) use operate::{BackupArgs, DoctorArgs, RestoreArgs};
 pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
 pub(crate) use run::{Inputs, Local, Progress, RunArgs};
-pub(crate) use runs::{ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
-pub(crate) use serve::{LogFormat, ServeArgs};
+pub(crate) use runs::{DeleteArgs, ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
+pub(crate) use serve::ServeArgs;
 pub(crate) use shared::{Form, Place};
 pub(crate) use stop::StopArgs;
 
@@ -99,7 +101,7 @@ pub(crate) enum Verb {
     Plan(PlanArgs),
     /// Test a pipeline offline, with mocked results and a virtual clock.
     Test(TestArgs),
-    /// List, show and release runs.
+    /// List, show, release and delete runs.
     Runs(RunsArgs),
     /// Print the log of a run.
     Logs(LogsArgs),
@@ -124,6 +126,12 @@ pub(crate) enum Verb {
     Fork(ForkArgs),
     /// Write the driver contract, or the REST API, out of the program alone.
     Contract(ContractArgs),
+    /// Copy all that a data directory holds into a file, while runs go on.
+    Backup(BackupArgs),
+    /// Make a data directory of a backup.
+    Restore(RestoreArgs),
+    /// Say what is wrong with a setup, and what to do.
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
 }

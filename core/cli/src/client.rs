@@ -6,6 +6,7 @@
 //! | `directory` | which data directory |
 //! | `open` | hold it, or reach who holds it |
 //! | `holder` | what this process does for others while it holds the directory |
+//! | `runtime` | the threads that all of it runs on |
 //! | `told` | that store, with words where it cannot write |
 //! | `status` | an answer that says no, as a message and an exit status |
 //! | `view`, `event` | answers as what is drawn |
@@ -14,6 +15,7 @@ mod directory;
 mod event;
 mod holder;
 mod open;
+mod runtime;
 mod status;
 mod told;
 mod view;
@@ -21,6 +23,7 @@ mod view;
 pub(crate) use directory::data_dir;
 pub(crate) use event::Events;
 pub(crate) use open::{Engine, Options};
+pub(crate) use runtime::with_runtime;
 pub(crate) use status::Problem;
 pub(crate) use told::told;
 pub(crate) use view::{json, run_view};

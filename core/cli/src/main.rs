@@ -3,9 +3,11 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`args`] | the verbs, their options and their help |
-//! | [`offline`] | verbs that need nothing but files: check, plan, test, contract, completion |
-//! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork |
+//! | [`offline`] | verbs that need nothing but files: check, plan, test, restore, contract, completion |
+//! | [`online`] | verbs that need an engine: run, runs, logs, events, stops, fork, backup |
 //! | [`serve`] | the server |
+//! | [`doctor`] | what is wrong with a setup |
+//! | [`config`] | what it is configured by |
 //! | [`render`] | what people see: pure functions from views to text and pictures |
 //! | [`source`] | documents, inputs and cases: reading what a person names |
 //! | [`drivers`] | the drivers in this process |
@@ -15,6 +17,8 @@
 
 mod args;
 mod client;
+mod config;
+mod doctor;
 mod drivers;
 mod exit;
 mod interrupts;
@@ -63,6 +67,7 @@ fn dispatch(verb: Verb) -> Exit {
             RunsVerb::List(args) => online::runs_list(&args),
             RunsVerb::Show(args) => online::runs_show(&args),
             RunsVerb::Release(args) => online::runs_release(&args),
+            RunsVerb::Delete(args) => online::runs_delete(&args),
         },
         Verb::Logs(args) => online::logs(&args),
         Verb::Events(args) => online::events(&args),
@@ -73,6 +78,9 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Resume(args) => online::resume(args),
         Verb::Fork(args) => online::fork(&args),
         Verb::Contract(args) => offline::contract(&args.verb),
+        Verb::Backup(args) => online::backup(&args),
+        Verb::Restore(args) => offline::restore(&args),
+        Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Completion(args) => offline::completion(&args),
     }
 }

@@ -4,10 +4,12 @@ mod check;
 mod completion;
 mod contract;
 mod plan;
+mod restore;
 mod test;
 
 pub(crate) use check::check;
 pub(crate) use completion::completion;
 pub(crate) use contract::contract;
 pub(crate) use plan::plan;
+pub(crate) use restore::{restore, verified};
 pub(crate) use test::test;

@@ -6,12 +6,14 @@
 //! | `apply` | pipelines are stored and started |
 //! | `objects` | pipelines, drivers and namespaces of a server |
 //! | `follow` | a run is shown until it ends |
-//! | `runs` | `runs list`, `show`, `release` |
+//! | `runs` | `runs list`, `show`, `release`, `delete` |
+//! | `backup` | all that is kept, into a file |
 //! | `logs`, `events` | what runs said and did |
 //! | `stop` | cancel, drain, terminate, pause, resume |
 //! | `given` | documents and inputs from files |
 
 mod apply;
+mod backup;
 mod events;
 mod follow;
 mod fork;
@@ -23,27 +25,24 @@ mod runs;
 mod stop;
 
 pub(crate) use apply::{apply, start};
+pub(crate) use backup::backup;
 pub(crate) use events::events;
 pub(crate) use fork::fork;
 pub(crate) use logs::logs;
 pub(crate) use objects::{drivers, namespaces, pipelines};
 pub(crate) use run::run;
-pub(crate) use runs::{runs_list, runs_release, runs_show};
+pub(crate) use runs::{runs_delete, runs_list, runs_release, runs_show};
 pub(crate) use stop::{cancel, drain, pause, resume, terminate};
 
 use crate::args::{Form, Output, Place};
-use crate::client::{Engine, Options, Problem, run_view};
-use crate::exit::{Exit, refuse};
+use crate::client::{Engine, Options, Problem, run_view, with_runtime};
+use crate::exit::Exit;
 use crate::render::data;
 use crate::terminal;
 use conveyor_engine::time::Time;
 use conveyor_proto::v1;
 use conveyor_store::Access;
-use std::time::{Duration, SystemTime};
-use tokio::signal::unix::{SignalKind, signal};
-
-/// How long tasks have to end with the program.
-const SHUTDOWN: Duration = Duration::from_secs(2);
+use std::time::SystemTime;
 
 /// What a verb that starts nothing needs of the engine.
 fn reading(place: &Place) -> Options {
@@ -61,16 +60,7 @@ fn with_engine<F>(options: Options, verb: F) -> Exit
 where
     F: AsyncFnOnce(&mut Engine) -> Result<Exit, Problem>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(format!("cannot start threads: {error}")),
-    };
-    let exit = runtime.block_on(async {
-        let _ = outlive_file_limits();
+    with_runtime(Some(2), async {
         let mut engine = match Engine::open(options).await {
             Ok(engine) => engine,
             Err(problem) => return problem.tell(),
@@ -80,16 +70,7 @@ where
             .unwrap_or_else(|problem| problem.tell());
         engine.finish().await;
         exit
-    });
-    runtime.shutdown_timeout(SHUTDOWN);
-    exit
-}
-
-/// From now on a file that may not grow is an error of the write (EFBIG), as a full disk is; SIGXFSZ
-/// would end the program. It is caught, not ignored: what the program starts has it as it was.
-pub(crate) fn outlive_file_limits() -> std::io::Result<()> {
-    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    signal(kind).map(drop)
+    })
 }
 
 /// Says what a request made of a run; `no_effect` says why it made nothing.

@@ -1,12 +1,15 @@
 //! `conveyor serve`: the server of one machine.
 
-use crate::args::{LogFormat, ServeArgs};
-use crate::client::{Problem, data_dir, told};
+use crate::args::ServeArgs;
+use crate::client::{Problem, data_dir, told, with_runtime};
+use crate::config::{Config, LogFormat, resolve};
 use crate::drivers::{local_drivers, step_environment};
 use crate::exit::{Exit, refuse};
 use crate::interrupts::Interrupts;
+use crate::terminal;
 use conveyor_api::{ConnectionLimits, Listener, Services, TcpEndpoint, router};
-use conveyor_node::{Config, Node};
+use conveyor_node::Node;
+use conveyor_node::retention::Retention;
 use conveyor_service::{About, ControlHandlers, DriverHandlers, Ending};
 use conveyor_store::{Access, DataDir, Embedded, ErrorKind};
 use std::net::SocketAddr;
@@ -19,35 +22,38 @@ use tracing_subscriber::EnvFilter;
 
 /// `conveyor serve`.
 pub(crate) fn serve(args: &ServeArgs) -> Exit {
-    log(args.log_format);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(format!("cannot start threads: {error}")),
+    let resolved = match resolve(args.given(), |name| std::env::var(name).ok()) {
+        Ok(resolved) => resolved,
+        Err(problems) => return refuse(problems),
     };
-    let exit = runtime.block_on(async {
-        let _ = super::online::outlive_file_limits();
-        match Server::start(args).await {
+    if args.print_config {
+        terminal::print(&resolved.show());
+        return Exit::Succeeded;
+    }
+    let config = resolved.config;
+    log(&config);
+    if let Some(file) = &resolved.file {
+        tracing::info!(file = %file.display(), "configured");
+    }
+    with_runtime(None, async {
+        match Server::start(&config).await {
             Ok(server) => {
                 server.until_told().await;
                 Exit::Succeeded
             }
             Err(problem) => problem.tell(),
         }
-    });
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    exit
+    })
 }
 
-fn log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn log(config: &Config) {
+    // It was parsed before.
+    let filter = EnvFilter::new(&config.log_level);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
         .with_writer(std::io::stderr);
-    match format {
+    match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
@@ -59,11 +65,12 @@ struct Server {
     drivers: Arc<DriverHandlers>,
     stop: watch::Sender<bool>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
+    retention: tokio::task::JoinHandle<()>,
     drain: Duration,
 }
 
 impl Server {
-    async fn start(args: &ServeArgs) -> Result<Server, Problem> {
+    async fn start(args: &Config) -> Result<Server, Problem> {
         if !args.listen.ip().is_loopback() && !args.insecure {
             return Err(Problem::refused(format!(
                 "{} can be reached from other machines, and anybody there could do anything: listen on \
@@ -73,7 +80,7 @@ impl Server {
         }
         // First: a second server on this address is to touch nothing.
         let endpoint = bind(args.listen).await?;
-        let path = data_dir(args.place.data_dir.clone()).map_err(Problem::refused)?;
+        let path = data_dir(args.data_dir.clone()).map_err(Problem::refused)?;
         let directory = open(&path).await?;
         let path = directory.path().to_owned();
         let store = tokio::task::spawn_blocking(move || Embedded::open(directory)).await;
@@ -82,38 +89,45 @@ impl Server {
             .map_err(|error| Problem::refused(error.to_string()))?;
         let (store, telling) = told(store);
         tokio::spawn(telling.tell());
-        let drivers = match args.exec {
-            Some(_) => local_drivers(),
-            None => Vec::new(),
+        let capacity = u32::try_from(args.exec).unwrap_or(u32::MAX);
+        let drivers = match capacity {
+            0 => Vec::new(),
+            _ => local_drivers(),
         };
-        let about = about(&path, &drivers, args.exec.unwrap_or(0));
-        let config = Config {
-            capacity: args.exec.unwrap_or(0),
-            ..Config::new(Arc::new(store), drivers, Handle::current())
+        let about = about(&path, &drivers, capacity);
+        let config = conveyor_node::Config {
+            capacity,
+            limits: conveyor_node::node::Limits {
+                output_bytes: args.output_bytes,
+                checkpoint_bytes: args.checkpoint_bytes,
+            },
+            ..conveyor_node::Config::new(Arc::new(store), drivers, Handle::current())
         };
         let node = Node::open(config).await;
         let node = node.map_err(|error| {
             Problem::refused(format!("the data directory {}: {error}", path.display()))
         })?;
-        let drivers = Arc::new(DriverHandlers::new(node.clone()));
+        let drivers = Arc::new(DriverHandlers::new(node.clone()).heartbeat_every(args.heartbeat));
         let services = Services {
             control: Arc::new(ControlHandlers::new(node.clone(), about)),
             driver: Some(Arc::clone(&drivers)),
         };
         let (stop, stopped) = watch::channel(false);
-        let listeners = listen(endpoint, &path, &services, &stopped)?;
+        let listeners = listen(endpoint, &path, &services, limits(args), &stopped)?;
         if args.insecure && !args.listen.ip().is_loopback() {
             tracing::warn!(
                 "--insecure: whoever reaches {} may do anything",
                 args.listen
             );
         }
+        let kept = node.clone();
         Ok(Server {
             node,
             drivers,
             stop,
             listeners,
-            drain: Duration::from_secs(args.drain),
+            retention: tokio::spawn(kept.retain_always(retention(args), args.retention_interval)),
+            drain: args.drain,
         })
     }
 
@@ -121,17 +135,26 @@ impl Server {
     async fn until_told(self) {
         let mut interrupts = Interrupts::new();
         let why = interrupts.next().await;
-        tracing::info!(?why, "told to end: taking nothing new");
+        tracing::info!(
+            ?why,
+            drain_s = self.drain.as_secs(),
+            "told to end: taking nothing new"
+        );
+        let live_runs = self.node.known_runs();
         let ended = self.end();
         tokio::select! {
-            () = ended => tracing::info!("ended"),
-            _ = interrupts.next() => tracing::warn!("told again: ending at once"),
+            () = ended => tracing::info!(live_runs, "ended: runs that have not ended go on with the next server"),
+            _ = interrupts.next() => {
+                tracing::warn!("told again: ending at once; what was not durable begins again");
+            }
         }
     }
 
     async fn end(self) {
         // Nothing new is claimed; what runs in this process has its time.
         self.node.stop_claiming();
+        // Each of its turns is a commit: what is left is for the next server.
+        self.retention.abort();
         let idle = self.node.idle_in_process();
         if tokio::time::timeout(self.drain, idle).await.is_err() {
             tracing::warn!("tasks of this process are cut off: their attempts begin again");
@@ -196,15 +219,36 @@ fn about(path: &Path, drivers: &[Arc<dyn conveyor_node::driver::Driver>], capaci
     }
 }
 
+/// What connections may cost.
+fn limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        connections: usize::try_from(config.connections).unwrap_or(usize::MAX),
+        streams: u32::try_from(config.streams).unwrap_or(u32::MAX),
+        head: config.head,
+        keepalive: config.keepalive,
+        goodbye: config.goodbye,
+    }
+}
+
+/// How long what has ended is kept.
+fn retention(config: &Config) -> Retention {
+    Retention {
+        succeeded: config.keep_succeeded,
+        failed: config.keep_failed,
+        cancelled: config.keep_cancelled,
+        logs: config.keep_logs,
+    }
+}
+
 /// Answers on the address and on the directory's socket.
 fn listen(
     endpoint: TcpEndpoint,
     path: &Path,
     services: &Services,
+    limits: ConnectionLimits,
     stopped: &watch::Receiver<bool>,
 ) -> Result<Vec<tokio::task::JoinHandle<()>>, Problem> {
     let router = router(services);
-    let limits = ConnectionLimits::default();
     let until = |mut stopped: watch::Receiver<bool>| async move {
         // Its sender lives as long as the server.
         let _ = stopped.wait_for(|stopped| *stopped).await;

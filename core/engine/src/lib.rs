@@ -46,6 +46,8 @@ macro_rules! planted {
     };
 }
 
+pub use nearest::nearest;
+
 /// The stack a thread that calls this crate should have: 16 MiB.
 ///
 /// The bounds on expressions and documents are set so that the deepest accepted input fits.

@@ -1,10 +1,8 @@
 /// The name among `known` that a person most likely meant by `given`, if one is near enough: at most
 /// a third of the letters of the longer one wrong. Names of one and two letters are near to none:
 /// half of all others would be.
-pub(crate) fn nearest<'a>(
-    given: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nobody mistypes a name longer than this; and the table below is quadratic.
     if given.len() > 128 {
         return None;

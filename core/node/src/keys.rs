@@ -6,6 +6,7 @@
 //! | `s D NAME SCOPE VERSION` | a driver in one version |
 //! | `s d DIGEST` | a pipeline revision: canonical JSON and source |
 //! | `s e SESSION` | a session of a driver in another process; gone at its end |
+//! | `s g DIGEST` | a document that may have lost its last user |
 //! | `s i RUN` | the row of a run that listings read |
 //! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
 //! | `s m` | what the store says about itself; of shard 0 alone |
@@ -16,6 +17,8 @@
 //! | `s r RUN` | a run that has not ended, with its earliest timer; gone at the end |
 //! | `s s RUN SEQUENCE` | a snapshot of a run after that record |
 //! | `s v RUN HASH` | a value of a run that is too long for its record (PROTOCOL P32) |
+//! | `s x RUN` | a run that is going away: nobody sees it any more |
+//! | `s y` | how much was deleted since files were last merged |
 //!
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
 //! are 32, SEQUENCE is 8 bytes, most significant first. NAME, NAMESPACE, SCOPE and VERSION are texts, each but the
@@ -140,6 +143,48 @@ pub fn live(run: RunId) -> Vec<u8> {
 #[must_use]
 pub fn lives() -> Vec<u8> {
     key(b'r', &[])
+}
+
+/// Before all values of a run.
+#[must_use]
+pub fn values(run: RunId) -> Vec<u8> {
+    key(b'v', &[&run.0])
+}
+
+/// A run that is going away.
+#[must_use]
+pub fn deletion(run: RunId) -> Vec<u8> {
+    key(b'x', &[&run.0])
+}
+
+/// Before all runs that are going away.
+#[must_use]
+pub fn deletions() -> Vec<u8> {
+    key(b'x', &[])
+}
+
+/// A document that may have lost its last user.
+#[must_use]
+pub fn unused(digest: &Hash) -> Vec<u8> {
+    key(b'g', &[&digest.0])
+}
+
+/// Before all documents that may have lost their last user.
+#[must_use]
+pub fn all_unused() -> Vec<u8> {
+    key(b'g', &[])
+}
+
+/// How much was deleted since files were last merged.
+#[must_use]
+pub fn reclaim() -> Vec<u8> {
+    key(b'y', &[])
+}
+
+/// Before all revisions of all pipelines; each key ends with its document's digest.
+#[must_use]
+pub fn revisions() -> Vec<u8> {
+    key(b'P', &[])
 }
 
 /// A value of a run.

@@ -11,11 +11,14 @@
 //! | [`session`] | drivers in other processes: hello, tasks, reports, logs |
 //! | [`owner`] | the deterministic machine over all runs: the simulator drives it as the node does |
 //! | [`storage`] | an owner's groups and runs in the store's terms |
+//! | [`backup`] | all that a store holds, as a file |
+//! | [`retention`] | what goes away, and the space that it took |
 //! | [`objects`] | what people make beside runs: guarded rows |
 //! | [`keys`], [`envelope`] | where things lie in a store, and in what |
 //! | [`metrics`] | what a node counts while it works |
 //! | [`token`] | the proof of a claim |
 
+pub mod backup;
 mod chunks;
 mod clock;
 pub mod driver;
@@ -29,6 +32,7 @@ pub mod objects;
 pub mod owner;
 mod plans;
 pub mod reader;
+pub mod retention;
 pub mod session;
 pub mod storage;
 mod stored;

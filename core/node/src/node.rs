@@ -20,6 +20,7 @@ pub use start::StartRun;
 
 pub(crate) use log_writer::{Batch, LogWriter};
 pub(crate) use messages::Message;
+pub(crate) use open::random_bytes;
 pub(crate) use parameters::parameters;
 
 use crate::clock::Clock;
@@ -31,6 +32,7 @@ use crate::metrics::{Figures, Metrics};
 use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
+use crate::retention::Sweeps;
 use crate::session::{Assignments, Directory};
 use crate::token::Tokens;
 use crate::workers::Workers;
@@ -76,6 +78,7 @@ struct Shared {
     running: watch::Receiver<usize>,
     condition: Arc<Condition>,
     metrics: Arc<Metrics>,
+    sweeps: Sweeps,
 }
 
 impl Node {
@@ -134,6 +137,7 @@ impl Node {
                 running,
                 condition,
                 metrics,
+                sweeps: Sweeps::default(),
             }),
         })
     }
@@ -169,6 +173,10 @@ impl Node {
 
     pub(crate) fn log_writer(&self) -> &LogWriter {
         &self.shared.logs
+    }
+
+    pub(crate) fn sweeps(&self) -> &Sweeps {
+        &self.shared.sweeps
     }
 
     /// What drivers may hand over.
@@ -275,6 +283,7 @@ impl Node {
     ) -> Result<(), NodeError> {
         let store = Arc::clone(self.shared.reader.store());
         let document = start::stored_document(canonical, source, file_name);
+        self.shared.reader.plans().rely_on(digest);
         let keep = move || start::keep_document(store.as_ref(), &digest, &document);
         let kept = self.shared.reader.workers().run(keep).await;
         kept.ok_or_else(|| NodeError::Unavailable("keeping a document panicked".into()))?

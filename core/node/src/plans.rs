@@ -8,8 +8,8 @@ use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{RecordKind, StoredDocument};
 use conveyor_store::Store;
 use prost::Message as _;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// So many plans are kept although no run in memory has them: parked runs are folded again and
 /// again under the same few.
@@ -19,6 +19,9 @@ const KEPT: usize = 8;
 #[derive(Debug, Default)]
 pub struct Plans {
     cache: Mutex<Cache>,
+    /// Documents that something in this process relied on being stored: those are not deleted while it
+    /// lives (`crate::retention`).
+    relied_on: Mutex<BTreeSet<Hash>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,23 @@ impl Plans {
             cache.recent.pop_front();
         }
         plan
+    }
+
+    /// Says that something is about to name this document, before it looks whether it is stored.
+    pub(crate) fn rely_on(&self, digest: Hash) {
+        self.relied_on().insert(digest);
+    }
+
+    /// Does something unless the document was relied on, which nobody begins to do meanwhile.
+    pub(crate) fn unless_relied_on<T>(&self, digest: &Hash, then: impl FnOnce() -> T) -> Option<T> {
+        let relied_on = self.relied_on();
+        (!relied_on.contains(digest)).then(then)
+    }
+
+    fn relied_on(&self) -> MutexGuard<'_, BTreeSet<Hash>> {
+        self.relied_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The plan of a stored document. Compiles it the first time: call it on a stack of

@@ -1,5 +1,6 @@
 //! The control service's handlers.
 
+mod backup;
 mod calls;
 mod check;
 mod folds;

@@ -52,6 +52,7 @@ pub struct DriverHandlers {
     node: Node,
     polled: Arc<PolledSessions>,
     ending: Arc<watch::Sender<Ending>>,
+    heartbeat_interval_ms: u64,
 }
 
 impl DriverHandlers {
@@ -62,7 +63,18 @@ impl DriverHandlers {
             node,
             polled: Arc::default(),
             ending: Arc::new(watch::channel(Ending::No).0),
+            heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
         }
+    }
+
+    /// The same, with another interval of heartbeats than [`HEARTBEAT_INTERVAL_MS`]. At most a third of
+    /// [`RESUME_WINDOW_MS`], so that one that is late loses no session.
+    #[must_use]
+    pub fn heartbeat_every(mut self, interval: std::time::Duration) -> DriverHandlers {
+        let most = RESUME_WINDOW_MS / 3;
+        let millis = u64::try_from(interval.as_millis()).unwrap_or(most);
+        self.heartbeat_interval_ms = millis.clamp(1, most);
+        self
     }
 
     /// Tells all sessions that the process is about to end.
@@ -93,7 +105,7 @@ impl DriverHandlers {
             session: session.id().to_string(),
             resume_secret: self.node.resume_secret(session).into(),
             contract_version: version,
-            heartbeat_interval_ms: HEARTBEAT_INTERVAL_MS,
+            heartbeat_interval_ms: self.heartbeat_interval_ms,
             resume_window_ms: RESUME_WINDOW_MS,
             limits: Some(self.limits()),
             log_window: LOG_WINDOW,

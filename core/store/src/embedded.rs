@@ -4,11 +4,12 @@
 mod engine;
 mod files;
 mod journal;
+mod view;
 
 use crate::transaction::at_most;
 use crate::{
     CommitError, Conflict, DataDir, Direction, Error, ErrorKind, KeyRange, Limits, Page, Stats,
-    Store, Transaction,
+    Store, Transaction, View,
 };
 use bytes::Bytes;
 use engine::{Engine, WriteError};
@@ -16,6 +17,7 @@ pub use journal::Cut;
 use journal::{Keep, Settled};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use view::Pins;
 
 /// The store's place in a data directory, and where it is made.
 const NAME: &str = "store";
@@ -55,6 +57,8 @@ pub struct Embedded {
     cut: Option<Cut>,
     /// The damaged file, once a read has met it. Looked for once: that reads everything.
     damaged: OnceLock<Option<String>>,
+    /// Who else has the files open.
+    pins: Pins,
 }
 
 #[derive(Debug)]
@@ -94,6 +98,7 @@ impl Embedded {
             }),
             cut: settled.cut,
             damaged: OnceLock::new(),
+            pins: Pins::default(),
         })
     }
 
@@ -147,6 +152,8 @@ impl Embedded {
     fn reopen(&self, writer: &mut Writer) -> Result<(), Error> {
         let mut slot = self.engine.write().unwrap_or_else(PoisonError::into_inner);
         *slot = None;
+        // Files are opened by one at a time.
+        self.pins.break_views();
         let (engine, settled, last) = open(&path(&self.directory), Keep::Until(writer.last))?;
         if last != writer.last {
             return Err(lost(last, writer.last));
@@ -248,15 +255,28 @@ impl Embedded {
     /// Begins the journals anew once they are large, so that opening stays quick. Best effort: they
     /// may be larger.
     fn checkpoint(&self, writer: &mut Writer) {
+        // The files cannot be closed while somebody reads a view or merges: after that is soon enough.
+        if self.pins.any() {
+            return;
+        }
         let due = |engine: &Engine| writer.journal >= 3 * JOURNAL_BYTES || engine.is_calm();
         let written = match &*self.engine() {
             Some(engine) if due(engine) => engine.write_out().is_ok(),
             _ => false,
         };
-        if !written {
+        if written {
+            self.begin_anew(writer);
+        }
+    }
+
+    /// Closes the files and opens them again with an empty journal. All that the journals hold must be in
+    /// sorted files. Best effort, as above. Files that were merged into others are gone after it.
+    fn begin_anew(&self, writer: &mut Writer) {
+        let mut slot = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have come before the lock was taken; nobody comes while it is held.
+        if self.pins.any() {
             return;
         }
-        let mut slot = self.engine.write().unwrap_or_else(PoisonError::into_inner);
         *slot = None;
         // Whatever fails here, the next call opens what there is.
         let place = path(&self.directory);
@@ -282,6 +302,7 @@ enum Attempt {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
+        self.pins.break_views();
         let slot = self
             .engine
             .get_mut()
@@ -327,6 +348,36 @@ impl Store for Embedded {
 
     fn limits(&self) -> Limits {
         Limits::LOCAL
+    }
+
+    fn view(&self) -> Result<Box<dyn View>, Error> {
+        let pinned = self.read(|engine| Ok(self.pins.view(engine.frozen())))?;
+        Ok(Box::new(pinned))
+    }
+
+    fn reclaim(&self) -> Result<(), Error> {
+        // What is in memory first: a deletion that is not in a file removes nothing from one.
+        {
+            let mut writer = self.writer();
+            self.ensure_open(&mut writer)?;
+            if let Some(engine) = &*self.engine() {
+                engine.write_out().map_err(|error| self.located(error))?;
+            }
+        }
+        let (merger, pin) = self.read(|engine| Ok((engine.merger(), self.pins.merging())))?;
+        let merged = merger.merge().map_err(|error| self.located(error));
+        drop(merger);
+        drop(pin);
+        merged?;
+        // fjall keeps the old files until it has taken many more commits, or is opened.
+        let mut writer = self.writer();
+        self.ensure_open(&mut writer)?;
+        let written = self.engine().as_ref().map(Engine::write_out);
+        if let Some(written) = written {
+            written.map_err(|error| self.located(error))?;
+            self.begin_anew(&mut writer);
+        }
+        Ok(())
     }
 
     fn stats(&self) -> Result<Stats, Error> {

@@ -30,7 +30,7 @@ pub use error::{CommitError, Conflict, Error, ErrorKind, Status};
 pub use limits::Limits;
 pub use memory::Memory;
 pub use range::{Direction, KeyRange, PAGE_BYTES, Page};
-pub use store::{Stats, Store};
+pub use store::{Stats, Store, View};
 pub use transaction::{Compare, Expected, Transaction};
 
 pub use bytes::Bytes;

@@ -1,6 +1,7 @@
 use crate::transaction::at_most;
 use crate::{
     CommitError, Conflict, Direction, Error, KeyRange, Limits, Page, Stats, Store, Transaction,
+    View,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -35,6 +36,21 @@ impl Memory {
     }
 }
 
+/// What a store held.
+struct Copied(BTreeMap<Bytes, Bytes>);
+
+impl View for Copied {
+    fn scan(&self, range: &KeyRange, limit: usize) -> Result<Page, Error> {
+        if range.is_empty() {
+            return Ok(Page::default());
+        }
+        match Page::collect(self.0.range(bounds(range)).map(copied), limit) {
+            Ok(page) => Ok(page),
+            Err(never) => match never {},
+        }
+    }
+}
+
 impl Store for Memory {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         Ok(self.state().entries.get(key).cloned())
@@ -54,6 +70,10 @@ impl Store for Memory {
             Ok(page) => Ok(page),
             Err(never) => match never {},
         }
+    }
+
+    fn view(&self) -> Result<Box<dyn View>, Error> {
+        Ok(Box::new(Copied(self.state().entries.clone())))
     }
 
     fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {

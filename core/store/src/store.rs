@@ -1,4 +1,4 @@
-use crate::{CommitError, Direction, Error, KeyRange, Limits, Page, Transaction};
+use crate::{CommitError, Direction, Error, ErrorKind, KeyRange, Limits, Page, Transaction};
 use bytes::Bytes;
 
 /// Ordered keys with guarded, durable commits.
@@ -37,12 +37,44 @@ pub trait Store: Send + Sync {
     /// What one transaction may hold.
     fn limits(&self) -> Limits;
 
+    /// Everything that the store holds now, to be read page by page while commits go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`]; [`ErrorKind::Invalid`] of a store that cannot.
+    fn view(&self) -> Result<Box<dyn View>, Error> {
+        Err(Error::new(ErrorKind::Invalid, "view")
+            .with("problem", "this kind of store has no consistent views"))
+    }
+
+    /// Gives the space of what was deleted back to the file system, beside commits. It may write all
+    /// that the store holds anew: ask for it when much was deleted. Nothing happens in a store without
+    /// files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`]. What was deleted stays deleted.
+    fn reclaim(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// What the store holds and has done, for metrics.
     ///
     /// # Errors
     ///
     /// As [`Store::get`].
     fn stats(&self) -> Result<Stats, Error>;
+}
+
+/// What a store held at one instant. Drop it soon: what is deleted meanwhile keeps its space.
+pub trait View: Send {
+    /// As [`Store::scan`], forward, as of the view's instant.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::get`]; also when the store had to open its files anew since, after an I/O error: the
+    /// view is lost then.
+    fn scan(&self, range: &KeyRange, limit: usize) -> Result<Page, Error>;
 }
 
 /// Figures of a store.
@@ -71,6 +103,14 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn limits(&self) -> Limits {
         (**self).limits()
+    }
+
+    fn view(&self) -> Result<Box<dyn View>, Error> {
+        (**self).view()
+    }
+
+    fn reclaim(&self) -> Result<(), Error> {
+        (**self).reclaim()
     }
 
     fn stats(&self) -> Result<Stats, Error> {

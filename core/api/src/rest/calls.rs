@@ -75,6 +75,7 @@ table! {
     get "/v1/runs" list_runs(ListRunsRequest => ListRunsResponse) Nothing;
     post "/v1/runs" start_run(StartRunRequest => StartRunResponse) Document;
     get "/v1/runs/{run}" get_run(GetRunRequest => GetRunResponse) Nothing;
+    delete "/v1/runs/{run}" delete_run(DeleteRunRequest => DeleteRunResponse) Nothing;
     post "/v1/runs/{run}/drain" stop_run(StopRunRequest => StopRunResponse) Fields, "kind" = "drain";
     post "/v1/runs/{run}/cancel" stop_run(StopRunRequest => StopRunResponse) Fields, "kind" = "cancel";
     post "/v1/runs/{run}/terminate" stop_run(StopRunRequest => StopRunResponse) Fields, "kind" = "terminate";

@@ -26,6 +26,18 @@ impl AttemptKey {
         KeyRange::prefix([PREFIX, &run].concat())
     }
 
+    /// Every row of all logs.
+    #[must_use]
+    pub fn of_all() -> KeyRange {
+        KeyRange::prefix(PREFIX)
+    }
+
+    /// The run that a row is of; `None` for another key.
+    #[must_use]
+    pub fn run_of(key: &[u8]) -> Option<[u8; 16]> {
+        key.strip_prefix(PREFIX)?.get(..16)?.try_into().ok()
+    }
+
     /// Every row of this attempt's log.
     #[must_use]
     pub fn rows(&self) -> KeyRange {

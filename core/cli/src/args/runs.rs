@@ -1,4 +1,4 @@
-//! `runs list|show|release`.
+//! `runs list|show|release|delete`.
 
 use super::{Form, Place, ShowOutput};
 use clap::{Args, Subcommand};
@@ -26,6 +26,8 @@ pub(crate) enum RunsVerb {
     Show(ShowArgs),
     /// Fold a quarantined run again, after an upgrade.
     Release(ReleaseArgs),
+    /// Delete runs that have ended, with their logs and values.
+    Delete(DeleteArgs),
 }
 
 const LIST: &str = "\
@@ -103,6 +105,26 @@ is released, or ended by `conveyor terminate`.";
 pub(crate) struct ReleaseArgs {
     /// The run: its id, a part of it, or `latest`.
     pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+const DELETE: &str = "\
+Examples:
+  conveyor runs delete RUN
+
+A run that has not ended is refused: end it with `conveyor cancel` or `conveyor terminate`. `conveyor serve`
+deletes runs by their age where its configuration says so (`retention`).";
+
+/// `runs delete`.
+#[derive(Debug, Args)]
+#[command(after_help = DELETE)]
+pub(crate) struct DeleteArgs {
+    /// The runs: their ids, parts of them, or `latest`.
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(flatten)]

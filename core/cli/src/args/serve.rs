@@ -1,13 +1,17 @@
 //! `serve`.
 
-use clap::{Args, ValueEnum};
-use std::net::SocketAddr;
+use crate::config::Given;
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 const SERVE: &str = "\
 Examples:
   conveyor serve
   conveyor serve --data-dir /var/lib/conveyor --listen 127.0.0.1:7420
   conveyor serve --listen 127.0.0.1:0          A free port; the first line says which
+  conveyor serve --config conveyor.toml
+  conveyor serve --print-config                All settings, and where each comes from
 
 Drivers and clients reach it at http://ADDRESS, and on this machine by its data directory:
   CONVEYOR_URL=http://127.0.0.1:7420 conveyor-driver-exec
@@ -22,16 +26,19 @@ Exit status: 0 it was told to end, 2 it could not start.";
 #[derive(Debug, Args)]
 #[command(after_help = SERVE)]
 pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) place: DataDir,
-    /// Where to listen. Other addresses than those of this machine alone need --insecure.
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        env = "CONVEYOR_LISTEN",
-        default_value = "127.0.0.1:7420"
-    )]
-    pub(crate) listen: SocketAddr,
+    /// The configuration. Default: `CONVEYOR_CONFIG`, else none.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the effective configuration, and where each setting comes from, and end.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Where everything is kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) data_dir: Option<String>,
+    /// Where to listen. Other addresses than those of this machine alone need --insecure. Default:
+    /// 127.0.0.1:7420.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
     /// Listen on an address that other machines reach, though anybody there may do anything: there is
     /// neither TLS nor a check of who asks.
     #[arg(long)]
@@ -41,27 +48,36 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) exec: Option<u32>,
-    /// How long tasks of this process may go on once it is told to end, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) drain: u64,
-    /// How its log is written, on standard error.
-    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
-    pub(crate) log_format: LogFormat,
+    /// How long tasks of this process may go on once it is told to end, in seconds. Default: 30.
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(crate) drain: Option<u64>,
+    /// How its log is written, on standard error: `text` or `json`. Default: text.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
 }
 
-/// Where a server keeps everything.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DataDir {
-    /// Where everything is kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) data_dir: Option<std::path::PathBuf>,
-}
-
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
+impl ServeArgs {
+    /// What they say, by the settings' names.
+    pub(crate) fn given(&self) -> Given {
+        let mut options = BTreeMap::new();
+        let mut give = |name, option, text: Option<String>| {
+            if let Some(text) = text {
+                options.insert(name, (option, text));
+            }
+        };
+        give("listen", "--listen", self.listen.clone());
+        give("data_dir", "--data-dir", self.data_dir.clone());
+        give("log.format", "--log-format", self.log_format.clone());
+        let insecure = self.insecure.then(|| "true".to_owned());
+        give("insecure", "--insecure", insecure);
+        let exec = self.exec.map(|places| places.to_string());
+        give("exec.capacity", "--exec", exec);
+        let drain = self.drain.map(|seconds| format!("{seconds}s"));
+        give("drain", "--drain", drain);
+        Given {
+            file: self.config.clone(),
+            options,
+        }
+    }
 }

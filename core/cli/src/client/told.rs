@@ -4,6 +4,7 @@
 use crate::terminal;
 use conveyor_store::{
     CommitError, Direction, Error, ErrorKind, KeyRange, Limits, Page, Stats, Store, Transaction,
+    View,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -103,6 +104,14 @@ impl<S: Store> Store for Told<S> {
 
     fn limits(&self) -> Limits {
         self.store.limits()
+    }
+
+    fn view(&self) -> Result<Box<dyn View>, Error> {
+        self.store.view()
+    }
+
+    fn reclaim(&self) -> Result<(), Error> {
+        self.store.reclaim()
     }
 
     fn stats(&self) -> Result<Stats, Error> {

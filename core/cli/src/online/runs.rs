@@ -1,9 +1,9 @@
-//! `runs list`, `runs show`, `runs release`.
+//! `runs list`, `runs show`, `runs release`, `runs delete`.
 
 use super::follow::whole;
 use super::{actor, now, reading, tell, with_engine};
-use crate::args::{ListArgs, Output, ReleaseArgs, ShowArgs, ShowOutput};
-use crate::client::{Engine, Problem, run_view};
+use crate::args::{DeleteArgs, ListArgs, Output, ReleaseArgs, ShowArgs, ShowOutput};
+use crate::client::{Client, Engine, Problem, run_view};
 use crate::exit::Exit;
 use crate::render::style::{self, Style, Tone};
 use crate::render::table::Table;
@@ -156,4 +156,53 @@ pub(crate) fn runs_release(args: &ReleaseArgs) -> Exit {
         let answer = engine.client().release_run(request).await?.into_inner();
         tell(answer.run, "", args.form)
     })
+}
+
+/// `conveyor runs delete`.
+pub(crate) fn runs_delete(args: &DeleteArgs) -> Exit {
+    with_engine(reading(&args.place), async |engine| {
+        let mut client = engine.client();
+        let mut deleted = Vec::new();
+        let mut refused = None;
+        for run in &args.runs {
+            match delete(&mut client, run).await {
+                Ok(id) => deleted.push(id),
+                Err(problem) => {
+                    refused = Some(problem);
+                    break;
+                }
+            }
+        }
+        // Those before the one that is refused are gone: it has to be said.
+        let rows: Vec<_> = deleted
+            .iter()
+            .map(|id| serde_json::json!({ "id": id, "deleted": true }))
+            .collect();
+        let text = match args.form.output {
+            Output::Json => data::json(&rows),
+            Output::Yaml => data::yaml(&rows),
+            Output::Table => Ok(deleted
+                .iter()
+                .map(|id| format!("run {id} deleted\n"))
+                .collect()),
+        };
+        terminal::print(&text.map_err(Problem::refused)?);
+        match refused {
+            Some(problem) => Err(problem),
+            None => Ok(Exit::Succeeded),
+        }
+    })
+}
+
+/// Deletes a run, and gives its whole id.
+async fn delete(client: &mut Client, run: &str) -> Result<String, Problem> {
+    let request = v1::GetRunRequest {
+        run: run.to_owned(),
+        ..v1::GetRunRequest::default()
+    };
+    let found = client.get_run(request).await?.into_inner();
+    let run = found.run.unwrap_or_default().id;
+    let request = v1::DeleteRunRequest { run: run.clone() };
+    client.delete_run(request).await?;
+    Ok(run)
 }

@@ -22,6 +22,11 @@ const VERBS: &[&[&str]] = &[
     &["contract"],
     &["contract", "export"],
     &["completion"],
+    &["backup"],
+    &["restore"],
+    &["doctor"],
+    // Last: the others need the run.
+    &["runs", "delete"],
 ];
 
 #[test]
@@ -117,6 +122,9 @@ const OTHERS: &[(&str, &str)] = &[
         "",
     ),
     ("conveyor runs release RUN", "is not quarantined"),
+    // Whatever this machine is like.
+    ("conveyor doctor", ""),
+    ("conveyor doctor --config conveyor.toml -o json", ""),
     ("conveyor events RUN --after 17.2", "has no event 17.2"),
 ];
 
@@ -128,6 +136,7 @@ fn every_example_of_the_help_does_what_it_says() {
         ("prod.yaml", "ref: main"),
         ("pipeline.test.yaml", CASES),
         ("more.test.yaml", CASES),
+        ("conveyor.toml", "drain = \"10s\"\n"),
     ]);
     for made in [
         "pipelines",

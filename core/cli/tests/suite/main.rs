@@ -17,6 +17,7 @@ mod killed;
 mod killpoint;
 mod load;
 mod network;
+mod operate;
 mod plan;
 mod program;
 mod proxy;

@@ -126,13 +126,19 @@ impl Site {
 
     /// Starts a server on the address that it has, or on a free one.
     pub(crate) fn serve(&mut self) -> Background {
+        self.serve_with("data", &[])
+    }
+
+    /// The same over another directory, or with more options.
+    pub(crate) fn serve_with(&mut self, data_dir: &str, more: &[&str]) -> Background {
         let address = match self.url.strip_prefix("http://") {
             Some(address) => address.to_owned(),
             None => "127.0.0.1:0".to_owned(),
         };
         let mut command = Command::new(env!("CARGO_BIN_EXE_conveyor"));
         command
-            .args(["serve", "--data-dir", "data", "--listen", &address])
+            .args(["serve", "--data-dir", data_dir, "--listen", &address])
+            .args(more)
             .env("NO_COLOR", "1")
             .current_dir(self.dir.path());
         let mut server = Background::start(&mut command);

@@ -3,6 +3,7 @@
 
 use crate::RunId;
 use crate::error::NodeError;
+use crate::keys;
 use crate::metrics::Metrics;
 use crate::reader::{Reader, Topic};
 use conveyor_bus::{AttemptKey, AttemptLog, LogState, Refused};
@@ -37,6 +38,7 @@ pub(crate) type Appended = Result<Result<LogState, Refused>, NodeError>;
 
 enum Append {
     Batch(Batch, oneshot::Sender<Appended>),
+    Forget(RunId, oneshot::Sender<()>),
     End,
 }
 
@@ -82,6 +84,20 @@ impl LogWriter {
         self.ended.load(Ordering::Acquire)
     }
 
+    /// Forgets how far the logs of a run are that is going away: when this returns, no line of it is taken
+    /// any more.
+    ///
+    /// # Errors
+    /// When the node has ended.
+    pub(crate) async fn forget(&self, run: RunId) -> Result<(), NodeError> {
+        let ended = || NodeError::Unavailable("the node has ended".into());
+        let (reply, answer) = oneshot::channel();
+        self.appends
+            .send(Append::Forget(run, reply))
+            .map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())
+    }
+
     /// Adds lines; durable when this returns. Lines that are there already are dropped.
     ///
     /// # Errors
@@ -113,6 +129,13 @@ impl Writer {
                     Append::Batch(batch, reply) => {
                         bytes += size(&batch);
                         group.push((batch, reply));
+                    }
+                    Append::Forget(run, reply) => {
+                        self.write(std::mem::take(&mut group));
+                        bytes = 0;
+                        self.states.retain(|key, _| key.run != run.0);
+                        // Whoever asked may have gone.
+                        let _ = reply.send(());
                     }
                     Append::End => ends = true,
                 }
@@ -181,6 +204,11 @@ impl Writer {
         }
     }
 
+    /// Whether a run was deleted, or is about to be: its lines would stay for ever.
+    fn is_gone(&self, run: RunId) -> Result<bool, NodeError> {
+        Ok(self.reader.store().get(&keys::summary(run))?.is_none())
+    }
+
     #[expect(clippy::type_complexity, reason = "one place uses it")]
     fn rows(
         &mut self,
@@ -189,6 +217,9 @@ impl Writer {
     ) -> Result<Result<(LogState, Vec<(Bytes, Bytes)>), Refused>, NodeError> {
         let mut log = match self.states.get(&batch.attempt) {
             Some(log) => log.clone(),
+            None if self.is_gone(RunId(batch.attempt.run))? => {
+                return Ok(Err(Refused::Sealed { count: 0 }));
+            }
             None => AttemptLog::load(store, batch.attempt)?,
         };
         let rows = match log.append(batch.first, batch.lines) {

@@ -69,6 +69,7 @@ impl StartRun {
 
     pub(super) fn prepare(mut self, store: &dyn Store, plans: &Plans) -> Result<Start, NodeError> {
         let plan = plans.share(self.plan);
+        plans.rely_on(plan.digest);
         let document = stored_document(&self.canonical, &self.source, self.file_name);
         let long = document.len() > JOINS;
         if long {

@@ -91,6 +91,12 @@ pub fn load_values(
 /// bytes that no release wrote; that is a broken run, not a broken process.
 #[must_use]
 pub fn load(store: &dyn Store, plans: &Plans, run: RunId) -> Loaded {
+    match store.get(&keys::deletion(run)) {
+        Ok(None) => {}
+        // Its id is free again once the last of it is gone.
+        Ok(Some(_)) => return Loaded::Failed(format!("run {run} is being deleted")),
+        Err(error) => return Loaded::Failed(error.to_string()),
+    }
     let summary = match row::<RunSummary>(store, RecordKind::RunSummary, &keys::summary(run)) {
         Ok(summary) => summary,
         Err(error) if error.is_temporary() => return Loaded::Failed(error.to_string()),
@@ -162,6 +168,16 @@ pub(crate) fn fold(
     plans: &Plans,
     id: RunId,
 ) -> Result<Option<Folded>, (NodeError, Flaw)> {
+    let deleted = store.get(&keys::deletion(id));
+    match deleted {
+        Ok(None) => {}
+        Ok(Some(_)) => return Ok(None),
+        Err(error) => {
+            let error = NodeError::from(error);
+            let flaw = Flaw::at(0, &error);
+            return Err((error, flaw));
+        }
+    }
     let restored = super::snapshot::restore(store, plans, id);
     let restored = restored.map_err(|error| (error.clone(), Flaw::at(0, &error)))?;
     if restored.is_some() {

@@ -2,12 +2,14 @@
 
 #![allow(unreachable_pub, reason = "a test program has no public interface")]
 
+mod backup;
 mod chaos;
 mod checkpoints;
 mod groups;
 mod harness;
 mod node;
 mod recovery;
+mod retention;
 mod schemas;
 mod sessions;
 mod snapshots;

@@ -610,6 +610,10 @@ pub enum RecordKind {
     Revision = 17,
     /// A StoredIdempotency: what a request that was made once came to.
     Idempotency = 18,
+    /// A Deletion: a run that is going away.
+    Deletion = 40,
+    /// A Reclaim: what was deleted and still takes space.
+    Reclaim = 41,
 }
 impl RecordKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -637,6 +641,8 @@ impl RecordKind {
             Self::Pipeline => "RECORD_KIND_PIPELINE",
             Self::Revision => "RECORD_KIND_REVISION",
             Self::Idempotency => "RECORD_KIND_IDEMPOTENCY",
+            Self::Deletion => "RECORD_KIND_DELETION",
+            Self::Reclaim => "RECORD_KIND_RECLAIM",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -661,6 +667,8 @@ impl RecordKind {
             "RECORD_KIND_PIPELINE" => Some(Self::Pipeline),
             "RECORD_KIND_REVISION" => Some(Self::Revision),
             "RECORD_KIND_IDEMPOTENCY" => Some(Self::Idempotency),
+            "RECORD_KIND_DELETION" => Some(Self::Deletion),
+            "RECORD_KIND_RECLAIM" => Some(Self::Reclaim),
             _ => None,
         }
     }
@@ -1296,4 +1304,22 @@ pub struct StoredIdempotency {
     /// When it was made.
     #[prost(uint64, tag = "3")]
     pub created_ms: u64,
+}
+/// A run that is going away: nobody sees it any more, and its rows are deleted in bounded turns. Gone
+/// with the last of them. Also: a document that may have lost its last user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Deletion {
+    /// Since when.
+    #[prost(uint64, tag = "1")]
+    pub since_ms: u64,
+    /// Digest of the document that the run pinned: 32 bytes; empty where it is not known.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub document: ::prost::bytes::Bytes,
+}
+/// Bytes that were deleted since files were last merged: an estimate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reclaim {
+    /// Keys and values.
+    #[prost(uint64, tag = "1")]
+    pub bytes: u64,
 }

@@ -3522,6 +3522,16 @@ pub struct DeleteRunRequest {
 /// The run is gone. Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteRunResponse {}
+/// Asks for a backup. Carries nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupRequest {}
+/// The next bytes of a backup's file.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackupResponse {
+    /// At most about 1 MiB. The last bytes are the file's trailer: without it the file is not whole.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub data: ::prost::bytes::Bytes,
+}
 /// Asks who answers. Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {}
@@ -4719,7 +4729,7 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "ReleaseRun"));
             self.inner.unary(req, path, codec).await
         }
-        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not. Later.
+        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not.
         pub async fn delete_run(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteRunRequest>,
@@ -4743,6 +4753,32 @@ pub mod control_service_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "DeleteRun"));
             self.inner.unary(req, path, codec).await
+        }
+        /// A consistent copy of everything that the store holds, as the bytes of a file that `conveyor restore`
+        /// reads. Only for administrators.
+        pub async fn backup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BackupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::BackupResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/conveyor.v1.ControlService/Backup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("conveyor.v1.ControlService", "Backup"));
+            self.inner.server_streaming(req, path, codec).await
         }
         /// Server. Tells who answers here, and what it holds.
         pub async fn get_server_info(
@@ -5401,7 +5437,7 @@ pub mod control_service_server {
             tonic::Response<super::ReleaseRunResponse>,
             tonic::Status,
         >;
-        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not. Later.
+        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not.
         async fn delete_run(
             &self,
             request: tonic::Request<super::DeleteRunRequest>,
@@ -5409,6 +5445,18 @@ pub mod control_service_server {
             tonic::Response<super::DeleteRunResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Backup method.
+        type BackupStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::BackupResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// A consistent copy of everything that the store holds, as the bytes of a file that `conveyor restore`
+        /// reads. Only for administrators.
+        async fn backup(
+            &self,
+            request: tonic::Request<super::BackupRequest>,
+        ) -> std::result::Result<tonic::Response<Self::BackupStream>, tonic::Status>;
         /// Server. Tells who answers here, and what it holds.
         async fn get_server_info(
             &self,
@@ -6291,6 +6339,52 @@ pub mod control_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/conveyor.v1.ControlService/Backup" => {
+                    #[allow(non_camel_case_types)]
+                    struct BackupSvc<T: ControlService>(pub Arc<T>);
+                    impl<
+                        T: ControlService,
+                    > tonic::server::ServerStreamingService<super::BackupRequest>
+                    for BackupSvc<T> {
+                        type Response = super::BackupResponse;
+                        type ResponseStream = T::BackupStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BackupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ControlService>::backup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BackupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

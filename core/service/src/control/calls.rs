@@ -2,6 +2,7 @@
 
 use super::ControlHandlers;
 use super::watch::Stream;
+use crate::caller::Caller;
 use conveyor_proto::v1::control_service_server::ControlService;
 use conveyor_proto::v1::*;
 use tonic::{Request, Response, Status};
@@ -16,6 +17,7 @@ macro_rules! calls {
             type WatchRunEventsStream = Stream<WatchRunEventsResponse>;
             type ReadLogsStream = Stream<ReadLogsResponse>;
             type WatchEventsStream = Stream<WatchEventsResponse>;
+            type BackupStream = Stream<BackupResponse>;
 
             $(async fn $call(&self, request: Request<$request>) -> std::result::Result<Response<$response>, Status> {
                 self.$method(request.into_inner()).await.map(Response::new)
@@ -26,6 +28,14 @@ macro_rules! calls {
                 _request: Request<GetServerInfoRequest>,
             ) -> std::result::Result<Response<GetServerInfoResponse>, Status> {
                 self.info().await.map(Response::new)
+            }
+
+            async fn backup(
+                &self,
+                request: Request<BackupRequest>,
+            ) -> std::result::Result<Response<Self::BackupStream>, Status> {
+                let caller = Caller::of(request.extensions());
+                self.back_up(&caller).await.map(Response::new)
             }
 
             async fn watch_events(
@@ -63,6 +73,7 @@ calls! {
         resume_run(ResumeRunRequest) -> ResumeRunResponse = unpause;
         fork_run(ForkRunRequest) -> ForkRunResponse = fork;
         release_run(ReleaseRunRequest) -> ReleaseRunResponse = release;
+        delete_run(DeleteRunRequest) -> DeleteRunResponse = delete;
         create_namespace(CreateNamespaceRequest) -> CreateNamespaceResponse = create_one_namespace;
         list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse = all_namespaces;
         delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse = delete_one_namespace;
@@ -74,7 +85,6 @@ calls! {
     }
     later {
         plan_pipeline(PlanPipelineRequest) -> PlanPipelineResponse = "PlanPipeline";
-        delete_run(DeleteRunRequest) -> DeleteRunResponse = "DeleteRun";
         apply_definition(ApplyDefinitionRequest) -> ApplyDefinitionResponse = "ApplyDefinition";
         get_definition(GetDefinitionRequest) -> GetDefinitionResponse = "GetDefinition";
         list_definitions(ListDefinitionsRequest) -> ListDefinitionsResponse = "ListDefinitions";

@@ -1,4 +1,4 @@
-//! Stops, pauses and releases.
+//! Stops, pauses, releases and deletions.
 
 use super::{ControlHandlers, refuse, short};
 use conveyor_engine::run::{RunState, Stop, StopKind};
@@ -114,6 +114,18 @@ impl ControlHandlers {
         Ok(v1::ReleaseRunResponse {
             run: Some(self.brief(run).await?),
         })
+    }
+}
+
+impl ControlHandlers {
+    /// Removes a run that has ended. One that another caller began to remove is waited for.
+    pub(super) async fn delete(
+        &self,
+        request: v1::DeleteRunRequest,
+    ) -> Result<v1::DeleteRunResponse, Status> {
+        let run = self.resolve(&request.run).await?;
+        self.node.delete_run(run).await.map_err(refuse)?;
+        Ok(v1::DeleteRunResponse {})
     }
 }
 

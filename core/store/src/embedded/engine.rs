@@ -251,10 +251,51 @@ impl Engine {
         Ok(())
     }
 
+    /// What the files hold now.
+    pub(super) fn frozen(&self) -> Frozen {
+        Frozen {
+            entries: self.entries.clone(),
+            snapshot: self.database.snapshot(),
+        }
+    }
+
+    /// What merges the files. A handle of its own: the merging is to go on beside commits, and needs
+    /// no lock of the store's.
+    pub(super) fn merger(&self) -> Merger {
+        Merger(self.entries.clone())
+    }
+
     pub(super) fn bytes_on_disk(&self) -> Result<u64, Error> {
         self.database
             .disk_space()
             .map_err(|error| foreign(error, "stats"))
+    }
+}
+
+/// What the files held at one instant.
+pub(super) struct Frozen {
+    snapshot: fjall::Snapshot,
+    entries: Keyspace,
+}
+
+impl Frozen {
+    pub(super) fn scan(&self, range: &KeyRange, limit: usize) -> Result<Page, Error> {
+        let entries = self
+            .snapshot
+            .range::<&[u8], _>(&self.entries, bounds(range));
+        Page::collect(entries.map(entry), limit)
+    }
+}
+
+/// Merges files.
+pub(super) struct Merger(Keyspace);
+
+impl Merger {
+    /// Merges all sorted files into new ones without what was deleted. Blocks until it is done.
+    pub(super) fn merge(&self) -> Result<(), Error> {
+        self.0
+            .major_compact()
+            .map_err(|error| foreign(error, "reclaim"))
     }
 }
 

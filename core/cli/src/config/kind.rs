@@ -1,0 +1,181 @@
+//! What a setting may be.
+
+use conveyor_engine::time::Duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// How a setting stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A text in quotes.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Flag,
+}
+
+/// A kind of setting.
+pub(crate) trait Kind {
+    type Value;
+    const FORM: Form;
+
+    /// What is expected, as a sentence ends.
+    fn expected() -> String;
+    /// Reads it; `None` for anything else.
+    fn read(text: &str) -> Option<Self::Value>;
+}
+
+/// `ADDRESS:PORT`.
+pub(crate) struct Address;
+
+impl Kind for Address {
+    type Value = SocketAddr;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        "an address and a port, such as 127.0.0.1:7420".to_owned()
+    }
+
+    fn read(text: &str) -> Option<SocketAddr> {
+        text.parse().ok()
+    }
+}
+
+/// A path; empty for none.
+pub(crate) struct Place;
+
+impl Kind for Place {
+    type Value = Option<PathBuf>;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        "a path".to_owned()
+    }
+
+    fn read(text: &str) -> Option<Option<PathBuf>> {
+        Some((!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+}
+
+/// A whole number.
+pub(crate) struct Whole<const LEAST: u64, const MOST: u64>;
+
+impl<const LEAST: u64, const MOST: u64> Kind for Whole<LEAST, MOST> {
+    type Value = u64;
+    const FORM: Form = Form::Number;
+
+    fn expected() -> String {
+        format!("a whole number from {LEAST} to {MOST}")
+    }
+
+    fn read(text: &str) -> Option<u64> {
+        let number = text.parse().ok()?;
+        (LEAST..=MOST).contains(&number).then_some(number)
+    }
+}
+
+/// A length of time, of at least and at most so many milliseconds.
+pub(crate) struct Time<const LEAST: u64, const MOST: u64>;
+
+impl<const LEAST: u64, const MOST: u64> Kind for Time<LEAST, MOST> {
+    type Value = std::time::Duration;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        format!(
+            "a length of time from {} to {}, such as 90s or 1h30m",
+            Duration(LEAST),
+            Duration(MOST)
+        )
+    }
+
+    fn read(text: &str) -> Option<std::time::Duration> {
+        let millis = Duration::parse(text).ok()?.0;
+        (LEAST..=MOST)
+            .contains(&millis)
+            .then(|| std::time::Duration::from_millis(millis))
+    }
+}
+
+/// How long something is kept: a minute at least, or for ever.
+pub(crate) struct Kept;
+
+const LEAST_KEPT: Duration = Duration::secs(60);
+
+impl Kind for Kept {
+    type Value = Option<Duration>;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        format!("`never`, or a length of time of at least {LEAST_KEPT}, such as 30d")
+    }
+
+    fn read(text: &str) -> Option<Option<Duration>> {
+        if text == "never" {
+            return Some(None);
+        }
+        let kept = Duration::parse(text).ok()?;
+        (kept >= LEAST_KEPT).then_some(Some(kept))
+    }
+}
+
+/// `true` or `false`.
+pub(crate) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+    const FORM: Form = Form::Flag;
+
+    fn expected() -> String {
+        "true or false".to_owned()
+    }
+
+    fn read(text: &str) -> Option<bool> {
+        text.parse().ok()
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Kind for LogFormat {
+    type Value = LogFormat;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        "`text` or `json`".to_owned()
+    }
+
+    fn read(text: &str) -> Option<LogFormat> {
+        match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        }
+    }
+}
+
+/// What of the log is written.
+pub(crate) struct Level;
+
+impl Kind for Level {
+    type Value = String;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        "error, warn, info, debug, trace or off, or a list such as info,conveyor_node=debug"
+            .to_owned()
+    }
+
+    fn read(text: &str) -> Option<String> {
+        let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
+        (parsed.is_ok() && !text.is_empty()).then(|| text.to_owned())
+    }
+}

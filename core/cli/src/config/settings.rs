@@ -1,0 +1,105 @@
+//! The table of all settings.
+
+use super::kind::{Address, Flag, Form, Kept, Kind, Level, LogFormat, Place, Time, Whole};
+
+/// A setting, as far as it is the same for all kinds.
+pub(crate) struct Setting {
+    /// `section.key`, or `key` for those of no section.
+    pub(crate) name: &'static str,
+    /// As it stands in a file, without quotes.
+    pub(crate) default: &'static str,
+    /// How it stands in a file.
+    pub(crate) form: Form,
+    /// What it does, for people.
+    pub(crate) help: &'static str,
+    /// What is expected.
+    pub(crate) expected: fn() -> String,
+    /// Whether a text can be read.
+    pub(crate) fits: fn(&str) -> bool,
+}
+
+impl Setting {
+    /// Its environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("CONVEYOR_{}", self.name.replace('.', "_").to_uppercase())
+    }
+}
+
+/// Makes the table and the struct of one list, so that neither has what the other lacks.
+macro_rules! settings {
+    ($($field:ident: $kind:ty, $name:literal = $default:literal, $help:literal;)*) => {
+        /// All settings, those of a section together.
+        pub(crate) const SETTINGS: &[Setting] = &[$(Setting {
+            name: $name,
+            default: $default,
+            form: <$kind as Kind>::FORM,
+            help: $help,
+            expected: <$kind as Kind>::expected,
+            fits: |text| <$kind as Kind>::read(text).is_some(),
+        }),*];
+
+        /// The effective configuration of a server.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Config {
+            $(#[doc = $help] pub(crate) $field: <$kind as Kind>::Value,)*
+        }
+
+        impl Config {
+            /// Of a text for each setting; gives the name of the first one that does not fit.
+            pub(super) fn read(text: impl Fn(&str) -> String) -> Result<Config, &'static str> {
+                Ok(Config { $($field: <$kind as Kind>::read(&text($name)).ok_or($name)?,)* })
+            }
+        }
+    };
+}
+
+settings! {
+    listen: Address, "listen" = "127.0.0.1:7420",
+        "Where to listen. Port 0 takes a free one, and the first line of the log says which. Other addresses than those of this machine need `insecure`.";
+    insecure: Flag, "insecure" = "false",
+        "Listen where other machines reach it, though anybody there may do anything.";
+    data_dir: Place, "data_dir" = "",
+        "Where everything is kept. Empty: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.";
+    drain: Time<0, 86_400_000>, "drain" = "30s",
+        "How long tasks of this process may go on once it is told to end.";
+    log_format: LogFormat, "log.format" = "text",
+        "How the log is written, on standard error: `text` or `json`.";
+    log_level: Level, "log.level" = "info",
+        "What is logged: a level, or a list of levels by module. `RUST_LOG` is read where `CONVEYOR_LOG_LEVEL` is not set.";
+    exec: Whole<0, 10_000>, "exec.capacity" = "0",
+        "How many `exec` steps run in this process at once; 0 for none. Whoever may start a run may then run any command as this user.";
+    connections: Whole<1, 1_000_000>, "connections.limit" = "10000",
+        "The most connections at once; more wait to be accepted.";
+    streams: Whole<1, 65_536>, "connections.streams" = "256",
+        "The most streams at once on one connection.";
+    head: Time<100, 600_000>, "connections.head" = "10s",
+        "How long a client has for the head of a request.";
+    keepalive: Time<1_000, 3_600_000>, "connections.keepalive" = "20s",
+        "A connection that is silent for so long is asked whether anybody is there, and closed where nobody answers within as long.";
+    goodbye: Time<0, 600_000>, "connections.goodbye" = "5s",
+        "How long connections have to end with the server.";
+    heartbeat: Time<500, 10_000>, "sessions.heartbeat" = "5s",
+        "How often drivers are told to say that they are there. A session without tasks is forgotten after 30s without a word.";
+    output_bytes: Whole<1_024, 33_554_432>, "limits.output_bytes" = "8388608",
+        "The longest outputs of an attempt, in bytes of JSON.";
+    checkpoint_bytes: Whole<1_024, 4_194_304>, "limits.checkpoint_bytes" = "1048576",
+        "The longest checkpoint, in bytes: each is a record of the journal.";
+    keep_succeeded: Kept, "retention.succeeded" = "never",
+        "Runs that succeeded are deleted so long after their end; `never`: only by `conveyor runs delete`.";
+    keep_failed: Kept, "retention.failed" = "never",
+        "The same for runs that failed.";
+    keep_cancelled: Kept, "retention.cancelled" = "never",
+        "The same for runs that were cancelled.";
+    keep_logs: Kept, "retention.logs" = "never",
+        "Logs of runs that have ended are deleted so long after the run's end, and with the run at the latest.";
+    retention_interval: Time<1_000, 86_400_000>, "retention.interval" = "10m",
+        "How often it is looked for what is to be deleted.";
+    secrets_directory: Place, "secrets.directory" = "",
+        "Where files lie that steps may name as secrets. Empty: none may.";
+    // TLS and tokens come here: `tls.cert`, `tls.key`, …
+}
+
+/// The setting of a name.
+pub(crate) fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}

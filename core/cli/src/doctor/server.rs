@@ -1,0 +1,243 @@
+//! Whoever answers: version, readiness, drivers, runs.
+
+use super::Finding;
+use crate::client::Client;
+use conveyor_engine::plan::{Kind, Plan};
+use conveyor_engine::run::RunState;
+use conveyor_proto::v1;
+use conveyor_proto::v1::control_service_client::ControlServiceClient;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+use tonic::Status;
+
+/// How long it has for everything that is asked.
+const ANSWER: Duration = Duration::from_secs(20);
+/// So many pipelines of a namespace are looked at.
+const PIPELINES: usize = 1000;
+/// So many names are said.
+const NAMED: usize = 5;
+/// How far two clocks may be apart.
+const APART: Duration = Duration::from_secs(5);
+
+/// The server at an address.
+pub(super) async fn at(url: &str) -> Vec<Finding> {
+    let advice = "start `conveyor serve`, or name another with --server";
+    answered(url, conveyor_api::connect_to(url).await, advice).await
+}
+
+/// Whoever holds a data directory.
+pub(super) async fn over(path: &Path) -> Vec<Finding> {
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let place = format!("the socket of {}", real.display());
+    let advice = "the process that holds the directory hangs, or is of another user: look at its log, or end it";
+    answered(&place, conveyor_api::connect(&real).await, advice).await
+}
+
+async fn answered(
+    place: &str,
+    connected: io::Result<conveyor_api::Control>,
+    advice: &str,
+) -> Vec<Finding> {
+    let control = match connected {
+        Ok(control) => control,
+        Err(error) => {
+            return vec![Finding::wrong(
+                "server",
+                format!("nobody answers at {place}: {error}"),
+                advice,
+            )];
+        }
+    };
+    let mut client =
+        ControlServiceClient::new(control).max_decoding_message_size(conveyor_api::MESSAGE_BYTES);
+    match tokio::time::timeout(ANSWER, look(&mut client, place)).await {
+        Ok(Ok(findings)) => findings,
+        Ok(Err(status)) => {
+            let said = format!("{place} says: {}", status.message());
+            vec![Finding::wrong("server", said, advice)]
+        }
+        Err(_) => {
+            let said = format!("{place} does not answer within {} s", ANSWER.as_secs());
+            vec![Finding::wrong("server", said, advice)]
+        }
+    }
+}
+
+async fn look(client: &mut Client, place: &str) -> Result<Vec<Finding>, Status> {
+    let info = client
+        .get_server_info(v1::GetServerInfoRequest {})
+        .await?
+        .into_inner();
+    let mut findings = Vec::new();
+    let own = env!("CARGO_PKG_VERSION");
+    let said = format!(
+        "{place}: conveyor {} ({}, process {}), {} live runs",
+        info.version, info.role, info.pid, info.live_runs
+    );
+    findings.push(match info.version == own {
+        true => Finding::good("server", said),
+        false => Finding::doubtful(
+            "server",
+            said,
+            format!("this program is {own}: use one of the same release"),
+        ),
+    });
+    if !info.not_ready.is_empty() {
+        let advice = "it takes no work until that is mended: see `disk`";
+        findings.push(Finding::wrong("readiness", info.not_ready.clone(), advice));
+    }
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    if Duration::from_millis(info.started_ms) > now + APART {
+        findings.push(Finding::wrong(
+            "clock",
+            "the server began in the future, by this machine's clock",
+            "set both clocks by NTP",
+        ));
+    }
+    findings.push(quarantined(client).await?);
+    findings.extend(drivers(client, &info).await?);
+    Ok(findings)
+}
+
+async fn quarantined(client: &mut Client) -> Result<Finding, Status> {
+    const CHECK: &str = "quarantine";
+    let request = v1::ListRunsRequest {
+        states: vec![RunState::Quarantined.code().into()],
+        page_size: 100,
+        ..v1::ListRunsRequest::default()
+    };
+    let runs = client.list_runs(request).await?.into_inner().runs;
+    let ids: Vec<_> = runs.iter().take(NAMED).map(|run| run.id.as_str()).collect();
+    Ok(match runs.len() {
+        0 => Finding::good(CHECK, "no run is quarantined"),
+        count => Finding::wrong(
+            CHECK,
+            format!(
+                "{count} runs do not fold and are not touched, such as {}",
+                ids.join(", ")
+            ),
+            "`conveyor runs show RUN` says why; after an upgrade `conveyor runs release RUN` tries again",
+        ),
+    })
+}
+
+/// Drivers that stored pipelines name and that nobody offers.
+async fn drivers(
+    client: &mut Client,
+    info: &v1::GetServerInfoResponse,
+) -> Result<Vec<Finding>, Status> {
+    let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for namespace in namespaces(client).await? {
+        let request = v1::ListDriversRequest {
+            namespace: namespace.clone(),
+            ..v1::ListDriversRequest::default()
+        };
+        let offered = client.list_drivers(request).await?.into_inner().drivers;
+        let offered: BTreeSet<_> = offered
+            .into_iter()
+            .filter(|driver| !driver.sessions.is_empty())
+            .map(|driver| driver.name)
+            .chain(info.drivers.iter().cloned())
+            .collect();
+        for (pipeline, driver) in named(client, &namespace).await? {
+            if !offered.contains(&driver) {
+                missing
+                    .entry(driver)
+                    .or_default()
+                    .insert(format!("{namespace}/{pipeline}"));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(vec![Finding::good(
+            "drivers",
+            "all that stored pipelines name are connected",
+        )]);
+    }
+    let each = missing.into_iter().map(|(driver, pipelines)| {
+        let some: Vec<_> = pipelines.iter().take(NAMED).cloned().collect();
+        Finding::wrong(
+            "drivers",
+            format!(
+                "nobody offers the driver `{driver}`, which {} names",
+                some.join(", ")
+            ),
+            "start it: steps that need it wait",
+        )
+    });
+    Ok(each.collect())
+}
+
+async fn namespaces(client: &mut Client) -> Result<Vec<String>, Status> {
+    let mut names = Vec::new();
+    let mut options = v1::ListOptions::default();
+    loop {
+        let request = v1::ListNamespacesRequest {
+            options: Some(options.clone()),
+        };
+        let page = client.list_namespaces(request).await?.into_inner();
+        names.extend(
+            page.namespaces
+                .into_iter()
+                .filter_map(|one| Some(one.metadata?.name)),
+        );
+        options.page_token = page.next_page_token;
+        if options.page_token.is_empty() {
+            return Ok(names);
+        }
+    }
+}
+
+/// Pipelines of a namespace, with each driver that they name.
+async fn named(client: &mut Client, namespace: &str) -> Result<Vec<(String, String)>, Status> {
+    let mut found = Vec::new();
+    let mut options = v1::ListOptions::default();
+    let mut looked = 0;
+    loop {
+        let request = v1::ListPipelinesRequest {
+            namespace: namespace.to_owned(),
+            options: Some(options.clone()),
+        };
+        let page = client.list_pipelines(request).await?.into_inner();
+        for pipeline in page.pipelines {
+            let name = pipeline.metadata.unwrap_or_default().name;
+            let request = v1::GetPipelineRequest {
+                namespace: namespace.to_owned(),
+                name: name.clone(),
+                digest: String::new(),
+            };
+            let whole = client
+                .get_pipeline(request)
+                .await?
+                .into_inner()
+                .pipeline
+                .unwrap_or_default();
+            found.extend(
+                drivers_of(&whole.document)
+                    .into_iter()
+                    .map(|driver| (name.clone(), driver)),
+            );
+            looked += 1;
+        }
+        options.page_token = page.next_page_token;
+        if options.page_token.is_empty() || looked >= PIPELINES {
+            return Ok(found);
+        }
+    }
+}
+
+fn drivers_of(document: &[u8]) -> BTreeSet<String> {
+    // One that this release cannot compile is the server's to tell of.
+    let Ok(plan) = Plan::from_canonical(document) else {
+        return BTreeSet::new();
+    };
+    let drivers = plan.steps.iter().filter_map(|step| match &step.kind {
+        Kind::Driver { driver, .. } => Some(driver.to_string()),
+        _ => None,
+    });
+    drivers.collect()
+}
