@@ -25,3 +25,4 @@ mod site;
 mod statuses;
 mod terminal;
 mod test_cases;
+mod transcripts;

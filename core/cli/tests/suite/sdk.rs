@@ -1,5 +1,6 @@
 //! The Rust SDK against a server that comes and goes.
 
+use crate::rest::http;
 use crate::serve::GATED;
 use crate::site::{PATIENCE, Site};
 use conveyor_sdk::{
@@ -168,18 +169,18 @@ fn a_task_is_handed_over_and_ended_from_outside_while_its_driver_is_gone() {
     let (sender, mut handed) = mpsc::unbounded_channel();
     let stop = Stop::new();
     let driver = runtime.spawn(people(sender, &site).run_until(stop.clone()));
-    let (client, first, second, handover) = runtime.block_on(async {
+    let (client, first, second, handover, other) = runtime.block_on(async {
         let client = connect(&site).await;
         let start = || Start::document(APPROVED);
         let first = client.start(start()).await.expect("a run");
         let handover = handed.recv().await.expect("it is handed over");
         // The driver's one place is free again.
         let second = client.start(start()).await.expect("a run");
-        handed.recv().await.expect("it is handed over");
+        let other = handed.recv().await.expect("it is handed over");
         // The driver leaves, and the first task is no less somebody's.
         stop.drain();
         driver.await.expect("no panic").expect("it was told to");
-        (client, first, second, handover)
+        (client, first, second, handover, other)
     });
     assert_eq!(
         (handover.url.as_str(), handover.next_log_offset),
@@ -225,11 +226,23 @@ fn a_task_is_handed_over_and_ended_from_outside_while_its_driver_is_gone() {
             lines.push(line);
         }
         assert_eq!(lines, ["ask 0: asking somebody", "ask 1: Ada says yes"]);
-        second
-            .terminate("nobody answers")
-            .await
-            .expect("it is told");
     });
+    // The outside may be any program that speaks JSON over HTTP.
+    let other = other.to_json();
+    let result = json!({"state": "succeeded", "outputs": {"by": "Bob"}, "last_log_offset": 0});
+    let report = json!({"report": {"token": other["token"], "result": result}}).to_string();
+    let path = other["complete"].as_str().expect("a path");
+    let answer = http(&site.url, "POST", path, "application/json", &report);
+    assert_eq!(
+        answer.body["outcome"]["status"], "accepted",
+        "{}",
+        answer.body
+    );
+    let ended = runtime.block_on(second.wait()).expect("it has ended");
+    assert_eq!(
+        ended.outputs().expect("it succeeded"),
+        json!({ "by": "Bob" })
+    );
 }
 
 #[test]
