@@ -6,7 +6,7 @@
 //! | `client/calls.rs` | every call, message in and message out |
 //! | `client/again.rs` | what is tried again, and when |
 //! | `client/start.rs` | what a run is started with |
-//! | `client/run.rs` | one run |
+//! | `client/run.rs`, `client/runs.rs` | one run, and all of them |
 //! | `client/events.rs`, `client/logs.rs` | what happens, and what is said, without gap or repeat |
 //! | `client/tasks.rs` | tasks that go on outside of their drivers |
 
@@ -16,6 +16,7 @@ mod events;
 mod logs;
 mod options;
 mod run;
+mod runs;
 mod start;
 mod tasks;
 
@@ -23,6 +24,7 @@ pub use events::Events;
 pub use logs::Logs;
 pub use options::ClientOptions;
 pub use run::{Ended, Run};
+pub use runs::Runs;
 pub use start::{Fork, Start};
 pub use tasks::Told;
 

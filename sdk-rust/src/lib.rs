@@ -51,7 +51,7 @@ mod sink;
 mod task;
 pub mod testing;
 
-pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Start, Told};
+pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Runs, Start, Told};
 /// The contract's messages, as [`Client`]'s calls take and give them.
 pub use conveyor_proto::v1;
 pub use detach::{Detach, Handover};

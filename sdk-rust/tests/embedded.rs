@@ -219,3 +219,37 @@ async fn a_driver_of_this_process_cannot_hand_its_tasks_over() {
     let ended = run.wait().await.expect("it has ended");
     assert_eq!(ended.state(), v1::RunState::Failed);
 }
+
+#[tokio::test]
+async fn runs_are_listed_page_after_page() {
+    let gate = Arc::new(Semaphore::new(8));
+    let engine = open(&gate).await;
+    let client = engine.client();
+    let mut started = Vec::new();
+    for team in ["web", "db", "web", "web"] {
+        let start = document(ONE).label("team", team);
+        let run = client.start(start).await.expect("a run");
+        if team == "web" {
+            started.insert(0, run.id().to_owned());
+        }
+    }
+    let request = v1::ListRunsRequest {
+        labels: [("team".to_owned(), "web".to_owned())].into(),
+        page_size: 1,
+        ..v1::ListRunsRequest::default()
+    };
+    let mut runs = client.runs(request);
+    let mut listed = Vec::new();
+    while let Some(run) = runs.next().await {
+        listed.push(run.expect("it is told").id);
+    }
+    assert_eq!(listed, started);
+    let wrong = v1::ListRunsRequest {
+        page_token: "no token".to_owned(),
+        ..v1::ListRunsRequest::default()
+    };
+    let mut runs = client.runs(wrong);
+    let error = runs.next().await.expect("an answer").expect_err("none");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(runs.next().await.is_none(), "an error is the end");
+}

@@ -11,6 +11,9 @@ use tonic::{Code, Status};
 /// same call, made again to whoever comes next, may succeed.
 pub const CLOSING: &str = "conveyor-closing";
 
+/// The key in an answer's metadata which says after how many seconds the same call may succeed.
+const RETRY_AFTER: &str = "retry-after";
+
 /// How many bytes of diagnostics one answer has: they travel as a header, and a client takes no
 /// header of any length.
 const DETAILS: usize = 1 << 20;
@@ -89,7 +92,12 @@ pub(crate) fn status(error: &NodeError) -> Status {
             "{message}; `conveyor run --continue RUN` goes on with it"
         )),
         NodeError::Conflict(_) => Status::aborted(message),
-        NodeError::Unavailable(_) => Status::unavailable(message),
+        NodeError::Unavailable(_) => {
+            let mut status = Status::unavailable(message);
+            let seconds = MetadataValue::from_static("1");
+            status.metadata_mut().insert(RETRY_AFTER, seconds);
+            status
+        }
         NodeError::Full(_) => Status::resource_exhausted(message),
         NodeError::Corrupt(_) => Status::data_loss(message),
     }

@@ -275,7 +275,10 @@ impl Runtime {
                 let sequence = detaching.sequence;
                 sequence.is_some_and(|sequence| sequence <= acknowledgement.sequence)
             };
-            if let Some(detaching) = held.detaching.take_if(gone) {
+            if let Some(detaching) = held.detaching.take_if(gone)
+                // An action that did not wait for this, and has ended, is reported as any other.
+                && held.runs()
+            {
                 held.go_on_elsewhere(detaching);
                 free += 1;
             }

@@ -50,6 +50,11 @@ impl Runtime {
                 }
             },
             Event::Detach(token, detached, reply) => match self.held.get_mut(&token) {
+                Some(held) if held.runs() && held.detaching.is_some() => {
+                    let twice = "the task is being handed over already";
+                    // Whoever handed it over may have stopped waiting.
+                    let _ = reply.send(Err(NotKept(twice.to_owned())));
+                }
                 Some(held) if held.runs() => {
                     let sequence = None;
                     held.detaching = Some(Detaching {

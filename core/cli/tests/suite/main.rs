@@ -32,3 +32,4 @@ mod site;
 mod statuses;
 mod terminal;
 mod test_cases;
+mod transcripts;

@@ -1,5 +1,6 @@
 //! The Rust SDK against a server that comes and goes.
 
+use crate::rest::http;
 use crate::serve::GATED;
 use crate::site::{PATIENCE, Site};
 use conveyor_sdk::{
@@ -7,8 +8,12 @@ use conveyor_sdk::{
     v1,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
@@ -164,18 +169,18 @@ fn a_task_is_handed_over_and_ended_from_outside_while_its_driver_is_gone() {
     let (sender, mut handed) = mpsc::unbounded_channel();
     let stop = Stop::new();
     let driver = runtime.spawn(people(sender, &site).run_until(stop.clone()));
-    let (client, first, second, handover) = runtime.block_on(async {
+    let (client, first, second, handover, other) = runtime.block_on(async {
         let client = connect(&site).await;
         let start = || Start::document(APPROVED);
         let first = client.start(start()).await.expect("a run");
         let handover = handed.recv().await.expect("it is handed over");
         // The driver's one place is free again.
         let second = client.start(start()).await.expect("a run");
-        handed.recv().await.expect("it is handed over");
+        let other = handed.recv().await.expect("it is handed over");
         // The driver leaves, and the first task is no less somebody's.
         stop.drain();
         driver.await.expect("no panic").expect("it was told to");
-        (client, first, second, handover)
+        (client, first, second, handover, other)
     });
     assert_eq!(
         (handover.url.as_str(), handover.next_log_offset),
@@ -221,11 +226,23 @@ fn a_task_is_handed_over_and_ended_from_outside_while_its_driver_is_gone() {
             lines.push(line);
         }
         assert_eq!(lines, ["ask 0: asking somebody", "ask 1: Ada says yes"]);
-        second
-            .terminate("nobody answers")
-            .await
-            .expect("it is told");
     });
+    // The outside may be any program that speaks JSON over HTTP.
+    let other = other.to_json();
+    let result = json!({"state": "succeeded", "outputs": {"by": "Bob"}, "last_log_offset": 0});
+    let report = json!({"report": {"token": other["token"], "result": result}}).to_string();
+    let path = other["complete"].as_str().expect("a path");
+    let answer = http(&site.url, "POST", path, "application/json", &report);
+    assert_eq!(
+        answer.body["outcome"]["status"], "accepted",
+        "{}",
+        answer.body
+    );
+    let ended = runtime.block_on(second.wait()).expect("it has ended");
+    assert_eq!(
+        ended.outputs().expect("it succeeded"),
+        json!({ "by": "Bob" })
+    );
 }
 
 #[test]
@@ -276,6 +293,115 @@ fn what_a_task_says_of_its_progress_is_seen() {
     runtime.block_on(async {
         run.cancel("enough").await.expect("it is told");
         run.wait().await.expect("it has ended");
+        stop.now();
+        driver.await.expect("no panic").expect("it was told to");
+    });
+}
+
+/// A way to the server that loses what a driver says, and breaks, when it is told to.
+struct Way {
+    url: String,
+    loses: Arc<AtomicBool>,
+    lost: Arc<AtomicUsize>,
+    broken: Arc<Notify>,
+}
+
+impl Way {
+    async fn to(site: &Site) -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = site.url.trim_start_matches("http://").to_owned();
+        let way = Way {
+            url: format!("http://{address}"),
+            loses: Arc::default(),
+            lost: Arc::default(),
+            broken: Arc::default(),
+        };
+        let (loses, lost) = (Arc::clone(&way.loses), Arc::clone(&way.lost));
+        let broken = Arc::clone(&way.broken);
+        tokio::spawn(async move {
+            while let Ok((driver, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.expect("it is there");
+                let (loses, lost) = (Arc::clone(&loses), Arc::clone(&lost));
+                let broken = Arc::clone(&broken);
+                tokio::spawn(async move {
+                    let (mut said, mut hears) = driver.into_split();
+                    let (mut told, mut taken) = server.into_split();
+                    let there = async {
+                        let mut buffer = [0; 4096];
+                        while let Ok(read @ 1..) = said.read(&mut buffer).await {
+                            if loses.load(Ordering::SeqCst) {
+                                lost.fetch_add(read, Ordering::SeqCst);
+                            } else if taken.write_all(&buffer[..read]).await.is_err() {
+                                break;
+                            }
+                        }
+                    };
+                    tokio::select! {
+                        () = there => {}
+                        _ = tokio::io::copy(&mut told, &mut hears) => {}
+                        () = broken.notified() => {}
+                    }
+                });
+            }
+        });
+        way
+    }
+}
+
+#[test]
+fn a_task_that_is_handed_over_while_the_connection_breaks_is_handed_over_once_it_is_back() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    runtime().block_on(async {
+        let way = Way::to(&site).await;
+        let (handed, mut handovers) = mpsc::unbounded_channel();
+        let (begun, mut begins) = mpsc::unbounded_channel();
+        let go = Arc::new(Notify::new());
+        let gate = Arc::clone(&go);
+        let approve = move |task: Task| {
+            let (handed, begun, gate) = (handed.clone(), begun.clone(), Arc::clone(&gate));
+            async move {
+                let _ = begun.send(());
+                gate.notified().await;
+                let handover = task
+                    .detach(Detach::within(Duration::from_secs(600)))
+                    .await?;
+                let _ = handed.send(handover);
+                Ok::<_, Failure>(json!({}))
+            }
+        };
+        let url = way.url.clone();
+        let stop = Stop::new();
+        let driver = Driver::new("people").action("approve", approve);
+        let driver = driver.options(|options| options.url = Some(url));
+        let driver = tokio::spawn(driver.run_until(stop.clone()));
+        let client = connect(&site).await;
+        let run = client
+            .start(Start::document(APPROVED))
+            .await
+            .expect("a run");
+        begins.recv().await.expect("it begins");
+        way.loses.store(true, Ordering::SeqCst);
+        go.notify_one();
+        while way.lost.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        way.loses.store(false, Ordering::SeqCst);
+        way.broken.notify_waiters();
+        let handover = tokio::time::timeout(PATIENCE, handovers.recv()).await;
+        let handover = handover
+            .expect("it comes in time")
+            .expect("it is handed over");
+        let outputs = Ok(json!({ "by": "Ada" }));
+        let told = client.complete(handover.token, outputs, None).await;
+        assert_eq!(told.expect("it is answered"), Told::Accepted);
+        let ended = run.wait().await.expect("it has ended");
+        assert_eq!(
+            ended.outputs().expect("it succeeded"),
+            json!({ "by": "Ada" })
+        );
+        assert!(begins.try_recv().is_err(), "it began once");
         stop.now();
         driver.await.expect("no panic").expect("it was told to");
     });
