@@ -92,7 +92,7 @@ impl Runtime {
         self.interval = Duration::from_millis(welcome.heartbeat_interval_ms).max(SHORTEST_BEAT);
         self.beat = heartbeats(self.interval);
         for token in &welcome.stale_tokens {
-            self.forget(token);
+            self.stale(token);
         }
         let free = self.free();
         self.held.values_mut().for_each(Held::begin_again);
@@ -223,6 +223,22 @@ impl Runtime {
         }
     }
 
+    /// The engine holds that a claim is over. Where its action has ended, that may be by the very report
+    /// whose answer was lost: what it said before goes on to the log, until that has it (R32).
+    fn stale(&mut self, token: &Bytes) {
+        match self
+            .held
+            .get_mut(token)
+            .filter(|held| held.report.is_some())
+        {
+            None => self.forget(token),
+            Some(held) => {
+                (held.answered, held.report) = (true, None);
+                self.clear();
+            }
+        }
+    }
+
     /// The task is nobody's any more: it stops at once, and nothing of it is told.
     pub(super) fn forget(&mut self, token: &Bytes) {
         if let Some(held) = self.held.remove(token) {
@@ -251,7 +267,7 @@ impl Runtime {
     pub(super) fn acknowledged(&mut self, acknowledgement: v1::Acknowledgement) {
         self.answered = Instant::now();
         for token in &acknowledgement.stale_tokens {
-            self.forget(token);
+            self.stale(token);
         }
         for logs in acknowledgement.logs {
             if let Some(held) = self.held.get_mut(&logs.token) {
