@@ -6,6 +6,8 @@
 //! | `rest`, `json` | the same calls by method and path, as JSON |
 //! | `openapi` | the document of the API |
 //! | `metrics` | figures for Prometheus |
+//! | `access` | who comes in, and by what |
+//! | `tls` | certificates, read again when they change |
 //! | `guard` | pages of a browser are kept out |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
@@ -13,6 +15,7 @@
 //! | `place` | where the socket of a data directory lies, and how others find it |
 //! | `client` | others ask |
 
+mod access;
 mod client;
 mod guard;
 mod health;
@@ -24,14 +27,17 @@ mod rest;
 mod router;
 mod serve;
 mod server;
+mod tls;
 
+pub use access::{Admission, Named};
 pub use client::{connect, connect_to, in_process};
 pub use json::to_json;
 pub use openapi::openapi;
 pub use place::{POINTER_FILE, SOCKET_FILE};
-pub use router::{MESSAGE_BYTES, Services, router};
+pub use router::{Front, MESSAGE_BYTES, Services};
 pub use serve::ConnectionLimits;
 pub use server::{Listener, TcpEndpoint};
+pub use tls::{Tls, TlsFiles};
 
 /// Where control requests go: the handlers of this process, or those of another process, over
 /// a socket or an address. Callers do not know which.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use conveyor_proto::v1::control_service_server::{ControlService, ControlServiceServer};
 use conveyor_proto::v1::driver_service_server::DriverServiceServer;
-use conveyor_service::{ControlHandlers, DriverHandlers};
+use conveyor_service::{Access, ControlHandlers, DriverHandlers};
 use std::sync::Arc;
 use tonic::Status;
 use tonic::server::NamedService as _;
@@ -34,8 +34,26 @@ pub(crate) fn control_service<S: ControlService>(service: Arc<S>) -> ControlServ
         .max_encoding_message_size(MESSAGE_BYTES)
 }
 
+/// Everything that is answered, and who knows who asks. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Front {
+    pub(crate) router: Router,
+    pub(crate) access: Access,
+}
+
+impl Front {
+    /// Before these services.
+    #[must_use]
+    pub fn new(services: &Services) -> Front {
+        Front {
+            router: router(services),
+            access: services.control.access().clone(),
+        }
+    }
+}
+
 /// Everything that is answered.
-pub fn router(services: &Services) -> Router {
+fn router(services: &Services) -> Router {
     let mut grpc = Routes::new(control_service(Arc::clone(&services.control)));
     if let Some(driver) = &services.driver {
         let driver = DriverServiceServer::from_arc(Arc::clone(driver))

@@ -1,17 +1,21 @@
 //! Connections: each is answered by one router, whatever it came by.
 
+use crate::access::Names;
+use crate::tls::{self, Tls};
 use axum::Router;
+use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 
 /// What connections may cost. Each has a name in the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +24,7 @@ pub struct ConnectionLimits {
     pub connections: usize,
     /// The most streams at once on one connection. Default 256.
     pub streams: u32,
-    /// How long a client has for the head of a request. Default 10 s.
+    /// How long a client has for its part of TLS, and for the head of a request. Default 10 s.
     pub head: Duration,
     /// A connection that is silent for so long is asked whether anybody is there, and closed where
     /// nobody answers within as long. Default 20 s.
@@ -42,64 +46,130 @@ impl Default for ConnectionLimits {
 }
 
 /// Where connections come from.
-pub(crate) trait Accept: Send {
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Io>> + Send;
+#[derive(Debug)]
+pub(crate) enum Source {
+    Tcp(TcpListener, Option<Arc<Tls>>),
+    Unix(UnixListener),
 }
 
-impl Accept for TcpListener {
-    type Io = tokio::net::TcpStream;
+enum Accepted {
+    Tcp(TcpStream, Option<Arc<Tls>>),
+    Unix(UnixStream),
+}
 
-    async fn accept(&mut self) -> io::Result<Self::Io> {
-        let (stream, _) = TcpListener::accept(self).await?;
-        // Answers are small and somebody waits for each.
-        stream.set_nodelay(true)?;
-        Ok(stream)
+impl Source {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Source::Tcp(listener, tls) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are small and somebody waits for each.
+                stream.set_nodelay(true)?;
+                Ok(Accepted::Tcp(stream, tls.clone()))
+            }
+            Source::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+                    return Err(io::Error::other(format!(
+                        "user {uid} came to the socket of another user"
+                    )));
+                }
+                Ok(Accepted::Unix(stream))
+            }
+        }
     }
 }
 
-impl Accept for UnixListener {
-    type Io = tokio::net::UnixStream;
+/// How connections are answered.
+#[derive(Clone)]
+struct Answering {
+    router: Router,
+    builder: Builder<TokioExecutor>,
+    head: Duration,
+}
 
-    async fn accept(&mut self) -> io::Result<Self::Io> {
-        Ok(UnixListener::accept(self).await?.0)
+impl Answering {
+    fn new(router: Router, limits: ConnectionLimits) -> Answering {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .adaptive_window(true)
+            .keep_alive_interval(limits.keepalive)
+            .keep_alive_timeout(limits.keepalive);
+        Answering {
+            router,
+            builder,
+            head: limits.head,
+        }
+    }
+
+    async fn answer(self, accepted: Accepted, watcher: Watcher) {
+        match accepted {
+            Accepted::Unix(stream) => self.converse(stream, None, watcher).await,
+            Accepted::Tcp(stream, None) => self.converse(stream, None, watcher).await,
+            Accepted::Tcp(stream, Some(tls)) => {
+                let greeted = tokio::time::timeout(self.head, tls.acceptor().accept(stream)).await;
+                let stream = match greeted {
+                    Ok(Ok(stream)) => stream,
+                    Ok(Err(error)) => return tracing::debug!(%error, "TLS did not come about"),
+                    Err(_) => return tracing::debug!("a client was too slow for TLS"),
+                };
+                let certificates = stream.get_ref().1.peer_certificates();
+                let names = certificates.and_then(|all| all.first()).map(tls::names);
+                self.converse(stream, names, watcher).await;
+            }
+        }
+    }
+
+    async fn converse<I>(self, io: I, names: Option<Arc<[String]>>, watcher: Watcher)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = self.router.map_request(move |request: http::Request<_>| {
+            let mut request: Request = request.map(axum::body::Body::new);
+            if let Some(names) = &names {
+                request.extensions_mut().insert(Names(Arc::clone(names)));
+            }
+            request
+        });
+        let service = TowerToHyperService::new(service);
+        let connection = self
+            .builder
+            .serve_connection_with_upgrades(TokioIo::new(io), service);
+        if let Err(error) = watcher.watch(connection.into_owned()).await {
+            tracing::debug!(%error, "a connection broke");
+        }
     }
 }
 
 /// Answers connections until `shutdown` is ready, and those that are open then for as long as the
 /// limit `goodbye` allows.
-pub(crate) async fn serve<A: Accept>(
-    mut listener: A,
+pub(crate) async fn serve(
+    source: Source,
     router: Router,
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
 ) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .adaptive_window(true)
-        .keep_alive_interval(limits.keepalive)
-        .keep_alive_timeout(limits.keepalive);
+    let answering = Answering::new(router, limits);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             break;
         };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = source.accept() => accepted,
             () = &mut shutdown => break,
         };
-        let io = match accepted {
-            Ok(io) => io,
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Of one connection, or no more files: both pass.
                 tracing::debug!(%error, "a connection was not accepted");
@@ -107,17 +177,13 @@ pub(crate) async fn serve<A: Accept>(
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
-        let connection = graceful.watch(connection.into_owned());
+        let (answering, watcher) = (answering.clone(), graceful.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke");
-            }
+            answering.answer(accepted, watcher).await;
             drop(place);
         });
     }
-    drop(listener);
+    drop(source);
     // Whoever is still there after that is cut off.
     let _ = tokio::time::timeout(limits.goodbye, graceful.shutdown()).await;
 }

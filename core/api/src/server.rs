@@ -1,16 +1,19 @@
 //! Where a process listens: the socket of its data directory, and addresses.
 
+use crate::access::{Admission, Door, enter};
 use crate::guard::guard;
 use crate::place;
-use crate::serve::{ConnectionLimits, serve};
-use axum::Router;
-use axum::middleware::from_fn;
+use crate::router::Front;
+use crate::serve::{ConnectionLimits, Source, serve};
+use crate::tls::Tls;
+use axum::middleware::{from_fn, from_fn_with_state};
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 
 /// A bound Unix socket. It is taken away when this is dropped.
@@ -51,12 +54,14 @@ impl Listener {
     /// their time is over.
     pub async fn serve(
         mut self,
-        router: Router,
+        front: Front,
         limits: ConnectionLimits,
         shutdown: impl Future<Output = ()>,
     ) {
         if let Some(listener) = self.listener.take() {
-            serve(listener, router, limits, shutdown).await;
+            // Whoever opens it is the user of this process, or root.
+            let router = front.behind(Admission::default());
+            serve(Source::Unix(listener), router, limits, shutdown).await;
         }
     }
 }
@@ -95,16 +100,32 @@ impl TcpEndpoint {
     /// either.
     pub async fn serve(
         self,
-        mut router: Router,
+        front: Front,
+        admission: Admission,
+        tls: Option<Arc<Tls>>,
         limits: ConnectionLimits,
         shutdown: impl Future<Output = ()>,
     ) {
-        if self
-            .address()
-            .is_ok_and(|address| address.ip().is_loopback())
+        let mut router = front.behind(admission);
+        // With TLS it is asked by the name that its certificate has.
+        if tls.is_none()
+            && self
+                .address()
+                .is_ok_and(|address| address.ip().is_loopback())
         {
             router = router.layer(from_fn(guard));
         }
-        serve(self.listener, router, limits, shutdown).await;
+        serve(Source::Tcp(self.listener, tls), router, limits, shutdown).await;
+    }
+}
+
+impl Front {
+    /// What is answered, to whoever is let in.
+    fn behind(self, admission: Admission) -> axum::Router {
+        let door = Arc::new(Door {
+            access: self.access,
+            admission,
+        });
+        self.router.layer(from_fn_with_state(door, enter))
     }
 }

@@ -5,9 +5,11 @@ use crate::client::{Problem, data_dir, told, with_runtime};
 use crate::config::{Config, LogFormat, resolve};
 use crate::drivers::{local_drivers, step_environment};
 use crate::exit::{Exit, refuse};
-use crate::interrupts::Interrupts;
+use crate::interrupts::{Interrupt, Interrupts};
 use crate::terminal;
-use conveyor_api::{ConnectionLimits, Listener, Services, TcpEndpoint, router};
+use conveyor_api::{
+    Admission, ConnectionLimits, Front, Listener, Services, TcpEndpoint, Tls, TlsFiles,
+};
 use conveyor_node::Node;
 use conveyor_node::retention::Retention;
 use conveyor_service::{About, ControlHandlers, DriverHandlers, Ending};
@@ -17,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing_subscriber::EnvFilter;
 
 /// `conveyor serve`.
@@ -65,19 +67,16 @@ struct Server {
     drivers: Arc<DriverHandlers>,
     stop: watch::Sender<bool>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
+    /// Has the certificates read again; `None` without TLS.
+    reload: Option<mpsc::Sender<()>>,
     retention: tokio::task::JoinHandle<()>,
     drain: Duration,
 }
 
 impl Server {
     async fn start(args: &Config) -> Result<Server, Problem> {
-        if !args.listen.ip().is_loopback() && !args.insecure {
-            return Err(Problem::refused(format!(
-                "{} can be reached from other machines, and anybody there could do anything: listen on \
-                 127.0.0.1, or say --insecure",
-                args.listen
-            )));
-        }
+        safe(args).map_err(Problem::refused)?;
+        let tls = tls(args).map_err(Problem::refused)?;
         // First: a second server on this address is to touch nothing.
         let endpoint = bind(args.listen).await?;
         let path = data_dir(args.data_dir.clone()).map_err(Problem::refused)?;
@@ -113,19 +112,30 @@ impl Server {
             driver: Some(Arc::clone(&drivers)),
         };
         let (stop, stopped) = watch::channel(false);
-        let listeners = listen(endpoint, &path, &services, limits(args), &stopped)?;
-        if args.insecure && !args.listen.ip().is_loopback() {
+        let admission = Admission {
+            required: is_checked(args),
+            names: args.auth_certificates.clone(),
+        };
+        let door = (admission, tls.clone());
+        let listeners = listen(endpoint, &path, &services, door, limits(args), &stopped)?;
+        if args.insecure && safe_without(args).is_some() {
             tracing::warn!(
-                "--insecure: whoever reaches {} may do anything",
+                "--insecure: whoever reaches {} may do anything, or read what others send",
                 args.listen
             );
         }
+        let reload = tls.map(|tls| {
+            let (asked, reload) = mpsc::channel(1);
+            tokio::spawn(async move { tls.keep_up(reload).await });
+            asked
+        });
         let kept = node.clone();
         Ok(Server {
             node,
             drivers,
             stop,
             listeners,
+            reload,
             retention: tokio::spawn(kept.retain_always(retention(args), args.retention_interval)),
             drain: args.drain,
         })
@@ -134,7 +144,13 @@ impl Server {
     /// Answers until somebody asks the process to end, and ends.
     async fn until_told(self) {
         let mut interrupts = Interrupts::new();
-        let why = interrupts.next().await;
+        let why = loop {
+            match (interrupts.next().await, &self.reload) {
+                // One that is asked already is enough.
+                (Interrupt::HangUp, Some(reload)) => drop(reload.try_send(())),
+                (why, _) => break why,
+            }
+        };
         tracing::info!(
             ?why,
             drain_s = self.drain.as_secs(),
@@ -169,6 +185,59 @@ impl Server {
             tracing::warn!(%error, "the node had ended already");
         }
     }
+}
+
+/// Whether whoever comes over the address has to say who it is.
+fn is_checked(config: &Config) -> bool {
+    config.auth_required || config.tls_client_ca.is_some()
+}
+
+/// What an address that others reach lacks.
+fn safe_without(config: &Config) -> Option<&'static str> {
+    if config.listen.ip().is_loopback() {
+        return None;
+    }
+    match (config.tls_cert.is_some(), is_checked(config)) {
+        (true, true) => None,
+        (false, true) => {
+            Some("anybody on the way could read the tokens: give --tls-cert and --tls-key")
+        }
+        (true, false) => Some("anybody there could do anything: say --auth-required"),
+        (false, false) => Some(
+            "anybody there could do anything: give --tls-cert and --tls-key, and say --auth-required",
+        ),
+    }
+}
+
+fn safe(config: &Config) -> Result<(), String> {
+    if config.tls_cert.is_some() != config.tls_key.is_some() {
+        return Err("`tls.cert` and `tls.key` belong together: one of them is missing".to_owned());
+    }
+    if config.tls_client_ca.is_some() && config.tls_cert.is_none() {
+        return Err("`tls.client_ca` needs `tls.cert` and `tls.key`".to_owned());
+    }
+    if !config.auth_certificates.is_empty() && config.tls_client_ca.is_none() {
+        return Err("`auth.certificates` needs `tls.client_ca`, who signs them".to_owned());
+    }
+    match safe_without(config) {
+        Some(why) if !config.insecure => Err(format!(
+            "{} can be reached from other machines, and {why}; or listen on 127.0.0.1, or say --insecure",
+            config.listen
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn tls(config: &Config) -> Result<Option<Arc<Tls>>, String> {
+    let (Some(cert), Some(key)) = (config.tls_cert.clone(), config.tls_key.clone()) else {
+        return Ok(None);
+    };
+    let files = TlsFiles {
+        cert,
+        key,
+        client_ca: config.tls_client_ca.clone(),
+    };
+    Tls::load(files).map(|tls| Some(Arc::new(tls)))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpEndpoint, Problem> {
@@ -245,10 +314,12 @@ fn listen(
     endpoint: TcpEndpoint,
     path: &Path,
     services: &Services,
+    (admission, tls): (Admission, Option<Arc<Tls>>),
     limits: ConnectionLimits,
     stopped: &watch::Receiver<bool>,
 ) -> Result<Vec<tokio::task::JoinHandle<()>>, Problem> {
-    let router = router(services);
+    let front = Front::new(services);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let until = |mut stopped: watch::Receiver<bool>| async move {
         // Its sender lives as long as the server.
         let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -262,14 +333,20 @@ fn listen(
         ))
     })?;
     tracing::info!(
-        url = format!("http://{address}"),
+        url = format!("{scheme}://{address}"),
         socket = %socket.path().display(),
         data_dir = %path.display(),
         version = env!("CARGO_PKG_VERSION"),
         "listening"
     );
     Ok(vec![
-        tokio::spawn(endpoint.serve(router.clone(), limits, until(stopped.clone()))),
-        tokio::spawn(socket.serve(router, limits, until(stopped.clone()))),
+        tokio::spawn(endpoint.serve(
+            front.clone(),
+            admission,
+            tls,
+            limits,
+            until(stopped.clone()),
+        )),
+        tokio::spawn(socket.serve(front, limits, until(stopped.clone()))),
     ])
 }

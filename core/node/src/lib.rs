@@ -43,6 +43,6 @@ pub use clock::{Clock, SystemClock};
 pub use conveyor_proto::storage::envelope;
 pub use error::NodeError;
 pub use id::RunId;
-pub use node::{Adopt, Config, Limits, Node, StartRun, Started};
+pub use node::{Adopt, Config, Limits, Node, StartRun, Started, random_bytes};
 pub use plans::Plans;
 pub use reader::Reader;

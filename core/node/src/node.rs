@@ -20,7 +20,7 @@ pub use start::StartRun;
 
 pub(crate) use log_writer::{Batch, LogWriter};
 pub(crate) use messages::Message;
-pub(crate) use open::random_bytes;
+pub use open::random_bytes;
 pub(crate) use parameters::parameters;
 
 use crate::clock::Clock;

@@ -10,6 +10,7 @@ use crate::stored::decode;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
     RecordKind, StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline, StoredRevision,
+    StoredToken,
 };
 use conveyor_store::{Bytes, CommitError, Direction, Expected, KeyRange, Store, Transaction};
 use prost::Message;
@@ -51,6 +52,15 @@ impl Object for StoredPipeline {
 impl Object for StoredIdempotency {
     const KIND: u8 = b'i';
     const RECORD: RecordKind = RecordKind::Idempotency;
+
+    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        None
+    }
+}
+
+impl Object for StoredToken {
+    const KIND: u8 = b't';
+    const RECORD: RecordKind = RecordKind::Token;
 
     fn labels(&self) -> Option<&BTreeMap<String, String>> {
         None

@@ -11,9 +11,12 @@ mod read;
 mod resolve;
 mod start;
 mod stop;
+mod tokens;
 mod watch;
 
 use self::folds::Folds;
+use crate::access::Access;
+use crate::caller::{Caller, Scope};
 use crate::gate::Gate;
 use crate::refusal;
 use crate::values::StoredValues;
@@ -23,20 +26,13 @@ use conveyor_node::{Node, NodeError, Reader, RunId};
 use conveyor_proto::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tonic::Status;
+use tonic::{Extensions, Status};
 
 /// The most labels of a run.
 pub const LIMIT_LABELS: usize = 64;
 
 /// The namespace of what names none.
 pub(crate) const DEFAULT_NAMESPACE: &str = "default";
-
-fn namespace_or_default(name: &str) -> &str {
-    match name {
-        "" => DEFAULT_NAMESPACE,
-        name => name,
-    }
-}
 
 /// What a process says about itself.
 #[derive(Clone, Debug)]
@@ -67,6 +63,9 @@ pub struct ControlHandlers {
     gate: Arc<Gate>,
     about: Arc<About>,
     folds: Folds,
+    access: Access,
+    /// Who asks: each call has handlers of its own.
+    caller: Caller,
 }
 
 impl ControlHandlers {
@@ -75,7 +74,6 @@ impl ControlHandlers {
     pub fn new(node: Node, about: About) -> ControlHandlers {
         let reader = node.reader().clone();
         ControlHandlers {
-            node,
             reader,
             gate: match about.drivers_may_come {
                 true => Arc::new(Gate::open()),
@@ -83,6 +81,49 @@ impl ControlHandlers {
             },
             about: Arc::new(about),
             folds: Folds::default(),
+            access: Access::new(node.clone()),
+            caller: Caller::local(),
+            node,
+        }
+    }
+
+    /// Who may come in.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The handlers of one call, for whoever asks for it.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED where the call is not for the caller's scope.
+    fn on_behalf(&self, call: &str, extensions: &Extensions) -> Result<ControlHandlers, Status> {
+        let caller = Caller::of(extensions);
+        let scope = calls::scope(call);
+        caller.may(call, scope)?;
+        if scope == Scope::Admin && calls::is_of_all(call) {
+            caller.is_unbound(call)?;
+        }
+        Ok(ControlHandlers {
+            caller,
+            ..self.clone()
+        })
+    }
+
+    /// Who did it, for the record: who asks says so where nothing proves it.
+    fn actor(&self, said: &str) -> String {
+        match self.caller.is_local() {
+            true => said.to_owned(),
+            false => self.caller.principal.to_string(),
+        }
+    }
+
+    /// The namespace that a request names, or that of the caller, or the default one.
+    fn named<'a>(&'a self, name: &'a str) -> &'a str {
+        match (name, &self.caller.namespace) {
+            ("", Some(own)) => own,
+            ("", None) => DEFAULT_NAMESPACE,
+            (name, _) => name,
         }
     }
 

@@ -117,12 +117,14 @@ impl DriverHandlers {
     }
 }
 
-/// Whether a caller may be a driver at all.
-fn may_drive(caller: &Caller) -> Result<(), tonic::Status> {
+/// Who asks, if it may be a driver at all.
+fn driving(extensions: &tonic::Extensions) -> Result<Caller, tonic::Status> {
+    let caller = Caller::of(extensions);
     match caller.scope {
-        crate::Scope::Driver | crate::Scope::Admin => Ok(()),
-        crate::Scope::Client => Err(tonic::Status::permission_denied(
-            "this token has the scope `client`; a driver needs `driver`",
-        )),
+        crate::Scope::Driver | crate::Scope::Admin => Ok(caller),
+        crate::Scope::Client => Err(tonic::Status::permission_denied(format!(
+            "`{}` has the scope `client`; a driver takes `driver`",
+            caller.principal
+        ))),
     }
 }

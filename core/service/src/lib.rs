@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `control` | what clients call, one file for each group of calls |
 //! | `driver` | what drivers in other processes call |
+//! | `access` | access tokens |
 //! | `caller` | who asks |
 //! | [`contract`] | timings and states of the driver contract, as data |
 //! | `wire` | the engine's words as messages |
@@ -15,6 +16,7 @@
 //! | `refusal` | statuses, with all that is wrong in their details |
 //! | `stack` | where documents and expressions are read |
 
+mod access;
 mod caller;
 pub mod contract;
 mod control;
@@ -25,6 +27,7 @@ mod stack;
 mod values;
 mod wire;
 
+pub use access::{Access, Standing};
 pub use caller::{Caller, Scope};
 pub use control::{About, ControlHandlers, LIMIT_LABELS};
 pub use driver::{

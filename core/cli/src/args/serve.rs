@@ -12,6 +12,7 @@ Examples:
   conveyor serve --listen 127.0.0.1:0          A free port; the first line says which
   conveyor serve --config conveyor.toml
   conveyor serve --print-config                All settings, and where each comes from
+  conveyor serve --listen 0.0.0.0:7420 --tls-cert server.pem --tls-key server.key --auth-required
 
 Drivers and clients reach it at http://ADDRESS, and on this machine by its data directory:
   CONVEYOR_URL=http://127.0.0.1:7420 conveyor-driver-exec
@@ -35,12 +36,31 @@ pub(crate) struct ServeArgs {
     /// Where everything is kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) data_dir: Option<String>,
-    /// Where to listen. Other addresses than those of this machine alone need --insecure. Default:
-    /// 127.0.0.1:7420.
+    /// Where to listen. Other addresses than those of this machine alone need TLS and --auth-required, or
+    /// --insecure. Default: 127.0.0.1:7420.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
-    /// Listen on an address that other machines reach, though anybody there may do anything: there is
-    /// neither TLS nor a check of who asks.
+    /// Whoever comes over the address has to show an access token (`conveyor tokens create`).
+    #[arg(long)]
+    pub(crate) auth_required: bool,
+    /// Speak TLS on the address, with this certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) tls_cert: Option<String>,
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) tls_key: Option<String>,
+    /// Each client has to show a certificate that this authority has signed (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) tls_client_ca: Option<String>,
+    /// Who the certificate of a client stands for: `ci.example.com=client@team-a`. May be given often.
+    #[arg(
+        long,
+        value_name = "NAME=SCOPE[@NAMESPACE]",
+        requires = "tls_client_ca"
+    )]
+    pub(crate) client_name: Vec<String>,
+    /// Listen on an address that other machines reach, though anybody there may do anything, or read what
+    /// others send.
     #[arg(long)]
     pub(crate) insecure: bool,
     /// Also run `exec` steps in this process, so many at once. Whoever may start a run may then run
@@ -71,6 +91,17 @@ impl ServeArgs {
         give("log.format", "--log-format", self.log_format.clone());
         let insecure = self.insecure.then(|| "true".to_owned());
         give("insecure", "--insecure", insecure);
+        let required = self.auth_required.then(|| "true".to_owned());
+        give("auth.required", "--auth-required", required);
+        let names = (!self.client_name.is_empty()).then(|| self.client_name.join(","));
+        give("auth.certificates", "--client-name", names);
+        give("tls.cert", "--tls-cert", self.tls_cert.clone());
+        give("tls.key", "--tls-key", self.tls_key.clone());
+        give(
+            "tls.client_ca",
+            "--tls-client-ca",
+            self.tls_client_ca.clone(),
+        );
         let exec = self.exec.map(|places| places.to_string());
         give("exec.capacity", "--exec", exec);
         let drain = self.drain.map(|seconds| format!("{seconds}s"));

@@ -6,7 +6,7 @@ use crate::drivers::{local_drivers, step_environment};
 use crate::interrupts::Interrupts;
 use crate::render::human;
 use crate::terminal;
-use conveyor_api::{ConnectionLimits, Control, Listener, Services, router};
+use conveyor_api::{ConnectionLimits, Control, Listener, Services};
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{Cut, DataDir, Embedded};
@@ -85,7 +85,7 @@ impl Holder {
                         driver: None,
                     };
                     let limits = ConnectionLimits::default();
-                    listener.serve(router(&services), limits, stopped).await;
+                    listener.serve(Front::new(&services), limits, stopped).await;
                 }))
             }
             Err(error) => {

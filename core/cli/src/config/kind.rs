@@ -1,6 +1,9 @@
 //! What a setting may be.
 
+use conveyor_api::Named;
 use conveyor_engine::time::Duration;
+use conveyor_service::Scope;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -133,6 +136,39 @@ impl Kind for Flag {
 
     fn read(text: &str) -> Option<bool> {
         text.parse().ok()
+    }
+}
+
+/// Who client certificates stand for: `NAME=SCOPE`, or `NAME=SCOPE@NAMESPACE`, with commas between.
+pub(crate) struct Certificates;
+
+impl Kind for Certificates {
+    type Value = BTreeMap<String, Named>;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        "NAME=SCOPE or NAME=SCOPE@NAMESPACE, with commas between, such as \
+         ci.example.com=client@team-a, worker.example.com=driver"
+            .to_owned()
+    }
+
+    fn read(text: &str) -> Option<BTreeMap<String, Named>> {
+        let each = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+        each.map(|one| {
+            let (name, allowed) = one.split_once('=')?;
+            let (scope, namespace) = match allowed.split_once('@') {
+                Some((scope, namespace)) => (scope, Some(namespace.trim())),
+                None => (allowed, None),
+            };
+            let named = Named {
+                scope: Scope::parse(scope.trim())?,
+                namespace: namespace.map(Into::into),
+            };
+            let full = |text: &str| !text.is_empty();
+            let good = full(name.trim()) && namespace.is_none_or(full);
+            good.then(|| (name.trim().to_owned(), named))
+        })
+        .collect()
     }
 }
 

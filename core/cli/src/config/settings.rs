@@ -1,6 +1,8 @@
 //! The table of all settings.
 
-use super::kind::{Address, Flag, Form, Kept, Kind, Level, LogFormat, Place, Time, Whole};
+use super::kind::{
+    Address, Certificates, Flag, Form, Kept, Kind, Level, LogFormat, Place, Time, Whole,
+};
 
 /// A setting, as far as it is the same for all kinds.
 pub(crate) struct Setting {
@@ -55,7 +57,7 @@ macro_rules! settings {
 
 settings! {
     listen: Address, "listen" = "127.0.0.1:7420",
-        "Where to listen. Port 0 takes a free one, and the first line of the log says which. Other addresses than those of this machine need `insecure`.";
+        "Where to listen. Port 0 takes a free one, and the first line of the log says which. Other addresses than those of this machine need `tls.cert` and `auth.required` or `tls.client_ca`, or `insecure`.";
     insecure: Flag, "insecure" = "false",
         "Listen where other machines reach it, though anybody there may do anything.";
     data_dir: Place, "data_dir" = "",
@@ -96,7 +98,16 @@ settings! {
         "How often it is looked for what is to be deleted.";
     secrets_directory: Place, "secrets.directory" = "",
         "Where files lie that steps may name as secrets. Empty: none may.";
-    // TLS and tokens come here: `tls.cert`, `tls.key`, …
+    auth_required: Flag, "auth.required" = "false",
+        "Whether whoever comes over the address has to say who it is: by an access token, or a client certificate. Who comes by the data directory's socket is its user, and needs none.";
+    auth_certificates: Certificates, "auth.certificates" = "",
+        "Who client certificates stand for, by their DNS names and URIs.";
+    tls_cert: Place, "tls.cert" = "",
+        "The server's certificate and those between it and a root, PEM. With it the address speaks TLS. Read again when it changes, and on SIGHUP.";
+    tls_key: Place, "tls.key" = "",
+        "The certificate's private key, PEM.";
+    tls_client_ca: Place, "tls.client_ca" = "",
+        "Who signs the certificates of clients, PEM. With it each client has to show one.";
 }
 
 /// The setting of a name.

@@ -139,7 +139,8 @@ fn token_key(store: &dyn Store, now: u64) -> Result<[u8; 32], NodeError> {
 }
 
 /// 32 random bytes: two version-4 UUIDs have 244 random bits, hashed so that none is fixed.
-pub(crate) fn random_bytes() -> [u8; 32] {
+#[must_use]
+pub fn random_bytes() -> [u8; 32] {
     use sha2::Digest as _;
     let mut hash = sha2::Sha256::new();
     for _ in 0..3 {

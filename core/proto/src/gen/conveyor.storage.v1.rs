@@ -610,6 +610,8 @@ pub enum RecordKind {
     Revision = 17,
     /// A StoredIdempotency: what a request that was made once came to.
     Idempotency = 18,
+    /// A StoredToken: an access token.
+    Token = 30,
     /// A Deletion: a run that is going away.
     Deletion = 40,
     /// A Reclaim: what was deleted and still takes space.
@@ -641,6 +643,7 @@ impl RecordKind {
             Self::Pipeline => "RECORD_KIND_PIPELINE",
             Self::Revision => "RECORD_KIND_REVISION",
             Self::Idempotency => "RECORD_KIND_IDEMPOTENCY",
+            Self::Token => "RECORD_KIND_TOKEN",
             Self::Deletion => "RECORD_KIND_DELETION",
             Self::Reclaim => "RECORD_KIND_RECLAIM",
         }
@@ -667,6 +670,7 @@ impl RecordKind {
             "RECORD_KIND_PIPELINE" => Some(Self::Pipeline),
             "RECORD_KIND_REVISION" => Some(Self::Revision),
             "RECORD_KIND_IDEMPOTENCY" => Some(Self::Idempotency),
+            "RECORD_KIND_TOKEN" => Some(Self::Token),
             "RECORD_KIND_DELETION" => Some(Self::Deletion),
             "RECORD_KIND_RECLAIM" => Some(Self::Reclaim),
             _ => None,
@@ -1304,6 +1308,28 @@ pub struct StoredIdempotency {
     /// When it was made.
     #[prost(uint64, tag = "3")]
     pub created_ms: u64,
+}
+/// An access token. Its secret is nowhere.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredToken {
+    /// SHA-256 of its secret: 32 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub hash: ::prost::bytes::Bytes,
+    /// Who it stands for.
+    #[prost(string, tag = "2")]
+    pub principal: ::prost::alloc::string::String,
+    /// What it allows, as TokenScope of the contract.
+    #[prost(uint32, tag = "3")]
+    pub scope: u32,
+    /// Namespace that it is bound to; empty for all.
+    #[prost(string, tag = "4")]
+    pub namespace: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(uint64, tag = "5")]
+    pub created_ms: u64,
+    /// When it ends; absent for never.
+    #[prost(uint64, optional, tag = "6")]
+    pub expires_ms: ::core::option::Option<u64>,
 }
 /// A run that is going away: nobody sees it any more, and its rows are deleted in bounded turns. Gone
 /// with the last of them. Also: a document that may have lost its last user.

@@ -2,7 +2,7 @@
 
 use super::ControlHandlers;
 use super::watch::Stream;
-use crate::caller::Caller;
+use crate::caller::Scope;
 use conveyor_proto::v1::control_service_server::ControlService;
 use conveyor_proto::v1::*;
 use tonic::{Request, Response, Status};
@@ -20,39 +20,57 @@ macro_rules! calls {
             type BackupStream = Stream<BackupResponse>;
 
             $(async fn $call(&self, request: Request<$request>) -> std::result::Result<Response<$response>, Status> {
-                self.$method(request.into_inner()).await.map(Response::new)
+                let asked = self.on_behalf(stringify!($call), request.extensions())?;
+                asked.$method(request.into_inner()).await.map(Response::new)
             })*
 
             async fn get_server_info(
                 &self,
-                _request: Request<GetServerInfoRequest>,
+                request: Request<GetServerInfoRequest>,
             ) -> std::result::Result<Response<GetServerInfoResponse>, Status> {
-                self.info().await.map(Response::new)
+                let asked = self.on_behalf("get_server_info", request.extensions())?;
+                asked.info().await.map(Response::new)
             }
 
             async fn backup(
                 &self,
                 request: Request<BackupRequest>,
             ) -> std::result::Result<Response<Self::BackupStream>, Status> {
-                let caller = Caller::of(request.extensions());
-                self.back_up(&caller).await.map(Response::new)
+                let asked = self.on_behalf("backup", request.extensions())?;
+                asked.back_up().await.map(Response::new)
             }
 
             async fn watch_events(
                 &self,
-                _request: Request<WatchEventsRequest>,
+                request: Request<WatchEventsRequest>,
             ) -> std::result::Result<Response<Self::WatchEventsStream>, Status> {
+                self.on_behalf("watch_events", request.extensions())?;
                 Err(not_yet("WatchEvents"))
             }
 
             $(async fn $later(
                 &self,
-                _request: Request<$later_request>,
+                request: Request<$later_request>,
             ) -> std::result::Result<Response<$later_response>, Status> {
+                self.on_behalf(stringify!($later), request.extensions())?;
                 Err(not_yet($name))
             })*
         }
     };
+}
+
+/// What a call takes.
+pub(super) fn scope(call: &str) -> Scope {
+    match call {
+        "create_namespace" | "delete_namespace" | "create_token" | "list_tokens"
+        | "revoke_token" | "backup" => Scope::Admin,
+        _ => Scope::Client,
+    }
+}
+
+/// Whether a call is about what is of all namespaces.
+pub(super) fn is_of_all(call: &str) -> bool {
+    matches!(call, "create_namespace" | "delete_namespace" | "backup")
 }
 
 fn not_yet(call: &str) -> Status {
@@ -82,6 +100,9 @@ calls! {
         list_pipelines(ListPipelinesRequest) -> ListPipelinesResponse = all_pipelines;
         delete_pipeline(DeletePipelineRequest) -> DeletePipelineResponse = delete_one_pipeline;
         list_drivers(ListDriversRequest) -> ListDriversResponse = all_drivers;
+        create_token(CreateTokenRequest) -> CreateTokenResponse = create_one_token;
+        list_tokens(ListTokensRequest) -> ListTokensResponse = all_tokens;
+        revoke_token(RevokeTokenRequest) -> RevokeTokenResponse = revoke_one_token;
     }
     later {
         plan_pipeline(PlanPipelineRequest) -> PlanPipelineResponse = "PlanPipeline";
@@ -93,8 +114,5 @@ calls! {
         get_resource(GetResourceRequest) -> GetResourceResponse = "GetResource";
         list_resources(ListResourcesRequest) -> ListResourcesResponse = "ListResources";
         delete_resource(DeleteResourceRequest) -> DeleteResourceResponse = "DeleteResource";
-        create_token(CreateTokenRequest) -> CreateTokenResponse = "CreateToken";
-        list_tokens(ListTokensRequest) -> ListTokensResponse = "ListTokens";
-        revoke_token(RevokeTokenRequest) -> RevokeTokenResponse = "RevokeToken";
     }
 }

@@ -93,6 +93,7 @@ impl ControlHandlers {
         })
         .await??;
         let plan = prepared.document.plan();
+        self.namespace(&plan.namespace).await?;
         let steps = told(&plan, &prepared.fork);
         if preview {
             return Ok(v1::ForkRunResponse {
@@ -114,12 +115,13 @@ impl ControlHandlers {
                 plan,
                 prepared.document.canonical,
                 prepared.inputs,
-                &request.actor,
+                &self.actor(&request.actor),
             )
         };
         let started = self.node.start_run(start).await.map_err(refuse)?;
-        if !started.existed {
-            entry.given(started.run);
+        match started.existed {
+            true => self.sees_run(started.run).await?,
+            false => entry.given(started.run),
         }
         let run = Some(self.brief(started.run).await?);
         Ok(v1::ForkRunResponse {

@@ -101,7 +101,10 @@ fn changed(
     }
 }
 
-fn listing(namespace: &str, options: Option<v1::ListOptions>) -> Result<ListObjects, Status> {
+pub(super) fn listing(
+    namespace: &str,
+    options: Option<v1::ListOptions>,
+) -> Result<ListObjects, Status> {
     let options = options.unwrap_or_default();
     if options.page_size > PAGE {
         return Err(refusal::limit(
@@ -134,7 +137,13 @@ fn listing(namespace: &str, options: Option<v1::ListOptions>) -> Result<ListObje
 impl ControlHandlers {
     /// A namespace that is there.
     pub(super) async fn namespace(&self, name: &str) -> Result<String, Status> {
-        let name = super::namespace_or_default(name);
+        let name = self.named(name);
+        if let Some(own) = self.caller.namespace.as_deref().filter(|own| *own != name) {
+            return Err(Status::permission_denied(format!(
+                "`{}` is bound to the namespace `{own}`, and has nothing to do with `{name}`",
+                self.caller.principal
+            )));
+        }
         if name != super::DEFAULT_NAMESPACE {
             self::name("namespace", name)?;
             let there = self.reader.object::<StoredNamespace>("", name).await;

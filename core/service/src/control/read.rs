@@ -137,7 +137,11 @@ impl ControlHandlers {
         let states: Result<Vec<_>, _> = request.states().map(state).collect();
         let named = |text: &String| (!text.is_empty()).then(|| text.clone());
         let filter = Filter {
-            namespace: named(&request.namespace),
+            namespace: match (request.namespace.as_str(), &self.caller.namespace) {
+                ("", None) => None,
+                (name, Some(_)) => Some(self.namespace(name).await?),
+                (name, None) => Some(name.to_owned()),
+            },
             pipeline: named(&request.pipeline),
             states: states?,
             interrupted: request.interrupted.then_some(true),

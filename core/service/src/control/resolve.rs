@@ -1,8 +1,8 @@
 //! Which run a person means.
 
 use super::{ControlHandlers, refuse, short};
-use conveyor_node::RunId;
 use conveyor_node::reader::Filter;
+use conveyor_node::{NodeError, RunId};
 use tonic::Status;
 
 /// The fewest characters of a part of an id.
@@ -20,14 +20,15 @@ impl ControlHandlers {
     pub(super) async fn resolve(&self, text: &str) -> Result<RunId, Status> {
         short("run", text, 64)?;
         if let Some(run) = RunId::parse(text) {
+            self.sees_run(run).await?;
             return Ok(run);
         }
+        let own = || Filter {
+            namespace: self.caller.namespace.as_deref().map(str::to_owned),
+            ..Filter::default()
+        };
         if text == "latest" {
-            let page = self
-                .reader
-                .list(Filter::default(), None, 1)
-                .await
-                .map_err(refuse)?;
+            let page = self.reader.list(own(), None, 1).await.map_err(refuse)?;
             let newest = page.rows.first().map(|row| row.id);
             return newest.ok_or_else(|| Status::not_found("there is no run yet"));
         }
@@ -47,7 +48,7 @@ impl ControlHandlers {
         while looked < LOOKED_AT {
             let page = self
                 .reader
-                .list(Filter::default(), before, PAGE)
+                .list(own(), before, PAGE)
                 .await
                 .map_err(refuse)?;
             looked += page.rows.len();
@@ -65,6 +66,19 @@ impl ControlHandlers {
                 "`{text}` fits {} runs, such as {one} and {other}; give more of the id",
                 found.len()
             ))),
+        }
+    }
+
+    /// A run of another namespace is none to a caller that is bound to one.
+    pub(super) async fn sees_run(&self, run: RunId) -> Result<(), Status> {
+        let Some(own) = self.caller.namespace.as_deref() else {
+            return Ok(());
+        };
+        let missing = || Status::not_found(format!("there is no run {run}"));
+        match self.reader.summary(run).await {
+            Ok(row) if row.row.namespace == own => Ok(()),
+            Ok(_) | Err(NodeError::NotFound(_)) => Err(missing()),
+            Err(error) => Err(refuse(error)),
         }
     }
 }

@@ -21,6 +21,7 @@ impl ControlHandlers {
     ) -> Result<v1::StartRunResponse, Status> {
         let entry = self.gate.enter()?;
         short("actor", &request.actor, 256)?;
+        let actor = self.actor(&request.actor);
         if request.wait_ms > WAIT_MS {
             let asked = usize::try_from(request.wait_ms).unwrap_or(usize::MAX);
             return Err(refusal::limit("wait_ms", asked, WAIT_MS as usize));
@@ -28,8 +29,7 @@ impl ControlHandlers {
         let document = match request.pipeline {
             Some(Pipeline::Document(document)) => document,
             Some(Pipeline::Stored(wanted)) => {
-                let namespace = super::namespace_or_default(&request.namespace);
-                self.stored_document(namespace, &wanted).await?
+                self.stored_document(&request.namespace, &wanted).await?
             }
             None => return Err(Status::invalid_argument("give a document to run")),
         };
@@ -72,7 +72,7 @@ impl ControlHandlers {
             source: read.source.clone(),
             file_name,
             labels,
-            ..StartRun::new(plan.clone(), read.canonical.clone(), inputs, &request.actor)
+            ..StartRun::new(plan.clone(), read.canonical.clone(), inputs, &actor)
         };
         let text = Bytes::from(conveyor_engine::value::canonical_bytes(&start.inputs));
         if request.validate_only {
@@ -83,7 +83,7 @@ impl ControlHandlers {
                 digest: digest.to_string(),
                 semantics: conveyor_engine::run::SEMANTICS,
                 labels: start.labels,
-                actor: request.actor,
+                actor,
                 inputs: text,
                 ..v1::Run::default()
             };
@@ -96,6 +96,7 @@ impl ControlHandlers {
         let given = start.inputs.clone();
         let started = self.node.start_run(start).await.map_err(refuse)?;
         if started.existed {
+            self.sees_run(started.run).await?;
             self.same(started.run, digest, &given).await?;
         } else {
             entry.given(started.run);

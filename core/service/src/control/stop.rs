@@ -43,7 +43,7 @@ impl ControlHandlers {
             .await?;
         let stop = Stop {
             kind,
-            actor: request.actor.as_str().into(),
+            actor: self.actor(&request.actor).into(),
             reason: request.reason.as_str().into(),
         };
         let mut no_effect = without_effect(before, kind);
@@ -69,7 +69,8 @@ impl ControlHandlers {
             RunState::Paused => "it is paused already".to_owned(),
             _ => String::new(),
         };
-        match self.node.pause(run, &request.actor, &request.reason).await {
+        let actor = self.actor(&request.actor);
+        match self.node.pause(run, &actor, &request.reason).await {
             Ok(()) => {}
             Err(NodeError::Ended(state)) => no_effect = format!("the run has ended: {state}"),
             Err(error) => return Err(refuse(error)),
@@ -89,8 +90,9 @@ impl ControlHandlers {
             .await?;
         let no_effect = match before {
             RunState::Paused => {
+                let actor = self.actor(&request.actor);
                 self.node
-                    .resume(run, &request.actor, &request.reason)
+                    .resume(run, &actor, &request.reason)
                     .await
                     .map_err(refuse)?;
                 String::new()

@@ -1,6 +1,7 @@
 //! Sessions without a stream: their ends of the links, between two polls.
 
 use super::{DriverHandlers, convert};
+use crate::caller::Caller;
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::{Link, Session, ToDriver};
@@ -56,14 +57,33 @@ impl PolledSessions {
 
 impl DriverHandlers {
     /// The session of a call without a stream.
-    pub(super) fn session_of(&self, id: &str, secret: &[u8]) -> Result<Session, Status> {
+    /// A session of the caller. The secret alone would let whoever has read it go on with somebody
+    /// else's.
+    pub(super) fn session_of(
+        &self,
+        caller: &Caller,
+        id: &str,
+        secret: &[u8],
+    ) -> Result<Session, Status> {
         let session = self.node.session(id, secret);
-        session.map_err(|error| crate::refusal::status(&error))
+        let session = session.map_err(|error| crate::refusal::status(&error))?;
+        match *session.principal() == *caller.principal {
+            true => Ok(session),
+            false => Err(Status::not_found(format!(
+                "there is no session {id} of `{}`",
+                caller.principal
+            ))),
+        }
     }
 
     /// The polled session. One of an earlier process of this engine is taken up again.
-    async fn polled(&self, id: &str, secret: &[u8]) -> Result<Arc<Mutex<Polled>>, Status> {
-        self.session_of(id, secret)?;
+    async fn polled(
+        &self,
+        caller: &Caller,
+        id: &str,
+        secret: &[u8],
+    ) -> Result<Arc<Mutex<Polled>>, Status> {
+        self.session_of(caller, id, secret)?;
         if let Some(polled) = self.polled.get(id) {
             return Ok(polled);
         }
@@ -80,6 +100,7 @@ impl DriverHandlers {
 
     pub(super) async fn take_tasks(
         &self,
+        caller: &Caller,
         request: v1::PollRequest,
     ) -> Result<v1::PollResponse, Status> {
         if request.request_id.len() > 64 {
@@ -94,7 +115,7 @@ impl DriverHandlers {
             return Err(crate::refusal::limit("wait_ms", wait, WAIT_MS as usize));
         }
         let polled = self
-            .polled(&request.session, &request.resume_secret)
+            .polled(caller, &request.session, &request.resume_secret)
             .await?;
         let mut polled = polled.lock().await;
         if let Some((id, answer)) = &polled.answered

@@ -2,7 +2,7 @@
 
 use super::logs::{Batch, Kept};
 use super::pending::{self, Kind, Pending, Turn};
-use super::{DriverHandlers, Ending, LOG_WINDOW, convert, hello, logs, may_drive};
+use super::{DriverHandlers, Ending, LOG_WINDOW, convert, driving, hello, logs};
 use crate::caller::Caller;
 use conveyor_engine::time::Time;
 use conveyor_node::NodeError;
@@ -83,8 +83,7 @@ impl DriverHandlers {
         &self,
         request: Request<Streaming<v1::SessionRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let caller = Caller::of(request.extensions());
-        may_drive(&caller)?;
+        let caller = driving(request.extensions())?;
         let incoming = request.into_inner();
         let (sender, receiver) = mpsc::channel(BUFFER);
         let handlers = self.clone();
@@ -117,7 +116,7 @@ impl DriverHandlers {
         };
         let opened = match first.message {
             Some(Told::Hello(hello)) => self.greet(caller, &hello).await,
-            Some(Told::Resume(resume)) => self.resume(&resume).await,
+            Some(Told::Resume(resume)) => self.resume(caller, &resume).await,
             _ => Err(goodbye(
                 v1::GoodbyeReason::Refused,
                 "the first message of a session is `hello` or `resume`",
@@ -169,7 +168,13 @@ impl DriverHandlers {
     }
 
     /// An earlier session over this stream (R41).
-    async fn resume(&self, resume: &v1::Resume) -> Result<(Link, v1::Welcome), End> {
+    async fn resume(
+        &self,
+        caller: &Caller,
+        resume: &v1::Resume,
+    ) -> Result<(Link, v1::Welcome), End> {
+        self.session_of(caller, &resume.session, &resume.resume_secret)
+            .map_err(|status| goodbye(v1::GoodbyeReason::UnknownSession, status.message()))?;
         let mut stale = Vec::new();
         let mut named = (Vec::new(), Vec::new());
         let resumed = self.node.resume_session(

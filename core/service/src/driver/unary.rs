@@ -1,7 +1,7 @@
 //! Calls without a stream.
 
 use super::stream::tokens_of;
-use super::{DriverHandlers, PRINCIPALS, convert, hello, logs, may_drive};
+use super::{DriverHandlers, PRINCIPALS, convert, driving, hello, logs};
 use crate::caller::Caller;
 use crate::refusal;
 use conveyor_engine::time::Time;
@@ -38,8 +38,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<RegisterRequest>,
     ) -> std::result::Result<Response<RegisterResponse>, Status> {
-        let caller = Caller::of(request.extensions());
-        may_drive(&caller)?;
+        let caller = driving(request.extensions())?;
         let said = request.into_inner().hello;
         let said = said.ok_or_else(|| Status::invalid_argument("`hello` is missing"))?;
         let (mut read, version, notes) =
@@ -78,8 +77,8 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<PollRequest>,
     ) -> std::result::Result<Response<PollResponse>, Status> {
-        may_drive(&Caller::of(request.extensions()))?;
-        self.take_tasks(request.into_inner())
+        let caller = driving(request.extensions())?;
+        self.take_tasks(&caller, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -88,9 +87,9 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<AnswerRequest>,
     ) -> std::result::Result<Response<AnswerResponse>, Status> {
-        may_drive(&Caller::of(request.extensions()))?;
+        let caller = driving(request.extensions())?;
         let request = request.into_inner();
-        let session = self.session_of(&request.session, &request.resume_secret)?;
+        let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
         if request.answers.len() > ANSWERS {
             return Err(refusal::limit("answers", request.answers.len(), ANSWERS));
         }
@@ -141,9 +140,9 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<HeartbeatRequest>,
     ) -> std::result::Result<Response<HeartbeatResponse>, Status> {
-        may_drive(&Caller::of(request.extensions()))?;
+        let caller = driving(request.extensions())?;
         let request = request.into_inner();
-        let session = self.session_of(&request.session, &request.resume_secret)?;
+        let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
         let (mut named, mut tokens, mut stale_tokens) = (Vec::new(), Vec::new(), Vec::new());
         let (mut progress, now) = (Vec::new(), self.node.now());
         for task in request.tasks {
@@ -173,8 +172,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<SaveCheckpointRequest>,
     ) -> std::result::Result<Response<SaveCheckpointResponse>, Status> {
-        let caller = Caller::of(request.extensions());
-        may_drive(&caller)?;
+        let caller = driving(request.extensions())?;
         let checkpoint = request.into_inner().checkpoint;
         let checkpoint =
             checkpoint.ok_or_else(|| Status::invalid_argument("`checkpoint` is missing"))?;
@@ -200,8 +198,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<ReportRequest>,
     ) -> std::result::Result<Response<ReportResponse>, Status> {
-        let caller = Caller::of(request.extensions());
-        may_drive(&caller)?;
+        let caller = driving(request.extensions())?;
         let outcome = self
             .take_report(&caller, request.into_inner().report)
             .await?;
@@ -214,8 +211,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<AppendLogsRequest>,
     ) -> std::result::Result<Response<AppendLogsResponse>, Status> {
-        let caller = Caller::of(request.extensions());
-        may_drive(&caller)?;
+        let caller = driving(request.extensions())?;
         let batch = request.into_inner().logs;
         let batch = batch.ok_or_else(|| Status::invalid_argument("`logs` is missing"))?;
         let claimed = self.node.claim_for(&caller.principal, &batch.token).await;
@@ -233,8 +229,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<CompleteTaskRequest>,
     ) -> std::result::Result<Response<CompleteTaskResponse>, Status> {
-        let caller = Caller::of(request.extensions());
-        may_drive(&caller)?;
+        let caller = driving(request.extensions())?;
         let outcome = self
             .take_report(&caller, request.into_inner().report)
             .await?;
@@ -247,8 +242,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<ExtendTaskRequest>,
     ) -> std::result::Result<Response<ExtendTaskResponse>, Status> {
-        let caller = Caller::of(request.extensions());
-        may_drive(&caller)?;
+        let caller = driving(request.extensions())?;
         let request = request.into_inner();
         let claimed = self.node.claim_for(&caller.principal, &request.token).await;
         let until = match claimed.map_err(refuse)? {
@@ -272,9 +266,9 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<LeaveRequest>,
     ) -> std::result::Result<Response<LeaveResponse>, Status> {
-        may_drive(&Caller::of(request.extensions()))?;
+        let caller = driving(request.extensions())?;
         let request = request.into_inner();
-        let session = self.session_of(&request.session, &request.resume_secret)?;
+        let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
         session.tell(SessionEvent::Left).map_err(refuse)?;
         self.polled.remove(session.id());
         Ok(Response::new(LeaveResponse {}))

@@ -70,14 +70,19 @@ impl ControlHandlers {
         request: v1::ListNamespacesRequest,
     ) -> Result<v1::ListNamespacesResponse, Status> {
         let list = listing("", request.options)?;
-        let first = list.after.is_none() && list.labels.is_empty();
+        let seen = |name: &str| {
+            let own = self.caller.namespace.as_deref();
+            own.is_none_or(|own| own == name)
+        };
+        let first = list.after.is_none() && list.labels.is_empty() && seen(DEFAULT_NAMESPACE);
         let page = self
             .reader
             .objects::<StoredNamespace>(list)
             .await
             .map_err(refuse)?;
         let mut namespaces: Vec<_> = first.then(default).into_iter().collect();
-        namespaces.extend(page.rows.iter().map(|(name, row)| told(name, row)));
+        let rows = page.rows.iter().filter(|(name, _)| seen(name));
+        namespaces.extend(rows.map(|(name, row)| told(name, row)));
         Ok(v1::ListNamespacesResponse {
             namespaces,
             next_page_token: page.next.unwrap_or_default(),

@@ -1,0 +1,115 @@
+//! Access tokens: made, listed, revoked. Only administrators come here.
+
+use super::objects::listing;
+use super::{ControlHandlers, refuse, short};
+use crate::access::Access;
+use crate::caller::LOCAL;
+use conveyor_node::objects::{Changes, Row};
+use conveyor_proto::storage::v1::StoredToken;
+use conveyor_proto::v1;
+use tonic::Status;
+
+/// How long a token holds where nobody says.
+const USUAL_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+/// The longest name of who it stands for.
+const PRINCIPAL: usize = 256;
+
+fn told(id: &str, stored: &StoredToken) -> v1::AccessToken {
+    v1::AccessToken {
+        id: id.to_owned(),
+        principal: stored.principal.clone(),
+        scope: stored.scope.cast_signed(),
+        namespace: stored.namespace.clone(),
+        created_ms: stored.created_ms,
+        expires_ms: stored.expires_ms,
+    }
+}
+
+impl ControlHandlers {
+    pub(super) async fn create_one_token(
+        &self,
+        request: v1::CreateTokenRequest,
+    ) -> Result<v1::CreateTokenResponse, Status> {
+        let scope = request.scope();
+        if scope == v1::TokenScope::Unspecified {
+            return Err(Status::invalid_argument(
+                "`scope` is missing: driver, client or admin",
+            ));
+        }
+        let principal = request.principal;
+        short("principal", &principal, PRINCIPAL)?;
+        if principal == LOCAL || principal.chars().any(char::is_control) {
+            return Err(Status::invalid_argument(format!(
+                "`principal` is {principal:?}; that is who comes without a token, or has control characters"
+            )));
+        }
+        let namespace = match (request.namespace.as_str(), &self.caller.namespace) {
+            ("", None) => String::new(),
+            (name, _) => self.namespace(name).await?,
+        };
+        let new = Access::make();
+        let now = self.node.now().0;
+        let expires_ms = match request.ttl_ms {
+            Some(0) => None,
+            ttl => Some(now.saturating_add(ttl.unwrap_or(USUAL_MS))),
+        };
+        let stored = StoredToken {
+            hash: new.hash.to_vec().into(),
+            principal: match principal.is_empty() {
+                true => format!("token {}", new.id),
+                false => principal,
+            },
+            scope: (scope as i32).cast_unsigned(),
+            namespace,
+            created_ms: now,
+            expires_ms,
+        };
+        let mut changes = Changes::new();
+        changes.put("", &new.id, &stored, None);
+        self.node.change(changes).await.map_err(refuse)?;
+        Ok(v1::CreateTokenResponse {
+            token: Some(told(&new.id, &stored)),
+            secret: new.text,
+        })
+    }
+
+    pub(super) async fn all_tokens(
+        &self,
+        request: v1::ListTokensRequest,
+    ) -> Result<v1::ListTokensResponse, Status> {
+        let list = listing("", request.options)?;
+        let page = self.reader.objects::<StoredToken>(list).await;
+        let page = page.map_err(refuse)?;
+        let seen = page.rows.iter().filter(|(_, row)| self.sees_token(row));
+        Ok(v1::ListTokensResponse {
+            tokens: seen.map(|(id, row)| told(id, &row.value)).collect(),
+            next_page_token: page.next.unwrap_or_default(),
+        })
+    }
+
+    pub(super) async fn revoke_one_token(
+        &self,
+        request: v1::RevokeTokenRequest,
+    ) -> Result<v1::RevokeTokenResponse, Status> {
+        short("id", &request.id, 64)?;
+        let row = self.reader.object::<StoredToken>("", &request.id).await;
+        let row = row.map_err(refuse)?.filter(|row| self.sees_token(row));
+        let row = row.ok_or_else(|| {
+            Status::not_found(format!(
+                "there is no token `{}`; it may be revoked already",
+                request.id
+            ))
+        })?;
+        let mut changes = Changes::new();
+        changes.delete("", &request.id, &row);
+        self.node.change(changes).await.map_err(refuse)?;
+        self.access.revoke();
+        Ok(v1::RevokeTokenResponse {})
+    }
+
+    /// An administrator of one namespace has nothing to do with the tokens of others.
+    fn sees_token(&self, row: &Row<StoredToken>) -> bool {
+        let own = self.caller.namespace.as_deref();
+        own.is_none_or(|own| own == row.value.namespace)
+    }
+}
