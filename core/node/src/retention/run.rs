@@ -78,7 +78,7 @@ fn mark(store: &dyn Store, run: RunId, now: Time) -> Result<(), NodeError> {
     }
     let mark = Deletion {
         since_ms: now.0,
-        document: summary.document.clone(),
+        document: summary.document,
     };
     let mut transaction = Transaction::new();
     transaction

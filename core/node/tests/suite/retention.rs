@@ -56,7 +56,9 @@ fn put_log(store: &Arc<dyn Store>, run: RunId, rows: u64, bytes: usize) {
     };
     for row in 0..rows {
         // Not the same bytes again and again.
-        let text: Vec<u8> = (0..bytes as u64).map(|at| (at * row >> 3) as u8).collect();
+        let text: Vec<u8> = (0..bytes as u64)
+            .map(|at| ((at * row) >> 3) as u8)
+            .collect();
         let line = LogLine {
             text: text.into(),
             ..LogLine::default()
@@ -327,6 +329,10 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 static LONGEST: AtomicUsize = AtomicUsize::new(0);
 
 /// 192 MB of logs and 64 MB of values; the whole takes some seconds.
+#[expect(
+    clippy::print_stdout,
+    reason = "figures for people: --nocapture shows them"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_returns_to_its_base_size_once_its_runs_are_deleted() {
     let dir = tempfile::tempdir().unwrap();
