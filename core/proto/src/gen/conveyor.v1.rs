@@ -4700,7 +4700,7 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "ReleaseRun"));
             self.inner.unary(req, path, codec).await
         }
-        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not. Later.
+        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not.
         pub async fn delete_run(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteRunRequest>,
@@ -5408,7 +5408,7 @@ pub mod control_service_server {
             tonic::Response<super::ReleaseRunResponse>,
             tonic::Status,
         >;
-        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not. Later.
+        /// Removes a run that has ended, with its values and logs. FAILED_PRECONDITION if it has not.
         async fn delete_run(
             &self,
             request: tonic::Request<super::DeleteRunRequest>,
