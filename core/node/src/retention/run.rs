@@ -28,7 +28,7 @@ impl Node {
             .on_worker(move |reader| mark(reader.store().as_ref(), run, now))
             .await?;
         self.finish_deletion(run).await?;
-        self.reclaim().await?;
+        self.reclaim_if_can().await;
         Ok(())
     }
 

@@ -83,7 +83,7 @@ fn a_backup_of_a_busy_store_is_of_the_instant_when_it_began() {
     let mut file = backup.piece().unwrap().unwrap().to_vec();
     // More than the journal holds before it is begun anew, and all of it merged.
     put(2, 900);
-    store.reclaim().unwrap();
+    store.reclaim(0).unwrap();
     put(3, 10);
     while let Some(piece) = backup.piece().unwrap() {
         file.extend_from_slice(&piece);
