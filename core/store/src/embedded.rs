@@ -355,7 +355,17 @@ impl Store for Embedded {
         Ok(Box::new(pinned))
     }
 
-    fn reclaim(&self) -> Result<(), Error> {
+    fn reclaim(&self, deleted: u64) -> Result<(), Error> {
+        let left = self.read(Engine::bytes_on_disk)?.saturating_sub(deleted);
+        let space = rustix::fs::statvfs(self.directory.path())
+            .map_err(|error| self.located(Error::from_io(error.into(), "reclaim")))?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free < left {
+            let error = Error::new(ErrorKind::DiskFull, "reclaim")
+                .with("needed_bytes", left)
+                .with("free_bytes", free);
+            return Err(self.located(error));
+        }
         // What is in memory first: a deletion that is not in a file removes nothing from one.
         {
             let mut writer = self.writer();

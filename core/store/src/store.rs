@@ -48,13 +48,15 @@ pub trait Store: Send + Sync {
     }
 
     /// Gives the space of what was deleted back to the file system, beside commits. It may write all
-    /// that the store holds anew: ask for it when much was deleted. Nothing happens in a store without
-    /// files.
+    /// that the store holds anew: ask for it when much was deleted, `deleted` bytes or so. Nothing happens
+    /// in a store without files.
     ///
     /// # Errors
     ///
-    /// As [`Store::get`]. What was deleted stays deleted.
-    fn reclaim(&self) -> Result<(), Error> {
+    /// As [`Store::get`]; [`ErrorKind::DiskFull`] where there is no room for what is left beside what is
+    /// there: commits need it more. What was deleted stays deleted.
+    fn reclaim(&self, deleted: u64) -> Result<(), Error> {
+        let _ = deleted;
         Ok(())
     }
 
@@ -109,8 +111,8 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
         (**self).view()
     }
 
-    fn reclaim(&self) -> Result<(), Error> {
-        (**self).reclaim()
+    fn reclaim(&self, deleted: u64) -> Result<(), Error> {
+        (**self).reclaim(deleted)
     }
 
     fn stats(&self) -> Result<Stats, Error> {

@@ -6,7 +6,7 @@ use crate::drivers::{local_drivers, step_environment};
 use crate::interrupts::Interrupts;
 use crate::render::human;
 use crate::terminal;
-use conveyor_api::{ConnectionLimits, Control, Listener, Services};
+use conveyor_api::{ConnectionLimits, Control, Front, Listener, Services};
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{Cut, DataDir, Embedded};

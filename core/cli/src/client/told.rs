@@ -110,8 +110,8 @@ impl<S: Store> Store for Told<S> {
         self.store.view()
     }
 
-    fn reclaim(&self) -> Result<(), Error> {
-        self.store.reclaim()
+    fn reclaim(&self, deleted: u64) -> Result<(), Error> {
+        self.store.reclaim(deleted)
     }
 
     fn stats(&self) -> Result<Stats, Error> {

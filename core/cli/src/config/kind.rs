@@ -101,17 +101,16 @@ impl<const LEAST: u64, const MOST: u64> Kind for Time<LEAST, MOST> {
     }
 }
 
-/// How long something is kept: a minute at least, or for ever.
-pub(crate) struct Kept;
+/// How long something is kept: so many milliseconds at least, or for ever.
+pub(crate) struct Kept<const LEAST: u64>;
 
-const LEAST_KEPT: Duration = Duration::secs(60);
-
-impl Kind for Kept {
+impl<const LEAST: u64> Kind for Kept<LEAST> {
     type Value = Option<Duration>;
     const FORM: Form = Form::Text;
 
     fn expected() -> String {
-        format!("`never`, or a length of time of at least {LEAST_KEPT}, such as 30d")
+        let least = Duration(LEAST);
+        format!("`never`, or a length of time of at least {least}, such as 30d")
     }
 
     fn read(text: &str) -> Option<Option<Duration>> {
@@ -119,7 +118,7 @@ impl Kind for Kept {
             return Some(None);
         }
         let kept = Duration::parse(text).ok()?;
-        (kept >= LEAST_KEPT).then_some(Some(kept))
+        (kept.0 >= LEAST).then_some(Some(kept))
     }
 }
 

@@ -4,6 +4,9 @@ use super::kind::{
     Address, Certificates, Flag, Form, Kept, Kind, Level, LogFormat, Place, Time, Whole,
 };
 
+/// Logs are kept until no late line is taken any more, and some time beyond: 10 minutes.
+const LOGS_MS: u64 = 2 * conveyor_node::session::SEALED_AFTER.0;
+
 /// A setting, as far as it is the same for all kinds.
 pub(crate) struct Setting {
     /// `section.key`, or `key` for those of no section.
@@ -86,13 +89,13 @@ settings! {
         "The longest outputs of an attempt, in bytes of JSON.";
     checkpoint_bytes: Whole<1_024, 4_194_304>, "limits.checkpoint_bytes" = "1048576",
         "The longest checkpoint, in bytes: each is a record of the journal.";
-    keep_succeeded: Kept, "retention.succeeded" = "never",
+    keep_succeeded: Kept<1_000>, "retention.succeeded" = "never",
         "Runs that succeeded are deleted so long after their end; `never`: only by `conveyor runs delete`.";
-    keep_failed: Kept, "retention.failed" = "never",
+    keep_failed: Kept<1_000>, "retention.failed" = "never",
         "The same for runs that failed.";
-    keep_cancelled: Kept, "retention.cancelled" = "never",
+    keep_cancelled: Kept<1_000>, "retention.cancelled" = "never",
         "The same for runs that were cancelled.";
-    keep_logs: Kept, "retention.logs" = "never",
+    keep_logs: Kept<LOGS_MS>, "retention.logs" = "never",
         "Logs of runs that have ended are deleted so long after the run's end, and with the run at the latest.";
     retention_interval: Time<1_000, 86_400_000>, "retention.interval" = "10m",
         "How often it is looked for what is to be deleted.";

@@ -279,9 +279,12 @@ pub(super) fn open_files(config: &Config) -> Finding {
 
 /// Files and directories that the configuration names, beside the data directory.
 pub(super) fn named_paths(config: &Config) -> Vec<Finding> {
-    // Those of TLS come here.
-    let named: [(&'static str, &Option<PathBuf>); 1] =
-        [("secrets.directory", &config.secrets_directory)];
+    let named: [(&'static str, &Option<PathBuf>); 4] = [
+        ("secrets.directory", &config.secrets_directory),
+        ("tls.cert", &config.tls_cert),
+        ("tls.key", &config.tls_key),
+        ("tls.client_ca", &config.tls_client_ca),
+    ];
     let paths = named
         .into_iter()
         .filter_map(|(name, path)| Some((name, path.as_ref()?)));

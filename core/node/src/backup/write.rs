@@ -62,7 +62,7 @@ impl Backup {
     ///
     /// # Errors
     /// When the store cannot be read: the file is not whole, and cannot become so.
-    pub fn next(&mut self) -> Result<Option<Bytes>, NodeError> {
+    pub fn piece(&mut self) -> Result<Option<Bytes>, NodeError> {
         while self.ready.is_empty() {
             let Some(range) = self.rest.take() else {
                 return self.trailer();
@@ -119,13 +119,16 @@ impl Reader {
             .await
     }
 
-    /// The next piece of a backup; see [`Backup::next`].
+    /// The next piece of a backup; see [`Backup::piece`].
     ///
     /// # Errors
     /// As there.
-    pub async fn next_of(&self, mut backup: Backup) -> Result<(Backup, Option<Bytes>), NodeError> {
+    pub async fn next_piece(
+        &self,
+        mut backup: Backup,
+    ) -> Result<(Backup, Option<Bytes>), NodeError> {
         self.on_worker(move |_| {
-            let next = backup.next()?;
+            let next = backup.piece()?;
             Ok((backup, next))
         })
         .await

@@ -51,7 +51,7 @@ impl Node {
         }
         swept.logs = self.retain_logs(&kept, now).await?;
         swept.documents = self.drop_unused_documents().await?;
-        self.reclaim().await?;
+        self.reclaim_if_can().await;
         Ok(swept)
     }
 

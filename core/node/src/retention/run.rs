@@ -28,7 +28,7 @@ impl Node {
             .on_worker(move |reader| mark(reader.store().as_ref(), run, now))
             .await?;
         self.finish_deletion(run).await?;
-        self.reclaim().await?;
+        self.reclaim_if_can().await;
         Ok(())
     }
 
@@ -78,7 +78,7 @@ fn mark(store: &dyn Store, run: RunId, now: Time) -> Result<(), NodeError> {
     }
     let mark = Deletion {
         since_ms: now.0,
-        document: summary.document.clone(),
+        document: summary.document,
     };
     let mut transaction = Transaction::new();
     transaction

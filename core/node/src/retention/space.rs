@@ -116,6 +116,13 @@ impl Node {
         Ok(merged)
     }
 
+    /// The same, for those who have deleted already: that is done, whatever comes of the space.
+    pub(super) async fn reclaim_if_can(&self) {
+        if let Err(error) = self.reclaim().await {
+            tracing::warn!(%error, "the space of what was deleted is not given back yet");
+        }
+    }
+
     async fn reclaim_of(&self, store: &Arc<dyn Store>) -> Result<bool, NodeError> {
         let (node, store) = (self.clone(), Arc::clone(store));
         // A thread of its own: the node's few are for what somebody waits for.
@@ -126,7 +133,7 @@ impl Node {
                 return Ok(false);
             }
             let began = Instant::now();
-            store.reclaim()?;
+            store.reclaim(bytes)?;
             let _one = node.sweeps().turn();
             let mut transaction = Transaction::new();
             count(store.as_ref(), &mut transaction, |now| {

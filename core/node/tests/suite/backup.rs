@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 fn whole(mut backup: Backup) -> Vec<u8> {
     let mut file = Vec::new();
-    while let Some(piece) = backup.next().unwrap() {
+    while let Some(piece) = backup.piece().unwrap() {
         file.extend_from_slice(&piece);
     }
-    assert!(backup.next().unwrap().is_none(), "it stays at its end");
+    assert!(backup.piece().unwrap().is_none(), "it stays at its end");
     file
 }
 
@@ -80,12 +80,12 @@ fn a_backup_of_a_busy_store_is_of_the_instant_when_it_began() {
     };
     put(1, 300);
     let mut backup = Backup::of(&store, conveyor_engine::time::Time(1)).unwrap();
-    let mut file = backup.next().unwrap().unwrap().to_vec();
+    let mut file = backup.piece().unwrap().unwrap().to_vec();
     // More than the journal holds before it is begun anew, and all of it merged.
     put(2, 900);
-    store.reclaim().unwrap();
+    store.reclaim(0).unwrap();
     put(3, 10);
-    while let Some(piece) = backup.next().unwrap() {
+    while let Some(piece) = backup.piece().unwrap() {
         file.extend_from_slice(&piece);
     }
     drop(backup);

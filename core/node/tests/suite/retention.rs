@@ -56,7 +56,9 @@ fn put_log(store: &Arc<dyn Store>, run: RunId, rows: u64, bytes: usize) {
     };
     for row in 0..rows {
         // Not the same bytes again and again.
-        let text: Vec<u8> = (0..bytes as u64).map(|at| (at * row >> 3) as u8).collect();
+        let text: Vec<u8> = (0..bytes as u64)
+            .map(|at| ((at * row) >> 3) as u8)
+            .collect();
         let line = LogLine {
             text: text.into(),
             ..LogLine::default()
@@ -323,7 +325,14 @@ fn size(path: &Path) -> u64 {
     sizes.sum()
 }
 
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static LONGEST: AtomicUsize = AtomicUsize::new(0);
+
 /// 192 MB of logs and 64 MB of values; the whole takes some seconds.
+#[expect(
+    clippy::print_stdout,
+    reason = "figures for people: --nocapture shows them"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_returns_to_its_base_size_once_its_runs_are_deleted() {
     let dir = tempfile::tempdir().unwrap();
@@ -352,11 +361,32 @@ async fn a_store_returns_to_its_base_size_once_its_runs_are_deleted() {
     let full = size(dir.path());
     assert!(full > base + (240 << 20), "{full}");
     let kept = runs.pop().unwrap();
+    // Others go on meanwhile.
     let began = std::time::Instant::now();
+    let other = node.clone();
+    let beside = tokio::spawn(async move {
+        let (mut count, mut longest) = (0, std::time::Duration::ZERO);
+        loop {
+            let began = std::time::Instant::now();
+            let run = start(&other, &chain(&["a"])).await;
+            finish(&other, run).await;
+            longest = longest.max(began.elapsed());
+            count += 1;
+            COUNT.store(count, Ordering::SeqCst);
+            LONGEST.store(longest.as_millis() as usize, Ordering::SeqCst);
+        }
+    });
     for run in runs {
         node.delete_run(run).await.unwrap();
     }
+    beside.abort();
     let took = began.elapsed();
+    let (count, longest) = (COUNT.load(Ordering::SeqCst), LONGEST.load(Ordering::SeqCst));
+    println!("{count} runs meanwhile, the longest {longest} ms");
+    assert!(
+        count > 20,
+        "runs stand still while others are deleted: {count}"
+    );
     let small = size(dir.path());
     println!("base {base}, full {full}, then {small} after {took:?}");
     // The run that is kept, and a journal that is begun anew at 16 MiB.

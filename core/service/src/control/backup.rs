@@ -27,7 +27,7 @@ impl ControlHandlers {
         sender: &mpsc::Sender<Result<v1::BackupResponse, Status>>,
     ) {
         loop {
-            let piece = match self.reader.next_of(backup).await {
+            let piece = match self.reader.next_piece(backup).await {
                 Ok((rest, Some(piece))) => {
                     backup = rest;
                     Ok(v1::BackupResponse { data: piece })

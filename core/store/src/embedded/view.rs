@@ -85,3 +85,38 @@ impl View for Pinned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Access, DataDir, Embedded, Store as _, Transaction};
+
+    fn put(store: &Embedded, value: u8) {
+        let mut transaction = Transaction::new();
+        transaction.put(&b"key"[..], vec![value]);
+        store.commit(&transaction).unwrap();
+    }
+
+    #[test]
+    fn a_view_is_lost_when_the_files_are_opened_anew_and_the_store_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Embedded::open(DataDir::open(dir.path(), Access::Create).unwrap()).unwrap();
+        put(&store, 1);
+        let view = store.view().unwrap();
+        put(&store, 2);
+        let page = view.scan(&KeyRange::all(), 10).unwrap();
+        assert_eq!(page.entries[0].1[..], [1]);
+        // What an I/O error of a commit leads to.
+        store.reopen(&mut store.writer()).unwrap();
+        let lost = view.scan(&KeyRange::all(), 10).unwrap_err();
+        assert_eq!(*lost.kind(), ErrorKind::Io);
+        put(&store, 3);
+        assert_eq!(store.get(b"key").unwrap().unwrap()[..], [3]);
+        let next = store.view().unwrap();
+        drop(store);
+        assert!(
+            next.scan(&KeyRange::all(), 10).is_err(),
+            "it does not outlive its store"
+        );
+    }
+}
