@@ -34,7 +34,10 @@ async fn ready(State(handlers): State<Arc<ControlHandlers>>) -> Response {
 }
 
 /// `grpc.health.v1`: what `/readyz` says.
-pub(crate) fn service(handlers: &Arc<ControlHandlers>, names: Vec<&'static str>) -> HealthServer<Readiness> {
+pub(crate) fn service(
+    handlers: &Arc<ControlHandlers>,
+    names: Vec<&'static str>,
+) -> HealthServer<Readiness> {
     HealthServer::new(Readiness {
         failing: handlers.node().watch_failing(),
         names,
@@ -133,10 +136,16 @@ mod tests {
         store.send_replace(Some("the disk is full".to_owned()));
         assert_eq!(next().await, answer(ServingStatus::NotServing));
         let named = check("conveyor.v1.ControlService").await;
-        assert_eq!(named.expect("it is known"), answer(ServingStatus::NotServing));
+        assert_eq!(
+            named.expect("it is known"),
+            answer(ServingStatus::NotServing)
+        );
         store.send_replace(None);
         assert_eq!(next().await, answer(ServingStatus::Serving));
-        assert_eq!(check("").await.expect("it is known"), answer(ServingStatus::Serving));
+        assert_eq!(
+            check("").await.expect("it is known"),
+            answer(ServingStatus::Serving)
+        );
     }
 
     #[tokio::test]
@@ -150,6 +159,9 @@ mod tests {
         assert_eq!(check.expect_err("it is none").code(), tonic::Code::NotFound);
         let watch = readiness.watch(asked("nothing")).await.expect("a stream");
         let first = watch.into_inner().next().await.expect("it goes on");
-        assert_eq!(first.expect("it is told"), answer(ServingStatus::ServiceUnknown));
+        assert_eq!(
+            first.expect("it is told"),
+            answer(ServingStatus::ServiceUnknown)
+        );
     }
 }

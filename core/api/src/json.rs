@@ -35,7 +35,8 @@ pub(crate) fn files() -> impl Iterator<Item = FileDescriptor> {
 
 /// The calls of both services.
 pub(crate) fn methods() -> impl Iterator<Item = MethodDescriptor> {
-    POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>())
+    POOL.services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
 }
 
 /// What JSON makes of a field of bytes.

@@ -25,8 +25,8 @@ mod router;
 mod serve;
 mod server;
 
-pub use openapi::openapi;
 pub use client::{connect, connect_to, in_process};
+pub use openapi::openapi;
 pub use place::{POINTER_FILE, SOCKET_FILE};
 pub use router::{MESSAGE_BYTES, Services, router};
 pub use serve::ConnectionLimits;

@@ -153,10 +153,11 @@ fn render(handlers: &ControlHandlers, figures: &Figures, stats: Option<Stats>) -
 
 /// All states of a kind.
 fn all<S>(of: impl Fn(u8) -> Option<S>) -> impl Iterator<Item = S> {
-    (0..=u8::MAX).map_while(move |code| match of(code) {
-        // 0 is none.
-        None if code == 0 => Some(None),
-        found => found.map(Some),
-    })
-    .flatten()
+    (0..=u8::MAX)
+        .map_while(move |code| match of(code) {
+            // 0 is none.
+            None if code == 0 => Some(None),
+            found => found.map(Some),
+        })
+        .flatten()
 }

@@ -43,7 +43,10 @@ pub(crate) fn router(services: &Services) -> Router {
 
 /// Every route that [`router`] answers.
 pub(crate) fn routes() -> impl Iterator<Item = &'static Route> {
-    calls::CONTROL.iter().chain(stream::STREAMS).chain(calls::DRIVER)
+    calls::CONTROL
+        .iter()
+        .chain(stream::STREAMS)
+        .chain(calls::DRIVER)
 }
 
 /// An answer as a response: one with an object has its etag in the header, too.
@@ -62,6 +65,9 @@ fn respond(answer: Result<Json, Problem>) -> Response {
 
 /// The path is known, the method is none of it.
 pub(crate) async fn not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Response {
-    let why = format!("{} does not take {method}; `allow` has what it takes", uri.path());
+    let why = format!(
+        "{} does not take {method}; `allow` has what it takes",
+        uri.path()
+    );
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "unimplemented", why).into_response()
 }

@@ -1,7 +1,7 @@
 //! Everything that is answered, as one router.
 
-use crate::{health, metrics};
 use crate::rest::{self, Problem};
+use crate::{health, metrics};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -64,14 +64,19 @@ pub fn router(services: &Services) -> Router {
 
 /// The document of the API.
 async fn document() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], crate::openapi()).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        crate::openapi(),
+    )
+        .into_response()
 }
 
 /// What tools ask for the contract.
 fn reflection() -> Option<ServerReflectionServer<impl ServerReflection>> {
     let builder = tonic_reflection::server::Builder::configure();
     let builder = builder.register_encoded_file_descriptor_set(conveyor_proto::DESCRIPTORS);
-    let builder = builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let builder =
+        builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     // The bytes are the contract's own, and are read.
     builder.build_v1().ok()
 }

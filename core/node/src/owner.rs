@@ -34,8 +34,8 @@ pub use leases::SESSION_WINDOW;
 
 use crate::error::NodeError;
 use crate::id::RunId;
-use crate::token::Claimed;
 use crate::metrics::Metrics;
+use crate::token::Claimed;
 use conveyor_engine::run::{Fact, Identity, Run, RunState, SNAPSHOT_FACTS};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::Hash;
@@ -272,6 +272,7 @@ impl Owner {
             Input::Committed(outcome) => self.committed(now, outcome),
             Input::CommitKey(point) => self.commit_key(now, point),
             Input::Tick => self.tick(now),
+            Input::Doubt => self.failures = self.failures.max(1),
             Input::StopClaiming => self.claiming = false,
         }
         self.claim(now);

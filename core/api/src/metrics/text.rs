@@ -55,13 +55,7 @@ impl Text {
         self.histogram(name, about, histogram, 0);
     }
 
-    fn histogram(
-        &mut self,
-        name: &'static str,
-        about: &str,
-        histogram: &Histogram,
-        places: usize,
-    ) {
+    fn histogram(&mut self, name: &'static str, about: &str, histogram: &Histogram, places: usize) {
         self.begin(name, about, "histogram");
         let (buckets, count, sum) = histogram.read();
         for (bound, below) in buckets {

@@ -61,7 +61,8 @@ impl Comments {
 }
 
 fn is_heading(word: &str) -> bool {
-    word == "(later)" || word.ends_with('s') && word.starts_with(char::is_uppercase)
+    word == "(later)"
+        || word.ends_with('s') && word.starts_with(char::is_uppercase)
         || word == "Server"
 }
 

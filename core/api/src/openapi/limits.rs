@@ -65,10 +65,16 @@ mod tests {
         };
         for (comment, wanted) in [
             ("Why. At most 4 KiB.", most(4096, true)),
-            ("The most objects. Default 100, at most 1,000.", most(1000, false)),
+            (
+                "The most objects. Default 100, at most 1,000.",
+                most(1000, false),
+            ),
             ("At most 64; 63 bytes a key, 256 a value.", most(64, false)),
             ("At most 10,000 are promised.", Bounds::default()),
-            ("At most 3,600,000 count. Absent: no wish.", Bounds::default()),
+            (
+                "At most 3,600,000 count. Absent: no wish.",
+                Bounds::default(),
+            ),
             ("Default 1, at most the capacity.", Bounds::default()),
             (
                 "Its actions. The first is the default one. 1 to 256.",

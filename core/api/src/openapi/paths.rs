@@ -65,14 +65,16 @@ fn parameters(route: &Route, of: &MessageDescriptor, schemas: &mut Schemas<'_>) 
     let path = in_path(route.path);
     for name in &path {
         let field = of.get_field_by_name(name);
-        let mut schema = field.map_or_else(|| json!({}), |field| schemas.field(&field, Way::Request));
+        let mut schema =
+            field.map_or_else(|| json!({}), |field| schemas.field(&field, Way::Request));
         let about = describe(&mut schema);
         // A segment has something in it.
         schema["minLength"] = 1.into();
         all.push(parameter(name, "path", &about, &schema));
     }
     let mut fields = in_query(of);
-    if let Some(Kind::Message(options)) = of.get_field_by_name("options").map(|field| field.kind()) {
+    if let Some(Kind::Message(options)) = of.get_field_by_name("options").map(|field| field.kind())
+    {
         fields.extend(in_query(&options));
     }
     for field in fields {
@@ -128,13 +130,19 @@ fn in_query(of: &MessageDescriptor) -> Vec<FieldDescriptor> {
         _ => true,
     };
     // Streams always follow.
-    of.fields().filter(|field| fits(field) && field.name() != "follow").collect()
+    of.fields()
+        .filter(|field| fits(field) && field.name() != "follow")
+        .collect()
 }
 
 /// Takes the description out of a schema.
 fn describe(schema: &mut Json) -> String {
-    let about = schema.as_object_mut().and_then(|object| object.remove("description"));
-    about.and_then(|about| about.as_str().map(ToOwned::to_owned)).unwrap_or_default()
+    let about = schema
+        .as_object_mut()
+        .and_then(|object| object.remove("description"));
+    about
+        .and_then(|about| about.as_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
 }
 
 fn body(route: &Route, of: &MessageDescriptor, schemas: &mut Schemas<'_>) -> Json {
@@ -157,15 +165,30 @@ fn body(route: &Route, of: &MessageDescriptor, schemas: &mut Schemas<'_>) -> Jso
 
 /// What every call may be answered with, besides what it gives.
 const ALWAYS: &[(u16, &str)] = &[
-    (400, "The request cannot be read, or has a field, parameter or value that is none."),
+    (
+        400,
+        "The request cannot be read, or has a field, parameter or value that is none.",
+    ),
     (401, "There is no token, or it does not hold."),
-    (403, "The token does not allow it, or a page of a browser asked."),
+    (
+        403,
+        "The token does not allow it, or a page of a browser asked.",
+    ),
     (404, "There is no such thing."),
     (406, "`Accept` takes nothing of what is answered."),
-    (409, "It does not fit what is there: another etag, an id that is taken, a run that has not ended."),
+    (
+        409,
+        "It does not fit what is there: another etag, an id that is taken, a run that has not ended.",
+    ),
     (500, "A mistake of the server, or damaged data."),
-    (501, "A part of the contract that comes with a later release."),
-    (503, "The store fails for now, or the server is about to end."),
+    (
+        501,
+        "A part of the contract that comes with a later release.",
+    ),
+    (
+        503,
+        "The store fails for now, or the server is about to end.",
+    ),
 ];
 const WITH_BODY: &[(u16, &str)] = &[
     (413, "The body is too large."),
@@ -176,12 +199,16 @@ const WITH_BODY: &[(u16, &str)] = &[
 
 /// One event of a stream: its items by the fields of the message's choice.
 fn sent(answer: Option<&MessageDescriptor>, schemas: &mut Schemas<'_>) -> Json {
-    let fields = answer.into_iter().flat_map(|of| of.fields().collect::<Vec<_>>());
+    let fields = answer
+        .into_iter()
+        .flat_map(|of| of.fields().collect::<Vec<_>>());
     let mut items: Vec<Json> = Vec::new();
     for field in fields {
         if let Kind::Message(item) = field.kind() {
             // Lines that come together are an event each.
-            let line = item.get_field_by_name("records").map(|records| records.kind());
+            let line = item
+                .get_field_by_name("records")
+                .map(|records| records.kind());
             match line {
                 Some(Kind::Message(line)) => items.push(schemas.message(&line, Way::Answer)),
                 _ => items.push(schemas.message(&item, Way::Answer)),

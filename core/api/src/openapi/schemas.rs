@@ -95,7 +95,10 @@ impl<'a> Schemas<'a> {
     fn choice(&self, of: &OneofDescriptor) -> Option<Json> {
         let required = says_required(self.comments.choice(of));
         let names: Vec<_> = of.fields().map(|field| field.name().to_owned()).collect();
-        let mut each: Vec<_> = names.iter().map(|name| json!({ "required": [name] })).collect();
+        let mut each: Vec<_> = names
+            .iter()
+            .map(|name| json!({ "required": [name] }))
+            .collect();
         match (each.len(), required) {
             (0, _) | (1, false) => return None,
             (_, true) => {}
@@ -114,12 +117,20 @@ impl<'a> Schemas<'a> {
                 _ => json!(true),
             };
             let mut map = json!({ "type": "object", "additionalProperties": value });
-            limit(&mut map, "maxProperties", limits.most.filter(|_| !limits.bytes));
+            limit(
+                &mut map,
+                "maxProperties",
+                limits.most.filter(|_| !limits.bytes),
+            );
             map
         } else if field.is_list() {
             let mut list = json!({ "type": "array", "items": self.single(field, way, "") });
             limit(&mut list, "maxItems", limits.most.filter(|_| !limits.bytes));
-            limit(&mut list, "minItems", limits.least.filter(|_| way == Way::Request));
+            limit(
+                &mut list,
+                "minItems",
+                limits.least.filter(|_| way == Way::Request),
+            );
             list
         } else {
             self.single(field, way, comment)
@@ -137,7 +148,11 @@ impl<'a> Schemas<'a> {
         let integer = |format: &str, least: Option<i64>, all: Option<i64>| {
             let mut schema = json!({ "type": "integer", "format": format });
             limit(&mut schema, "minimum", least);
-            limit(&mut schema, "maximum", most.map(Json::from).or(all.map(Json::from)));
+            limit(
+                &mut schema,
+                "maximum",
+                most.map(Json::from).or(all.map(Json::from)),
+            );
             schema
         };
         match field.kind() {
@@ -157,7 +172,9 @@ impl<'a> Schemas<'a> {
                     schema["contentEncoding"] = "base64".into();
                     schema
                 }
-                Form::Inline if is_object(self.comments.field(field)) => json!({ "type": "object" }),
+                Form::Inline if is_object(self.comments.field(field)) => {
+                    json!({ "type": "object" })
+                }
                 Form::Inline => json!({}),
             },
             Kind::Enum(of) => self.words(&of),
@@ -189,7 +206,9 @@ fn may_be_missing(field: &FieldDescriptor) -> bool {
 
 /// Whether a comment says that a request must have it.
 fn says_required(comment: &str) -> bool {
-    comment.split(". ").any(|sentence| sentence.trim_end_matches('.') == "Required")
+    comment
+        .split(". ")
+        .any(|sentence| sentence.trim_end_matches('.') == "Required")
 }
 
 /// Whether a comment says that inline JSON is an object.

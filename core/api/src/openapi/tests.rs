@@ -32,7 +32,9 @@ fn every_route_is_in_the_document_and_nothing_else() {
         }
     }
     let routes = rest::routes().map(|route| (route.path.to_owned(), route.method.to_owned()));
-    let plain = PLAIN.iter().map(|one| (one.path.to_owned(), "get".to_owned()));
+    let plain = PLAIN
+        .iter()
+        .map(|one| (one.path.to_owned(), "get".to_owned()));
     assert_eq!(there, routes.chain(plain).collect());
 }
 
@@ -55,7 +57,10 @@ fn every_schema_is_one_and_every_operation_says_what_it_does() {
     let document = build();
     let schemas = document["components"]["schemas"].as_object();
     for (name, schema) in schemas.expect("it has schemas") {
-        assert!(jsonschema::draft202012::meta::is_valid(schema), "{name}: {schema:#}");
+        assert!(
+            jsonschema::draft202012::meta::is_valid(schema),
+            "{name}: {schema:#}"
+        );
         assert_ne!(schema["description"], "", "{name} has no description");
     }
     let mut names = BTreeSet::new();
@@ -63,7 +68,10 @@ fn every_schema_is_one_and_every_operation_says_what_it_does() {
         if let Some(name) = value.get("operationId") {
             assert!(names.insert(name.to_string()), "{name} is there twice");
             let summary = value["summary"].as_str().unwrap_or_default();
-            assert!(!summary.is_empty() && !summary.contains("(later)"), "{at}: {summary:?}");
+            assert!(
+                !summary.is_empty() && !summary.contains("(later)"),
+                "{at}: {summary:?}"
+            );
         }
         if at.ends_with("/description") && value.is_string() {
             assert_ne!(value, "", "{at} says nothing");
@@ -86,10 +94,16 @@ fn requests_say_what_they_must_and_must_not_have() {
     assert_eq!(start["properties"]["labels"]["maxProperties"], 64);
     assert_eq!(start["properties"]["actor"]["maxLength"], 256);
     assert_eq!(start["properties"]["inputs"]["type"], "object");
-    assert_eq!(start["allOf"][0]["oneOf"].as_array().map(Vec::len), Some(2), "{start:#}");
+    assert_eq!(
+        start["allOf"][0]["oneOf"].as_array().map(Vec::len),
+        Some(2),
+        "{start:#}"
+    );
     let run = schema("Run");
     assert_eq!(run["properties"]["created_ms"]["format"], "uint64");
-    let required = run["required"].as_array().expect("fields that are always there");
+    let required = run["required"]
+        .as_array()
+        .expect("fields that are always there");
     assert!(required.contains(&"state".into()) && !required.contains(&"ended_ms".into()));
     let states = schema("RunState")["enum"].as_array().expect("words");
     assert!(states.contains(&"succeeded".into()), "{states:?}");

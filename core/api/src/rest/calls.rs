@@ -1,8 +1,8 @@
 //! Calls with one answer: the table of their paths.
 
 use super::request::{Wants, read};
-use super::route::{Answers, Route};
 use super::respond;
+use super::route::{Answers, Route};
 use crate::json;
 use axum::Router;
 use axum::extract::{Request, State};

@@ -105,7 +105,9 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Problem::request(format!("the header `{name}` is there twice")));
+        return Err(Problem::request(format!(
+            "the header `{name}` is there twice"
+        )));
     }
     match value.to_str() {
         Ok("") => Err(Problem::request(format!("the header `{name}` is empty"))),

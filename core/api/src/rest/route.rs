@@ -31,8 +31,6 @@ pub(crate) struct Route {
 impl Route {
     /// The name of its call in the services.
     pub(crate) fn call(&self) -> &'static str {
-        self.request
-            .strip_suffix("Request")
-            .unwrap_or(self.request)
+        self.request.strip_suffix("Request").unwrap_or(self.request)
     }
 }

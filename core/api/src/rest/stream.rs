@@ -79,7 +79,9 @@ fn last_event_id(request: &Request) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let id = id.to_str().map_err(|_| {
-        Problem::request("`Last-Event-ID` is no id of an event: it has other characters than visible ASCII")
+        Problem::request(
+            "`Last-Event-ID` is no id of an event: it has other characters than visible ASCII",
+        )
     })?;
     Ok(Some(id.to_owned()).filter(|id| !id.is_empty()))
 }
@@ -131,7 +133,8 @@ async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) ->
         let last = last_event_id(&request)?;
         let mut read = read(request, STREAMS[1].request, Wants::Nothing, Answers::Events).await?;
         read.set("follow", true)?;
-        let (_, extensions, mut message) = read.message::<v1::ReadLogsRequest>(STREAMS[1].request)?;
+        let (_, extensions, mut message) =
+            read.message::<v1::ReadLogsRequest>(STREAMS[1].request)?;
         if let Some(last) = last {
             message.after = last;
             // That was where the first connection began.

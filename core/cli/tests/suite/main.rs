@@ -1,5 +1,6 @@
 //! The real program, by its real command line.
 
+mod api;
 mod beside;
 mod check;
 mod crash;
@@ -12,6 +13,8 @@ mod help;
 mod killed;
 #[path = "../../../../tools/killpoint/library.rs"]
 mod killpoint;
+mod metrics;
+mod outage;
 mod plan;
 mod program;
 mod quarantine;
@@ -21,5 +24,7 @@ mod runs;
 mod serve;
 mod site;
 mod statuses;
+mod streams;
 mod terminal;
 mod test_cases;
+mod waiting;

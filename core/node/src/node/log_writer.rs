@@ -158,7 +158,9 @@ impl Writer {
         if wrote && committed.is_ok() {
             self.metrics.log_lines.add(lines);
             self.metrics.log_bytes.add(bytes);
-            self.metrics.log_commit_time.observe(began.elapsed().as_micros() as u64);
+            self.metrics
+                .log_commit_time
+                .observe(began.elapsed().as_micros() as u64);
         }
         if committed.is_err() || self.states.len() > KEPT {
             // What is there after a failure only the store can tell.

@@ -42,7 +42,9 @@ pub(super) fn commit(
                 let began = Instant::now();
                 let result = store.commit(&storage::transaction(&group));
                 let outcome = storage::outcome(&group, result);
-                metrics.commit_time.observe(began.elapsed().as_micros() as u64);
+                metrics
+                    .commit_time
+                    .observe(began.elapsed().as_micros() as u64);
                 metrics.commit_bytes.observe(group.bytes());
                 if outcome != Outcome::Committed {
                     metrics.commits_failed.add(1);

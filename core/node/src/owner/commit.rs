@@ -56,7 +56,9 @@ impl Owner {
                 }
             }
         }
-        if writes.is_empty() {
+        // After a failure a commit of nothing tells whether the store works again: nobody may have
+        // anything else to commit, for a server that is not ready is given nothing.
+        if writes.is_empty() && self.failures == 0 {
             return None;
         }
         let to = CommitPoint {

@@ -74,13 +74,15 @@ impl Metrics {
             }
         });
         if part.reported > 0 && !part.claims.is_empty() {
-            self.step_to_step.observe(self.now().saturating_sub(part.reported));
+            self.step_to_step
+                .observe(self.now().saturating_sub(part.reported));
         }
     }
 
     /// An attempt that was queued then has its claim.
     pub(super) fn started(&self, queued: i64) {
         let waited = self.now() as i64 - queued;
-        self.schedule_to_start.observe(u64::try_from(waited).unwrap_or(0));
+        self.schedule_to_start
+            .observe(u64::try_from(waited).unwrap_or(0));
     }
 }

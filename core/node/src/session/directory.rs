@@ -212,7 +212,10 @@ impl Directory {
     pub(crate) fn progress(&self, run: RunId) -> Vec<(Identity, Progress)> {
         let mut all = Vec::new();
         for known in self.all_sessions() {
-            let told = known.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            let told = known
+                .progress
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let of_run = told.iter().filter(|(claimed, _)| claimed.run == run);
             all.extend(of_run.map(|(claimed, progress)| (claimed.id, progress.clone())));
         }
