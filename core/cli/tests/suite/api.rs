@@ -1,11 +1,13 @@
 //! The API against its own document, and the rules of HTTP that it keeps.
 
+use crate::program::root;
 use crate::rest::{Answer, Polling, get, http, post, report};
 use crate::serve::GATED;
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 
 /// A request with headers of its own.
 fn send(site: &Site, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -386,4 +388,53 @@ fn an_object_is_changed_only_as_it_was_read() {
         200
     );
     assert_eq!(get(&site, path).status, 404);
+}
+
+#[test]
+fn the_guides_commands_do_what_it_says() {
+    let hello = "\
+name: hello
+steps:
+  - {id: greet, name: greet, driver: exec, with: {run: echo hello}}
+";
+    let mut site = Site::new(&[("hello.yaml", hello)]);
+    let _server = site.serve();
+    let _driver = site.driver();
+    let page = std::fs::read_to_string(root().join("docs/api.md")).expect("it is there");
+    let blocks: Vec<_> = page
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    let mut said = Vec::new();
+    for block in &blocks {
+        let output = Command::new("sh")
+            .args(["-ec", block])
+            .current_dir(site.dir.path())
+            .env("URL", &site.url)
+            .output()
+            .expect("there is a shell");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{block}: {err}");
+        said.push(String::from_utf8(output.stdout).expect("UTF-8"));
+    }
+    let words = [
+        "\"changed\":true",
+        "\"state\":\"succeeded\"",
+        "\"id\":\"greet\"",
+        "\"pipeline\":\"hello\"",
+        "{}",
+        "event: end",
+        "known are `namespace`",
+        "conveyor_runs_started_total 1",
+    ];
+    assert_eq!(said.len(), words.len(), "{said:#?}");
+    for ((block, said), word) in blocks.iter().zip(&said).zip(words) {
+        assert!(said.contains(word), "{block}: {said}");
+    }
+    assert!(
+        said[5].contains("event: line") && said[5].contains("\"text\":\"hello\""),
+        "{}",
+        said[5]
+    );
 }
