@@ -1,10 +1,12 @@
 # The project's commands. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-full lint fmt bench fuzz generate
+.PHONY: help build test test-api test-full lint fmt bench fuzz generate
 
 CARGO ?= cargo
 # Where buf is installed; the version is pinned in its package.json.
 BUF := tools/buf/node_modules/.bin/buf
+# For `make test-api`.
+PYTHON ?= python3
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 20
 
@@ -20,7 +22,11 @@ test: ## Runs all tests, simulator and examples included
 	$(CARGO) test --workspace --release --locked --no-fail-fast
 	$(CARGO) run --quiet --release --locked -p conveyor-sim --features planted -- --planted all
 
-test-full: test fuzz ## Runs what takes longer, too
+test-full: test test-api fuzz ## Runs what takes longer, too
+
+test-api: ## Probes a server with schemathesis: 50 cases for each operation, about a minute (Python 3.10 or later)
+	$(CARGO) build --release --locked -p conveyor-cli -p conveyor-driver-exec
+	PYTHON=$(PYTHON) tools/schemathesis/run.sh target/release/conveyor
 
 lint: $(BUF) ## Checks format, lints, generated code, documentation and the contract
 	$(CARGO) fmt --all --check

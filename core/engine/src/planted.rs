@@ -60,7 +60,7 @@ faults! {
     AbortForgotten "abort-forgotten" "The place of a task whose time is over is given away while the task still runs.",
     AnswerBeforeDurable "answer-before-durable" "Callers are answered before what they are told is durable.",
     CancelUnsent "cancel-unsent" "A task is never told to stop.",
-    ClaimsForgottenAfterFailure "claims-forgotten-after-failure" "After the pause that follows a failed commit, nobody claims what waited.",
+    ClaimsForgottenAfterFailure "claims-forgotten-after-failure" "After the pause that follows a failed commit, nobody finds out whether the store works again, and claims what waited.",
     CommitKeyReadOnce "commit-key-read-once" "A commit key that could not be read is not read again.",
     CommitNumberKept "commit-number-kept" "A commit does not advance the number in the commit key.",
     CommitNumberSkipped "commit-number-skipped" "A commit that failed advances the number all the same.",

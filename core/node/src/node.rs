@@ -266,7 +266,7 @@ impl Node {
         let reader = self.shared.reader.clone();
         let work = move || start.prepare(reader.store().as_ref(), reader.plans());
         let work = self.shared.reader.workers().run(work).await;
-        work.ok_or_else(|| NodeError::Unavailable("preparing the run panicked".into()))?
+        self.doubt(work.ok_or_else(|| NodeError::Unavailable("preparing the run panicked".into()))?)
     }
 
     /// Keeps a pipeline's document under its digest, for runs and pipelines that will name it. Durable
@@ -286,7 +286,19 @@ impl Node {
         self.shared.reader.plans().rely_on(digest);
         let keep = move || start::keep_document(store.as_ref(), &digest, &document);
         let kept = self.shared.reader.workers().run(keep).await;
-        kept.ok_or_else(|| NodeError::Unavailable("keeping a document panicked".into()))?
+        self.doubt(
+            kept.ok_or_else(|| NodeError::Unavailable("keeping a document panicked".into()))?,
+        )
+    }
+
+    /// Has the owner find out whether the store takes commits, where one did not go through it and
+    /// failed: it knows of its own alone.
+    pub(crate) fn doubt<T>(&self, outcome: Result<T, NodeError>) -> Result<T, NodeError> {
+        if let Err(NodeError::Full(_) | NodeError::Unavailable(_)) = &outcome {
+            // A node that has ended takes no commits either.
+            let _ = self.send(Message::Input(Input::Doubt));
+        }
+        outcome
     }
 
     /// Moves a run that another process began and that nobody moves now.

@@ -227,7 +227,7 @@ impl Node {
             Err(CommitError::Conflict(_)) => Err(NodeError::Conflict(
                 "somebody else changed it meanwhile: read it again, and decide anew".into(),
             )),
-            Err(error) => Err(error.into()),
+            Err(error) => self.doubt(Err(error.into())),
         }
     }
 }

@@ -272,6 +272,7 @@ impl Owner {
             Input::Committed(outcome) => self.committed(now, outcome),
             Input::CommitKey(point) => self.commit_key(now, point),
             Input::Tick => self.tick(now),
+            Input::Doubt => self.failures = self.failures.max(1),
             Input::StopClaiming => self.claiming = false,
         }
         self.claim(now);

@@ -20,7 +20,7 @@ use crate::caller::{Caller, Scope};
 use crate::gate::Gate;
 use crate::refusal;
 use crate::values::StoredValues;
-use crate::wire::{self, Around};
+use crate::wire::{self, Around, Offered};
 use conveyor_node::reader::RunRow;
 use conveyor_node::{Node, NodeError, Reader, RunId};
 use conveyor_proto::v1;
@@ -165,15 +165,23 @@ impl ControlHandlers {
     }
 
     fn around(&self, row: &RunRow) -> Around {
-        let mut drivers = BTreeMap::new();
-        for name in self.about.drivers.keys() {
-            drivers.insert(name.clone(), self.about.capacity);
-        }
+        let own = self.about.drivers.iter().map(|(name, version)| Offered {
+            name: name.clone(),
+            version: version.clone(),
+            capacity: self.about.capacity,
+            own: false,
+        });
+        let mut drivers: Vec<_> = own.collect();
         for session in self.node.sessions() {
             let stored = session.stored;
             let serves = stored.scope.is_empty() || stored.scope == row.row.namespace;
             if serves && session.connected && !session.draining {
-                *drivers.entry(stored.driver).or_default() += stored.capacity;
+                drivers.push(Offered {
+                    own: !stored.scope.is_empty(),
+                    name: stored.driver,
+                    version: stored.version,
+                    capacity: stored.capacity,
+                });
             }
         }
         Around {

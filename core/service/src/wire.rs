@@ -13,7 +13,7 @@ pub(crate) use event::event;
 pub(crate) use history::History;
 pub(crate) use run::{flaw, listed, quarantine};
 pub(crate) use step::{Page, Shown, step_counts};
-pub(crate) use waiting::Around;
+pub(crate) use waiting::{Around, Offered};
 
 use crate::values::StoredValues;
 use conveyor_engine::run::Failure;

@@ -4,18 +4,18 @@ use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
 /// Every value of a document, with its pointer.
-fn walk<'a>(value: &'a Json, at: String, visit: &mut impl FnMut(&str, &'a Json)) {
-    visit(&at, value);
+fn walk<'a>(value: &'a Json, at: &str, visit: &mut impl FnMut(&str, &'a Json)) {
+    visit(at, value);
     match value {
         Json::Object(object) => {
             for (key, value) in object {
                 let key = key.replace('~', "~0").replace('/', "~1");
-                walk(value, format!("{at}/{key}"), visit);
+                walk(value, &format!("{at}/{key}"), visit);
             }
         }
         Json::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                walk(item, format!("{at}/{index}"), visit);
+                walk(item, &format!("{at}/{index}"), visit);
             }
         }
         _ => {}
@@ -42,7 +42,7 @@ fn every_route_is_in_the_document_and_nothing_else() {
 fn every_reference_leads_somewhere() {
     let document = build();
     let mut count = 0;
-    walk(&document, String::new(), &mut |at, value| {
+    walk(&document, "", &mut |at, value| {
         if let Some(reference) = value.get("$ref").and_then(Json::as_str) {
             let pointer = reference.strip_prefix('#').expect("it is of this document");
             assert!(document.pointer(pointer).is_some(), "{at}: {reference}");
@@ -64,7 +64,7 @@ fn every_schema_is_one_and_every_operation_says_what_it_does() {
         assert_ne!(schema["description"], "", "{name} has no description");
     }
     let mut names = BTreeSet::new();
-    walk(&document["paths"], String::new(), &mut |at, value| {
+    walk(&document["paths"], "", &mut |at, value| {
         if let Some(name) = value.get("operationId") {
             assert!(names.insert(name.to_string()), "{name} is there twice");
             let summary = value["summary"].as_str().unwrap_or_default();

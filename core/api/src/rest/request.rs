@@ -119,18 +119,26 @@ fn kind_of(headers: &HeaderMap) -> &str {
     kind.split(';').next().unwrap_or_default().trim()
 }
 
-async fn bytes(body: Body) -> Result<axum::body::Bytes, Problem> {
-    axum::body::to_bytes(body, BODY_BYTES).await.map_err(|_| {
+async fn bytes(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Problem> {
+    let too_large = |size: &str| {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "invalid_argument",
-            format!("the limit `body_bytes` is {BODY_BYTES}; the body is larger, or was cut off"),
+            format!("the limit `body_bytes` is {BODY_BYTES}; the body {size}"),
         )
-    })
+    };
+    // Said before anything of it is read.
+    let said = headers.get(header::CONTENT_LENGTH);
+    let said = said.and_then(|said| said.to_str().ok()?.parse::<u64>().ok());
+    if let Some(said) = said.filter(|said| *said > BODY_BYTES as u64) {
+        return Err(too_large(&format!("has {said}")));
+    }
+    let read = axum::body::to_bytes(body, BODY_BYTES).await;
+    read.map_err(|_| too_large("is larger, or was cut off"))
 }
 
 async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Problem> {
-    let body = bytes(body).await?;
+    let body = bytes(headers, body).await?;
     if body.is_empty() {
         return Ok(Map::new());
     }
@@ -154,7 +162,7 @@ async fn document(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, 
     if !YAML.contains(&kind_of(headers)) {
         return object(headers, body).await;
     }
-    let source = String::from_utf8(bytes(body).await?.to_vec())
+    let source = String::from_utf8(bytes(headers, body).await?.to_vec())
         .map_err(|_| Problem::request("the document is not UTF-8"))?;
     let document = serde_json::json!({ "source": source, "file_name": "request.yaml" });
     Ok(Map::from_iter([("document".to_owned(), document)]))

@@ -1,5 +1,6 @@
 //! The real program, by its real command line.
 
+mod api;
 mod beside;
 mod check;
 mod contract;
@@ -16,8 +17,10 @@ mod killed;
 #[path = "../../../../tools/killpoint/library.rs"]
 mod killpoint;
 mod load;
+mod metrics;
 mod network;
 mod operate;
+mod outage;
 mod plan;
 mod program;
 mod proxy;
@@ -30,6 +33,8 @@ mod sdk;
 mod serve;
 mod site;
 mod statuses;
+mod streams;
 mod terminal;
 mod test_cases;
 mod transcripts;
+mod waiting;

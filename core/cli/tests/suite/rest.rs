@@ -41,7 +41,7 @@ fn a_page_of_a_browser_is_not_answered() {
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    head: String,
+    pub(crate) head: String,
     pub(crate) body: Value,
 }
 
@@ -70,11 +70,11 @@ pub(crate) fn http(url: &str, method: &str, path: &str, kind: &str, body: &str) 
     }
 }
 
-fn get(site: &Site, path: &str) -> Answer {
+pub(crate) fn get(site: &Site, path: &str) -> Answer {
     http(&site.url, "GET", path, "", "")
 }
 
-fn post(site: &Site, path: &str, body: &Value) -> Answer {
+pub(crate) fn post(site: &Site, path: &str, body: &Value) -> Answer {
     http(
         &site.url,
         "POST",
@@ -85,13 +85,13 @@ fn post(site: &Site, path: &str, body: &Value) -> Answer {
 }
 
 /// A driver that speaks JSON and holds no connection.
-struct Polling<'a> {
+pub(crate) struct Polling<'a> {
     site: &'a Site,
     session: Value,
 }
 
 impl<'a> Polling<'a> {
-    fn register(site: &'a Site) -> Polling<'a> {
+    pub(crate) fn register(site: &'a Site) -> Polling<'a> {
         let hello = json!({"hello": {
             "driver": "exec", "contract_versions": [1], "actions": [{"name": "run"}], "capacity": 4,
         }});
@@ -104,7 +104,7 @@ impl<'a> Polling<'a> {
         Polling { site, session }
     }
 
-    fn call(&self, call: &str, more: &Value) -> Answer {
+    pub(crate) fn call(&self, call: &str, more: &Value) -> Answer {
         let mut body = self.session.clone();
         for (key, value) in more.as_object().expect("an object") {
             body[key] = value.clone();
@@ -113,7 +113,7 @@ impl<'a> Polling<'a> {
     }
 
     /// Takes one task, and accepts it.
-    fn take(&self, request: &str) -> Value {
+    pub(crate) fn take(&self, request: &str) -> Value {
         let polled = self.call("poll", &json!({"request_id": request, "wait_ms": 20_000}));
         assert_eq!(polled.status, 200, "{}", polled.body);
         let task = polled.body["tasks"][0].clone();
@@ -129,7 +129,7 @@ impl<'a> Polling<'a> {
     }
 }
 
-fn report(site: &Site, token: &Value, result: &Value) -> Value {
+pub(crate) fn report(site: &Site, token: &Value, result: &Value) -> Value {
     let body = json!({"report": {"token": token, "result": result}});
     let answer = post(site, "/v1/driver/report", &body);
     assert_eq!(answer.status, 200, "{}", answer.body);

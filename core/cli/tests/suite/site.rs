@@ -179,6 +179,11 @@ impl Site {
         conveyor_with(self.dir.path(), &all, "")
     }
 
+    /// Without a server.
+    pub(crate) fn conveyor_alone(&self, args: &[&str]) -> Ended {
+        conveyor_with(self.dir.path(), args, "")
+    }
+
     /// Starts a run, and gives its id.
     pub(crate) fn start(&self, file: &str) -> String {
         let started = self.conveyor(&["start", "-f", file, "-o", "json"]);

@@ -2,6 +2,7 @@
 
 use super::machine::Run;
 use super::scope::state_of;
+use super::state::Instance;
 use super::{Failure, Item, RunState, StepState};
 use crate::plan::{Kind, Plan, StepIndex};
 use crate::time::Time;
@@ -64,8 +65,8 @@ pub enum Waiting {
     Needs(Vec<StepIndex>),
     /// The turn of the engine, or a free place under `max_parallel`.
     Turn,
-    /// A session of this driver.
-    Driver(Arc<str>),
+    /// A session of this driver, in a version that the requirement names.
+    Driver(Arc<str>, Option<Arc<str>>),
     /// A timer.
     Until(Time),
     /// The end of the pause.
@@ -238,15 +239,37 @@ impl Run {
                 .filter(|parent| !self.state.step(**parent).ended());
             return Some(Waiting::Needs(open.copied().collect()));
         }
-        match state_of(&self.state, &self.plan, step) {
+        let state = state_of(&self.state, &self.plan, step);
+        self.waiting_in(step, state, &run.instances)
+    }
+
+    /// What an instance that has not ended waits for; `None` while an attempt of it runs.
+    #[must_use]
+    pub fn instance_waiting(&self, step: StepIndex, instance: u32) -> Option<Waiting> {
+        let inst = self.state.instance(step, instance)?;
+        if inst.state.is_terminal() {
+            return None;
+        }
+        self.waiting_in(step, inst.state, std::slice::from_ref(inst))
+    }
+
+    fn waiting_in(
+        &self,
+        step: StepIndex,
+        state: StepState,
+        instances: &[Instance],
+    ) -> Option<Waiting> {
+        match state {
             StepState::Running => None,
             _ if self.state.paused => Some(Waiting::Resume),
-            StepState::Queued => match &plan.kind {
-                Kind::Driver { driver, .. } => Some(Waiting::Driver(Arc::clone(driver))),
+            StepState::Queued => match &self.plan.steps[step as usize].kind {
+                Kind::Driver {
+                    driver, version, ..
+                } => Some(Waiting::Driver(Arc::clone(driver), version.clone())),
                 _ => Some(Waiting::Turn),
             },
             StepState::Waiting => {
-                let armed = run.instances.iter().flat_map(|inst| &inst.timers);
+                let armed = instances.iter().flat_map(|inst| &inst.timers);
                 let due = armed.filter_map(|armed| self.state.timers.due(armed)).min();
                 Some(due.map_or(Waiting::Turn, Waiting::Until))
             }

@@ -23,9 +23,6 @@ impl Owner {
         // Whoever notices first that the pause is over ends it: this call, or a tick.
         if self.hold_until.take().is_some() {
             self.retry();
-            if !planted!(ClaimsForgottenAfterFailure) {
-                self.claim(now);
-            }
         }
         if let Some(flight) = &mut self.flight {
             return std::mem::take(&mut flight.resend).then(|| Arc::clone(&flight.group));
@@ -56,7 +53,11 @@ impl Owner {
                 }
             }
         }
-        if writes.is_empty() {
+        // After a failure a commit of nothing tells whether the store works again: nobody may have
+        // anything else to commit, for a server that is not ready is given nothing, and claims wait for
+        // that.
+        let doubtful = self.failures > 0 && !planted!(ClaimsForgottenAfterFailure);
+        if writes.is_empty() && !doubtful {
             return None;
         }
         let to = CommitPoint {

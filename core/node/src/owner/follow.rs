@@ -220,8 +220,8 @@ impl Owner {
     /// Gives waiting attempts to sessions that have room, in the record that is being collected: the
     /// claim of a step joins the commit that made it ready (PROTOCOL P20).
     pub(super) fn claim(&mut self, now: Time) {
-        // Not in the pause after a failed commit; but after it, though nothing else may be left whose
-        // commit would tell that the store works again.
+        // Not in the pause after a failed commit: the commit that follows it, of nothing if need be,
+        // comes here again.
         while self.claiming && self.hold_until.is_none() {
             let Some((session, (run, id, queued))) = self.queues.take(&self.sessions) else {
                 return;

@@ -92,6 +92,8 @@ pub enum Input {
         /// Its claims; `None` where it does not tell: none of them ends then.
         named: Option<Vec<Claimed>>,
     },
+    /// A commit by somebody else failed: whether the store takes commits is to be found out.
+    Doubt,
     /// Somebody asks which of these claims of a session are over.
     Standing {
         /// Who asks.

@@ -113,7 +113,7 @@ pub(super) async fn open(node: &Node, hello: Hello) -> Result<(Link, Vec<Claimed
     );
     let keep = move || rows::keep(&*store, &row, driver_row.as_ref());
     let kept = node.reader().workers().run(keep).await;
-    kept.ok_or_else(|| NodeError::Unavailable("keeping the session panicked".into()))??;
+    node.doubt(kept.ok_or_else(|| NodeError::Unavailable("keeping the session panicked".into()))?)?;
     if let Some(driver) = new {
         node.directory()
             .insert_driver(driver, Arc::clone(&contract));

@@ -161,7 +161,7 @@ impl Shown<'_> {
             state: view.state.code().into(),
             allowed: view.allowed,
             reason: view.reason.to_string(),
-            waiting_for: Vec::new(),
+            waiting_for: self.instance_waits(step, index, view.attempt),
             attempts: attempts
                 .iter()
                 .map(|attempt| self.attempt(step, index, attempt))
@@ -177,6 +177,12 @@ impl Shown<'_> {
                 .map(|at| at.0),
             ended_ms: view.ended_at.map(|at| at.0),
         }
+    }
+
+    fn instance_waits(&self, step: StepIndex, index: u32, attempts: u32) -> Vec<v1::WaitingFor> {
+        let waits = self.run.instance_waiting(step, index);
+        let told = waits.map(|waits| waiting(self.run.plan(), step, attempts, &waits, self.around));
+        told.into_iter().collect()
     }
 
     fn attempt(&self, step: StepIndex, instance: u32, attempt: &AttemptHistory) -> v1::Attempt {

@@ -1,6 +1,6 @@
 //! Why something is not running.
 
-use conveyor_engine::plan::{Plan, StepIndex};
+use conveyor_engine::plan::{Plan, StepIndex, version_satisfies};
 use conveyor_engine::run::{Identity, Waiting};
 use conveyor_node::session::Progress;
 use conveyor_proto::v1;
@@ -17,10 +17,37 @@ const SAID: usize = 5;
 pub(crate) struct Around {
     /// Whether nobody moves the run.
     pub(crate) interrupted: bool,
-    /// The drivers that there are for it, and how many tasks each takes at once.
-    pub(crate) drivers: BTreeMap<String, u32>,
+    /// The drivers that there are for it.
+    pub(crate) drivers: Vec<Offered>,
     /// How far attempts are, as their drivers told.
     pub(crate) progress: BTreeMap<Identity, Progress>,
+}
+
+/// A driver that somebody offers.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// How many tasks it takes at once.
+    pub(crate) capacity: u32,
+    /// Whether it is published in the run's own namespace: it wins there (PROTOCOL P27).
+    pub(crate) own: bool,
+}
+
+impl Around {
+    /// How many tasks those take at once that may take a step's; `None` where nobody may.
+    fn capacity(&self, name: &str, version: Option<&str>) -> Option<u32> {
+        let named = self.drivers.iter().filter(|offered| offered.name == name);
+        let own = named.clone().any(|offered| offered.own);
+        let mut serving = named
+            .filter(|offered| offered.own == own)
+            .filter(|offered| {
+                version.is_none_or(|wanted| version_satisfies(wanted, &offered.version))
+            })
+            .peekable();
+        serving.peek()?;
+        Some(serving.map(|offered| offered.capacity).sum())
+    }
 }
 
 pub(crate) fn waiting(
@@ -67,26 +94,29 @@ pub(crate) fn waiting(
             };
             (What::Parallel(v1::WaitingForParallel { limit }), message)
         }
-        Waiting::Driver(name) if around.drivers.contains_key(&**name) => {
-            let capacity = around.drivers.get(&**name).copied().unwrap_or_default();
-            let message = format!("a free place of `{name}`, which takes {capacity} at once");
-            let capacity = v1::WaitingForCapacity {
-                driver: name.to_string(),
-                capacity,
-                ahead: None,
-            };
-            (What::Capacity(capacity), message)
-        }
-        Waiting::Driver(name) => {
-            let driver = v1::WaitingForDriver {
-                name: name.to_string(),
-                version: String::new(),
-            };
-            (
-                What::Driver(driver),
-                format!("the driver `{name}`, which nobody offers"),
-            )
-        }
+        Waiting::Driver(name, version) => match around.capacity(name, version.as_deref()) {
+            Some(capacity) => {
+                let message = format!("a free place of `{name}`, which takes {capacity} at once");
+                let capacity = v1::WaitingForCapacity {
+                    driver: name.to_string(),
+                    capacity,
+                    ahead: None,
+                };
+                (What::Capacity(capacity), message)
+            }
+            None => {
+                let named = match version {
+                    Some(version) => format!("{name}@{version}"),
+                    None => name.to_string(),
+                };
+                let driver = v1::WaitingForDriver {
+                    name: name.to_string(),
+                    version: version.as_deref().unwrap_or_default().to_owned(),
+                };
+                let message = format!("the driver `{named}`, which nobody offers");
+                (What::Driver(driver), message)
+            }
+        },
         Waiting::Until(at) if attempts > 0 => {
             let retry = v1::WaitingForRetry {
                 attempt: attempts + 1,

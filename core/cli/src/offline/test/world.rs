@@ -380,7 +380,7 @@ impl World<'_> {
         let mut open = BTreeSet::new();
         for (index, step) in self.plan.steps.iter().enumerate() {
             match run.waiting(index as u32) {
-                Some(Waiting::Driver(driver)) => {
+                Some(Waiting::Driver(driver, _)) => {
                     open.insert(format!("`{}` waits for the driver {driver}", step.id));
                 }
                 Some(_) => {}

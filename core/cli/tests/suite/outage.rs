@@ -1,0 +1,99 @@
+//! A server whose store takes no commits: it says so, reads go on, writes are refused until it does.
+
+use crate::disk::{journal, limit};
+use crate::rest::{get, http, post};
+use crate::serve::GATED;
+use crate::site::{PATIENCE, Site};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+fn health(site: &Site) -> ServingStatus {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        let control = conveyor_api::connect_to(&site.url)
+            .await
+            .expect("it answers");
+        let request = HealthCheckRequest {
+            service: "conveyor.v1.ControlService".to_owned(),
+        };
+        let answer = HealthClient::new(control).check(request).await;
+        answer.expect("it is known").into_inner().status()
+    })
+}
+
+fn until(what: &str, is: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < deadline, "not {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_server_without_its_store_reads_refuses_and_comes_back() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let server = site.serve();
+    let _driver = site.driver();
+    let run = site.start("gated.yaml");
+    site.until(&run, "running", |_| site.log(&run).contains("begun"));
+    assert_eq!(health(&site), ServingStatus::Serving);
+    // Nothing more fits: neither into the journal nor into another file.
+    let full = journal(site.dir.path())
+        .metadata()
+        .expect("it is there")
+        .len();
+    limit(server.child.id(), Some(full.min(1)));
+    let started = |()| post(&site, "/v1/runs", &json!({"document": {"source": GATED}}));
+    until("refusing", || [503, 507].contains(&started(()).status));
+    for refused in [
+        started(()),
+        post(
+            &site,
+            "/v1/namespaces",
+            &json!({"namespace": {"metadata": {"name": "a"}}}),
+        ),
+        http(
+            &site.url,
+            "POST",
+            "/v1/pipelines",
+            "application/yaml",
+            GATED,
+        ),
+        post(&site, &format!("/v1/runs/{run}/cancel"), &json!({})),
+    ] {
+        assert!([503, 507].contains(&refused.status), "{}", refused.body);
+        assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+        let detail = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("no space is left"), "{}", refused.body);
+    }
+    until("unready", || get(&site, "/readyz").status == 503);
+    let ready = get(&site, "/readyz");
+    assert!(ready.head.contains("retry-after: 1"), "{}", ready.head);
+    assert!(
+        ready.head.contains("application/problem+json"),
+        "{}",
+        ready.head
+    );
+    assert_eq!(get(&site, "/healthz").status, 200, "the process lives");
+    assert_eq!(health(&site), ServingStatus::NotServing);
+    // What is durable is read.
+    let told = get(&site, &format!("/v1/runs/{run}"));
+    assert_eq!(told.status, 200, "{}", told.body);
+    assert_eq!(told.body["steps"][0]["state"], "running", "{}", told.body);
+    assert_eq!(get(&site, "/v1/runs").body["runs"][0]["id"], json!(run));
+    assert_eq!(get(&site, "/v1/drivers").status, 200);
+    assert_eq!(get(&site, "/metrics").status, 200);
+
+    limit(server.child.id(), None);
+    until("ready", || get(&site, "/readyz").status == 200);
+    until("serving", || health(&site) == ServingStatus::Serving);
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    assert_eq!(site.ended(&run)["state"], "succeeded");
+    assert_eq!(started(()).status, 200);
+}
