@@ -123,8 +123,8 @@ impl Client {
     pub async fn open(options: ClientOptions) -> Result<Client, Error> {
         let url = options.address();
         let token = options.access_token();
+        let channel = dial::dial(&url, &options.tls, token.as_deref()).await?;
         let token = token.map(|token| dial::bearer(&token)).transpose()?;
-        let channel = dial::dial(&url).await?;
         let transport = BoxCloneSyncService::new(channel.map_err(|error| Broken(error.into())));
         let mut client = Client::over(transport.clone(), transport, url);
         (client.token, client.patience) = (token, options.patience);

@@ -1,6 +1,7 @@
 //! Reaching a server, for drivers and clients alike.
 
 use crate::Error;
+use crate::tls::{self, Tls};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -19,7 +20,10 @@ const MOST: Duration = Duration::from_secs(10);
 
 /// Connects to an address: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:PATH` (also
 /// `unix://PATH`) of a socket or a data directory. The channel connects again by itself.
-pub(crate) async fn dial(address: &str) -> Result<Channel, Error> {
+pub(crate) async fn dial(address: &str, tls: &Tls, token: Option<&str>) -> Result<Channel, Error> {
+    if token.is_some() {
+        tls::may_show(address)?;
+    }
     let unavailable = |error: tonic::transport::Error| {
         Error::Unavailable(format!("{address}: {}", causes(&error)))
     };
@@ -30,7 +34,11 @@ pub(crate) async fn dial(address: &str) -> Result<Channel, Error> {
     }
     let endpoint = Endpoint::from_shared(address.to_owned());
     let endpoint = endpoint.map_err(|error| Error::Address(format!("{address}: {error}")))?;
-    tuned(endpoint).connect().await.map_err(unavailable)
+    let mut endpoint = tuned(endpoint);
+    if address.starts_with("https://") {
+        endpoint = endpoint.tls_config(tls.config()?).map_err(unavailable)?;
+    }
+    endpoint.connect().await.map_err(unavailable)
 }
 
 /// An error and what caused it.

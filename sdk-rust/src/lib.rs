@@ -50,6 +50,7 @@ mod runtime;
 mod sink;
 mod task;
 pub mod testing;
+mod tls;
 
 pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Runs, Start, Told};
 /// The contract's messages, as [`Client`]'s calls take and give them.
@@ -63,6 +64,7 @@ pub use layer::TaskLayer;
 pub use log::{Log, Stream};
 pub use runtime::{Options, Stop};
 pub use task::{Cancelled, Resource, Task};
+pub use tls::{Tls, token_file};
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7420";

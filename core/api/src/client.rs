@@ -3,14 +3,16 @@
 use crate::{Control, place, router};
 use conveyor_proto::v1::control_service_server::ControlService;
 use hyper_util::rt::TokioIo;
+use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tonic::body::Body;
+use tonic::codegen::http::header::{AUTHORIZATION, HeaderValue};
 use tonic::codegen::http::{Request, Uri};
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tower::ServiceExt;
 use tower::util::BoxCloneService;
 
@@ -44,19 +46,95 @@ pub async fn connect(data_dir: &Path) -> io::Result<Control> {
     Ok(BoxCloneService::new(channel.map_err(Into::into)))
 }
 
-/// A server, by its address: `http://HOST:PORT`.
+/// What a connection shows, and whom it believes.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    /// An access token.
+    pub token: Option<String>,
+    /// The authority that signed the server's certificate, PEM; `None`: those of the system.
+    pub ca: Option<PathBuf>,
+    /// A certificate and its key, PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("ca", &self.ca)
+            .field("identity", &self.identity)
+            .finish()
+    }
+}
+
+impl Credentials {
+    fn tls(&self) -> io::Result<ClientTlsConfig> {
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            })
+        };
+        let config = match &self.ca {
+            Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        Ok(match &self.identity {
+            Some((cert, key)) => config.identity(Identity::from_pem(read(cert)?, read(key)?)),
+            None => config,
+        })
+    }
+
+    /// What goes before each request.
+    fn header(&self, url: &str) -> io::Result<Option<HeaderValue>> {
+        let Some(token) = &self.token else {
+            return Ok(None);
+        };
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
+        let uri: Uri = url
+            .parse()
+            .map_err(|_| invalid(format!("{url} is no address")))?;
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let near = host.eq_ignore_ascii_case("localhost")
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback());
+        if uri.scheme_str() == Some("http") && !near {
+            return Err(invalid(format!(
+                "the access token would go to {host} in the clear: use https://"
+            )));
+        }
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| invalid("the access token has characters that none has".to_owned()))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+/// A server, by its address: `http://HOST:PORT` or `https://HOST:PORT`.
 ///
 /// # Errors
-/// When the address is none, or nobody listens there.
-pub async fn connect_to(url: &str) -> io::Result<Control> {
+/// When the address is none, nobody listens there, its certificate is not believed, or a token would go
+/// out in the clear.
+pub async fn connect_to(url: &str, credentials: &Credentials) -> io::Result<Control> {
+    let header = credentials.header(url)?;
     let invalid =
         |error: tonic::transport::Error| io::Error::new(io::ErrorKind::InvalidInput, error);
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(invalid)?;
-    let endpoint = endpoint
+    let mut endpoint = endpoint
         .tcp_nodelay(true)
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);
+    if url.starts_with("https://") {
+        let config = endpoint.tls_config(credentials.tls()?);
+        endpoint = config.map_err(io::Error::other)?;
+    }
     let channel = endpoint.connect().await.map_err(io::Error::other)?;
-    Ok(BoxCloneService::new(channel.map_err(Into::into)))
+    let shown = channel.map_request(move |mut request: Request<Body>| {
+        if let Some(value) = &header {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
+        }
+        request
+    });
+    Ok(BoxCloneService::new(shown.map_err(Into::into)))
 }

@@ -30,7 +30,7 @@ mod server;
 mod tls;
 
 pub use access::{Admission, Named};
-pub use client::{connect, connect_to, in_process};
+pub use client::{Credentials, connect, connect_to, in_process};
 pub use json::to_json;
 pub use openapi::openapi;
 pub use place::{POINTER_FILE, SOCKET_FILE};

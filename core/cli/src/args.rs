@@ -26,7 +26,7 @@ pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
 pub(crate) use run::{Inputs, Local, Progress, RunArgs};
 pub(crate) use runs::{DeleteArgs, ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
 pub(crate) use serve::ServeArgs;
-pub(crate) use shared::{Form, Place};
+pub(crate) use shared::{Form, Place, Server};
 pub(crate) use stop::StopArgs;
 
 use crate::terminal::Colour;

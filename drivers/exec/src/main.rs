@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use conveyor_sdk::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -21,17 +22,13 @@ RUST_LOG=debug tells more. Exit status: 0 it was told to stop, 1 the server does
 #[derive(Debug, Parser)]
 #[command(name = "conveyor-driver-exec", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Arguments {
-    /// The server: `http://HOST:PORT`, or `unix:PATH` of a data directory or a socket.
+    /// The server: `http://HOST:PORT`, `https://HOST:PORT` (CONVEYOR_CA, CONVEYOR_CLIENT_CERT and
+    /// CONVEYOR_CLIENT_KEY name files), or `unix:PATH` of a data directory or a socket.
     #[arg(long, env = "CONVEYOR_URL", value_name = "URL", default_value = conveyor_sdk::DEFAULT_URL)]
     server: String,
-    /// The access token.
-    #[arg(
-        long,
-        env = "CONVEYOR_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    token: Option<String>,
+    /// A file with the access token. Default: the token itself in CONVEYOR_TOKEN, else none.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
     /// The namespace to publish the driver in; the token's own, or all, by default.
     #[arg(long, value_name = "NAME", default_value = "")]
     namespace: String,
@@ -62,9 +59,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
+    let token = arguments
+        .token_file
+        .as_deref()
+        .map(conveyor_sdk::token_file)
+        .transpose()?;
     let driver = conveyor_driver_exec::driver().options(|options| {
         options.url = Some(arguments.server);
-        options.token = arguments.token;
+        options.token = token;
         options.namespace = arguments.namespace;
         options.capacity = arguments.capacity;
         options.drain = Duration::from_secs(arguments.drain);

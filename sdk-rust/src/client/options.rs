@@ -1,3 +1,4 @@
+use crate::Tls;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ pub struct ClientOptions {
     pub url: Option<String>,
     /// The access token. Default: `CONVEYOR_TOKEN`, else none.
     pub token: Option<String>,
+    /// For `https`.
+    pub tls: Tls,
     /// How long a server that is away is tried again, by calls that may be made twice and by streams of
     /// events and logs; zero: not at all. Default 30 s: a server starts again in less.
     pub patience: Duration,
@@ -19,6 +22,7 @@ impl Default for ClientOptions {
         ClientOptions {
             url: None,
             token: None,
+            tls: Tls::default(),
             patience: Duration::from_secs(30),
         }
     }

@@ -18,13 +18,14 @@ pub(super) struct Connection {
 /// Connects once.
 pub(super) async fn connect(options: Options) -> Result<Connection, Error> {
     let address = options.address();
-    let channel = dial::dial(&address).await?;
+    let token = options.access_token();
+    let channel = dial::dial(&address, &options.tls, token.as_deref()).await?;
     let mut client = DriverServiceClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
     let (outgoing, messages) = mpsc::unbounded_channel();
     let mut request = Request::new(UnboundedReceiverStream::new(messages));
-    if let Some(token) = options.access_token() {
+    if let Some(token) = token {
         let value = dial::bearer(&token)?;
         request.metadata_mut().insert("authorization", value);
     }

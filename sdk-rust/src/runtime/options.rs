@@ -1,4 +1,4 @@
-use crate::{DEFAULT_URL, Error};
+use crate::{DEFAULT_URL, Error, Tls};
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -14,6 +14,8 @@ pub struct Options {
     pub url: Option<String>,
     /// The access token. Default: `CONVEYOR_TOKEN`, else none.
     pub token: Option<String>,
+    /// For `https`.
+    pub tls: Tls,
     /// The namespace to publish the driver in. Default: the token's own, or all where the server asks
     /// for no token.
     pub namespace: String,
@@ -34,6 +36,7 @@ impl Default for Options {
         Options {
             url: None,
             token: None,
+            tls: Tls::default(),
             namespace: String::new(),
             capacity: 16,
             labels: BTreeMap::new(),

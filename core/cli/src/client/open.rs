@@ -3,6 +3,7 @@
 use super::holder::Holder;
 use super::status::{Problem, is_closing, is_of_transport};
 use super::{Client, data_dir};
+use crate::args::Server;
 use crate::drivers::step_environment;
 use crate::render::human;
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
@@ -23,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// `--server`.
-    pub(crate) server: Option<String>,
+    pub(crate) server: Option<Server>,
     /// `--data-dir`.
     pub(crate) data_dir: Option<PathBuf>,
     /// `--capacity`.
@@ -50,8 +51,8 @@ impl Engine {
     /// # Errors
     /// Exit status 2: the directory cannot be used, or is held by a process that does not answer.
     pub(crate) async fn open(options: Options) -> Result<Engine, Problem> {
-        if let Some(url) = options.server.clone() {
-            return Engine::reach_server(options, &url).await;
+        if let Some(server) = options.server.clone() {
+            return Engine::reach_server(options, &server).await;
         }
         let path = data_dir(options.data_dir.clone()).map_err(Problem::refused)?;
         let deadline = Instant::now() + ANSWER;
@@ -100,9 +101,11 @@ impl Engine {
     }
 
     /// A server by its address.
-    async fn reach_server(options: Options, url: &str) -> Result<Engine, Problem> {
-        let control = conveyor_api::connect_to(url).await;
-        let control = control.map_err(|error| Problem::no_server(url, &error))?;
+    async fn reach_server(options: Options, server: &Server) -> Result<Engine, Problem> {
+        let credentials = server.credentials();
+        let credentials = credentials.map_err(|error| Problem::refused(error.to_string()))?;
+        let control = conveyor_api::connect_to(&server.url, &credentials).await;
+        let control = control.map_err(|error| Problem::no_server(&server.url, &error))?;
         let mut client = client(control);
         let told = client.get_server_info(GetServerInfoRequest {}).await?;
         Ok(Engine {
@@ -122,7 +125,7 @@ impl Engine {
     /// Where the runs are, as a sentence ends: in a directory, or at a server.
     pub(crate) fn place(&self) -> String {
         match &self.options.server {
-            Some(url) => format!("at {url}"),
+            Some(server) => format!("at {}", server.url),
             None => format!("in {}", self.directory.display()),
         }
     }

@@ -1,6 +1,7 @@
 //! Whoever answers: version, readiness, drivers, runs.
 
 use super::Finding;
+use crate::args::Server;
 use crate::client::Client;
 use conveyor_engine::plan::{Kind, Plan};
 use conveyor_engine::run::RunState;
@@ -22,9 +23,13 @@ const NAMED: usize = 5;
 const APART: Duration = Duration::from_secs(5);
 
 /// The server at an address.
-pub(super) async fn at(url: &str) -> Vec<Finding> {
+pub(super) async fn at(server: &Server) -> Vec<Finding> {
     let advice = "start `conveyor serve`, or name another with --server";
-    answered(url, conveyor_api::connect_to(url).await, advice).await
+    let connected = match server.credentials() {
+        Ok(credentials) => conveyor_api::connect_to(&server.url, &credentials).await,
+        Err(error) => Err(error),
+    };
+    answered(&server.url, connected, advice).await
 }
 
 /// Whoever holds a data directory.

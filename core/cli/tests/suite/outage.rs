@@ -16,7 +16,7 @@ fn health(site: &Site) -> ServingStatus {
         .build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
-        let control = conveyor_api::connect_to(&site.url)
+        let control = conveyor_api::connect_to(&site.url, &conveyor_api::Credentials::default())
             .await
             .expect("it answers");
         let request = HealthCheckRequest {
