@@ -103,8 +103,13 @@ impl Door {
 
     fn named(&self, name: &str) -> Option<Caller> {
         let named = self.admission.names.get(name)?;
+        // The rest is as of access tokens; `local` is nobody's name.
+        let principal = match &named.namespace {
+            Some(namespace) => format!("{name}@{namespace}"),
+            None => format!("certificate {name}"),
+        };
         Some(Caller {
-            principal: name.into(),
+            principal: principal.into(),
             scope: named.scope,
             namespace: named.namespace.clone(),
             standing: None,

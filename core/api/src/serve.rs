@@ -67,17 +67,28 @@ impl Source {
                 Ok(Accepted::Tcp(stream, tls.clone()))
             }
             Source::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                let uid = stream.peer_cred()?.uid();
-                if uid != 0 && uid != rustix::process::geteuid().as_raw() {
-                    return Err(io::Error::other(format!(
-                        "user {uid} came to the socket of another user"
-                    )));
-                }
+                let mine = rustix::process::geteuid().as_raw();
+                let stream = loop {
+                    let (stream, _) = listener.accept().await?;
+                    let theirs = stream.peer_cred()?.uid();
+                    if is_welcome(theirs, mine) {
+                        break stream;
+                    }
+                    // Whoever comes by the socket may do everything.
+                    tracing::warn!(
+                        user = theirs,
+                        "a connection to the Unix socket was refused: it takes the server's own user or root"
+                    );
+                };
                 Ok(Accepted::Unix(stream))
             }
         }
     }
+}
+
+/// Whether a user may come by the socket of a process of the user `mine`.
+fn is_welcome(theirs: u32, mine: u32) -> bool {
+    theirs == mine || theirs == 0
 }
 
 /// How connections are answered.
@@ -186,4 +197,17 @@ pub(crate) async fn serve(
     drop(source);
     // Whoever is still there after that is cut off.
     let _ = tokio::time::timeout(limits.goodbye, graceful.shutdown()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_welcome;
+
+    #[test]
+    fn the_socket_takes_its_own_user_and_root_alone() {
+        assert!(is_welcome(1000, 1000));
+        assert!(is_welcome(0, 1000));
+        assert!(!is_welcome(1001, 1000));
+        assert!(!is_welcome(1000, 0));
+    }
 }

@@ -12,6 +12,7 @@ mod runs;
 mod serve;
 mod shared;
 mod stop;
+mod tokens;
 
 pub(crate) use contract::{ContractArgs, ContractVerb, ExportArgs};
 pub(crate) use follow::{EventsArgs, LogsArgs};
@@ -28,6 +29,7 @@ pub(crate) use runs::{DeleteArgs, ListArgs, ReleaseArgs, RunsArgs, RunsVerb, Sho
 pub(crate) use serve::ServeArgs;
 pub(crate) use shared::{Form, Place, Server};
 pub(crate) use stop::StopArgs;
+pub(crate) use tokens::{TokenCreateArgs, TokenScope, TokensArgs, TokensListArgs, TokensVerb};
 
 use crate::terminal::Colour;
 use clap::{Parser, Subcommand};
@@ -124,6 +126,8 @@ pub(crate) enum Verb {
     Resume(StopArgs),
     /// Run a pipeline again from a step on, with the results before it.
     Fork(ForkArgs),
+    /// Make, list and revoke access tokens.
+    Tokens(TokensArgs),
     /// Write the driver contract, or the REST API, out of the program alone.
     Contract(ContractArgs),
     /// Copy all that a data directory holds into a file, while runs go on.

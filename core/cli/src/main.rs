@@ -60,6 +60,7 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Pipelines(args) => online::pipelines(&args.verb),
         Verb::Drivers(args) => online::drivers(&args.verb),
         Verb::Namespaces(args) => online::namespaces(&args.verb),
+        Verb::Tokens(args) => online::tokens(&args.verb),
         Verb::Check(args) => offline::check(&args),
         Verb::Plan(args) => offline::plan(&args),
         Verb::Test(args) => offline::test(&args),

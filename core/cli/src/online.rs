@@ -23,6 +23,7 @@ mod objects;
 mod run;
 mod runs;
 mod stop;
+mod tokens;
 
 pub(crate) use apply::{apply, start};
 pub(crate) use backup::backup;
@@ -33,6 +34,7 @@ pub(crate) use objects::{drivers, namespaces, pipelines};
 pub(crate) use run::run;
 pub(crate) use runs::{runs_delete, runs_list, runs_release, runs_show};
 pub(crate) use stop::{cancel, drain, pause, resume, terminate};
+pub(crate) use tokens::tokens;
 
 use crate::args::{Form, Output, Place};
 use crate::client::{Engine, Options, Problem, run_view, with_runtime};

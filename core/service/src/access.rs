@@ -108,8 +108,13 @@ impl Access {
             return Err(refused());
         }
         let scope = scope(value.scope).ok_or_else(refused)?;
+        // Claims and sessions know their owner by this name: that of one namespace is none of another.
+        let principal = match value.namespace.as_str() {
+            "" => value.principal,
+            namespace => format!("{}@{namespace}", value.principal),
+        };
         Ok(Caller {
-            principal: value.principal.into(),
+            principal: principal.into(),
             scope,
             namespace: (!value.namespace.is_empty()).then(|| value.namespace.into()),
             standing: Some(Standing {

@@ -88,6 +88,20 @@ impl Caller {
         )))
     }
 
+    /// Whether it may touch what is of a namespace.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED, whether the namespace is there or not.
+    pub(crate) fn within(&self, namespace: &str) -> Result<(), Status> {
+        match &self.namespace {
+            Some(own) if **own != *namespace => Err(Status::permission_denied(format!(
+                "`{}` is bound to the namespace `{own}`, and has nothing to do with `{namespace}`",
+                self.principal
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it may touch what is of all namespaces.
     ///
     /// # Errors

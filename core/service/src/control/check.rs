@@ -1,6 +1,7 @@
 //! Documents and inputs, checked before anything is stored.
 
 use super::{About, ControlHandlers, LIMIT_LABELS, short};
+use crate::caller::Caller;
 use crate::refusal::{self, diagnostic, input};
 use conveyor_engine::document::{self, Diagnostic, Document, Limits, Located, Severity};
 use conveyor_engine::plan::{Drivers, Kind, Plan, version_satisfies};
@@ -25,18 +26,30 @@ pub(super) fn read(node: &Node, document: &v1::Document) -> Result<Document, Sta
 fn load(node: &Node, document: &v1::Document) -> Result<Document, Vec<Diagnostic>> {
     let drivers = match node.registered_drivers().is_empty() {
         true => Drivers::clone(node.drivers()),
-        false => node.drivers_of(&namespace_of(document)),
+        false => {
+            let namespace = namespace_of(document);
+            node.drivers_of(namespace.as_deref().unwrap_or(super::DEFAULT_NAMESPACE))
+        }
     };
     let (name, source) = (&document.file_name, &document.source);
     document::load_for(name, source, &Limits::default(), &drivers)
 }
 
-/// The namespace that a document names. What cannot be read names none; it is refused soon.
-fn namespace_of(document: &v1::Document) -> String {
+/// Whether a caller may touch the namespace of a document. What is said of a document tells of the
+/// drivers that its namespace has, so this comes first.
+pub(super) fn within(caller: &Caller, document: &v1::Document) -> Result<(), Status> {
+    match (&caller.namespace, namespace_of(document)) {
+        (Some(_), Some(named)) => caller.within(&named),
+        _ => Ok(()),
+    }
+}
+
+/// The namespace that a document is of; `None` for what cannot be read, which is refused soon.
+fn namespace_of(document: &v1::Document) -> Option<String> {
     let located = Located::read(&document.file_name, &document.source, &Limits::default());
-    let json = located.map(|located| located.to_json()).unwrap_or_default();
+    let json = located.ok()?.to_json();
     let named = json.pointer("/metadata/namespace").and_then(Json::as_str);
-    named.unwrap_or(super::DEFAULT_NAMESPACE).to_owned()
+    Some(named.unwrap_or(super::DEFAULT_NAMESPACE).to_owned())
 }
 
 /// What is given as inputs: an object, with the texts that a person typed read as the plan says.
@@ -250,17 +263,18 @@ impl ControlHandlers {
                 DOCUMENTS,
             ));
         }
-        let node = self.node.clone();
+        let (node, caller) = (self.node.clone(), self.caller.clone());
         crate::stack::on_stack(move || {
             let mut diagnostics = Vec::new();
             for document in &request.documents {
+                within(&caller, document)?;
                 match load(&node, document) {
                     Ok(read) => diagnostics.extend(read.diagnostics.iter().map(diagnostic)),
                     Err(found) => diagnostics.extend(found.iter().map(diagnostic)),
                 }
             }
-            v1::CheckPipelineResponse { diagnostics }
+            Ok(v1::CheckPipelineResponse { diagnostics })
         })
-        .await
+        .await?
     }
 }

@@ -78,6 +78,7 @@ impl ControlHandlers {
                 }
             }
         };
+        check::within(&self.caller, &document)?;
         let (about, values) = (self.about.clone(), self.values(old));
         let labels = check::labels(run.labels(), request.labels)?;
         let (given, texts) = (request.inputs, request.text_inputs);

@@ -138,12 +138,7 @@ impl ControlHandlers {
     /// A namespace that is there.
     pub(super) async fn namespace(&self, name: &str) -> Result<String, Status> {
         let name = self.named(name);
-        if let Some(own) = self.caller.namespace.as_deref().filter(|own| *own != name) {
-            return Err(Status::permission_denied(format!(
-                "`{}` is bound to the namespace `{own}`, and has nothing to do with `{name}`",
-                self.caller.principal
-            )));
-        }
+        self.caller.within(name)?;
         if name != super::DEFAULT_NAMESPACE {
             self::name("namespace", name)?;
             let there = self.reader.object::<StoredNamespace>("", name).await;

@@ -33,6 +33,7 @@ impl ControlHandlers {
             }
             None => return Err(Status::invalid_argument("give a document to run")),
         };
+        check::within(&self.caller, &document)?;
         if request.resource.is_some() {
             return Err(later("runs for a resource"));
         }

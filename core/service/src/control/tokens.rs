@@ -4,7 +4,7 @@ use super::objects::listing;
 use super::{ControlHandlers, refuse, short};
 use crate::access::Access;
 use crate::caller::LOCAL;
-use conveyor_node::objects::{Changes, Row};
+use conveyor_node::objects::{Changes, ListObjects, Row};
 use conveyor_proto::storage::v1::StoredToken;
 use conveyor_proto::v1;
 use tonic::Status;
@@ -77,14 +77,54 @@ impl ControlHandlers {
         &self,
         request: v1::ListTokensRequest,
     ) -> Result<v1::ListTokensResponse, Status> {
-        let list = listing("", request.options)?;
+        let mut list = listing("", request.options)?;
+        if self.caller.namespace.is_some() {
+            // The ids of others' tokens are nobody's business, not even as a place in the listing.
+            return self.own_tokens(list).await;
+        }
+        list.labels.clear();
         let page = self.reader.objects::<StoredToken>(list).await;
         let page = page.map_err(refuse)?;
-        let seen = page.rows.iter().filter(|(_, row)| self.sees_token(row));
+        let tokens = page.rows.iter().map(|(id, row)| told(id, &row.value));
         Ok(v1::ListTokensResponse {
-            tokens: seen.map(|(id, row)| told(id, &row.value)).collect(),
+            tokens: tokens.collect(),
             next_page_token: page.next.unwrap_or_default(),
         })
+    }
+
+    /// Those of the caller's namespace, all that there are up to the page's size: the page token is the
+    /// id of the last of them.
+    async fn own_tokens(&self, list: ListObjects) -> Result<v1::ListTokensResponse, Status> {
+        let (most, mut after) = (list.limit, list.after);
+        let mut tokens = Vec::new();
+        loop {
+            let some = ListObjects {
+                after,
+                limit: most,
+                ..ListObjects::default()
+            };
+            let page = self.reader.objects::<StoredToken>(some).await;
+            let page = page.map_err(refuse)?;
+            for (id, row) in &page.rows {
+                if !self.sees_token(row) {
+                    continue;
+                }
+                tokens.push(told(id, &row.value));
+                if tokens.len() == most {
+                    return Ok(v1::ListTokensResponse {
+                        next_page_token: id.clone(),
+                        tokens,
+                    });
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(v1::ListTokensResponse {
+                    tokens,
+                    next_page_token: String::new(),
+                });
+            }
+        }
     }
 
     pub(super) async fn revoke_one_token(

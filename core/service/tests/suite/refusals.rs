@@ -117,10 +117,10 @@ async fn what_is_not_there_and_what_comes_later_is_said_by_name() {
     );
     says(
         handlers
-            .list_tokens(Request::new(v1::ListTokensRequest::default()))
+            .plan_pipeline(Request::new(v1::PlanPipelineRequest::default()))
             .await,
         Code::Unimplemented,
-        "ListTokens comes with a later release",
+        "PlanPipeline comes with a later release",
     );
     let mut stored = request(ONE);
     stored.pipeline = Some(v1::start_run_request::Pipeline::Stored(v1::PipelineRef {

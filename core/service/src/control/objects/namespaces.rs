@@ -70,22 +70,43 @@ impl ControlHandlers {
         request: v1::ListNamespacesRequest,
     ) -> Result<v1::ListNamespacesResponse, Status> {
         let list = listing("", request.options)?;
-        let seen = |name: &str| {
-            let own = self.caller.namespace.as_deref();
-            own.is_none_or(|own| own == name)
-        };
-        let first = list.after.is_none() && list.labels.is_empty() && seen(DEFAULT_NAMESPACE);
+        if let Some(own) = &self.caller.namespace {
+            return self.own_namespace(own, &list).await;
+        }
+        let first = list.after.is_none() && list.labels.is_empty();
         let page = self
             .reader
             .objects::<StoredNamespace>(list)
             .await
             .map_err(refuse)?;
         let mut namespaces: Vec<_> = first.then(default).into_iter().collect();
-        let rows = page.rows.iter().filter(|(name, _)| seen(name));
-        namespaces.extend(rows.map(|(name, row)| told(name, row)));
+        namespaces.extend(page.rows.iter().map(|(name, row)| told(name, row)));
         Ok(v1::ListNamespacesResponse {
             namespaces,
             next_page_token: page.next.unwrap_or_default(),
+        })
+    }
+
+    /// All that a caller which is bound to one may know of: no other's name, not even as a place in
+    /// the listing.
+    async fn own_namespace(
+        &self,
+        own: &str,
+        list: &ListObjects,
+    ) -> Result<v1::ListNamespacesResponse, Status> {
+        let row = self.reader.object::<StoredNamespace>("", own).await;
+        let found = match row.map_err(refuse)? {
+            Some(row) => Some(told(own, &row)),
+            None => (own == DEFAULT_NAMESPACE).then(default),
+        };
+        let fits = |namespace: &v1::Namespace| {
+            let labels = namespace.metadata.as_ref().map(|metadata| &metadata.labels);
+            let has = |(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value);
+            list.labels.iter().all(has) && list.after.as_deref().is_none_or(|after| own > after)
+        };
+        Ok(v1::ListNamespacesResponse {
+            namespaces: found.into_iter().filter(fits).collect(),
+            next_page_token: String::new(),
         })
     }
 

@@ -53,6 +53,7 @@ impl ControlHandlers {
     ) -> Result<v1::ApplyPipelineResponse, Status> {
         let document = request.document;
         let document = document.ok_or_else(|| Status::invalid_argument("`document` is missing"))?;
+        check::within(&self.caller, &document)?;
         let (node, about) = (self.node.clone(), Arc::clone(&self.about));
         let (read, unregistered, file_name) = on_stack(move || -> Result<_, Status> {
             let read = check::read(&node, &document)?;
