@@ -1,6 +1,7 @@
 //! The real program, by its real command line.
 
 mod api;
+mod auth;
 mod beside;
 mod check;
 mod contract;
