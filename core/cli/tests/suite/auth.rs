@@ -173,27 +173,19 @@ fn a_driver_comes_with_its_token_and_is_cut_off_when_that_is_revoked() {
     assert_eq!(stranger.end(), 1);
     let mut known = start(&["--token-file", "driver.token"]);
     known.line(&["connected"]);
-    let run = tell(
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    // Its exit status is the run's.
+    tell(
         &site,
         &[
             "start",
             "-f",
             "gated.yaml",
-            "-o",
-            "json",
+            "--follow",
             "--data-dir",
             "data",
         ],
     );
-    let run: Value = serde_json::from_str(&run).expect("it is JSON");
-    let run = run["id"].as_str().expect("an id");
-    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
-    // It is no default driver of all namespaces, yet `default` is its own.
-    let view = tell(
-        &site,
-        &["runs", "show", run, "-o", "json", "--data-dir", "data"],
-    );
-    assert!(view.contains("gated"), "{view}");
     let id = driver.split('_').nth(1).expect("it has an id");
     tell(&site, &["tokens", "revoke", id, "--data-dir", "data"]);
     known.line(&["not known here, or does not hold any more"]);
