@@ -67,6 +67,7 @@ pub struct ControlHandlers {
     gate: Arc<Gate>,
     about: Arc<About>,
     folds: Folds,
+    changes: Arc<objects::Changing>,
 }
 
 impl ControlHandlers {
@@ -83,6 +84,7 @@ impl ControlHandlers {
             },
             about: Arc::new(about),
             folds: Folds::default(),
+            changes: Arc::default(),
         }
     }
 
