@@ -57,7 +57,7 @@ impl node::Driver for InProcess {
                 action: task.action.as_deref().unwrap_or_default().to_owned(),
                 inputs: task.inputs,
                 parameters: task.parameters,
-                resource: task.resource.map(resource),
+                resource: task.resource.as_ref().map(resource),
                 // Secrets go to drivers in processes of their own.
                 secrets: std::collections::BTreeMap::new(),
                 deadline: Instant::now() + Duration::from_millis(left),
@@ -77,7 +77,7 @@ impl node::Driver for InProcess {
     }
 }
 
-fn resource(json: serde_json::Value) -> Resource {
+fn resource(json: &serde_json::Value) -> Resource {
     let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
     Resource {
         definition: text("definition"),

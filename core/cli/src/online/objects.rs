@@ -30,7 +30,7 @@ pub(super) fn print_rows(form: Form, rows: &Json, table: &Table) -> Result<Exit,
 }
 
 /// Says what was done to an object.
-fn say(form: Form, told: &Json, sentence: &str) -> Result<Exit, Problem> {
+pub(super) fn say(form: Form, told: &Json, sentence: &str) -> Result<Exit, Problem> {
     let text = match form.output {
         Output::Json => data::json(told),
         Output::Yaml => data::yaml(told),
@@ -40,14 +40,14 @@ fn say(form: Form, told: &Json, sentence: &str) -> Result<Exit, Problem> {
     Ok(Exit::Succeeded)
 }
 
-fn instant(millis: u64) -> String {
+pub(super) fn instant(millis: u64) -> String {
     match millis {
         0 => String::new(),
         millis => human::instant(Time(millis)),
     }
 }
 
-fn options(args: &ListedArgs, page_token: String) -> Option<v1::ListOptions> {
+pub(super) fn options(args: &ListedArgs, page_token: String) -> Option<v1::ListOptions> {
     Some(v1::ListOptions {
         labels: args.labels.iter().cloned().collect(),
         page_size: 0,

@@ -3,6 +3,7 @@
 mod contract;
 mod pages;
 mod refusals;
+mod resources;
 
 use conveyor_node::{Adopt, Config, Node};
 use conveyor_proto::v1;
