@@ -1,6 +1,8 @@
 //! Definitions, resources, what their changes start, and requests with an idempotency key.
 
 use super::handlers;
+use conveyor_node::objects::Changes;
+use conveyor_proto::storage::v1::{StoredChange, StoredFiring};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::ControlHandlers;
@@ -392,4 +394,130 @@ async fn a_key_makes_repeats_one_and_is_refused_for_another_request() {
         .expect("a repeat");
     let two = handlers.create_namespace(namespace("two")).await;
     assert_eq!(two.expect_err("another").code(), Code::AlreadyExists);
+}
+
+#[tokio::test]
+async fn a_change_that_an_earlier_process_left_starts_its_run_once() {
+    let handlers = handlers().await;
+    define(&handlers, SCHEMA).await.expect("a definition");
+    apply(&handlers, resource(r#"{"image": "a"}"#))
+        .await
+        .expect("a resource");
+    let stored = pipeline(&handlers, "deploy", TRIGGERED).await;
+    let digest = stored.pipeline.expect("told").digest;
+    let byte = |at| u8::from_str_radix(&digest[at..at + 2], 16).expect("a digit");
+    let run = conveyor_node::RunId::fresh().to_string();
+    let firing = |trigger: &str, run: &str| StoredFiring {
+        run: run.to_owned(),
+        digest: (0..64).step_by(2).map(byte).collect::<Vec<_>>().into(),
+        trigger: trigger.to_owned(),
+    };
+    // What was durable when the process ended: the change, and which run it starts.
+    let left = StoredChange {
+        namespace: "default".to_owned(),
+        definition: "application".to_owned(),
+        name: "web".to_owned(),
+        version: 1,
+        event: "created".to_owned(),
+        time_ms: 1_700_000_000_000,
+        firings: vec![firing("changed", &run)],
+    };
+    for _ in 0..2 {
+        let mut changes = Changes::new();
+        changes.put("", "left", &left, None);
+        handlers.node().change(changes).await.expect("it is kept");
+        handlers
+            .start_left_changes()
+            .await
+            .expect("they are started");
+        assert_eq!(outputs(&handlers, &run).await["all"], "a a created 1");
+        let row = handlers.reader().object::<StoredChange>("", "left").await;
+        assert_eq!(row.expect("it is read"), None);
+    }
+    let request = v1::ListRunsRequest::default();
+    let runs = handlers
+        .list_runs(Request::new(request))
+        .await
+        .expect("runs");
+    assert_eq!(runs.into_inner().runs.len(), 1);
+}
+
+#[tokio::test]
+async fn changes_at_once_wait_for_each_other_and_none_is_lost() {
+    let handlers = handlers().await;
+    define(&handlers, SCHEMA).await.expect("a definition");
+    let mut tasks = Vec::new();
+    for number in 0..20 {
+        let handlers = handlers.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut request = resource(r#"{"image": "a"}"#);
+            if let Some(resource) = &mut request.resource {
+                resource.metadata = metadata(&format!("web-{number:02}"));
+            }
+            apply(&handlers, request).await.expect("a resource")
+        }));
+    }
+    for task in tasks {
+        assert!(task.await.expect("no panic").changed);
+    }
+    let list = |page_size, page_token| {
+        Request::new(v1::ListResourcesRequest {
+            definition: "application".to_owned(),
+            options: Some(v1::ListOptions {
+                page_size,
+                page_token,
+                ..v1::ListOptions::default()
+            }),
+            ..v1::ListResourcesRequest::default()
+        })
+    };
+    let first = handlers
+        .list_resources(list(15, String::new()))
+        .await
+        .expect("a page");
+    let first = first.into_inner();
+    let rest = handlers
+        .list_resources(list(15, first.next_page_token))
+        .await;
+    let rest = rest.expect("a page").into_inner();
+    assert_eq!((first.resources.len(), rest.resources.len()), (15, 5));
+    assert!(rest.next_page_token.is_empty());
+}
+
+#[tokio::test]
+async fn a_run_may_be_started_for_any_version_of_a_resource() {
+    let handlers = handlers().await;
+    define(&handlers, SCHEMA).await.expect("a definition");
+    for image in ["a", "b"] {
+        let spec = format!(r#"{{"image": "{image}"}}"#);
+        apply(&handlers, resource(&spec)).await.expect("a resource");
+    }
+    let spec = "{resource: application, steps: [{id: a, transform: {x: \"${{ resource.spec.image }}\"}}], \
+                outputs: {x: \"${{ steps.a.outputs.x }}\"}}";
+    for (version, image) in [(0, "b"), (1, "a")] {
+        let mut request = super::request(spec);
+        request.resource = Some(v1::ResourceVersion {
+            definition: "application".to_owned(),
+            name: "web".to_owned(),
+            version,
+            ..v1::ResourceVersion::default()
+        });
+        let run = handlers
+            .start_run(Request::new(request))
+            .await
+            .expect("a run");
+        let run = run.into_inner().run.expect("told").id;
+        assert_eq!(outputs(&handlers, &run).await["x"], image);
+    }
+    let mut other = super::request(spec);
+    other.resource = Some(v1::ResourceVersion {
+        definition: "machine".to_owned(),
+        name: "web".to_owned(),
+        ..v1::ResourceVersion::default()
+    });
+    let other = handlers
+        .start_run(Request::new(other))
+        .await
+        .expect_err("another definition");
+    assert_eq!(other.code(), Code::InvalidArgument);
 }
