@@ -1,8 +1,9 @@
 //! Definitions, resources and the runs that their changes start, against a server that is killed.
 
+use crate::http::ask;
 use crate::program::{Ended, conveyor};
 use crate::site::{PATIENCE, Site};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Instant;
 
 const ALL: &str = "\
@@ -34,7 +35,7 @@ fn at(site: &Site, args: &[&str]) -> Ended {
     conveyor(site.dir.path(), &all)
 }
 
-fn json(site: &Site, args: &[&str]) -> Value {
+fn told(site: &Site, args: &[&str]) -> Value {
     let mut all = args.to_vec();
     all.extend(["-o", "json"]);
     let ended = at(site, &all);
@@ -55,7 +56,7 @@ fn each_version_of_a_resource_starts_one_run_though_the_server_is_killed() {
     let mut site = Site::new(&[("all.yaml", ALL)]);
     let mut server = site.serve();
     let _driver = site.driver();
-    let applied = json(&site, &["apply", "-f", "all.yaml"]);
+    let applied = told(&site, &["apply", "-f", "all.yaml"]);
     let kinds: Vec<_> = applied
         .as_array()
         .into_iter()
@@ -84,12 +85,12 @@ fn each_version_of_a_resource_starts_one_run_though_the_server_is_killed() {
         let again = at(&site, &["apply", "-f", "web.yaml"]);
         assert_eq!(again.status, 0, "{}", again.err);
     }
-    let web = json(&site, &["resources", "show", "application", "web"]);
+    let web = told(&site, &["resources", "show", "application", "web"]);
     assert_eq!(web["spec"]["image"], "shop:6");
     assert_eq!(web["version"], 6);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let runs = json(&site, &["runs", "list"]);
+        let runs = told(&site, &["runs", "list"]);
         let runs = runs.as_array().cloned().unwrap_or_default();
         let done = runs
             .iter()
@@ -117,13 +118,13 @@ fn each_version_of_a_resource_starts_one_run_though_the_server_is_killed() {
 fn resources_and_definitions_are_listed_shown_and_deleted() {
     let mut site = Site::new(&[("all.yaml", ALL)]);
     let _server = site.serve();
-    json(&site, &["apply", "-f", "all.yaml"]);
-    assert_eq!(json(&site, &["definitions", "list"])[0]["version"], 1);
-    let schema = json(&site, &["definitions", "show", "application"]);
+    told(&site, &["apply", "-f", "all.yaml"]);
+    assert_eq!(told(&site, &["definitions", "list"])[0]["version"], 1);
+    let schema = told(&site, &["definitions", "show", "application"]);
     assert_eq!(schema["schema"]["required"][0], "image");
-    let listed = json(&site, &["resources", "list", "-l", "team=shop"]);
+    let listed = told(&site, &["resources", "list", "-l", "team=shop"]);
     assert_eq!(listed[0]["name"], "web");
-    let none = json(&site, &["resources", "list", "-l", "team=other"]);
+    let none = told(&site, &["resources", "list", "-l", "team=other"]);
     assert_eq!(none, Value::Array(Vec::new()));
     let used = at(&site, &["definitions", "delete", "application"]);
     assert_ne!(used.status, 0);
@@ -144,7 +145,53 @@ fn resources_and_definitions_are_listed_shown_and_deleted() {
         0
     );
     assert_eq!(
-        json(&site, &["resources", "list"]),
+        told(&site, &["resources", "list"]),
         Value::Array(Vec::new())
     );
+}
+
+#[test]
+fn rest_has_definitions_and_resources_with_etags_and_keys() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let asked = |method: &str, path: &str, body: &Value| {
+        ask(&site.url, method, path, body).expect("the server answers")
+    };
+    let definition = json!({"definition": {"metadata": {"name": "application"}, "schema": {"type": "object",
+        "properties": {"image": {"type": "string"}}}}});
+    let made = asked("POST", "/v1/definitions", &definition);
+    assert_eq!((made.status, &made.body["changed"]), (200, &json!(true)));
+    let resource = |image: Value, key: &str| {
+        json!({"resource": {"metadata": {"name": "web"}, "definition": "application",
+            "spec": {"image": image}}, "idempotency_key": key})
+    };
+    let first = asked("POST", "/v1/resources", &resource(json!("a"), "k"));
+    assert_eq!(first.body["resource"]["version"], 1, "{}", first.body);
+    let repeat = asked("POST", "/v1/resources", &resource(json!("a"), "k"));
+    assert_eq!(repeat.body, first.body);
+    let other = asked("POST", "/v1/resources", &resource(json!("b"), "k"));
+    assert_eq!(other.status, 409, "{}", other.body);
+    let wrong = asked("POST", "/v1/resources", &resource(json!(7), ""));
+    assert_eq!(wrong.status, 422, "{}", wrong.body);
+    assert!(
+        wrong.body.to_string().contains("/spec/image"),
+        "{}",
+        wrong.body
+    );
+    let there = asked("GET", "/v1/resources/application/web", &Value::Null);
+    assert_eq!(
+        there.body["resource"]["spec"]["image"], "a",
+        "{}",
+        there.body
+    );
+    let gone = asked(
+        "DELETE",
+        "/v1/resources/application/web?etag=0",
+        &Value::Null,
+    );
+    assert_eq!(gone.status, 412, "{}", gone.body);
+    let gone = asked("DELETE", "/v1/resources/application/web", &Value::Null);
+    assert_eq!(gone.status, 200, "{}", gone.body);
+    let gone = asked("GET", "/v1/resources/application/web", &Value::Null);
+    assert_eq!(gone.status, 404, "{}", gone.body);
 }
