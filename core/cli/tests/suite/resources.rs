@@ -189,7 +189,7 @@ fn rest_has_definitions_and_resources_with_etags_and_keys() {
         "/v1/resources/application/web?etag=0",
         &Value::Null,
     );
-    assert_eq!(gone.status, 412, "{}", gone.body);
+    assert_eq!(gone.status, 409, "{}", gone.body);
     let gone = asked("DELETE", "/v1/resources/application/web", &Value::Null);
     assert_eq!(gone.status, 200, "{}", gone.body);
     let gone = asked("GET", "/v1/resources/application/web", &Value::Null);
