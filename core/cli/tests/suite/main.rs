@@ -28,6 +28,7 @@ mod proxy;
 mod quarantine;
 mod raw;
 mod refusals;
+mod resources;
 mod rest;
 mod runs;
 mod sdk;

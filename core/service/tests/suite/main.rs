@@ -3,6 +3,7 @@
 mod contract;
 mod pages;
 mod refusals;
+mod resources;
 mod scopes;
 
 use conveyor_node::{Adopt, Config, Node};
