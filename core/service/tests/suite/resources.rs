@@ -1,12 +1,16 @@
 //! Definitions, resources, what their changes start, and requests with an idempotency key.
 
 use super::handlers;
+use conveyor_engine::time::Time;
+use conveyor_node::Clock;
 use conveyor_node::objects::Changes;
 use conveyor_proto::storage::v1::{StoredChange, StoredFiring};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::ControlHandlers;
 use prost::Message as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tonic::{Code, Request, Status};
 
 const SCHEMA: &str =
@@ -520,4 +524,33 @@ async fn a_run_may_be_started_for_any_version_of_a_resource() {
         .await
         .expect_err("another definition");
     assert_eq!(other.code(), Code::InvalidArgument);
+}
+
+/// A clock that a test moves: milliseconds.
+struct Moved(AtomicU64);
+
+impl Clock for Moved {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn a_key_holds_for_a_day() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let clock = Arc::new(Moved(AtomicU64::new(1_700_000_000_000)));
+    let handlers = super::handlers_at(Arc::clone(&clock) as _).await;
+    define(&handlers, SCHEMA).await.expect("a definition");
+    let with_key = |image: &str| {
+        let mut request = resource(&format!(r#"{{"image": "{image}"}}"#));
+        request.idempotency_key = "k".to_owned();
+        request
+    };
+    apply(&handlers, with_key("a")).await.expect("a resource");
+    clock.0.fetch_add(DAY - 1, Ordering::SeqCst);
+    let early = apply(&handlers, with_key("b")).await.expect_err("it holds");
+    assert_eq!(early.code(), Code::AlreadyExists);
+    clock.0.fetch_add(1, Ordering::SeqCst);
+    let later = apply(&handlers, with_key("b")).await.expect("it is over");
+    assert_eq!(version(&later), 2);
 }
