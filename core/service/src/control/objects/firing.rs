@@ -88,6 +88,7 @@ impl ControlHandlers {
         entry: Option<&Entry>,
     ) -> Result<(), Status> {
         let happened = Arc::new(self.happened(&change).await?);
+        let (mut left, mut outcome) = (Vec::new(), Ok(()));
         for firing in &change.firings {
             match self.start_one(&happened, firing).await {
                 Ok(run) => {
@@ -99,15 +100,36 @@ impl ControlHandlers {
                 Err(Unstarted::Never(why)) => {
                     tracing::error!(run = firing.run, %why, "a run of a changed resource is not started");
                 }
-                Err(Unstarted::Now(status)) => return Err(status),
+                // Nor must this one; it is tried again, and they are not: one of them may have ended and
+                // been deleted by then.
+                Err(Unstarted::Now(status)) => {
+                    left.push(firing.clone());
+                    outcome = Err(status);
+                }
             }
         }
+        if left.is_empty() || left.len() < change.firings.len() {
+            self.strike_off(name, left).await?;
+        }
+        outcome
+    }
+
+    /// Keeps of a change what is left to be started.
+    async fn strike_off(&self, name: &str, left: Vec<StoredFiring>) -> Result<(), Status> {
         let row = self.reader.object::<StoredChange>("", name).await;
         let Some(row) = row.map_err(refuse)? else {
             return Ok(());
         };
         let mut changes = Changes::new();
-        changes.delete("", name, &row);
+        if left.is_empty() {
+            changes.delete("", name, &row);
+        } else {
+            let rest = StoredChange {
+                firings: left,
+                ..row.value.clone()
+            };
+            changes.put("", name, &rest, Some(&row));
+        }
         match self.node.change(changes).await {
             // Somebody else has done the same meanwhile.
             Ok(()) | Err(conveyor_node::NodeError::Conflict(_)) => Ok(()),
