@@ -99,6 +99,9 @@ table! {
     get "/v1/namespaces" list_namespaces(ListNamespacesRequest => ListNamespacesResponse) Nothing;
     post "/v1/namespaces" create_namespace(CreateNamespaceRequest => CreateNamespaceResponse) Fields;
     delete "/v1/namespaces/{name}" delete_namespace(DeleteNamespaceRequest => DeleteNamespaceResponse) Nothing;
+    get "/v1/tokens" list_tokens(ListTokensRequest => ListTokensResponse) Nothing;
+    post "/v1/tokens" create_token(CreateTokenRequest => CreateTokenResponse) Fields;
+    delete "/v1/tokens/{id}" revoke_token(RevokeTokenRequest => RevokeTokenResponse) Nothing;
     get "/v1/drivers" list_drivers(ListDriversRequest => ListDriversResponse) Nothing;
 }
 

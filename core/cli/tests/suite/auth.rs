@@ -69,6 +69,30 @@ fn a_server_that_asks_takes_no_call_without_a_token_that_holds() {
     );
     let driver = token(&site, &["--scope", "driver"]);
     assert_eq!(get(Some(&driver)), 403);
+    // An administrator makes and ends them by REST, too.
+    let admin = token(&site, &["--scope", "admin"]);
+    let wanted = json!({"scope": "client", "principal": "by-rest", "ttl_ms": 60_000});
+    assert_eq!(
+        status(&site, Some(&client), "POST", "/v1/tokens", &wanted),
+        403
+    );
+    let made = http::ask_as(&site.url, Some(&admin), "POST", "/v1/tokens", &wanted);
+    let made = made.expect("it is answered").body;
+    let secret = made["secret"].as_str().expect("it is told once").to_owned();
+    assert_eq!(get(Some(&secret)), 200);
+    let path = format!(
+        "/v1/tokens/{}",
+        made["token"]["id"].as_str().expect("an id")
+    );
+    assert_eq!(
+        status(&site, Some(&admin), "DELETE", &path, &Value::Null),
+        200
+    );
+    assert_eq!(get(Some(&secret)), 401);
+    assert_eq!(
+        status(&site, Some(&admin), "DELETE", &path, &Value::Null),
+        404
+    );
     // Nothing of it is in the store but its hash, and the list tells no secret.
     let secret = client.rsplit('_').next().expect("it has parts");
     let listed = tell(
