@@ -131,7 +131,10 @@ impl Engine {
         };
         let node = Node::open(config).await;
         let node = node.map_err(|error| unusable(&error.to_string()))?;
-        let (client, open) = client(&node, about);
+        let control = ControlHandlers::new(node.clone(), about);
+        let left = control.start_left_changes().await;
+        left.map_err(|status| unusable(status.message()))?;
+        let (client, open) = client(&node, control);
         Ok(Engine {
             node,
             client,
@@ -189,8 +192,8 @@ fn unusable(why: &str) -> Error {
 }
 
 /// A client of the node's own handlers, without a socket in between.
-fn client(node: &Node, about: About) -> (Client, Open) {
-    let control = ControlServiceServer::new(ControlHandlers::new(node.clone(), about))
+fn client(node: &Node, control: ControlHandlers) -> (Client, Open) {
+    let control = ControlServiceServer::new(control)
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES);
     let driver = DriverServiceServer::new(DriverHandlers::new(node.clone()))

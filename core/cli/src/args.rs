@@ -18,8 +18,10 @@ pub(crate) use contract::{ContractArgs, ContractVerb, ExportArgs};
 pub(crate) use follow::{EventsArgs, LogsArgs};
 pub(crate) use fork::ForkArgs;
 pub(crate) use objects::{
-    ApplyArgs, DriversArgs, DriversVerb, ListedArgs, NamedArgs, NamespaceArgs, NamespacesArgs,
-    NamespacesListArgs, NamespacesVerb, PipelinesArgs, PipelinesVerb, StartArgs,
+    ApplyArgs, DefinitionsArgs, DefinitionsVerb, DriversArgs, DriversVerb, ListedArgs, NamedArgs,
+    NamespaceArgs, NamespacesArgs, NamespacesListArgs, NamespacesVerb, PipelinesArgs,
+    PipelinesVerb, ResourceVersionArgs, ResourcesArgs, ResourcesListArgs, ResourcesVerb, StartArgs,
+    VersionArgs,
 };
 pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
 pub(crate) use operate::{BackupArgs, DoctorArgs, RestoreArgs};
@@ -93,6 +95,10 @@ pub(crate) enum Verb {
     Start(StartArgs),
     /// List, show and delete stored pipelines.
     Pipelines(PipelinesArgs),
+    /// List, show and delete ResourceDefinitions.
+    Definitions(DefinitionsArgs),
+    /// List, show and delete resources.
+    Resources(ResourcesArgs),
     /// List the drivers that are, or were, connected.
     Drivers(DriversArgs),
     /// List, create and delete namespaces.

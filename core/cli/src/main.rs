@@ -58,6 +58,8 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Apply(args) => online::apply(&args),
         Verb::Start(args) => online::start(&args),
         Verb::Pipelines(args) => online::pipelines(&args.verb),
+        Verb::Definitions(args) => online::definitions(&args.verb),
+        Verb::Resources(args) => online::resources(&args.verb),
         Verb::Drivers(args) => online::drivers(&args.verb),
         Verb::Namespaces(args) => online::namespaces(&args.verb),
         Verb::Tokens(args) => online::tokens(&args.verb),

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `run`, `fork` | runs begin, and go on |
 //! | `apply` | pipelines are stored and started |
+//! | `documents` | what `apply` reads |
+//! | `resources` | definitions and resources of a server |
 //! | `objects` | pipelines, drivers and namespaces of a server |
 //! | `follow` | a run is shown until it ends |
 //! | `runs` | `runs list`, `show`, `release`, `delete` |
@@ -14,12 +16,14 @@
 
 mod apply;
 mod backup;
+mod documents;
 mod events;
 mod follow;
 mod fork;
 mod given;
 mod logs;
 mod objects;
+mod resources;
 mod run;
 mod runs;
 mod stop;
@@ -31,6 +35,7 @@ pub(crate) use events::events;
 pub(crate) use fork::fork;
 pub(crate) use logs::logs;
 pub(crate) use objects::{drivers, namespaces, pipelines};
+pub(crate) use resources::{definitions, resources};
 pub(crate) use run::run;
 pub(crate) use runs::{runs_delete, runs_list, runs_release, runs_show};
 pub(crate) use stop::{cancel, drain, pause, resume, terminate};

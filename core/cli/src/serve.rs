@@ -70,6 +70,7 @@ struct Server {
     /// Has the certificates read again; `None` without TLS.
     reload: Option<mpsc::Sender<()>>,
     retention: tokio::task::JoinHandle<()>,
+    changes: tokio::task::JoinHandle<()>,
     drain: Duration,
 }
 
@@ -107,8 +108,10 @@ impl Server {
             Problem::refused(format!("the data directory {}: {error}", path.display()))
         })?;
         let drivers = Arc::new(DriverHandlers::new(node.clone()).heartbeat_every(args.heartbeat));
+        let control = Arc::new(ControlHandlers::new(node.clone(), about));
+        let changes = Arc::clone(&control);
         let services = Services {
-            control: Arc::new(ControlHandlers::new(node.clone(), about)),
+            control,
             driver: Some(Arc::clone(&drivers)),
         };
         let (stop, stopped) = watch::channel(false);
@@ -136,6 +139,7 @@ impl Server {
             stop,
             listeners,
             reload,
+            changes: tokio::spawn(async move { changes.look_after_changes().await }),
             retention: tokio::spawn(kept.retain_always(retention(args), args.retention_interval)),
             drain: args.drain,
         })
@@ -171,6 +175,7 @@ impl Server {
         self.node.stop_claiming();
         // Each of its turns is a commit: what is left is for the next server.
         self.retention.abort();
+        self.changes.abort();
         let idle = self.node.idle_in_process();
         if tokio::time::timeout(self.drain, idle).await.is_err() {
             tracing::warn!("tasks of this process are cut off: their attempts begin again");

@@ -81,6 +81,9 @@ pub struct Task {
     /// Parameters of the instance: for a matrix an object of the axes, for a foreach the item; `None`
     /// for a plain step.
     pub parameters: Option<Json>,
+    /// The version of a Resource that the run is for: an object with `definition`, `name`, `version` and
+    /// `spec`; `None` where it is for none.
+    pub resource: Option<Json>,
     /// When the attempt's time is over.
     pub deadline: Time,
     /// From cancel to the end of the lease.

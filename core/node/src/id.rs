@@ -1,3 +1,5 @@
+use conveyor_engine::time::Time;
+use conveyor_engine::value::Hash;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +13,17 @@ impl RunId {
     #[must_use]
     pub fn fresh() -> RunId {
         RunId(uuid::Uuid::now_v7().into_bytes())
+    }
+
+    /// The id of a run that something makes at an instant: the same for the same, so that a repeat finds
+    /// what the first try made.
+    #[must_use]
+    pub fn derived(at: Time, from: &[u8]) -> RunId {
+        let hash = Hash::of(from);
+        let mut random = [0; 10];
+        random.copy_from_slice(&hash.0[..10]);
+        let id = uuid::Builder::from_unix_timestamp_millis(at.0, &random);
+        RunId(id.into_uuid().into_bytes())
     }
 
     /// Reads the usual text of a UUID. `None` when it is none, or not of version 7.

@@ -21,7 +21,7 @@ pub use start::StartRun;
 pub(crate) use log_writer::{Batch, LogWriter};
 pub(crate) use messages::Message;
 pub use open::random_bytes;
-pub(crate) use parameters::parameters;
+pub(crate) use parameters::{parameters, resource};
 
 use crate::clock::Clock;
 use crate::driver::contracts;

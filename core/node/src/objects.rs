@@ -9,8 +9,9 @@ use crate::reader::Reader;
 use crate::stored::decode;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
-    RecordKind, StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline, StoredRevision,
-    StoredToken,
+    RecordKind, StoredChange, StoredDefinition, StoredDefinitionVersion, StoredIdempotency,
+    StoredMeta, StoredNamespace, StoredPipeline, StoredResource, StoredResourceVersion,
+    StoredRevision, StoredToken, StoredTriggers, StoredUse,
 };
 use conveyor_store::{Bytes, CommitError, Direction, Expected, KeyRange, Store, Transaction};
 use prost::Message;
@@ -31,40 +32,37 @@ pub trait Object: Message + Default + Clone + Send + 'static {
     fn labels(&self) -> Option<&BTreeMap<String, String>>;
 }
 
-impl Object for StoredNamespace {
-    const KIND: u8 = b'n';
-    const RECORD: RecordKind = RecordKind::Namespace;
+/// Makes a message a kind of row; with `labelled`, its meta's labels are what filters look at.
+macro_rules! objects {
+    ($($message:ident $kind:literal $record:ident $labels:ident;)*) => {
+        $(impl Object for $message {
+            const KIND: u8 = $kind;
+            const RECORD: RecordKind = RecordKind::$record;
 
-    fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        labels(self.meta.as_ref())
-    }
-}
-
-impl Object for StoredPipeline {
-    const KIND: u8 = b'p';
-    const RECORD: RecordKind = RecordKind::Pipeline;
-
-    fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        labels(self.meta.as_ref())
-    }
-}
-
-impl Object for StoredIdempotency {
-    const KIND: u8 = b'i';
-    const RECORD: RecordKind = RecordKind::Idempotency;
-
-    fn labels(&self) -> Option<&BTreeMap<String, String>> {
+            fn labels(&self) -> Option<&BTreeMap<String, String>> {
+                objects!(@$labels self)
+            }
+        })*
+    };
+    (@labelled $row:ident) => { labels($row.meta.as_ref()) };
+    (@bare $row:ident) => {{
+        let _ = $row;
         None
-    }
+    }};
 }
 
-impl Object for StoredToken {
-    const KIND: u8 = b't';
-    const RECORD: RecordKind = RecordKind::Token;
-
-    fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        None
-    }
+objects! {
+    StoredNamespace b'n' Namespace labelled;
+    StoredPipeline b'p' Pipeline labelled;
+    StoredDefinition b'd' Definition labelled;
+    StoredDefinitionVersion b'D' DefinitionVersion bare;
+    StoredUse b'u' Use bare;
+    StoredResource b'r' Resource labelled;
+    StoredResourceVersion b'R' ResourceVersion bare;
+    StoredTriggers b't' Triggers bare;
+    StoredChange b'c' Change bare;
+    StoredIdempotency b'i' Idempotency bare;
+    StoredToken b'a' Token bare;
 }
 
 fn labels(meta: Option<&StoredMeta>) -> Option<&BTreeMap<String, String>> {
@@ -78,6 +76,15 @@ pub struct Row<M> {
     pub value: M,
     /// Its bytes: a change names them, and is refused where they have changed.
     raw: Bytes,
+}
+
+impl<M: Object> Row<M> {
+    /// A row as it will be read once it is put.
+    #[must_use]
+    pub fn new(value: M) -> Row<M> {
+        let raw = envelope::wrap(M::RECORD, 0, &value.encode_to_vec()).into();
+        Row { value, raw }
+    }
 }
 
 impl<M> Row<M> {
@@ -97,6 +104,8 @@ impl<M> Row<M> {
 pub struct ListObjects {
     /// Of this namespace; empty for those that have none.
     pub namespace: String,
+    /// Only names that begin so.
+    pub prefix: String,
     /// Only with all of these labels.
     pub labels: BTreeMap<String, String>,
     /// Only names after this one.
@@ -141,6 +150,21 @@ impl Changes {
         self.transaction
             .compare(key.clone(), expected)
             .put(key, row);
+        self
+    }
+
+    /// Changes nothing of a row, but refuses all if it is not as it was read.
+    pub fn keep<M: Object>(&mut self, namespace: &str, name: &str, was: &Row<M>) -> &mut Changes {
+        let key = keys::object(M::KIND, namespace, name);
+        let expected = Expected::Value(was.raw.clone());
+        self.transaction.compare(key, expected);
+        self
+    }
+
+    /// Refuses all if there is such a row.
+    pub fn absent<M: Object>(&mut self, namespace: &str, name: &str) -> &mut Changes {
+        let key = keys::object(M::KIND, namespace, name);
+        self.transaction.compare(key, Expected::Absent);
         self
     }
 
@@ -201,6 +225,29 @@ impl Reader {
         .await
     }
 
+    /// The last of the objects whose names begin so, by name.
+    ///
+    /// # Errors
+    /// As [`Reader::object`].
+    pub async fn last_object<M: Object>(
+        &self,
+        namespace: &str,
+        prefix: &str,
+    ) -> Result<Option<(String, Row<M>)>, NodeError> {
+        let all = keys::object(M::KIND, namespace, "").len();
+        let range = KeyRange::prefix(keys::object(M::KIND, namespace, prefix));
+        self.on_worker(move |reader| {
+            let page = reader.store().scan(&range, Direction::Reverse, 1)?;
+            let last = page.entries.into_iter().next();
+            let named = |(key, raw): (Bytes, Bytes)| {
+                let name = String::from_utf8_lossy(&key[all..]).into_owned();
+                Ok((name, row(raw)?))
+            };
+            last.map(named).transpose()
+        })
+        .await
+    }
+
     /// Objects of a kind, by name.
     ///
     /// # Errors
@@ -245,12 +292,13 @@ fn row<M: Object>(raw: Bytes) -> Result<Row<M>, NodeError> {
 }
 
 fn page<M: Object>(store: &dyn Store, list: &ListObjects) -> Result<ObjectPage<M>, NodeError> {
-    let prefix = keys::object(M::KIND, &list.namespace, "");
-    let mut range = KeyRange::prefix(prefix.clone());
+    let all = keys::object(M::KIND, &list.namespace, "");
+    let mut range = KeyRange::prefix(keys::object(M::KIND, &list.namespace, &list.prefix));
     if let Some(after) = &list.after {
         let mut start = keys::object(M::KIND, &list.namespace, after);
         start.push(0);
-        range.start = start.into();
+        // What is before the prefix is not listed, whatever a caller names.
+        range.start = range.start.max(start.into());
     }
     let mut page = ObjectPage {
         rows: Vec::new(),
@@ -261,7 +309,7 @@ fn page<M: Object>(store: &dyn Store, list: &ListObjects) -> Result<ObjectPage<M
     while let Some(range) = rest {
         let some = store.scan(&range, Direction::Forward, list.limit.clamp(1, 1000))?;
         for (key, raw) in &some.entries {
-            let name = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+            let name = String::from_utf8_lossy(&key[all.len()..]).into_owned();
             let row: Row<M> = row(raw.clone())?;
             looked += 1;
             let fits = list.labels.iter().all(|(key, value)| {

@@ -66,6 +66,7 @@ pub struct ControlHandlers {
     access: Access,
     /// Who asks: each call has handlers of its own.
     caller: Caller,
+    changes: Arc<objects::Changing>,
 }
 
 impl ControlHandlers {
@@ -83,6 +84,7 @@ impl ControlHandlers {
             folds: Folds::default(),
             access: Access::new(node.clone()),
             caller: Caller::local(),
+            changes: Arc::default(),
             node,
         }
     }

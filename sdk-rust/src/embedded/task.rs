@@ -4,7 +4,7 @@ use crate::detach::{Detach, Handover};
 use crate::failure::Kind;
 use crate::log::{Line, Log, Stream};
 use crate::sink::{Later, NotKept, Sink};
-use crate::{Driver, Failure, Task};
+use crate::{Driver, Failure, Resource, Task};
 use conveyor_node::driver as node;
 use std::future::Future;
 use std::pin::Pin;
@@ -57,8 +57,8 @@ impl node::Driver for InProcess {
                 action: task.action.as_deref().unwrap_or_default().to_owned(),
                 inputs: task.inputs,
                 parameters: task.parameters,
-                // Runs for a Resource, and secrets, go to drivers in processes of their own.
-                resource: None,
+                resource: task.resource.as_ref().map(resource),
+                // Secrets go to drivers in processes of their own.
                 secrets: std::collections::BTreeMap::new(),
                 deadline: Instant::now() + Duration::from_millis(left),
                 grace: Duration::from_millis(task.grace.0),
@@ -74,6 +74,16 @@ impl node::Driver for InProcess {
                 Err(failure) => outcome(&failure),
             }
         })
+    }
+}
+
+fn resource(json: &serde_json::Value) -> Resource {
+    let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    Resource {
+        definition: text("definition"),
+        name: text("name"),
+        version: json["version"].as_u64().unwrap_or_default(),
+        spec: json["spec"].clone(),
     }
 }
 

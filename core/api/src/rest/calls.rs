@@ -88,9 +88,20 @@ table! {
     post "/v1/pipelines" apply_pipeline(ApplyPipelineRequest => ApplyPipelineResponse) Document;
     get "/v1/pipelines/{name}" get_pipeline(GetPipelineRequest => GetPipelineResponse) Nothing;
     delete "/v1/pipelines/{name}" delete_pipeline(DeletePipelineRequest => DeletePipelineResponse) Nothing;
+    get "/v1/definitions" list_definitions(ListDefinitionsRequest => ListDefinitionsResponse) Nothing;
+    post "/v1/definitions" apply_definition(ApplyDefinitionRequest => ApplyDefinitionResponse) Fields;
+    get "/v1/definitions/{name}" get_definition(GetDefinitionRequest => GetDefinitionResponse) Nothing;
+    delete "/v1/definitions/{name}" delete_definition(DeleteDefinitionRequest => DeleteDefinitionResponse) Nothing;
+    get "/v1/resources" list_resources(ListResourcesRequest => ListResourcesResponse) Nothing;
+    post "/v1/resources" apply_resource(ApplyResourceRequest => ApplyResourceResponse) Fields;
+    get "/v1/resources/{definition}/{name}" get_resource(GetResourceRequest => GetResourceResponse) Nothing;
+    delete "/v1/resources/{definition}/{name}" delete_resource(DeleteResourceRequest => DeleteResourceResponse) Nothing;
     get "/v1/namespaces" list_namespaces(ListNamespacesRequest => ListNamespacesResponse) Nothing;
     post "/v1/namespaces" create_namespace(CreateNamespaceRequest => CreateNamespaceResponse) Fields;
     delete "/v1/namespaces/{name}" delete_namespace(DeleteNamespaceRequest => DeleteNamespaceResponse) Nothing;
+    get "/v1/tokens" list_tokens(ListTokensRequest => ListTokensResponse) Nothing;
+    post "/v1/tokens" create_token(CreateTokenRequest => CreateTokenResponse) Fields;
+    delete "/v1/tokens/{id}" revoke_token(RevokeTokenRequest => RevokeTokenResponse) Nothing;
     get "/v1/drivers" list_drivers(ListDriversRequest => ListDriversResponse) Nothing;
 }
 

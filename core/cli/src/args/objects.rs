@@ -9,10 +9,13 @@ const APPLY: &str = "\
 Examples:
   conveyor apply -f pipeline.yaml
   conveyor apply -f pipelines/              Every .yaml, .yml and .json file in it
+  conveyor apply -f site.yaml               Definitions, pipelines and resources, `---` between them
   generate | conveyor apply -f -
   conveyor apply -f pipeline.yaml --check   What is wrong with it; nothing is stored
 
-The same document twice is one revision. All files are checked before the first is stored.";
+The same document twice is one revision. Definitions come first, then pipelines, then resources, in
+whatever order they are given. What can be checked is, in all files, before the first is stored; a
+resource is checked against its definition as the server has it, or else when its turn comes.";
 
 /// `apply`.
 #[derive(Debug, Args)]
@@ -132,6 +135,100 @@ pub(crate) enum PipelinesVerb {
     Show(NamedArgs),
     /// Remove a pipeline. Runs of it go on.
     Delete(NamedArgs),
+}
+
+const DEFINITIONS: &str = "\
+Examples:
+  conveyor definitions list
+  conveyor definitions show application     With its schema
+  conveyor definitions delete application   There must be no resource of it";
+
+/// `definitions`.
+#[derive(Debug, Args)]
+#[command(after_help = DEFINITIONS)]
+pub(crate) struct DefinitionsArgs {
+    /// What to do with definitions.
+    #[command(subcommand)]
+    pub(crate) verb: DefinitionsVerb,
+}
+
+/// What to do with definitions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DefinitionsVerb {
+    /// List ResourceDefinitions by name.
+    List(ListedArgs),
+    /// Show a definition in one of its versions, with its schema.
+    Show(VersionArgs),
+    /// Remove a definition that has no resources.
+    Delete(NamedArgs),
+}
+
+/// Which definition, and which version of it.
+#[derive(Debug, Args)]
+pub(crate) struct VersionArgs {
+    #[command(flatten)]
+    pub(crate) named: NamedArgs,
+    /// The version; the newest by default.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) version: Option<u64>,
+}
+
+const RESOURCES: &str = "\
+Examples:
+  conveyor resources list                   Of all definitions
+  conveyor resources list -d application
+  conveyor resources show application web   In its newest version
+  conveyor resources show application web --version 3
+  conveyor resources delete application web";
+
+/// `resources`.
+#[derive(Debug, Args)]
+#[command(after_help = RESOURCES)]
+pub(crate) struct ResourcesArgs {
+    /// What to do with resources.
+    #[command(subcommand)]
+    pub(crate) verb: ResourcesVerb,
+}
+
+/// What to do with resources.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ResourcesVerb {
+    /// List resources by definition and name.
+    List(ResourcesListArgs),
+    /// Show a resource in one of its versions.
+    Show(ResourceVersionArgs),
+    /// Remove a resource. Its versions stay for the runs that name them.
+    Delete(ResourceArgs),
+}
+
+/// `resources list`.
+#[derive(Debug, Args)]
+pub(crate) struct ResourcesListArgs {
+    /// Only those of this definition.
+    #[arg(short, long, value_name = "NAME", default_value = "")]
+    #[arg(hide_default_value = true)]
+    pub(crate) definition: String,
+    #[command(flatten)]
+    pub(crate) listed: ListedArgs,
+}
+
+/// Which resource.
+#[derive(Debug, Args)]
+pub(crate) struct ResourceArgs {
+    /// Its ResourceDefinition.
+    pub(crate) definition: String,
+    #[command(flatten)]
+    pub(crate) named: NamedArgs,
+}
+
+/// Which resource, and which version of it.
+#[derive(Debug, Args)]
+pub(crate) struct ResourceVersionArgs {
+    #[command(flatten)]
+    pub(crate) resource: ResourceArgs,
+    /// The version; the newest by default.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) version: Option<u64>,
 }
 
 const DRIVERS: &str = "\

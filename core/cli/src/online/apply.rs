@@ -1,7 +1,9 @@
 //! `apply` and `start`.
 
+use super::documents::{self, Object};
 use super::follow::{Begin, Shown, follow};
 use super::objects::{pipeline_row, print_rows};
+use super::resources::{definition_row, resource_row};
 use super::{actor, given, reading, tell, with_engine};
 use crate::args::{ApplyArgs, StartArgs};
 use crate::client::{Engine, Problem};
@@ -14,78 +16,105 @@ use conveyor_engine::value::Json;
 use conveyor_node::RunId;
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 
 /// `conveyor apply`.
 pub(crate) fn apply(args: &ApplyArgs) -> Exit {
-    let documents = match documents(&args.files) {
-        Ok(documents) => documents,
+    let objects = match documents::objects(&args.files) {
+        Ok(objects) => objects,
         Err(problem) => return problem.tell(),
     };
     let mut options = reading(&args.place);
     options.access = conveyor_store::Access::Create;
-    with_engine(options, async |engine| {
-        stored(engine, args, documents).await
-    })
+    with_engine(options, async |engine| stored(engine, args, objects).await)
 }
 
-/// The documents that are named, those of a directory by their names.
-fn documents(paths: &[PathBuf]) -> Result<Vec<v1::Document>, Problem> {
-    let mut documents = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            documents.push(given::document(path)?);
-            continue;
-        }
-        let unreadable =
-            |error: std::io::Error| Problem::refused(format!("{}: {error}", path.display()));
-        let entries = std::fs::read_dir(path).map_err(unreadable)?;
-        let entries: Result<Vec<_>, _> = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect();
-        let mut files: Vec<_> = entries.map_err(unreadable)?;
-        files.retain(|file| is_document(file));
-        files.sort();
-        if files.is_empty() {
-            return Err(Problem::refused(format!(
-                "the directory {} has no document: no .yaml, .yml or .json file",
-                path.display()
-            )));
-        }
-        for file in files {
-            documents.push(given::document(&file)?);
-        }
-    }
-    Ok(documents)
-}
-
-/// Files of test cases lie beside their pipelines.
-fn is_document(file: &Path) -> bool {
-    let name = file
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let kind = file.extension().and_then(|kind| kind.to_str());
-    let test = [".test.yaml", ".test.yml", ".test.json"];
-    matches!(kind, Some("yaml" | "yml" | "json"))
-        && !name.starts_with('.')
-        && !test.iter().any(|end| name.ends_with(end))
+/// A row of what was done.
+struct Done {
+    kind: &'static str,
+    name: String,
+    changed: bool,
+    version: String,
+    digest: String,
+    row: Json,
 }
 
 async fn stored(
     engine: &mut Engine,
     args: &ApplyArgs,
-    documents: Vec<v1::Document>,
+    objects: Vec<Object>,
 ) -> Result<Exit, Problem> {
     // First all are checked, so that a mistake in the last leaves nothing half done.
     let rounds: &[bool] = if args.check { &[true] } else { &[true, false] };
-    let mut table = Table::new(&["pipeline", "", "revision", "digest"]);
+    let defined = |objects: &[Object]| -> BTreeSet<(String, String)> {
+        let names = objects.iter().filter_map(|object| match object {
+            Object::Definition(definition) => definition.metadata.as_ref(),
+            _ => None,
+        });
+        names
+            .map(|of| (of.namespace.clone(), of.name.clone()))
+            .collect()
+    };
+    let defined = defined(&objects);
+    let mut table = Table::new(&["kind", "name", "", "version", "digest"]);
     let mut rows = Vec::new();
     for validate_only in rounds {
-        for document in &documents {
+        for object in &objects {
+            // Its definition is not there before the second round.
+            if *validate_only
+                && let Object::Resource(resource) = object
+                && let Some(metadata) = &resource.metadata
+                && defined.contains(&(metadata.namespace.clone(), resource.definition.clone()))
+            {
+                continue;
+            }
+            let done =
+                applied(engine, object, *validate_only, *validate_only == args.check).await?;
+            if *validate_only != args.check {
+                continue;
+            }
+            let what = match (args.check, done.changed) {
+                (_, false) => "unchanged",
+                (true, true) => "would be applied",
+                (false, true) => "applied",
+            };
+            let tone = if done.changed {
+                Tone::Good
+            } else {
+                Tone::Faint
+            };
+            table.row([
+                (Tone::Plain, done.kind.to_owned()),
+                (Tone::Plain, done.name),
+                (tone, what.to_owned()),
+                (Tone::Plain, done.version),
+                (Tone::Faint, done.digest),
+            ]);
+            let mut row = done.row;
+            row["kind"] = done.kind.into();
+            row["changed"] = done.changed.into();
+            rows.push(row);
+        }
+    }
+    print_rows(args.form, &Json::Array(rows), &table)
+}
+
+/// Applies one object; `last` tells whether this is the round whose warnings count.
+async fn applied(
+    engine: &mut Engine,
+    object: &Object,
+    validate_only: bool,
+    last: bool,
+) -> Result<Done, Problem> {
+    let about = |of: Option<v1::Metadata>| {
+        let of = of.unwrap_or_default();
+        format!("{}/{}", of.namespace, of.name)
+    };
+    Ok(match object {
+        Object::Pipeline(document) => {
             let request = v1::ApplyPipelineRequest {
                 document: Some(document.clone()),
-                validate_only: *validate_only,
+                validate_only,
                 ..v1::ApplyPipelineRequest::default()
             };
             let answer = engine.client().apply_pipeline(request).await;
@@ -93,43 +122,66 @@ async fn stored(
                 .map_err(|status| Problem::about(status, Some(document), &Given::default()))?
                 .into_inner();
             let pipeline = answer.pipeline.unwrap_or_default();
-            if *validate_only != args.check {
-                continue;
-            }
-            for warning in &answer.diagnostics {
+            for warning in answer.diagnostics.iter().filter(|_| last) {
                 terminal::warning(&format!(
                     "{}:{}:{}: {}",
                     warning.file_name, warning.line, warning.column, warning.message
                 ));
             }
-            let done = match (args.check, answer.changed) {
-                (_, false) => "unchanged",
-                (true, true) => "would be applied",
-                (false, true) => "applied",
-            };
-            let metadata = pipeline.metadata.clone().unwrap_or_default();
-            table.row([
-                (
-                    Tone::Plain,
-                    format!("{}/{}", metadata.namespace, metadata.name),
-                ),
-                (
-                    if answer.changed {
-                        Tone::Good
-                    } else {
-                        Tone::Faint
-                    },
-                    done.to_owned(),
-                ),
-                (Tone::Plain, pipeline.revision.to_string()),
-                (Tone::Faint, pipeline.digest.chars().take(12).collect()),
-            ]);
-            let mut row = pipeline_row(&pipeline);
-            row["changed"] = answer.changed.into();
-            rows.push(row);
+            Done {
+                kind: "pipeline",
+                name: about(pipeline.metadata.clone()),
+                changed: answer.changed,
+                version: pipeline.revision.to_string(),
+                digest: pipeline.digest.chars().take(12).collect(),
+                row: pipeline_row(&pipeline),
+            }
         }
-    }
-    print_rows(args.form, &Json::Array(rows), &table)
+        Object::Definition(definition) => {
+            let request = v1::ApplyDefinitionRequest {
+                definition: Some(definition.clone()),
+                validate_only,
+                ..v1::ApplyDefinitionRequest::default()
+            };
+            let answer = engine
+                .client()
+                .apply_definition(request)
+                .await?
+                .into_inner();
+            let definition = answer.definition.unwrap_or_default();
+            Done {
+                kind: "definition",
+                name: about(definition.metadata.clone()),
+                changed: answer.changed,
+                version: definition.version.to_string(),
+                digest: String::new(),
+                row: definition_row(&definition),
+            }
+        }
+        Object::Resource(resource) => {
+            let request = v1::ApplyResourceRequest {
+                resource: Some(resource.clone()),
+                validate_only,
+                ..v1::ApplyResourceRequest::default()
+            };
+            let answer = engine.client().apply_resource(request).await?.into_inner();
+            for warning in answer.diagnostics.iter().filter(|_| last) {
+                terminal::warning(&warning.message);
+            }
+            let resource = answer.resource.unwrap_or_default();
+            let mut row = resource_row(&resource);
+            row["runs"] = answer.runs.into();
+            let of = resource.metadata.clone().unwrap_or_default();
+            Done {
+                kind: "resource",
+                name: format!("{}/{}/{}", of.namespace, resource.definition, of.name),
+                changed: answer.changed,
+                version: resource.version.to_string(),
+                digest: String::new(),
+                row,
+            }
+        }
+    })
 }
 
 /// `conveyor start`.

@@ -47,7 +47,7 @@ pub(super) fn instant(millis: u64) -> String {
     }
 }
 
-fn options(args: &ListedArgs, page_token: String) -> Option<v1::ListOptions> {
+pub(super) fn options(args: &ListedArgs, page_token: String) -> Option<v1::ListOptions> {
     Some(v1::ListOptions {
         labels: args.labels.iter().cloned().collect(),
         page_size: 0,

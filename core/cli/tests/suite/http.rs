@@ -18,7 +18,9 @@ fn broken(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
-fn open(url: &str, head: &str, body: &str) -> io::Result<TcpStream> {
+fn open(url: &str, token: Option<&str>, head: &str, body: &str) -> io::Result<TcpStream> {
+    let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+    let token = token.unwrap_or_default();
     let address = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -26,7 +28,7 @@ fn open(url: &str, head: &str, body: &str) -> io::Result<TcpStream> {
     let length = body.len();
     write!(
         stream,
-        "{head}host: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+        "{head}{token}host: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n{body}"
     )?;
     Ok(stream)
@@ -34,11 +36,34 @@ fn open(url: &str, head: &str, body: &str) -> io::Result<TcpStream> {
 
 /// One request over a connection of its own.
 pub(crate) fn ask(url: &str, method: &str, path: &str, body: &Value) -> io::Result<Told> {
+    ask_as(url, None, method, path, body)
+}
+
+/// The status and the text of an answer to a GET.
+pub(crate) fn text(url: &str, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = open(url, None, &format!("GET {path} HTTP/1.1\r\n"), "")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    Ok((status.ok_or_else(|| broken("no status"))?, text))
+}
+
+/// As [`ask`], with an access token.
+pub(crate) fn ask_as(
+    url: &str,
+    token: Option<&str>,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> io::Result<Told> {
     let body = match body {
         Value::Null => String::new(),
         body => body.to_string(),
     };
-    let mut stream = open(url, &format!("{method} {path} HTTP/1.1\r\n"), &body)?;
+    let mut stream = open(url, token, &format!("{method} {path} HTTP/1.1\r\n"), &body)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let (head, body) = text
@@ -76,11 +101,22 @@ pub(crate) fn events(
     url: &str,
     path: &str,
     last: Option<&str>,
+    take: impl FnMut(Sent) -> bool,
+) -> io::Result<bool> {
+    events_as(url, None, path, last, take)
+}
+
+/// As [`events`], with an access token.
+pub(crate) fn events_as(
+    url: &str,
+    token: Option<&str>,
+    path: &str,
+    last: Option<&str>,
     mut take: impl FnMut(Sent) -> bool,
 ) -> io::Result<bool> {
     let last = last.map(|id| format!("last-event-id: {id}\r\n"));
     let head = format!("GET {path} HTTP/1.1\r\n{}", last.unwrap_or_default());
-    let reader = BufReader::new(open(url, &head, "")?);
+    let reader = BufReader::new(open(url, token, &head, "")?);
     let mut event = Sent::default();
     for line in reader.lines() {
         // Chunks begin and end at lines: their lengths are no fields.

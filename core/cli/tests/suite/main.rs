@@ -1,6 +1,7 @@
 //! The real program, by its real command line.
 
 mod api;
+mod auth;
 mod beside;
 mod check;
 mod contract;
@@ -27,6 +28,7 @@ mod proxy;
 mod quarantine;
 mod raw;
 mod refusals;
+mod resources;
 mod rest;
 mod runs;
 mod sdk;

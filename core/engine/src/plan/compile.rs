@@ -15,6 +15,7 @@ mod policy;
 mod reference;
 mod spec;
 mod step;
+mod trigger;
 mod version;
 
 pub use version::{version_order, version_satisfies};

@@ -75,6 +75,43 @@ impl Schema {
         })
     }
 
+    /// Compiles the schema of a ResourceDefinition: 2020-12, or draft 4 where `$schema` says so.
+    ///
+    /// # Errors
+    /// All that is wrong with it, with pointers into it; never none.
+    pub fn compile_resource(json: &Json) -> Result<Schema, Vec<Violation>> {
+        let text = canonical_string(json);
+        let mut report = Report::new("schema", &text, VIOLATIONS);
+        let whole = |message| {
+            vec![Violation {
+                pointer: String::new(),
+                message,
+                known: Vec::new(),
+            }]
+        };
+        let node = source::read_canonical(&text, &Limits::default());
+        let node = node.map_err(|problem| whole(problem.message))?;
+        let mut schemas = Schemas {
+            draft_4: true,
+            ..Schemas::default()
+        };
+        let schema = schemas.compile(&node, &Path::ROOT, &mut report);
+        schema.ok_or_else(|| {
+            let found = report.finish().into_iter();
+            let found = found.map(|found| Violation {
+                pointer: found.pointer.clone(),
+                message: match (&found.found, &found.allowed) {
+                    (Some(text), Some(allowed)) => {
+                        format!("{}: found {text}; allowed: {allowed}", found.message)
+                    }
+                    _ => found.message,
+                },
+                known: Vec::new(),
+            });
+            found.collect()
+        })
+    }
+
     /// The properties that it names for an object, where it leaves no room for others: it closes
     /// itself, or says nothing of others at all (`docs/decisions/0007`).
     #[must_use]
@@ -114,8 +151,11 @@ impl Schema {
 #[derive(Default)]
 pub(super) struct Schemas {
     compiled: BTreeMap<String, Schema>,
+    /// Whether draft 4 is taken too.
+    draft_4: bool,
 }
 
+const DRAFT_4: &str = "http://json-schema.org/draft-04/schema";
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 impl Schemas {
@@ -187,13 +227,22 @@ impl Schemas {
         if let Some(schema) = self.compiled.get(&key) {
             return Some(schema.clone());
         }
-        if let Some(draft) = node.get("$schema")
-            && draft.as_str().map(|uri| uri.trim_end_matches('#')) != Some(DRAFT)
-        {
-            let message = "this JSON Schema dialect is not supported";
-            let problem = Problem::on(draft, &path.key("$schema"), message);
-            report.error(problem.found(draft.describe()).allowed(DRAFT));
-            return None;
+        let mut dialect = Draft::Draft202012;
+        if let Some(draft) = node.get("$schema") {
+            match draft.as_str().map(|uri| uri.trim_end_matches('#')) {
+                Some(DRAFT) => {}
+                Some(DRAFT_4) if self.draft_4 => dialect = Draft::Draft4,
+                _ => {
+                    let message = "this JSON Schema dialect is not supported";
+                    let problem = Problem::on(draft, &path.key("$schema"), message);
+                    let problem = problem.found(draft.describe());
+                    report.error(match self.draft_4 {
+                        true => problem.allowed(format!("{DRAFT}, {DRAFT_4}")),
+                        false => problem.allowed(DRAFT),
+                    });
+                    return None;
+                }
+            }
         }
         let mut remote = Vec::new();
         remote_references(node, &path.to_string(), &mut remote);
@@ -213,10 +262,7 @@ impl Schemas {
         if !remote.is_empty() {
             return None;
         }
-        match jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .build(&json)
-        {
+        match jsonschema::options().with_draft(dialect).build(&json) {
             Ok(validator) => {
                 let schema = Schema {
                     json: Arc::new(json),
@@ -227,7 +273,10 @@ impl Schemas {
             }
             Err(error) => {
                 // The build tells one error: of what is no schema by its form, all are told.
-                let meta = jsonschema::draft202012::meta::validator();
+                let meta = match dialect {
+                    Draft::Draft4 => jsonschema::draft4::meta::validator(),
+                    _ => jsonschema::draft202012::meta::validator(),
+                };
                 let mut wrong: Vec<Violation> = meta
                     .iter_errors(&json)
                     .flat_map(|error| violations(&Json::Null, &error))
@@ -285,7 +334,7 @@ fn remote_references<'n>(node: &'n Node, pointer: &str, out: &mut Vec<(&'n Node,
             if entry
                 .value
                 .as_str()
-                .is_some_and(|uri| !uri.starts_with('#') && uri != DRAFT)
+                .is_some_and(|uri| !uri.starts_with('#') && uri != DRAFT && uri != DRAFT_4)
             {
                 out.push((&entry.value, place()));
             }

@@ -23,6 +23,8 @@ pub struct Plan {
     pub description: Option<Arc<str>>,
     /// `spec.resource`: the ResourceDefinition that the pipeline acts on.
     pub resource: Option<Arc<str>>,
+    /// `spec.triggers`: what starts runs of the pipeline where it is stored.
+    pub triggers: Vec<Trigger>,
     /// Where the order of the steps comes from.
     pub ordering: Ordering,
     /// `spec.steps` in their order, then `spec.finally` in theirs.
@@ -47,6 +49,44 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// `spec.finally_timeout`.
     pub finally_timeout: Duration,
+}
+
+/// A change of a Resource that starts a run.
+#[derive(Debug)]
+pub struct Trigger {
+    /// `id`, unique in the pipeline.
+    pub id: Arc<str>,
+    /// The Resource's ResourceDefinition; `spec.resource` where the trigger names none.
+    pub definition: Arc<str>,
+    /// What has to happen to it. Default `created` and `updated`; never empty.
+    pub events: Arc<[ResourceEvent]>,
+    /// `when`: sees `new`, `old` and `event`.
+    pub when: Option<Condition>,
+    /// The run's inputs, which see the same.
+    pub inputs: Option<Template>,
+}
+
+/// What happens to a Resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResourceEvent {
+    /// It was made.
+    Created,
+    /// It was changed.
+    Updated,
+    /// It was removed.
+    Deleted,
+}
+
+impl ResourceEvent {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ResourceEvent::Created => "created",
+            ResourceEvent::Updated => "updated",
+            ResourceEvent::Deleted => "deleted",
+        }
+    }
 }
 
 /// Where the order of the steps comes from (SEMANTICS 1).

@@ -82,6 +82,10 @@ pub struct Started {
     pub forked_from: Option<Arc<str>>,
     /// Steps whose results it inherits from there.
     pub inherited: Vec<Inherited>,
+    /// The version of a Resource that it is for: an object.
+    pub resource: Option<Value>,
+    /// What triggered it: an object.
+    pub event: Option<Value>,
 }
 
 /// A step result copied from another run (SEMANTICS 27).

@@ -1,11 +1,12 @@
 //! Which stored values a fact or a unit of work reads, so that they are at hand before it is taken
 //! (PROTOCOL P5).
 
+use super::root::Root;
 use super::state::{State, Work};
 use super::{Fact, Report, TimerKind};
 use crate::expr::References;
 use crate::plan::{AllowFailure, FanSource, Kind, Needs, Plan, StepIndex, Wait};
-use crate::value::Hash;
+use crate::value::{Hash, Value};
 
 /// The stored values that a unit of work reads.
 pub(crate) fn of_work(plan: &Plan, state: &State, work: Work) -> Vec<Hash> {
@@ -71,8 +72,17 @@ pub(crate) fn of_rule(plan: &Plan, state: &State, step: StepIndex) -> Vec<Hash> 
 pub(crate) fn of_fact(plan: &Plan, state: &State, fact: &Fact) -> Vec<Hash> {
     let mut needed = Needed::new(plan, state);
     match fact {
-        Fact::Started(started) if plan.vars.references().names("inputs") => {
-            needed.hashes.extend(started.inputs.hash());
+        Fact::Started(started) => {
+            let roots = [
+                ("inputs", Some(&started.inputs)),
+                ("resource", started.resource.as_ref()),
+                ("event", started.event.as_ref()),
+            ];
+            let named = |(name, value): (&str, Option<&Value>)| {
+                let named = plan.vars.references().names(name);
+                value.filter(|_| named).and_then(Value::hash)
+            };
+            needed.hashes.extend(roots.into_iter().filter_map(named));
         }
         Fact::Reported(Report { id, .. }) | Fact::Lost { id, .. } => {
             needed.end(id.step, id.instance);
@@ -121,6 +131,14 @@ impl<'a> Needed<'a> {
         }
         if references.names("vars") {
             self.hashes.extend(self.state.vars.missing());
+        }
+        for (name, root) in [
+            ("resource", &self.state.resource),
+            ("event", &self.state.event),
+        ] {
+            if references.names(name) {
+                self.hashes.extend(root.as_ref().and_then(Root::missing));
+            }
         }
         for id in references.steps() {
             let Some(step) = self.plan.index.get(id) else {

@@ -125,6 +125,8 @@ impl Scope for RunScope<'_> {
                 self.plan.declare_inputs(json);
             }),
             "vars" => self.state.vars.read(self.values, |_| {}),
+            "resource" => self.state.resource.as_ref()?.read(self.values, |_| {}),
+            "event" => self.state.event.as_ref()?.read(self.values, |_| {}),
             "run" => Some(Arc::new(self.run())),
             "attempt" => Some(Arc::new(self.attempt())),
             "step" => Some(Arc::new(self.this_step())),

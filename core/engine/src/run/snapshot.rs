@@ -17,7 +17,7 @@ pub const SNAPSHOT_FACTS: u64 = 2_000;
 
 /// What tells whether this release can read a snapshot: its version, and a number that changes with the
 /// state's layout between releases (`tests/suite/snapshots.rs` tells when).
-pub const SNAPSHOT_FORMAT: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
+pub const SNAPSHOT_FORMAT: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");
 
 /// The state of a run after one of its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,10 @@ impl Run {
             Some(constant) => Root::known(constant.clone()),
             None => Root::new(state.vars.value().clone(), |_| {}),
         };
+        for root in [&mut state.resource, &mut state.event] {
+            let known = root.take();
+            *root = known.map(|root| Root::new(root.value().clone(), |_| {}));
+        }
         let mut run = Run::new(plan);
         run.state = state;
         Some(run)

@@ -1,6 +1,7 @@
 //! What readers see of a run.
 
 use super::machine::Run;
+use super::root::Root;
 use super::scope::state_of;
 use super::state::Instance;
 use super::{Failure, Item, RunState, StepState};
@@ -128,6 +129,18 @@ impl Run {
     #[must_use]
     pub fn forked_from(&self) -> Option<&Arc<str>> {
         self.state.forked_from.as_ref()
+    }
+
+    /// The version of a Resource that the run is for: an object.
+    #[must_use]
+    pub fn resource(&self) -> Option<&Value> {
+        self.state.resource.as_ref().map(Root::value)
+    }
+
+    /// What triggered the run: an object.
+    #[must_use]
+    pub fn event(&self) -> Option<&Value> {
+        self.state.event.as_ref().map(Root::value)
     }
 
     /// The run's inputs: an object.

@@ -67,7 +67,11 @@ fn from_seed(root: Node, report: &mut Report<'_>) -> Node {
     for entry in entries {
         match &*entry.key {
             "name" => metadata.push(entry),
-            "resource" | "steps" => spec.push(entry),
+            "resource" => {
+                spec.push(self::entry("triggers", entry.at, on_changes(entry.at)));
+                spec.push(entry);
+            }
+            "steps" => spec.push(entry),
             other => {
                 let path = Path::ROOT;
                 let path = path.key(other);
@@ -95,6 +99,21 @@ fn from_seed(root: Node, report: &mut Report<'_>) -> Node {
             entry("spec", at, map(at, spec)),
         ],
     )
+}
+
+/// What `resource` means in that form: each change of such a Resource but its removal starts a run.
+fn on_changes(at: u32) -> Node {
+    let events = ["created", "updated"].map(|event| Node::text(at, event));
+    let list = |items| Node {
+        at,
+        content: Content::List(items),
+    };
+    let events = map(at, vec![entry("events", at, list(events.into()))]);
+    let trigger = vec![
+        entry("id", at, Node::text(at, "resource")),
+        entry("resource", at, events),
+    ];
+    list(vec![map(at, trigger)])
 }
 
 fn order_axes(step: &mut Node) {

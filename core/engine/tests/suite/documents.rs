@@ -180,7 +180,7 @@ fn the_seed_form_loads_and_steps_run_in_listed_order() {
     );
     let full = loaded(
         "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: old}\nspec:\n  resource: \
-         application\n  steps:\n    - {id: a, name: First, driver: one}\n    - {id: b, name: \
+         application\n  triggers: [{id: resource, resource: {events: [created, updated]}}]\n  steps:\n    - {id: a, name: First, driver: one}\n    - {id: b, name: \
          Second, driver: two}\n",
     );
     assert_eq!(full.digest, document.digest);

@@ -107,8 +107,8 @@ fn the_caret_stands_below_the_token_of_a_block_with_letters_of_several_bytes() {
     assert_eq!(
         errors[0].to_string(),
         "p.yaml:8:19: error: unknown name `input`\n  8 |         && 'é' == input.x\n    \
-         |                   ^\n  at: /spec/steps/0/when\n  allowed: inputs, vars, run, steps, \
-         needs\n  did you mean: inputs"
+         |                   ^\n  at: /spec/steps/0/when\n  allowed: inputs, vars, run, resource, \
+         event, steps, needs\n  did you mean: inputs"
     );
 }
 

@@ -52,6 +52,8 @@ pub(crate) fn world_with(spec: &str, inputs: &Json) -> World {
         actor: Arc::from("tester"),
         forked_from: None,
         inherited: Vec::new(),
+        resource: None,
+        event: None,
     })));
     world
 }

@@ -5,7 +5,7 @@ use super::config::Limits;
 use super::judge::{self, exception};
 use super::logs::AttemptLines;
 use super::messages::{Message, RESEND};
-use super::parameters::parameters;
+use super::parameters::{parameters, resource};
 use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
 use crate::owner::{Reported, StartTask};
 use crate::reader::Reader;
@@ -84,8 +84,12 @@ impl Attempt {
         let text = parameters(&self.reader, self.claimed.run, item).await?;
         let parameters = text.map(|text| serde_json::from_slice(&text));
         let parameters = parameters.transpose();
+        let resource = resource(&self.reader, start).await?;
+        let resource = resource.map(|text| serde_json::from_slice(&text));
+        let resource = resource.transpose();
         Ok(Task {
             parameters: parameters.map_err(|error| judge::no_inputs(&error, false))?,
+            resource: resource.map_err(|error| judge::no_inputs(&error, false))?,
             run: self.claimed.run.text(),
             namespace: Arc::clone(&plan.namespace),
             pipeline: Arc::clone(&plan.name),

@@ -1,10 +1,11 @@
-//! The parameters of a fan-out's instance, as its driver is told them.
+//! What a driver is told beside its inputs: the parameters of a fan-out's instance, the run's Resource.
 
 use super::judge;
 use crate::id::RunId;
+use crate::owner::StartTask;
 use crate::reader::Reader;
 use conveyor_engine::run::{Failure, Item, Values};
-use conveyor_engine::value::Hash;
+use conveyor_engine::value::{Hash, Value};
 use std::sync::Arc;
 
 /// The one page that has the item.
@@ -31,4 +32,19 @@ pub(crate) async fn parameters(
         }
     };
     Ok(item.text(&Page(page)))
+}
+
+/// The JSON text of the Resource that a task's run is for.
+pub(crate) async fn resource(
+    reader: &Reader,
+    start: &StartTask,
+) -> Result<Option<Arc<[u8]>>, Failure> {
+    Ok(match &start.resource {
+        None => None,
+        Some(Value::Inline(text)) => Some(Arc::clone(text)),
+        Some(Value::Stored { hash, .. }) => {
+            let text = reader.value(start.claimed.run, *hash).await;
+            Some(text.map_err(|error| judge::no_inputs(&error, true))?)
+        }
+    })
 }

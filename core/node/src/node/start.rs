@@ -6,7 +6,7 @@ use crate::{chunks, keys, stored};
 use conveyor_engine::plan::Plan;
 use conveyor_engine::run::Inherited;
 use conveyor_engine::value::{Hash, Json, Texts, Value};
-use conveyor_proto::storage::v1::{RecordKind, StoredDocument};
+use conveyor_proto::storage::v1::{RecordKind, ResourceName, StoredDocument};
 use conveyor_store::{Store, Transaction};
 use prost::Message as _;
 use std::collections::BTreeMap;
@@ -43,6 +43,11 @@ pub struct StartRun {
     pub forked_from: Option<RunId>,
     /// Steps whose results it inherits from there (SEMANTICS 27). Values in them are inline.
     pub inherited: Vec<Inherited>,
+    /// The version of a Resource that it is for, as expressions and drivers see it: an object with
+    /// `definition`, `name`, `version` and `spec`.
+    pub resource: Option<Json>,
+    /// What triggered it, as expressions see it: an object.
+    pub event: Option<Json>,
     /// Texts of values that `inherited` names by hash all the same.
     pub values: ValueTexts,
 }
@@ -63,6 +68,8 @@ impl StartRun {
             actor: actor.into(),
             forked_from: None,
             inherited: Vec::new(),
+            resource: None,
+            event: None,
             values: Vec::new(),
         }
     }
@@ -76,6 +83,12 @@ impl StartRun {
             keep_document(store, &plan.digest, &document)?;
         }
         let inputs = inline_or_stored(&self.inputs, &mut self.values);
+        let resource_name = self.resource.as_ref().map(resource_name);
+        let mut keep = |json: &Option<Json>| {
+            let json = json.as_ref()?;
+            Some(inline_or_stored(json, &mut self.values))
+        };
+        let (resource, event) = (keep(&self.resource), keep(&self.event));
         let bytes: usize = self.values.iter().map(|(_, text)| text.len()).sum();
         let values_stored = bytes > JOINS;
         if values_stored {
@@ -91,9 +104,21 @@ impl StartRun {
             actor: self.actor,
             forked_from: self.forked_from.map(|run| run.text()),
             inherited: self.inherited,
+            resource,
+            event,
+            resource_name,
             values: self.values,
             values_stored,
         })
+    }
+}
+
+fn resource_name(resource: &Json) -> ResourceName {
+    let text = |key: &str| resource[key].as_str().unwrap_or_default().to_owned();
+    ResourceName {
+        definition: text("definition"),
+        name: text("name"),
+        version: resource["version"].as_u64().unwrap_or_default(),
     }
 }
 

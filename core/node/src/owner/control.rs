@@ -35,6 +35,7 @@ impl Owner {
         let run = start.run;
         let digest = start.plan.digest;
         let mut live = Live::new(Run::new(Arc::clone(&start.plan)));
+        live.resource = start.resource_name;
         start
             .values
             .iter()
@@ -50,6 +51,8 @@ impl Owner {
             actor: start.actor,
             forked_from: start.forked_from,
             inherited: start.inherited,
+            resource: start.resource,
+            event: start.event,
         };
         if let Err(rejected) = self.apply(now, run, Fact::Started(Box::new(started))) {
             self.collecting.remove(&run);

@@ -289,6 +289,7 @@ impl Owner {
             with,
             plan: Arc::clone(live.run.plan()),
             labels: live.run.labels().clone(),
+            resource: live.run.resource().cloned(),
             parameters: live
                 .run
                 .instance(claimed.id.step, claimed.id.instance)

@@ -4,7 +4,7 @@ use super::messages::{Input, KeptSnapshot};
 use conveyor_engine::run::{Run, RunState, Values};
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
-use conveyor_proto::storage::v1::LiveEntry;
+use conveyor_proto::storage::v1::{LiveEntry, ResourceName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ pub(super) struct Live {
     values: Cache,
     /// When its first step was claimed, or its first wait began.
     pub(super) started: Option<Time>,
+    /// The version of a Resource that it is for, as its row tells it.
+    pub(super) resource: Option<ResourceName>,
     /// Why the run is in its state.
     pub(super) reason: Arc<str>,
     /// What its row for listings says; `None` before it has one.
@@ -90,6 +92,7 @@ impl Live {
             awaits_values: false,
             waiting: Vec::new(),
             values: Cache::default(),
+            resource: None,
             started: None,
             reason: Arc::from(""),
             row: None,

@@ -9,7 +9,7 @@ use conveyor_engine::run::{
 };
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Hash, Value};
-use conveyor_proto::storage::v1::{LiveEntry, RunSummary};
+use conveyor_proto::storage::v1::{LiveEntry, ResourceName, RunSummary};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -192,6 +192,12 @@ pub struct Start {
     pub forked_from: Option<Arc<str>>,
     /// Steps whose results it inherits from there.
     pub inherited: Vec<Inherited>,
+    /// The version of a Resource that it is for: an object.
+    pub resource: Option<Value>,
+    /// Which that is, for listings.
+    pub resource_name: Option<ResourceName>,
+    /// What triggered it: an object.
+    pub event: Option<Value>,
     /// Texts of values that the above names by hash.
     pub values: ValueTexts,
     /// Whether the store has these texts already: all of them may be too much for one transaction.
@@ -537,4 +543,6 @@ pub struct StartTask {
     pub labels: BTreeMap<String, String>,
     /// Parameters of the instance; `None` for a plain step.
     pub parameters: Option<Item>,
+    /// The version of a Resource that the run is for: an object.
+    pub resource: Option<Value>,
 }

@@ -103,6 +103,7 @@ pub(super) fn summary(run: RunId, live: &Live) -> RunSummary {
         },
         sequence: live.run.sequence(),
         forked_from: live.run.forked_from().map(ToString::to_string),
+        resource: live.resource.clone(),
     }
 }
 
@@ -111,6 +112,7 @@ pub(super) fn restore(live: &mut Live, summary: Option<&RunSummary>, entry: Opti
     live.entry = entry;
     let Some(summary) = summary else { return };
     live.started = summary.started_ms.map(Time);
+    live.resource.clone_from(&summary.resource);
     let state = u8::try_from(summary.state)
         .ok()
         .and_then(RunState::from_code);

@@ -5,7 +5,7 @@ use super::assigned::{self, Assigned};
 use super::directory::Known;
 use crate::driver::Outcome;
 use crate::error::NodeError;
-use crate::node::{Node, judge, parameters, unexpected};
+use crate::node::{Node, judge, parameters, resource, unexpected};
 use crate::owner::{self, Answer, Input, StartTask};
 use crate::token::Claimed;
 use conveyor_engine::run::{AttemptState, Failure};
@@ -65,6 +65,8 @@ pub struct DriverTask {
     pub labels: BTreeMap<String, String>,
     /// Parameters of the instance: JSON text; `None` for a plain step.
     pub parameters: Option<Arc<[u8]>>,
+    /// The version of a Resource that the run is for: the JSON text of an object.
+    pub resource: Option<Arc<[u8]>>,
 }
 
 /// Makes a task ready to be sent. One that cannot be done ends here.
@@ -106,8 +108,10 @@ async fn made(node: &Node, known: &Known, start: &StartTask) -> Result<DriverTas
     }
     let item = start.parameters.as_ref();
     let parameters = parameters(node.reader(), start.claimed.run, item).await?;
+    let resource = resource(node.reader(), start).await?;
     Ok(DriverTask {
         parameters,
+        resource,
         claimed: start.claimed,
         run: start.claimed.run.text(),
         step: Arc::clone(&step.id),

@@ -402,6 +402,9 @@ pub fn start(run: RunId, yaml: &str) -> Start {
         actor: "test".into(),
         forked_from: None,
         inherited: Vec::new(),
+        resource: None,
+        event: None,
+        resource_name: None,
         values: Vec::new(),
         values_stored: false,
     }

@@ -202,6 +202,12 @@ pub struct Started {
     /// Steps whose results it inherits from there.
     #[prost(message, repeated, tag = "8")]
     pub inherited: ::prost::alloc::vec::Vec<InheritedStep>,
+    /// The version of a Resource that it is for: a JSON object; absent for none.
+    #[prost(message, optional, tag = "9")]
+    pub resource: ::core::option::Option<Value>,
+    /// What triggered it: a JSON object; absent where somebody started it.
+    #[prost(message, optional, tag = "10")]
+    pub event: ::core::option::Option<Value>,
 }
 /// A step result copied from another run (SEMANTICS 27).
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -437,6 +443,22 @@ pub struct RunSummary {
     /// The run that it was forked from; absent for a run of its own.
     #[prost(string, optional, tag = "14")]
     pub forked_from: ::core::option::Option<::prost::alloc::string::String>,
+    /// The version of a Resource that it is for; absent for none.
+    #[prost(message, optional, tag = "15")]
+    pub resource: ::core::option::Option<ResourceName>,
+}
+/// Names a version of a Resource in the run's namespace.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceName {
+    /// The ResourceDefinition's name.
+    #[prost(string, tag = "1")]
+    pub definition: ::prost::alloc::string::String,
+    /// The Resource's name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Its version, from 1.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
 }
 /// A run that has not ended: its place among live work.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -612,6 +634,20 @@ pub enum RecordKind {
     Idempotency = 18,
     /// A StoredToken: an access token.
     Token = 30,
+    /// A StoredDefinition: which version of a ResourceDefinition is the newest.
+    Definition = 19,
+    /// A StoredDefinitionVersion: a version of a ResourceDefinition.
+    DefinitionVersion = 20,
+    /// A StoredUse: how many Resources a ResourceDefinition has.
+    Use = 21,
+    /// A StoredResource: which version of a Resource is the newest.
+    Resource = 22,
+    /// A StoredResourceVersion: a version of a Resource.
+    ResourceVersion = 23,
+    /// A StoredTriggers: a pipeline that changes of a ResourceDefinition's Resources may start.
+    Triggers = 24,
+    /// A StoredChange: a change of a Resource whose runs have not all been started.
+    Change = 25,
     /// A Deletion: a run that is going away.
     Deletion = 40,
     /// A Reclaim: what was deleted and still takes space.
@@ -644,6 +680,13 @@ impl RecordKind {
             Self::Revision => "RECORD_KIND_REVISION",
             Self::Idempotency => "RECORD_KIND_IDEMPOTENCY",
             Self::Token => "RECORD_KIND_TOKEN",
+            Self::Definition => "RECORD_KIND_DEFINITION",
+            Self::DefinitionVersion => "RECORD_KIND_DEFINITION_VERSION",
+            Self::Use => "RECORD_KIND_USE",
+            Self::Resource => "RECORD_KIND_RESOURCE",
+            Self::ResourceVersion => "RECORD_KIND_RESOURCE_VERSION",
+            Self::Triggers => "RECORD_KIND_TRIGGERS",
+            Self::Change => "RECORD_KIND_CHANGE",
             Self::Deletion => "RECORD_KIND_DELETION",
             Self::Reclaim => "RECORD_KIND_RECLAIM",
         }
@@ -671,6 +714,13 @@ impl RecordKind {
             "RECORD_KIND_REVISION" => Some(Self::Revision),
             "RECORD_KIND_IDEMPOTENCY" => Some(Self::Idempotency),
             "RECORD_KIND_TOKEN" => Some(Self::Token),
+            "RECORD_KIND_DEFINITION" => Some(Self::Definition),
+            "RECORD_KIND_DEFINITION_VERSION" => Some(Self::DefinitionVersion),
+            "RECORD_KIND_USE" => Some(Self::Use),
+            "RECORD_KIND_RESOURCE" => Some(Self::Resource),
+            "RECORD_KIND_RESOURCE_VERSION" => Some(Self::ResourceVersion),
+            "RECORD_KIND_TRIGGERS" => Some(Self::Triggers),
+            "RECORD_KIND_CHANGE" => Some(Self::Change),
             "RECORD_KIND_DELETION" => Some(Self::Deletion),
             "RECORD_KIND_RECLAIM" => Some(Self::Reclaim),
             _ => None,
@@ -1285,6 +1335,9 @@ pub struct StoredPipeline {
     /// The number of the revision that was made last: an older one may have become the newest again.
     #[prost(uint64, tag = "4")]
     pub revisions: u64,
+    /// The ResourceDefinitions that its triggers name, without doubles.
+    #[prost(string, repeated, tag = "5")]
+    pub definitions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A revision of a pipeline; its document lies under its digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1302,12 +1355,129 @@ pub struct StoredIdempotency {
     /// SHA-256 of what was asked: 32 bytes. Another request under the same key is refused.
     #[prost(bytes = "bytes", tag = "1")]
     pub request: ::prost::bytes::Bytes,
-    /// The id of the run that it made.
+    /// The id of the run that it made; empty for other calls.
     #[prost(string, tag = "2")]
     pub run: ::prost::alloc::string::String,
     /// When it was made.
     #[prost(uint64, tag = "3")]
     pub created_ms: u64,
+    /// What was answered: the encoded message.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub answer: ::prost::bytes::Bytes,
+}
+/// A ResourceDefinition: which of its versions is the newest.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredDefinition {
+    /// Labels and the rest.
+    #[prost(message, optional, tag = "1")]
+    pub meta: ::core::option::Option<StoredMeta>,
+    /// The number of its newest version.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+}
+/// A version of a ResourceDefinition.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredDefinitionVersion {
+    /// Canonical JSON: a JSON Schema.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub schema: ::prost::bytes::Bytes,
+    /// When it was made.
+    #[prost(uint64, tag = "2")]
+    pub created_ms: u64,
+}
+/// How many Resources a ResourceDefinition has: it is deleted only where there are none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredUse {
+    /// That many.
+    #[prost(uint64, tag = "1")]
+    pub resources: u64,
+}
+/// A Resource: which of its versions is the newest.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredResource {
+    /// Labels and the rest.
+    #[prost(message, optional, tag = "1")]
+    pub meta: ::core::option::Option<StoredMeta>,
+    /// The number of its newest version.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    /// The pipeline that each change of it starts; empty for none.
+    #[prost(string, tag = "3")]
+    pub pipeline: ::prost::alloc::string::String,
+}
+/// A version of a Resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredResourceVersion {
+    /// Canonical JSON: an object.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub spec: ::prost::bytes::Bytes,
+    /// The version of the definition that it was checked against.
+    #[prost(uint64, tag = "2")]
+    pub definition_version: u64,
+    /// Its labels then.
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Its annotations then.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Its pipeline then.
+    #[prost(string, tag = "5")]
+    pub pipeline: ::prost::alloc::string::String,
+    /// When it was made.
+    #[prost(uint64, tag = "6")]
+    pub created_ms: u64,
+}
+/// A pipeline that changes of a ResourceDefinition's Resources may start.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredTriggers {
+    /// Digest of the pipeline's newest revision: 32 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub digest: ::prost::bytes::Bytes,
+}
+/// A change of a Resource whose runs have not all been started. It is written with the change, and goes
+/// away when each of its runs is there.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredChange {
+    /// The ResourceDefinition's name.
+    #[prost(string, tag = "1")]
+    pub definition: ::prost::alloc::string::String,
+    /// The Resource's name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The version that it made; for a removal, the last one.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// What happened: `created`, `updated` or `deleted`.
+    #[prost(string, tag = "4")]
+    pub event: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "5")]
+    pub time_ms: u64,
+    /// The runs that it starts.
+    #[prost(message, repeated, tag = "6")]
+    pub firings: ::prost::alloc::vec::Vec<StoredFiring>,
+    /// The Resource's namespace.
+    #[prost(string, tag = "7")]
+    pub namespace: ::prost::alloc::string::String,
+}
+/// A run that a change of a Resource starts.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredFiring {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// Digest of the pipeline's revision: 32 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub digest: ::prost::bytes::Bytes,
+    /// The trigger's id; empty for the Resource's own `pipeline`.
+    #[prost(string, tag = "3")]
+    pub trigger: ::prost::alloc::string::String,
 }
 /// An access token. Its secret is nowhere.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

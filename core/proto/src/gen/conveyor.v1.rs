@@ -238,7 +238,7 @@ pub struct Run {
     /// is told without steps, inputs and outputs. Left out of listings.
     #[prost(message, optional, tag = "20")]
     pub quarantine: ::core::option::Option<Quarantine>,
-    /// The version of a Resource that it was started for; absent for none. Later release.
+    /// The version of a Resource that it was started for; absent for none. `spec` is left out.
     #[prost(message, optional, tag = "21")]
     pub resource: ::core::option::Option<ResourceVersion>,
     /// `spec.resource` of its document: the ResourceDefinition that it acts on; empty for none. Left out
@@ -618,7 +618,7 @@ pub struct Task {
     /// `with`, evaluated: a JSON object. At most 16 MiB.
     #[prost(bytes = "bytes", tag = "6")]
     pub inputs: ::prost::bytes::Bytes,
-    /// The version of a Resource that the run was started for; absent for none. Later release.
+    /// The version of a Resource that the run was started for; absent for none.
     #[prost(message, optional, tag = "7")]
     pub resource: ::core::option::Option<ResourceVersion>,
     /// Secrets by the name that the step gives them. Never stored, never logged. Later release.
@@ -655,7 +655,7 @@ pub struct Task {
     #[prost(bytes = "bytes", tag = "16")]
     pub parameters: ::prost::bytes::Bytes,
 }
-/// A version of a Resource. Later release.
+/// A version of a Resource.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResourceVersion {
     /// The ResourceDefinition's name.
@@ -3096,7 +3096,8 @@ pub struct StartRunRequest {
     /// How long to wait for its end before answering. Default 0, at most 60,000.
     #[prost(uint64, tag = "10")]
     pub wait_ms: u64,
-    /// Resource to run for. Later release.
+    /// The Resource to run for, by definition, name and version; version 0 is the newest. `spec` is left
+    /// out.
     #[prost(message, optional, tag = "11")]
     pub resource: ::core::option::Option<ResourceVersion>,
     /// What to run. Required.
@@ -3681,7 +3682,7 @@ pub struct DeleteNamespaceRequest {
 /// The namespace is gone. Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteNamespaceResponse {}
-/// A named, versioned JSON Schema. Later release.
+/// A named, versioned JSON Schema.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResourceDefinition {
     /// Name and the rest.
@@ -3690,7 +3691,7 @@ pub struct ResourceDefinition {
     /// Version, from 1; made by the engine.
     #[prost(uint64, tag = "2")]
     pub version: u64,
-    /// JSON Schema 2020-12, or draft 4 through `$schema`. At most 256 KiB.
+    /// JSON Schema 2020-12, or draft 4 through `$schema`. At most 256 KiB. Left out of listings.
     #[prost(bytes = "bytes", tag = "3")]
     pub schema: ::prost::bytes::Bytes,
 }
@@ -3713,6 +3714,9 @@ pub struct ApplyDefinitionResponse {
     /// As it is now.
     #[prost(message, optional, tag = "1")]
     pub definition: ::core::option::Option<ResourceDefinition>,
+    /// Whether a version was made. False: it was so already.
+    #[prost(bool, tag = "2")]
+    pub changed: bool,
 }
 /// Names a ResourceDefinition.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3770,7 +3774,7 @@ pub struct DeleteDefinitionRequest {
 /// The ResourceDefinition is gone. Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteDefinitionResponse {}
-/// An object of a ResourceDefinition. Later release.
+/// An object of a ResourceDefinition.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Resource {
     /// Name and the rest.
@@ -3782,7 +3786,7 @@ pub struct Resource {
     /// Version, from 1; made by the engine, a new one for each change.
     #[prost(uint64, tag = "3")]
     pub version: u64,
-    /// A JSON object, valid under the definition's schema. At most 1 MiB.
+    /// A JSON object, valid under the definition's schema. At most 1 MiB. Left out of listings.
     #[prost(bytes = "bytes", tag = "4")]
     pub spec: ::prost::bytes::Bytes,
     /// The pipeline that each change of it starts; empty for none.
@@ -3811,6 +3815,12 @@ pub struct ApplyResourceResponse {
     /// Ids of the runs that the change started.
     #[prost(string, repeated, tag = "2")]
     pub runs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether a version was made. False: it was so already.
+    #[prost(bool, tag = "3")]
+    pub changed: bool,
+    /// Pipelines that the change would start and that refuse, each with the reason. The change stands.
+    #[prost(message, repeated, tag = "4")]
+    pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
 /// Names a Resource.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3875,11 +3885,14 @@ pub struct DeleteResourceRequest {
     pub etag: ::prost::alloc::string::String,
 }
 /// The Resource is gone.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DeleteResourceResponse {
     /// Ids of the runs that the removal started.
     #[prost(string, repeated, tag = "1")]
     pub runs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// As in ApplyResourceResponse.
+    #[prost(message, repeated, tag = "2")]
+    pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
 /// A stored pipeline. Later release.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4884,7 +4897,7 @@ pub mod control_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Definitions (later). Makes a ResourceDefinition, or a new version of one.
+        /// Definitions. Makes a ResourceDefinition, or a new version of one.
         pub async fn apply_definition(
             &mut self,
             request: impl tonic::IntoRequest<super::ApplyDefinitionRequest>,
@@ -4990,7 +5003,7 @@ pub mod control_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Resources (later). Makes a Resource, or a new version of one.
+        /// Resources. Makes a Resource, or a new version of one.
         pub async fn apply_resource(
             &mut self,
             request: impl tonic::IntoRequest<super::ApplyResourceRequest>,
@@ -5489,7 +5502,7 @@ pub mod control_service_server {
             tonic::Response<super::DeleteNamespaceResponse>,
             tonic::Status,
         >;
-        /// Definitions (later). Makes a ResourceDefinition, or a new version of one.
+        /// Definitions. Makes a ResourceDefinition, or a new version of one.
         async fn apply_definition(
             &self,
             request: tonic::Request<super::ApplyDefinitionRequest>,
@@ -5521,7 +5534,7 @@ pub mod control_service_server {
             tonic::Response<super::DeleteDefinitionResponse>,
             tonic::Status,
         >;
-        /// Resources (later). Makes a Resource, or a new version of one.
+        /// Resources. Makes a Resource, or a new version of one.
         async fn apply_resource(
             &self,
             request: tonic::Request<super::ApplyResourceRequest>,

@@ -99,6 +99,14 @@ calls! {
         get_pipeline(GetPipelineRequest) -> GetPipelineResponse = one_pipeline;
         list_pipelines(ListPipelinesRequest) -> ListPipelinesResponse = all_pipelines;
         delete_pipeline(DeletePipelineRequest) -> DeletePipelineResponse = delete_one_pipeline;
+        apply_definition(ApplyDefinitionRequest) -> ApplyDefinitionResponse = apply_one_definition;
+        get_definition(GetDefinitionRequest) -> GetDefinitionResponse = one_definition;
+        list_definitions(ListDefinitionsRequest) -> ListDefinitionsResponse = all_definitions;
+        delete_definition(DeleteDefinitionRequest) -> DeleteDefinitionResponse = delete_one_definition;
+        apply_resource(ApplyResourceRequest) -> ApplyResourceResponse = apply_one_resource;
+        get_resource(GetResourceRequest) -> GetResourceResponse = one_resource;
+        list_resources(ListResourcesRequest) -> ListResourcesResponse = all_resources;
+        delete_resource(DeleteResourceRequest) -> DeleteResourceResponse = delete_one_resource;
         list_drivers(ListDriversRequest) -> ListDriversResponse = all_drivers;
         create_token(CreateTokenRequest) -> CreateTokenResponse = create_one_token;
         list_tokens(ListTokensRequest) -> ListTokensResponse = all_tokens;
@@ -106,13 +114,5 @@ calls! {
     }
     later {
         plan_pipeline(PlanPipelineRequest) -> PlanPipelineResponse = "PlanPipeline";
-        apply_definition(ApplyDefinitionRequest) -> ApplyDefinitionResponse = "ApplyDefinition";
-        get_definition(GetDefinitionRequest) -> GetDefinitionResponse = "GetDefinition";
-        list_definitions(ListDefinitionsRequest) -> ListDefinitionsResponse = "ListDefinitions";
-        delete_definition(DeleteDefinitionRequest) -> DeleteDefinitionResponse = "DeleteDefinition";
-        apply_resource(ApplyResourceRequest) -> ApplyResourceResponse = "ApplyResource";
-        get_resource(GetResourceRequest) -> GetResourceResponse = "GetResource";
-        list_resources(ListResourcesRequest) -> ListResourcesResponse = "ListResources";
-        delete_resource(DeleteResourceRequest) -> DeleteResourceResponse = "DeleteResource";
     }
 }

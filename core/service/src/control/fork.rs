@@ -22,6 +22,9 @@ struct Prepared {
     inputs: Json,
     fork: Fork,
     values: Vec<(Hash, Arc<[u8]>)>,
+    /// What the old run was for, and what triggered it: the new one sees the same.
+    resource: Option<Json>,
+    event: Option<Json>,
 }
 
 impl ControlHandlers {
@@ -112,6 +115,8 @@ impl ControlHandlers {
             forked_from: Some(old),
             inherited: prepared.fork.inherited,
             values: prepared.values,
+            resource: prepared.resource,
+            event: prepared.event,
             ..StartRun::new(
                 plan,
                 prepared.document.canonical,
@@ -157,7 +162,13 @@ fn prepare(
             text.ok_or_else(|| Status::data_loss(format!("the value {hash} is not there")))?;
         texts.insert(hash, text);
     }
+    let read = |value: &Value| {
+        conveyor_engine::value::parse_json(&values.text(value))
+            .map_err(|error| Status::data_loss(format!("what the old run was for: {error}")))
+    };
     Ok(Prepared {
+        resource: run.resource().map(read).transpose()?,
+        event: run.event().map(read).transpose()?,
         document,
         inputs,
         fork,

@@ -1,8 +1,23 @@
-//! Namespaces, pipelines and drivers.
+//! What people make beside runs.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `namespaces`, `pipelines`, `drivers` | what their names say |
+//! | `definitions`, `resources` | versioned JSON Schemas, and objects of them |
+//! | `triggers` | which runs a change of a Resource starts |
+//! | `firing` | those runs, started |
+//! | `repeats` | requests with an idempotency key |
 
+mod definitions;
 mod drivers;
+mod firing;
 mod namespaces;
 mod pipelines;
+mod repeats;
+mod resources;
+mod triggers;
+
+pub(super) use triggers::object;
 
 use super::{ControlHandlers, LIMIT_LABELS, refuse, short};
 use crate::refusal;
@@ -10,7 +25,16 @@ use conveyor_node::objects::{ListObjects, Object, Row};
 use conveyor_proto::storage::v1::{StoredMeta, StoredNamespace};
 use conveyor_proto::v1;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tonic::Status;
+
+/// Separates the names in the key of what has several: no name has it.
+const JOINT: char = ':';
+
+/// The key of a version; in the order of their numbers.
+fn version_key(object: &str, version: u64) -> String {
+    format!("{object}{JOINT}{version:020}")
+}
 
 /// The most objects of one answer.
 const PAGE: u32 = 1000;
@@ -18,6 +42,16 @@ const PAGE: u32 = 1000;
 const USUAL: u32 = 100;
 /// All annotations together, in bytes.
 const ANNOTATION_BYTES: usize = 256 << 10;
+
+/// What changes of objects share in this process.
+#[derive(Debug, Default)]
+pub(super) struct Changing {
+    /// Held while one is decided and made, so that two in this process do not refuse each other. What
+    /// keeps them right is that each commit names the rows that it was decided by.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Told when a change's runs could not be started at once.
+    left: tokio::sync::Notify,
+}
 
 /// A name: lower-case letters, digits, and hyphens between them.
 fn name(what: &str, text: &str) -> Result<(), Status> {
@@ -127,6 +161,7 @@ pub(super) fn listing(
         }
     };
     Ok(ListObjects {
+        prefix: String::new(),
         namespace: namespace.to_owned(),
         labels: options.labels,
         after,

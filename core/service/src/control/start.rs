@@ -3,7 +3,8 @@
 use super::{ControlHandlers, check, refuse, short};
 use crate::stack::on_stack;
 use crate::{refusal, wire};
-use conveyor_engine::value::Value;
+use conveyor_engine::plan::Plan;
+use conveyor_engine::value::{Json, Value};
 use conveyor_node::{NodeError, RunId, StartRun};
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
@@ -34,9 +35,6 @@ impl ControlHandlers {
             None => return Err(Status::invalid_argument("give a document to run")),
         };
         check::within(&self.caller, &document)?;
-        if request.resource.is_some() {
-            return Err(later("runs for a resource"));
-        }
         let run = match request.run_id.as_str() {
             "" => None,
             id => Some(RunId::parse(id).ok_or_else(|| {
@@ -63,6 +61,10 @@ impl ControlHandlers {
             )));
         }
         self.namespace(&plan.namespace).await?;
+        let resource = match &request.resource {
+            None => None,
+            Some(wanted) => Some(self.for_resource(&plan, wanted).await?),
+        };
         let labels = check::labels(&plan.labels, request.labels)?;
         let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
         diagnostics.extend(unregistered);
@@ -73,6 +75,7 @@ impl ControlHandlers {
             source: read.source.clone(),
             file_name,
             labels,
+            resource,
             ..StartRun::new(plan.clone(), read.canonical.clone(), inputs, &actor)
         };
         let text = Bytes::from(conveyor_engine::value::canonical_bytes(&start.inputs));
@@ -95,10 +98,12 @@ impl ControlHandlers {
             });
         }
         let given = start.inputs.clone();
+        let resource = start.resource.clone();
         let started = self.node.start_run(start).await.map_err(refuse)?;
         if started.existed {
             self.sees_run(started.run).await?;
-            self.same(started.run, digest, &given).await?;
+            self.same(started.run, digest, (&given, resource.as_ref()))
+                .await?;
         } else {
             entry.given(started.run);
         }
@@ -122,17 +127,46 @@ impl ControlHandlers {
         &self,
         run: RunId,
         digest: conveyor_engine::value::Hash,
-        inputs: &conveyor_engine::value::Json,
+        (inputs, resource): (&Json, Option<&Json>),
     ) -> Result<(), Status> {
         let row = self.reader.summary(run).await.map_err(refuse)?;
         let there = self.reader.load(run).await.map_err(refuse)?;
         let inputs = Value::inline(inputs).digest();
-        if row.document() != Some(digest) || there.inputs().digest() != inputs {
+        let resource = resource.map(|resource| Value::inline(resource).digest());
+        if row.document() != Some(digest)
+            || there.inputs().digest() != inputs
+            || there.resource().map(Value::digest) != resource
+        {
             return Err(Status::already_exists(format!(
-                "the run {run} is there already, of another document or with other inputs"
+                "the run {run} is there already, of another document, with other inputs or for another \
+                 resource"
             )));
         }
         Ok(())
+    }
+
+    /// The version of a Resource that a request names, as expressions see it.
+    async fn for_resource(
+        &self,
+        plan: &Plan,
+        wanted: &v1::ResourceVersion,
+    ) -> Result<Json, Status> {
+        if !wanted.spec.is_empty() {
+            return Err(Status::invalid_argument(
+                "`resource.spec` is the stored one: leave it out",
+            ));
+        }
+        let definition = wanted.definition.as_str();
+        if let Some(acts_on) = plan.resource.as_deref().filter(|on| *on != definition) {
+            return Err(Status::invalid_argument(format!(
+                "the pipeline acts on a Resource of `{acts_on}`, the request names one of `{definition}`"
+            )));
+        }
+        let version = (wanted.version > 0).then_some(wanted.version);
+        let found = self.resource_at(&plan.namespace, definition, &wanted.name, version);
+        let (resource, stored) = found.await?;
+        let names = (&*plan.namespace, definition, wanted.name.as_str());
+        Ok(super::objects::object(names, resource.version, &stored))
     }
 
     async fn ended(&self, run: RunId) -> Result<(), NodeError> {
@@ -171,9 +205,4 @@ impl ControlHandlers {
             continued: true,
         })
     }
-}
-
-/// Something of the contract that a later release has.
-pub(super) fn later(what: &str) -> Status {
-    Status::unimplemented(format!("not supported yet: {what}"))
 }

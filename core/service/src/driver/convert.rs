@@ -3,7 +3,7 @@
 use super::DETAILS_BYTES;
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::Time;
-use conveyor_engine::value::{Json, Value, parse_json};
+use conveyor_engine::value::{Json, Value, canonical_bytes, parse_json};
 use conveyor_node::driver::Outcome;
 use conveyor_node::session::{DriverTask, Progress, Reported, Session};
 use conveyor_proto::storage::v1 as stored;
@@ -47,7 +47,7 @@ pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
         pipeline: task.pipeline.to_string(),
         action: task.action.to_string(),
         inputs: Bytes::from_owner(task.inputs),
-        resource: None,
+        resource: task.resource.as_deref().map(resource),
         secrets: Default::default(),
         deadline_ms: task.deadline.0,
         time_left_ms: task.deadline.since(now).0,
@@ -56,6 +56,18 @@ pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
         checkpoint: task.checkpoint.map(Bytes::from_owner),
         labels: task.labels,
         parameters: task.parameters.map(Bytes::from_owner).unwrap_or_default(),
+    }
+}
+
+/// The version of a Resource, as its object says it.
+fn resource(text: &[u8]) -> v1::ResourceVersion {
+    let json = parse_json(text).unwrap_or_default();
+    let word = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    v1::ResourceVersion {
+        definition: word("definition"),
+        name: word("name"),
+        version: json["version"].as_u64().unwrap_or_default(),
+        spec: canonical_bytes(&json["spec"]).into(),
     }
 }
 

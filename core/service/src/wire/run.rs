@@ -25,6 +25,12 @@ pub(crate) fn listed(row: &RunRow) -> v1::Run {
         warnings: stored.warnings,
         forked_from: stored.forked_from.clone().unwrap_or_default(),
         sequence: stored.sequence,
+        resource: stored.resource.clone().map(|resource| v1::ResourceVersion {
+            definition: resource.definition,
+            name: resource.name,
+            version: resource.version,
+            spec: Default::default(),
+        }),
         interrupted: row.interrupted,
         ..v1::Run::default()
     }

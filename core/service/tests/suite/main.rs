@@ -3,9 +3,10 @@
 mod contract;
 mod pages;
 mod refusals;
+mod resources;
 mod scopes;
 
-use conveyor_node::{Adopt, Config, Node};
+use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::{About, ControlHandlers};
@@ -16,10 +17,16 @@ use tonic::{Request, Status};
 
 /// Handlers over a store in memory, without drivers.
 async fn handlers() -> ControlHandlers {
+    handlers_at(Arc::new(SystemClock::new())).await
+}
+
+/// The same, by a clock that a test moves.
+async fn handlers_at(clock: Arc<dyn Clock>) -> ControlHandlers {
     let store = Arc::new(Memory::new());
     let config = Config::new(store, Vec::new(), tokio::runtime::Handle::current());
     let node = Node::open(Config {
         adopt: Adopt::All,
+        clock,
         ..config
     });
     let about = About {

@@ -133,10 +133,14 @@ async fn what_is_not_there_and_what_comes_later_is_said_by_name() {
         "there is no pipeline `release` in the namespace `default`",
     );
     let mut about = request(ONE);
-    about.resource = Some(v1::ResourceVersion::default());
+    about.resource = Some(v1::ResourceVersion {
+        definition: "application".to_owned(),
+        name: "web".to_owned(),
+        ..v1::ResourceVersion::default()
+    });
     says(
         handlers.start_run(Request::new(about)).await,
-        Code::Unimplemented,
-        "not supported yet: runs for a resource",
+        Code::NotFound,
+        "there is no Resource `application/web` in the namespace `default`",
     );
 }

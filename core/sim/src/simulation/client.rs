@@ -131,6 +131,9 @@ fn start(random: &mut SplitMix64) -> Start {
         actor: Arc::from("ann"),
         forked_from: None,
         inherited: Vec::new(),
+        resource: None,
+        event: None,
+        resource_name: None,
         values: Vec::new(),
         values_stored: false,
     }

@@ -41,6 +41,8 @@ impl Engine {
             actor: Arc::from("test"),
             forked_from: None,
             inherited: Vec::new(),
+            resource: None,
+            event: None,
         })));
         engine
     }

@@ -126,6 +126,8 @@ pub(super) fn play(case: &Case, plan: &Arc<Plan>, inputs: &Json) -> Result<Playe
         actor: Arc::from("conveyor test"),
         forked_from: None,
         inherited: Vec::new(),
+        resource: None,
+        event: None,
     })))?;
     world.go_on()?;
     world.fold_again()?;

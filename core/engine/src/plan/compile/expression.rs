@@ -221,9 +221,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                 continue;
             }
             let (at, pointer) = self.locate_root((node, &path.to_string()), written, root);
-            let message = if root == "event" || root == "resource" {
-                format!("the root `{root}` is not supported yet")
-            } else if ROOTS.contains(&root) {
+            let message = if ROOTS.contains(&root) {
                 format!("`{root}` is not known in `{}`", path.last())
             } else {
                 format!("unknown name `{root}`")

@@ -42,14 +42,26 @@ impl Item<'_> {
 }
 
 /// Every root of the language; those not in it are misspelt rather than misplaced.
-pub(super) const ROOTS: [&str; 10] = [
+pub(super) const ROOTS: [&str; 12] = [
     "inputs", "vars", "run", "steps", "needs", "matrix", "attempt", "step", "resource", "event",
+    "new", "old",
 ];
 
 impl<'a> Place<'a> {
     pub(super) fn vars() -> Place<'static> {
         Place {
-            roots: &["inputs", "run"],
+            roots: &["inputs", "run", "resource", "event"],
+            item: None,
+            steps: None,
+            needs: false,
+            status: false,
+        }
+    }
+
+    /// `when` and `inputs` of a trigger: there is no run yet.
+    pub(super) fn trigger() -> Place<'static> {
+        Place {
+            roots: &["new", "old", "event"],
             item: None,
             steps: None,
             needs: false,
@@ -59,7 +71,7 @@ impl<'a> Place<'a> {
 
     pub(super) fn run_outputs() -> Place<'static> {
         Place {
-            roots: &["inputs", "vars", "run"],
+            roots: &["inputs", "vars", "run", "resource", "event"],
             item: None,
             steps: Some(Reader::Outputs),
             needs: false,
@@ -70,7 +82,7 @@ impl<'a> Place<'a> {
     /// `when`, `transform`, `wait`, and without an `item` also `items` and axes.
     pub(super) fn step(index: StepIndex, finally: bool, item: Option<&'a Item<'a>>) -> Place<'a> {
         Place {
-            roots: &["inputs", "vars", "run"],
+            roots: &["inputs", "vars", "run", "resource", "event"],
             item,
             steps: Some(Reader::Step(index)),
             needs: !finally,
@@ -81,7 +93,7 @@ impl<'a> Place<'a> {
     /// `with`, the one place where the attempt may count.
     pub(super) fn with(index: StepIndex, finally: bool, item: Option<&'a Item<'a>>) -> Place<'a> {
         Place {
-            roots: &["inputs", "vars", "run", "attempt"],
+            roots: &["inputs", "vars", "run", "resource", "event", "attempt"],
             ..Place::step(index, finally, item)
         }
     }
@@ -89,7 +101,7 @@ impl<'a> Place<'a> {
     /// `retry.if`; that of `defaults` is for `finally` steps too.
     pub(super) fn retry(finally: bool, item: Option<&'a Item<'a>>) -> Place<'a> {
         Place {
-            roots: &["inputs", "vars", "run", "attempt"],
+            roots: &["inputs", "vars", "run", "resource", "event", "attempt"],
             item,
             steps: None,
             needs: false,
@@ -100,7 +112,7 @@ impl<'a> Place<'a> {
     /// `allow_failure`.
     pub(super) fn allow_failure(finally: bool, item: Option<&'a Item<'a>>) -> Place<'a> {
         Place {
-            roots: &["inputs", "vars", "run", "step"],
+            roots: &["inputs", "vars", "run", "resource", "event", "step"],
             item,
             steps: None,
             needs: false,
@@ -111,7 +123,7 @@ impl<'a> Place<'a> {
     /// `needs.rule`, whose `needs` the rule itself resolves.
     pub(super) fn rule() -> Place<'static> {
         Place {
-            roots: &["inputs", "vars", "run"],
+            roots: &["inputs", "vars", "run", "resource", "event"],
             item: None,
             steps: None,
             needs: true,

@@ -20,6 +20,7 @@ const SPEC: Fields = Fields {
     known: &[
         "description",
         "resource",
+        "triggers",
         "inputs",
         "vars",
         "timeout",
@@ -32,7 +33,6 @@ const SPEC: Fields = Fields {
     ],
     later: &[
         "secrets",
-        "triggers",
         "idempotency",
         "concurrency",
         "priority",
@@ -174,6 +174,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         };
         let timeout = duration(self, "timeout");
         let finally_timeout = duration(self, "finally_timeout").unwrap_or(FINALLY_TIMEOUT);
+        let triggers = self.triggers(&spec, path, resource);
         let fail_fast = self.fail_fast(&spec, path);
         let defaults = self.defaults(&spec, path);
 
@@ -229,6 +230,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             labels: BTreeMap::new(),
             description: description.map(Arc::from),
             resource: resource.map(Arc::from),
+            triggers,
             ordering: graph.ordering,
             steps: steps?,
             main: self.main,

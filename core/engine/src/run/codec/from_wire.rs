@@ -115,6 +115,8 @@ fn started(started: wire::Started) -> Result<Started> {
             .into_iter()
             .map(inherited)
             .collect::<Result<_>>()?,
+        resource: started.resource.map(value).transpose()?,
+        event: started.event.map(value).transpose()?,
     })
 }
 

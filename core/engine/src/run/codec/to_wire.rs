@@ -93,6 +93,8 @@ fn started(started: &Started) -> wire::Started {
         actor: started.actor.to_string(),
         forked_from: started.forked_from.as_ref().map(ToString::to_string),
         inherited: started.inherited.iter().map(inherited).collect(),
+        resource: started.resource.as_ref().map(value),
+        event: started.event.as_ref().map(value),
     }
 }
 

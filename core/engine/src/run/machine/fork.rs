@@ -87,6 +87,8 @@ impl Run {
         }
         let mut state = State::new(plan);
         state.inputs = Root::new(inputs.clone(), |json| plan.declare_inputs(json));
+        state.resource.clone_from(&self.state.resource);
+        state.event.clone_from(&self.state.event);
         state.labels = self.state.labels.clone();
         state.actor = Arc::clone(&self.state.actor);
         let vars = match plan.vars.constant() {

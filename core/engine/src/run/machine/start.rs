@@ -9,6 +9,7 @@ use crate::run::state::Instance;
 use crate::run::table::{Event, RunEvent};
 use crate::run::timers::Clock;
 use crate::run::{RunState, StepState, TimerKey, TimerKind};
+use crate::value::Value;
 use std::sync::Arc;
 
 impl Machine<'_> {
@@ -20,6 +21,9 @@ impl Machine<'_> {
         self.state.started_at = self.now;
         let plan = self.plan;
         self.state.inputs = Root::new(started.inputs.clone(), |json| plan.declare_inputs(json));
+        let root = |value: &Option<Value>| value.clone().map(|value| Root::new(value, |_| {}));
+        self.state.resource = root(&started.resource);
+        self.state.event = root(&started.event);
         self.transit_run(RunEvent::Start, RunState::Running, Arc::from(""));
         if let Some(after) = self.plan.timeout {
             let key = TimerKey {

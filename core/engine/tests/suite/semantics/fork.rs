@@ -27,6 +27,8 @@ pub(super) fn forked(spec: &str, inputs: &Json, fork: Fork) -> World {
         actor: Arc::from("tester"),
         forked_from: Some(Arc::from("01890a5d-ac96-774b-bcce-b302099a8057")),
         inherited: fork.inherited,
+        resource: None,
+        event: None,
     })));
     world
 }

@@ -1,10 +1,11 @@
 //! Namespaces: `default` is always there, others are made.
 
 use super::super::{ControlHandlers, DEFAULT_NAMESPACE, refuse};
+use super::repeats::Keyed;
 use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name};
 use conveyor_node::objects::{Changes, ListObjects, Row};
 use conveyor_node::reader::Filter;
-use conveyor_proto::storage::v1::{StoredNamespace, StoredPipeline};
+use conveyor_proto::storage::v1::{StoredDefinition, StoredNamespace, StoredPipeline};
 use conveyor_proto::v1;
 use tonic::Status;
 
@@ -25,21 +26,16 @@ fn default() -> v1::Namespace {
 impl ControlHandlers {
     pub(in super::super) async fn create_one_namespace(
         &self,
-        request: v1::CreateNamespaceRequest,
+        mut request: v1::CreateNamespaceRequest,
     ) -> Result<v1::CreateNamespaceResponse, Status> {
+        let key = std::mem::take(&mut request.idempotency_key);
+        let asked = request.clone();
         let wanted = request.namespace.and_then(|namespace| namespace.metadata);
         let wanted =
             wanted.ok_or_else(|| Status::invalid_argument("`namespace.metadata` is missing"))?;
         name("metadata.name", &wanted.name)?;
         labels_fit(&wanted.labels)?;
         annotations_fit(&wanted.annotations)?;
-        let read = || async {
-            let row = self
-                .reader
-                .object::<StoredNamespace>("", &wanted.name)
-                .await;
-            row.map_err(refuse)
-        };
         let taken = || Status::already_exists(format!("there is a namespace `{}`", wanted.name));
         let same = |row: &Row<StoredNamespace>| {
             let meta = row.value.meta.clone().unwrap_or_default();
@@ -48,21 +44,36 @@ impl ControlHandlers {
         if wanted.name == DEFAULT_NAMESPACE {
             return Err(taken());
         }
-        if read().await?.is_none() {
-            let now = self.node.now().0;
-            let (labels, annotations) = (wanted.labels.clone(), wanted.annotations.clone());
-            let namespace = StoredNamespace {
-                meta: Some(changed(None, labels, annotations, now)),
-            };
-            let mut changes = Changes::new();
-            changes.put("", &wanted.name, &namespace, None);
+        let _turn = self.changes.turn.lock().await;
+        let key = match self.keyed("CreateNamespace", "", &key, &asked).await? {
+            Keyed::Repeat(answer) => return Ok(answer),
+            Keyed::Fresh(key) => key,
+        };
+        let row = self.reader.object::<StoredNamespace>("", &wanted.name);
+        let there = row.await.map_err(refuse)?;
+        let mut changes = Changes::new();
+        let row = match &there {
+            // What was there as it was asked for is a repeat of the request.
+            Some(row) if same(row) => row.clone(),
+            Some(_) => return Err(taken()),
+            None => {
+                let now = self.node.now().0;
+                let (labels, annotations) = (wanted.labels.clone(), wanted.annotations.clone());
+                let row = Row::new(StoredNamespace {
+                    meta: Some(changed(None, labels, annotations, now)),
+                });
+                changes.put("", &wanted.name, &row.value, None);
+                row
+            }
+        };
+        let answer = v1::CreateNamespaceResponse {
+            namespace: Some(told(&wanted.name, &row)),
+        };
+        if there.is_none() || key.is_some() {
+            key.keep(&mut changes, &answer);
             self.node.change(changes).await.map_err(refuse)?;
         }
-        // What was there as it was asked for is a repeat of the request.
-        let row = read().await?.filter(same).ok_or_else(taken)?;
-        Ok(v1::CreateNamespaceResponse {
-            namespace: Some(told(&wanted.name, &row)),
-        })
+        Ok(answer)
     }
 
     pub(in super::super) async fn all_namespaces(
@@ -144,9 +155,21 @@ impl ControlHandlers {
             ..Filter::default()
         };
         let runs = self.reader.list(filter, None, 1).await.map_err(refuse)?;
-        if !pipelines.rows.is_empty() || !runs.rows.is_empty() {
+        let definitions = ListObjects {
+            namespace: wanted.clone(),
+            limit: 1,
+            ..ListObjects::default()
+        };
+        // There is no Resource without one.
+        let definitions = self
+            .reader
+            .objects::<StoredDefinition>(definitions)
+            .await
+            .map_err(refuse)?;
+        let empty = pipelines.rows.is_empty() && definitions.rows.is_empty();
+        if !empty || !runs.rows.is_empty() {
             return Err(Status::failed_precondition(format!(
-                "the namespace `{wanted}` has pipelines or runs: delete them first"
+                "the namespace `{wanted}` has pipelines, definitions or runs: delete them first"
             )));
         }
         let mut changes = Changes::new();

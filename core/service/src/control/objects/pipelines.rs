@@ -1,13 +1,15 @@
 //! Pipelines: immutable revisions under a name.
 
 use super::super::{ControlHandlers, check, refuse};
-use super::{changed, etag_fits, labels_fit, listing, metadata, name};
+use super::repeats::Keyed;
+use super::{JOINT, changed, etag_fits, labels_fit, listing, metadata, name};
 use crate::refusal;
 use crate::stack::on_stack;
 use conveyor_engine::value::Hash;
 use conveyor_node::objects::{Changes, Row};
-use conveyor_proto::storage::v1::{StoredPipeline, StoredRevision};
+use conveyor_proto::storage::v1::{StoredPipeline, StoredRevision, StoredTriggers};
 use conveyor_proto::v1;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -49,8 +51,10 @@ fn digest_of(text: &str) -> Result<Hash, Status> {
 impl ControlHandlers {
     pub(in super::super) async fn apply_one_pipeline(
         &self,
-        request: v1::ApplyPipelineRequest,
+        mut request: v1::ApplyPipelineRequest,
     ) -> Result<v1::ApplyPipelineResponse, Status> {
+        let key = std::mem::take(&mut request.idempotency_key);
+        let asked = request.clone();
         let document = request.document;
         let document = document.ok_or_else(|| Status::invalid_argument("`document` is missing"))?;
         check::within(&self.caller, &document)?;
@@ -70,6 +74,18 @@ impl ControlHandlers {
         diagnostics.extend(unregistered);
         let pipeline = plan.name.to_string();
         let digest = read.digest;
+        let _turn = self.changes.turn.lock().await;
+        let key = match request.validate_only {
+            true => Keyed::Fresh(Default::default()),
+            false => {
+                self.keyed("ApplyPipeline", &namespace, &key, &asked)
+                    .await?
+            }
+        };
+        let key = match key {
+            Keyed::Repeat(answer) => return Ok(answer),
+            Keyed::Fresh(key) => key,
+        };
         let was = self
             .reader
             .object::<StoredPipeline>(&namespace, &pipeline)
@@ -78,11 +94,17 @@ impl ControlHandlers {
         etag_fits(&request.etag, was.as_ref())?;
         let same = |row: &Row<StoredPipeline>| *row.value.digest == digest.0;
         if let Some(row) = was.as_ref().filter(|row| same(row)) {
-            return Ok(v1::ApplyPipelineResponse {
+            let answer = v1::ApplyPipelineResponse {
                 pipeline: Some(told(&namespace, &pipeline, row)),
                 changed: false,
                 diagnostics,
-            });
+            };
+            if key.is_some() {
+                let mut changes = Changes::new();
+                key.keep(&mut changes, &answer);
+                self.node.change(changes).await.map_err(refuse)?;
+            }
+            return Ok(answer);
         }
         let now = self.node.now().0;
         let earlier = self.reader.revision(&namespace, &pipeline, digest).await;
@@ -91,6 +113,8 @@ impl ControlHandlers {
         let revision = earlier
             .as_ref()
             .map_or(revisions + 1, |earlier| earlier.revision);
+        let triggers = plan.triggers.iter();
+        let definitions: BTreeSet<_> = triggers.map(|of| of.definition.to_string()).collect();
         let stored = StoredPipeline {
             meta: Some(changed(
                 was.as_ref().and_then(|row| row.value.meta.as_ref()),
@@ -101,6 +125,7 @@ impl ControlHandlers {
             digest: digest.0.to_vec().into(),
             revision,
             revisions: revisions.max(revision),
+            definitions: definitions.into_iter().collect(),
         };
         if request.validate_only {
             let pipeline = v1::Pipeline {
@@ -122,6 +147,14 @@ impl ControlHandlers {
             .keep_document(digest, canonical, source, file_name);
         kept.await.map_err(refuse)?;
         let mut changes = Changes::new();
+        self.triggered(
+            &namespace,
+            &pipeline,
+            was.as_ref(),
+            Some(&stored),
+            &mut changes,
+        )
+        .await?;
         changes.put(&namespace, &pipeline, &stored, was.as_ref());
         if earlier.is_none() {
             let made = StoredRevision {
@@ -130,18 +163,47 @@ impl ControlHandlers {
             };
             changes.revision(&namespace, &pipeline, &digest, &made);
         }
-        self.node.change(changes).await.map_err(refuse)?;
-        let row = self
-            .reader
-            .object::<StoredPipeline>(&namespace, &pipeline)
-            .await;
-        let gone = || Status::aborted("the pipeline was deleted meanwhile");
-        let row = row.map_err(refuse)?.ok_or_else(gone)?;
-        Ok(v1::ApplyPipelineResponse {
+        let row = Row::new(stored);
+        let answer = v1::ApplyPipelineResponse {
             pipeline: Some(told(&namespace, &pipeline, &row)),
             changed: true,
             diagnostics,
-        })
+        };
+        key.keep(&mut changes, &answer);
+        self.node.change(changes).await.map_err(refuse)?;
+        Ok(answer)
+    }
+
+    /// Keeps the rows by which changes of Resources find the pipeline.
+    async fn triggered(
+        &self,
+        namespace: &str,
+        pipeline: &str,
+        was: Option<&Row<StoredPipeline>>,
+        stored: Option<&StoredPipeline>,
+        changes: &mut Changes,
+    ) -> Result<(), Status> {
+        let before = was.map_or(&[][..], |was| &was.value.definitions);
+        let after = stored.map_or(&[][..], |stored| &stored.definitions);
+        let all: BTreeSet<&String> = before.iter().chain(after).collect();
+        for definition in all {
+            let key = format!("{definition}{JOINT}{pipeline}");
+            let row = self.reader.object::<StoredTriggers>(namespace, &key).await;
+            let row = row.map_err(refuse)?;
+            match (stored.filter(|_| after.contains(definition)), &row) {
+                (Some(stored), _) => {
+                    let triggers = StoredTriggers {
+                        digest: stored.digest.clone(),
+                    };
+                    changes.put(namespace, &key, &triggers, row.as_ref());
+                }
+                (None, Some(row)) => {
+                    changes.delete(namespace, &key, row);
+                }
+                (None, None) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn pipeline_row(
@@ -253,9 +315,12 @@ impl ControlHandlers {
         request: v1::DeletePipelineRequest,
     ) -> Result<v1::DeletePipelineResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
+        let _turn = self.changes.turn.lock().await;
         let row = self.pipeline_row(&namespace, &request.name).await?;
         etag_fits(&request.etag, Some(&row))?;
         let mut changes = Changes::new();
+        self.triggered(&namespace, &request.name, Some(&row), None, &mut changes)
+            .await?;
         changes.delete(&namespace, &request.name, &row);
         self.node.change(changes).await.map_err(refuse)?;
         Ok(v1::DeletePipelineResponse {})

@@ -1,0 +1,388 @@
+//! Resources: immutable versions of objects that satisfy their ResourceDefinition.
+
+use super::super::{ControlHandlers, refuse};
+use super::definitions::stored_schema;
+use super::repeats::Keyed;
+use super::triggers::{Decided, Happened};
+use super::{
+    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, version_key,
+};
+use crate::gate::Entry;
+use crate::refusal;
+use crate::stack::on_stack;
+use conveyor_engine::plan::ResourceEvent;
+use conveyor_engine::value::{Json, canonical_bytes, parse_json};
+use conveyor_node::objects::{Changes, Row};
+use conveyor_proto::storage::v1::{
+    StoredDefinitionVersion, StoredResource, StoredResourceVersion, StoredUse,
+};
+use conveyor_proto::v1;
+use prost::bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
+use tonic::Status;
+
+/// The longest `spec`.
+const SPEC_BYTES: usize = 1 << 20;
+
+/// A Resource's key among those of its namespace.
+pub(super) fn resource_key(definition: &str, resource: &str) -> String {
+    format!("{definition}{JOINT}{resource}")
+}
+
+/// A Resource without its spec, as its row and the key of that say.
+fn told(namespace: &str, key: &str, row: &Row<StoredResource>) -> v1::Resource {
+    let (definition, name) = key.split_once(JOINT).unwrap_or_default();
+    let meta = row.value.meta.clone();
+    v1::Resource {
+        metadata: Some(metadata(name, namespace, meta, row.etag())),
+        definition: definition.to_owned(),
+        version: row.value.version,
+        spec: Bytes::new(),
+        pipeline: row.value.pipeline.clone(),
+    }
+}
+
+/// The spec in one form, if the definition takes it.
+async fn spec(given: Bytes, definition: StoredDefinitionVersion) -> Result<Bytes, Status> {
+    if given.len() > SPEC_BYTES {
+        return Err(refusal::limit("spec_bytes", given.len(), SPEC_BYTES));
+    }
+    on_stack(move || {
+        let json = match given.is_empty() {
+            true => Json::Object(serde_json::Map::new()),
+            false => parse_json(&given)
+                .map_err(|error| Status::invalid_argument(format!("`spec`: {error}")))?,
+        };
+        if !json.is_object() {
+            return Err(Status::invalid_argument("`spec` must be a JSON object"));
+        }
+        stored_schema(&definition)?.check(&json).map_err(|found| {
+            let one = |found: conveyor_engine::plan::Violation| {
+                let pointer = format!("/spec{}", found.pointer);
+                let message = format!("{pointer}: {}", found.message);
+                refusal::input(pointer, message, "resource")
+            };
+            refusal::refused(found.into_iter().map(one).collect())
+        })?;
+        Ok(Bytes::from(canonical_bytes(&json)))
+    })
+    .await?
+}
+
+impl ControlHandlers {
+    pub(in super::super) async fn apply_one_resource(
+        &self,
+        mut request: v1::ApplyResourceRequest,
+    ) -> Result<v1::ApplyResourceResponse, Status> {
+        let entry = self.gate.enter()?;
+        let key = std::mem::take(&mut request.idempotency_key);
+        let asked = request.clone();
+        let wanted = request.resource;
+        let wanted = wanted.ok_or_else(|| Status::invalid_argument("`resource` is missing"))?;
+        let meta = wanted.metadata.unwrap_or_default();
+        name("metadata.name", &meta.name)?;
+        labels_fit(&meta.labels)?;
+        annotations_fit(&meta.annotations)?;
+        if !wanted.pipeline.is_empty() {
+            name("pipeline", &wanted.pipeline)?;
+        }
+        let namespace = self.namespace(&meta.namespace).await?;
+        let turn = Arc::clone(&self.changes.turn).lock_owned().await;
+        let key = match request.validate_only {
+            true => Keyed::Fresh(Default::default()),
+            false => {
+                self.keyed("ApplyResource", &namespace, &key, &asked)
+                    .await?
+            }
+        };
+        let key = match key {
+            Keyed::Repeat(answer) => return Ok(answer),
+            Keyed::Fresh(key) => key,
+        };
+        let definition = self.definition_row(&namespace, &wanted.definition, None);
+        let (definition, schema) = definition.await?;
+        let spec = spec(wanted.spec, schema).await?;
+        let object = resource_key(&wanted.definition, &meta.name);
+        let was = self.reader.object::<StoredResource>(&namespace, &object);
+        let was = was.await.map_err(refuse)?;
+        etag_fits(&meta.etag, was.as_ref())?;
+        let now = self.node.now().0;
+        let last = self.last_version(&namespace, &object).await?;
+        let next = StoredResourceVersion {
+            spec,
+            definition_version: definition.value.version,
+            labels: meta.labels,
+            annotations: meta.annotations,
+            pipeline: wanted.pipeline,
+            created_ms: now,
+        };
+        let (number, old) = match last {
+            Some((number, last)) => (number, was.is_some().then_some(last)),
+            None => (0, None),
+        };
+        let same = |old: &StoredResourceVersion| {
+            old.spec == next.spec
+                && old.labels == next.labels
+                && old.annotations == next.annotations
+                && old.pipeline == next.pipeline
+        };
+        let mut changes = Changes::new();
+        if let (Some(row), true) = (&was, old.as_ref().is_some_and(same)) {
+            let answer = v1::ApplyResourceResponse {
+                resource: Some(v1::Resource {
+                    spec: next.spec,
+                    ..told(&namespace, &object, row)
+                }),
+                ..v1::ApplyResourceResponse::default()
+            };
+            if key.is_some() {
+                key.keep(&mut changes, &answer);
+                self.node.change(changes).await.map_err(refuse)?;
+            }
+            return Ok(answer);
+        }
+        let version = number + 1;
+        let earlier = was.as_ref().and_then(|row| row.value.meta.as_ref());
+        let (labels, annotations) = (next.labels.clone(), next.annotations.clone());
+        let row = Row::new(StoredResource {
+            meta: Some(changed(earlier, labels, annotations, now)),
+            version,
+            pipeline: next.pipeline.clone(),
+        });
+        let happened = Happened {
+            namespace: namespace.clone(),
+            definition: wanted.definition.clone(),
+            name: meta.name,
+            version,
+            event: match was {
+                Some(_) => ResourceEvent::Updated,
+                None => ResourceEvent::Created,
+            },
+            time_ms: now,
+            new: Some(next.clone()),
+            old,
+        };
+        let decided = self.decide(&happened, &mut changes).await?;
+        changes.keep(&namespace, &wanted.definition, &definition);
+        changes.put(&namespace, &object, &row.value, was.as_ref());
+        changes.put(&namespace, &version_key(&object, version), &next, None);
+        if was.is_none() {
+            self.count(&namespace, &wanted.definition, &mut changes, true)
+                .await?;
+        }
+        let mut resource = told(&namespace, &object, &row);
+        resource.spec = next.spec;
+        if request.validate_only
+            && let Some(metadata) = &mut resource.metadata
+        {
+            metadata.etag.clear();
+        }
+        let answer = v1::ApplyResourceResponse {
+            resource: Some(resource),
+            runs: match request.validate_only {
+                true => Vec::new(),
+                false => decided.runs(),
+            },
+            changed: true,
+            diagnostics: decided.refused.clone(),
+        };
+        if request.validate_only {
+            return Ok(answer);
+        }
+        key.keep(&mut changes, &answer);
+        self.made(changes, turn, decided, entry).await?;
+        Ok(answer)
+    }
+
+    /// Makes a change durable with what it starts, and starts that: to the end, whether or not somebody
+    /// still waits for the answer.
+    async fn made(
+        &self,
+        changes: Changes,
+        turn: OwnedMutexGuard<()>,
+        decided: Decided,
+        entry: Entry,
+    ) -> Result<(), Status> {
+        let handlers = self.clone();
+        let made = tokio::spawn(async move {
+            handlers.node.change(changes).await.map_err(refuse)?;
+            drop(turn);
+            decided.warn();
+            handlers.fire(decided.change, &entry).await;
+            Ok(())
+        });
+        let panicked = |_| Status::internal("a panic while working on the request; see the log");
+        made.await.map_err(panicked)?
+    }
+
+    /// One Resource more of a definition, or one less.
+    async fn count(
+        &self,
+        namespace: &str,
+        definition: &str,
+        changes: &mut Changes,
+        more: bool,
+    ) -> Result<(), Status> {
+        let used = self.reader.object::<StoredUse>(namespace, definition).await;
+        let used = used.map_err(refuse)?;
+        let before = used.as_ref().map_or(0, |used| used.value.resources);
+        let resources = match more {
+            true => before + 1,
+            false => before.saturating_sub(1),
+        };
+        changes.put(
+            namespace,
+            definition,
+            &StoredUse { resources },
+            used.as_ref(),
+        );
+        Ok(())
+    }
+
+    /// The last version that was ever made of a Resource, and its number.
+    async fn last_version(
+        &self,
+        namespace: &str,
+        object: &str,
+    ) -> Result<Option<(u64, StoredResourceVersion)>, Status> {
+        let prefix = format!("{object}{JOINT}");
+        let last = self
+            .reader
+            .last_object::<StoredResourceVersion>(namespace, &prefix)
+            .await
+            .map_err(refuse)?;
+        let number = |name: &str| name.rsplit(JOINT).next()?.parse().ok();
+        Ok(last.and_then(|(name, row)| Some((number(&name)?, row.value))))
+    }
+
+    /// A version of a Resource, though the Resource may be gone.
+    pub(super) async fn resource_version(
+        &self,
+        namespace: &str,
+        object: &str,
+        version: u64,
+    ) -> Result<Option<StoredResourceVersion>, Status> {
+        let key = version_key(object, version);
+        let stored = self.reader.object::<StoredResourceVersion>(namespace, &key);
+        Ok(stored.await.map_err(refuse)?.map(|row| row.value))
+    }
+
+    /// A Resource that is there.
+    async fn resource_row(
+        &self,
+        namespace: &str,
+        definition: &str,
+        resource: &str,
+    ) -> Result<Row<StoredResource>, Status> {
+        name("definition", definition)?;
+        name("name", resource)?;
+        let key = resource_key(definition, resource);
+        let row = self.reader.object::<StoredResource>(namespace, &key).await;
+        row.map_err(refuse)?.ok_or_else(|| {
+            Status::not_found(format!(
+                "there is no Resource `{definition}/{resource}` in the namespace `{namespace}`"
+            ))
+        })
+    }
+
+    /// A Resource in the version that is asked for, or in its newest.
+    pub(in super::super) async fn resource_at(
+        &self,
+        namespace: &str,
+        definition: &str,
+        resource: &str,
+        version: Option<u64>,
+    ) -> Result<(v1::Resource, StoredResourceVersion), Status> {
+        let row = self.resource_row(namespace, definition, resource).await?;
+        let object = resource_key(definition, resource);
+        let wanted = version.unwrap_or(row.value.version);
+        let stored = self.resource_version(namespace, &object, wanted).await?;
+        let stored = stored.ok_or_else(|| {
+            Status::not_found(format!(
+                "the Resource `{definition}/{resource}` has no version {wanted}; its newest is {}",
+                row.value.version
+            ))
+        })?;
+        let mut told = told(namespace, &object, &row);
+        told.version = wanted;
+        told.spec = stored.spec.clone();
+        told.pipeline.clone_from(&stored.pipeline);
+        if let Some(metadata) = &mut told.metadata {
+            metadata.labels.clone_from(&stored.labels);
+            metadata.annotations.clone_from(&stored.annotations);
+            metadata.updated_ms = stored.created_ms;
+        }
+        Ok((told, stored))
+    }
+
+    pub(in super::super) async fn one_resource(
+        &self,
+        request: v1::GetResourceRequest,
+    ) -> Result<v1::GetResourceResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let (definition, name) = (&request.definition, &request.name);
+        let found = self.resource_at(&namespace, definition, name, request.version);
+        let (resource, _) = found.await?;
+        Ok(v1::GetResourceResponse {
+            resource: Some(resource),
+        })
+    }
+
+    pub(in super::super) async fn all_resources(
+        &self,
+        request: v1::ListResourcesRequest,
+    ) -> Result<v1::ListResourcesResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let mut list = listing(&namespace, request.options)?;
+        if !request.definition.is_empty() {
+            name("definition", &request.definition)?;
+            list.prefix = format!("{}{JOINT}", request.definition);
+        }
+        let page = self.reader.objects::<StoredResource>(list).await;
+        let page = page.map_err(refuse)?;
+        let resources = page
+            .rows
+            .iter()
+            .map(|(key, row)| told(&namespace, key, row));
+        Ok(v1::ListResourcesResponse {
+            resources: resources.collect(),
+            next_page_token: page.next.unwrap_or_default(),
+        })
+    }
+
+    pub(in super::super) async fn delete_one_resource(
+        &self,
+        request: v1::DeleteResourceRequest,
+    ) -> Result<v1::DeleteResourceResponse, Status> {
+        let entry = self.gate.enter()?;
+        let namespace = self.namespace(&request.namespace).await?;
+        let (definition, name) = (&request.definition, &request.name);
+        let turn = Arc::clone(&self.changes.turn).lock_owned().await;
+        let row = self.resource_row(&namespace, definition, name).await?;
+        etag_fits(&request.etag, Some(&row))?;
+        let object = resource_key(definition, name);
+        let version = row.value.version;
+        let happened = Happened {
+            namespace: namespace.clone(),
+            definition: definition.clone(),
+            name: name.clone(),
+            version,
+            event: ResourceEvent::Deleted,
+            time_ms: self.node.now().0,
+            new: None,
+            old: self.resource_version(&namespace, &object, version).await?,
+        };
+        let mut changes = Changes::new();
+        let decided = self.decide(&happened, &mut changes).await?;
+        changes.delete(&namespace, &object, &row);
+        self.count(&namespace, definition, &mut changes, false)
+            .await?;
+        let answer = v1::DeleteResourceResponse {
+            runs: decided.runs(),
+            diagnostics: decided.refused.clone(),
+        };
+        self.made(changes, turn, decided, entry).await?;
+        Ok(answer)
+    }
+}
