@@ -1,6 +1,7 @@
 //! Drivers in this process: what one is, what a task looks like to it, and how it answers.
 
 use crate::error::NodeError;
+use crate::secrets::SecretValues;
 use bytes::Bytes;
 use conveyor_engine::plan::{DriverContract, Drivers};
 use conveyor_engine::run::Failure;
@@ -81,6 +82,8 @@ pub struct Task {
     /// Parameters of the instance: for a matrix an object of the axes, for a foreach the item; `None`
     /// for a plain step.
     pub parameters: Option<Json>,
+    /// Secrets by the name that the step gives them.
+    pub secrets: SecretValues,
     /// When the attempt's time is over.
     pub deadline: Time,
     /// From cancel to the end of the lease.

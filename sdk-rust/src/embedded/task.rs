@@ -47,6 +47,10 @@ impl node::Driver for InProcess {
                 .deadline
                 .0
                 .saturating_sub(Line::new(Stream::Driver, "").time_ms);
+            let secrets = task.secrets.iter();
+            let secrets = secrets
+                .map(|(name, value)| (name.to_string(), value.to_vec()))
+                .collect();
             let task = Task {
                 run: task.run.to_string(),
                 namespace: task.namespace.to_string(),
@@ -57,15 +61,15 @@ impl node::Driver for InProcess {
                 action: task.action.as_deref().unwrap_or_default().to_owned(),
                 inputs: task.inputs,
                 parameters: task.parameters,
-                // Runs for a Resource, and secrets, go to drivers in processes of their own.
+                // Runs for a Resource go to drivers in processes of their own.
                 resource: None,
-                secrets: std::collections::BTreeMap::new(),
                 deadline: Instant::now() + Duration::from_millis(left),
                 grace: Duration::from_millis(task.grace.0),
                 checkpoint: task.checkpoint.map(|data| data.to_vec()),
                 labels: task.labels,
                 traceparent: String::new(),
-                log: Log::new(Arc::clone(&sink)),
+                log: Log::new(Arc::clone(&sink), &secrets),
+                secrets,
                 sink,
                 cancelled,
             };

@@ -30,6 +30,7 @@ mod refusals;
 mod rest;
 mod runs;
 mod sdk;
+mod secrets;
 mod serve;
 mod site;
 mod statuses;

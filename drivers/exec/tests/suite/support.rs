@@ -32,6 +32,7 @@ pub(crate) fn task(with: Json) -> Task {
         action: None,
         inputs: with,
         parameters: None,
+        secrets: Default::default(),
         deadline: Time(u64::MAX),
         grace: Duration::secs(30),
         checkpoint: None,

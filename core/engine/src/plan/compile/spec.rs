@@ -22,6 +22,7 @@ const SPEC: Fields = Fields {
         "resource",
         "inputs",
         "vars",
+        "secrets",
         "timeout",
         "finally_timeout",
         "fail_fast",
@@ -31,7 +32,6 @@ const SPEC: Fields = Fields {
         "outputs",
     ],
     later: &[
-        "secrets",
         "triggers",
         "idempotency",
         "concurrency",
@@ -168,6 +168,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             Some(node) => self.templates(node, &path.key("vars"), &Place::vars()),
             None => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
         };
+        self.secrets = self.spec_secrets(&spec, path);
         let duration = |compiler: &mut Self, key: &str| {
             spec.get(key)
                 .and_then(|node| compiler.duration(node, &path.key(key)))
@@ -237,6 +238,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             inputs: schema.as_ref().map(|schema| schema.json()),
             input_schema: schema,
             vars: vars?,
+            secrets: std::mem::take(&mut self.secrets),
             outputs,
             fail_fast,
             timeout,
