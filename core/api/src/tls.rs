@@ -87,7 +87,7 @@ impl Tls {
                 tracing::info!(cert = %self.files.cert.display(), "the certificates were read again");
             }
             Err(why) => {
-                tracing::error!(why, "new certificates are not taken: the ones before stay")
+                tracing::error!(why, "new certificates are not taken: the ones before stay");
             }
         }
     }
