@@ -1,5 +1,6 @@
 use crate::runtime::{self, Options, Stop};
 use crate::{Error, Failure, Task};
+use conveyor_mask::Mask;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -209,16 +210,34 @@ impl Driver {
             return Err(Failure::errored("no_such_action", message).permanent());
         };
         let handler = Arc::clone(handler);
+        let mask = task.log.mask().clone();
         #[cfg(feature = "tracing-layer")]
         let log = task.log.clone();
         let work = async move { handler(task).await };
         #[cfg(feature = "tracing-layer")]
         let work = crate::layer::with_log(log, work);
         let mut work = AbortOnDrop(tokio::spawn(work));
-        match (&mut work.0).await {
+        let result = match (&mut work.0).await {
             Ok(result) => result,
             Err(error) => Err(panicked(error)),
-        }
+        };
+        without_secrets(&mask, result)
+    }
+}
+
+/// How a task ended, without its secrets: the server looks again, but they need not travel.
+fn without_secrets(mask: &Mask, result: Result<Value, Failure>) -> Result<Value, Failure> {
+    match result {
+        Ok(outputs) => match mask.find_in_json(&outputs) {
+            None => Ok(outputs),
+            Some(name) => {
+                let message = format!(
+                    "the outputs contain the secret `{name}`: hand it to other steps by their `secrets`"
+                );
+                Err(Failure::errored("secret_in_outputs", message).permanent())
+            }
+        },
+        Err(failure) => Err(failure.masked(mask)),
     }
 }
 

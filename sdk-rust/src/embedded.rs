@@ -37,7 +37,7 @@ use crate::client::Transport;
 use crate::dial::MESSAGE_BYTES;
 use crate::error::ErrorKind;
 use crate::{Client, Driver, Error};
-use conveyor_node::{Config, Node};
+use conveyor_node::{Config, Node, Secrets};
 use conveyor_proto::v1::control_service_server::ControlServiceServer;
 use conveyor_proto::v1::driver_service_server::DriverServiceServer;
 use conveyor_service::{About, ControlHandlers, DriverHandlers};
@@ -62,6 +62,11 @@ pub struct EngineOptions {
     pub drivers: Vec<Driver>,
     /// How many tasks of theirs run at once, all together. Default 16.
     pub capacity: u32,
+    /// Where files lie that steps may name as secrets (`file:NAME`). Default: none may.
+    pub secrets_dir: Option<PathBuf>,
+    /// What variables of this process begin with that steps may name as secrets (`env:NAME`). Default:
+    /// empty, none may.
+    pub secrets_env: String,
 }
 
 impl Default for EngineOptions {
@@ -70,6 +75,8 @@ impl Default for EngineOptions {
             data_dir: None,
             drivers: Vec::new(),
             capacity: 16,
+            secrets_dir: None,
+            secrets_env: String::new(),
         }
     }
 }
@@ -127,6 +134,7 @@ impl Engine {
         };
         let config = Config {
             capacity: options.capacity,
+            secrets: Arc::new(Secrets::new(options.secrets_dir, options.secrets_env)),
             ..Config::new(store, drivers, tokio::runtime::Handle::current())
         };
         let node = Node::open(config).await;

@@ -1,3 +1,4 @@
+use conveyor_mask::Mask;
 use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
@@ -35,6 +36,19 @@ pub(crate) enum Kind {
 }
 
 impl Failure {
+    /// Without secrets. Outputs with one are left out: they are only for reading.
+    pub(crate) fn masked(self, mask: &Mask) -> Failure {
+        Failure {
+            code: mask.text(&self.code).into_owned(),
+            message: mask.text(&self.message).into_owned(),
+            details: self.details.map(|details| mask.json(&details)),
+            outputs: self
+                .outputs
+                .filter(|outputs| mask.find_in_json(outputs).is_none()),
+            ..self
+        }
+    }
+
     /// The driver says no.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Failure {

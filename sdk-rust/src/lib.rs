@@ -54,6 +54,7 @@ mod tls;
 
 pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Runs, Start, Told};
 /// The contract's messages, as [`Client`]'s calls take and give them.
+pub use conveyor_mask::Masker;
 pub use conveyor_proto::v1;
 pub use detach::{Detach, Handover};
 pub use driver::{Action, Driver, IntoOutputs};

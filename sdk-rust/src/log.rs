@@ -1,4 +1,7 @@
 use crate::sink::Sink;
+use conveyor_mask::{Mask, Masker};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,6 +45,8 @@ impl Line {
 pub struct Log {
     sink: Arc<dyn Sink>,
     left_out: Arc<AtomicU64>,
+    /// The task's secrets.
+    mask: Mask,
 }
 
 impl fmt::Debug for Log {
@@ -51,10 +56,12 @@ impl fmt::Debug for Log {
 }
 
 impl Log {
-    pub(crate) fn new(sink: Arc<dyn Sink>) -> Log {
+    pub(crate) fn new(sink: Arc<dyn Sink>, secrets: &BTreeMap<String, Vec<u8>>) -> Log {
+        let secrets = secrets.iter();
         Log {
             sink,
             left_out: Arc::default(),
+            mask: Mask::new(secrets.map(|(name, value)| (name.as_str(), value.as_slice()))),
         }
     }
 
@@ -74,12 +81,32 @@ impl Log {
     }
 
     fn say(&self, mark: &str, text: &str) {
-        for line in text.lines() {
+        // Before it is cut: a secret may have lines.
+        for line in self.mask.text(text).lines() {
             self.now(Line::new(Stream::Driver, format!("{mark}{line}")));
         }
     }
 
+    /// Masks the task's secrets in a stream of bytes, before it is cut into lines. [`Log::line`] masks
+    /// each line by itself, and cannot know of a secret that goes on in the next.
+    #[must_use]
+    pub fn masker(&self) -> Masker {
+        self.mask.stream()
+    }
+
+    pub(crate) fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    fn masked(&self, line: Line) -> Line {
+        match self.mask.mask(&line.text) {
+            Cow::Borrowed(_) => line,
+            Cow::Owned(text) => Line { text, ..line },
+        }
+    }
+
     pub(crate) fn now(&self, line: Line) {
+        let line = self.masked(line);
         let missing = self.left_out.swap(0, Ordering::Relaxed);
         if missing > 0 {
             let note = format!("({missing} lines were left out: the log could not keep up)");
@@ -108,6 +135,7 @@ impl Log {
     /// A line as it is, without its line feed; not always UTF-8. Waits until there is room for it, so
     /// that nothing is left out.
     pub async fn line(&self, stream: Stream, text: impl Into<Vec<u8>>) {
-        self.sink.line_when_room(Line::new(stream, text)).await;
+        let line = self.masked(Line::new(stream, text));
+        self.sink.line_when_room(line).await;
     }
 }

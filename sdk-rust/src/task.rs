@@ -36,6 +36,7 @@ pub struct Task {
     /// The version of a Resource that the run was started for.
     pub resource: Option<Resource>,
     /// Secrets by the name that the step gives them: not to be logged, nor put into outputs.
+    /// [`Task::secret`] takes one.
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// When the attempt's time is over.
     pub deadline: Instant,
@@ -101,6 +102,28 @@ impl Task {
         })
     }
 
+    /// The value of a secret, by the name that the step gives it. It is masked in what the task logs
+    /// and in its failures; outputs and checkpoints that contain it are refused.
+    ///
+    /// # Errors
+    /// A failure with code `no_secret`, not to be tried again.
+    pub fn secret(&self, name: &str) -> Result<&[u8], Failure> {
+        let found = self.secrets.get(name).map(Vec::as_slice);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self
+                .secrets
+                .keys()
+                .map(|name| format!("`{name}`"))
+                .collect();
+            let known = match known.is_empty() {
+                true => "none".to_owned(),
+                false => known.join(", "),
+            };
+            let message = format!("the step has no secret `{name}`; it has: {known}");
+            Failure::new("no_secret", message).permanent()
+        })
+    }
+
     /// Ready once the task is to stop. Whatever it still does is cut off after [`Task::grace`].
     pub async fn cancelled(&self) -> Cancelled {
         let mut cancelled = self.cancelled.clone();
@@ -126,16 +149,24 @@ impl Task {
         let permille = part
             .into()
             .map(|part| (part.clamp(0.0, 1.0) * 1000.0).round() as u32);
-        self.sink.progress(permille, message.into());
+        let message = message.into();
+        let message = self.log.mask().text(&message).into_owned();
+        self.sink.progress(permille, message);
     }
 
     /// Saves what a next attempt of the instance should know: its [`Task::checkpoint`], whatever ends
     /// this one. Durable when this returns.
     ///
     /// # Errors
-    /// When it is over the limit `checkpoint_bytes`, or the attempt is over.
+    /// When it is over the limit `checkpoint_bytes`, the attempt is over, or a secret is in it.
     pub async fn save_checkpoint(&self, data: impl Into<Vec<u8>>) -> Result<(), Failure> {
-        let kept = self.sink.checkpoint(data.into()).await;
+        let data = data.into();
+        if let Some(name) = self.log.mask().find(&data) {
+            let message =
+                format!("the checkpoint contains the secret `{name}`: save what names it");
+            return Err(Failure::new("checkpoint", message).permanent());
+        }
+        let kept = self.sink.checkpoint(data).await;
         kept.map_err(|error| Failure::new("checkpoint", error.to_string()))
     }
 

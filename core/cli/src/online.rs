@@ -58,6 +58,7 @@ fn reading(place: &Place) -> Options {
         server: place.server(),
         data_dir: place.data_dir.clone(),
         capacity: 16,
+        secrets: Default::default(),
         access: Access::Existing,
     }
 }

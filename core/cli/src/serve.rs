@@ -10,8 +10,8 @@ use crate::terminal;
 use conveyor_api::{
     Admission, ConnectionLimits, Front, Listener, Services, TcpEndpoint, Tls, TlsFiles,
 };
-use conveyor_node::Node;
 use conveyor_node::retention::Retention;
+use conveyor_node::{Node, Secrets};
 use conveyor_service::{About, ControlHandlers, DriverHandlers, Ending};
 use conveyor_store::{Access, DataDir, Embedded, ErrorKind};
 use std::net::SocketAddr;
@@ -101,6 +101,10 @@ impl Server {
                 output_bytes: args.output_bytes,
                 checkpoint_bytes: args.checkpoint_bytes,
             },
+            secrets: Arc::new(Secrets::new(
+                args.secrets_directory.clone(),
+                args.secrets_env_prefix.clone(),
+            )),
             ..conveyor_node::Config::new(Arc::new(store), drivers, Handle::current())
         };
         let node = Node::open(config).await;

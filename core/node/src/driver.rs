@@ -1,6 +1,7 @@
 //! Drivers in this process: what one is, what a task looks like to it, and how it answers.
 
 use crate::error::NodeError;
+use crate::secrets::SecretValues;
 use bytes::Bytes;
 use conveyor_engine::plan::{DriverContract, Drivers};
 use conveyor_engine::run::Failure;
@@ -84,6 +85,8 @@ pub struct Task {
     /// The version of a Resource that the run is for: an object with `definition`, `name`, `version` and
     /// `spec`; `None` where it is for none.
     pub resource: Option<Json>,
+    /// Secrets by the name that the step gives them.
+    pub secrets: SecretValues,
     /// When the attempt's time is over.
     pub deadline: Time,
     /// From cancel to the end of the lease.

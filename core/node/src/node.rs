@@ -19,6 +19,7 @@ pub use config::{Adopt, Config, Limits};
 pub use start::StartRun;
 
 pub(crate) use log_writer::{Batch, LogWriter};
+pub(crate) use logs::masked;
 pub(crate) use messages::Message;
 pub use open::random_bytes;
 pub(crate) use parameters::{parameters, resource};
@@ -33,13 +34,14 @@ use crate::owner::{Answer, Control, Input, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
 use crate::retention::Sweeps;
+use crate::secrets::{Resolved, Secrets};
 use crate::session::{Assignments, Directory};
 use crate::token::Tokens;
 use crate::workers::Workers;
 use condition::Condition;
 use conveyor_bus::Hub;
-use conveyor_engine::plan::Drivers;
-use conveyor_engine::run::Stop;
+use conveyor_engine::plan::{Drivers, Plan, StepIndex};
+use conveyor_engine::run::{Failure, Stop};
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
 use open::Opened;
@@ -71,6 +73,7 @@ struct Shared {
     drivers: Arc<Drivers>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    secrets: Arc<Secrets>,
     logs: LogWriter,
     directory: Arc<Directory>,
     assignments: Arc<Assignments>,
@@ -105,6 +108,7 @@ impl Node {
             workers.clone(),
         );
         let (clock, limits) = (Arc::clone(&config.clock), config.limits);
+        let secrets = Arc::clone(&config.secrets);
         let assignments = Arc::new(Assignments::default());
         let (opened, known) = (reader.clone(), Arc::clone(&drivers));
         let Opened {
@@ -131,6 +135,7 @@ impl Node {
                 drivers,
                 clock,
                 limits,
+                secrets,
                 logs,
                 directory,
                 assignments,
@@ -161,6 +166,12 @@ impl Node {
         self.shared
             .directory
             .contracts(&self.shared.drivers, namespace)
+    }
+
+    /// The secrets of a step, as they are now.
+    pub(crate) async fn resolve(&self, plan: &Plan, step: StepIndex) -> Result<Resolved, Failure> {
+        let workers = self.shared.reader.workers();
+        self.shared.secrets.resolve(workers, plan, step).await
     }
 
     pub(crate) fn directory(&self) -> &Directory {

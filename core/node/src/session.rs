@@ -22,7 +22,7 @@ pub(crate) use rows::remove;
 use crate::driver::Outcome;
 use crate::error::NodeError;
 use crate::id::RunId;
-use crate::node::{Message, Node, ended, unexpected};
+use crate::node::{Message, Node, ended, judge, unexpected};
 use crate::owner::{Answer, Input, SessionEvent};
 use crate::token::{Claimed, Tokens};
 use conveyor_bus::{LogState, Refused};
@@ -32,6 +32,9 @@ use conveyor_proto::storage::v1::LogLine;
 use directory::Known;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+/// The longest text of a progress, in bytes; longer ones are cut.
+const PROGRESS_BYTES: usize = 1 << 10;
 
 /// One connection of a session. Dropping it breaks the connection: the session may come back.
 #[derive(Debug)]
@@ -166,7 +169,26 @@ impl Session {
 
     /// Keeps how far the session's tasks are, in place of what it told before.
     pub fn progress(&self, told: Vec<(Claimed, Progress)>) {
-        self.known.progresses(told);
+        let masked = told.into_iter().map(|(claimed, progress)| {
+            let mask = self.node.assignments().mask(&claimed);
+            if mask.is_none() && !progress.message.is_empty() {
+                // Sent by an earlier process: its words are left out until its secrets are known again.
+                let node = self.node.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = assigned::assigned(&node, claimed).await {
+                        tracing::debug!(run = %claimed.run, %error, "an attempt's progress has no words");
+                    }
+                });
+            }
+            let message = mask.map(|mask| mask.text(&progress.message).into_owned());
+            let message = message.map(|mut message| {
+                message.truncate(message.floor_char_boundary(PROGRESS_BYTES));
+                message
+            });
+            let message = message.unwrap_or_default();
+            (claimed, Progress { message, ..progress })
+        });
+        self.known.progresses(masked.collect());
     }
 
     /// Which of these claims are over, or not the session's.
@@ -395,7 +417,7 @@ impl Node {
     /// Keeps what a next attempt of the instance should know. False when the claim is over.
     ///
     /// # Errors
-    /// [`NodeError::Invalid`] when it is over the limit `checkpoint_bytes`; [`NodeError::Unavailable`]
+    /// [`NodeError::Invalid`] when it is over the limit `checkpoint_bytes`, or a secret is in it; [`NodeError::Unavailable`]
     /// and the like when it could not be stored.
     pub async fn checkpoint(&self, claimed: Claimed, data: Arc<[u8]>) -> Result<bool, NodeError> {
         let (len, most) = (data.len() as u64, self.limits().checkpoint_bytes);
@@ -403,6 +425,11 @@ impl Node {
             return Err(NodeError::Invalid(format!(
                 "the checkpoint has {len} bytes; the limit `checkpoint_bytes` is {most}"
             )));
+        }
+        if let Some(assigned) = assigned::assigned(self, claimed).await?
+            && let Some(why) = judge::secret_in_checkpoint(assigned.mask(), &data)
+        {
+            return Err(NodeError::Invalid(why));
         }
         let asked = move |ticket| Input::Checkpoint {
             ticket,

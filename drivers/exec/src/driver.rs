@@ -214,7 +214,8 @@ fn launch(
             format!("cannot prepare to start the command: {error}"),
         )
     })?;
-    let variables = environment::variables(&with, task, &scratch.output());
+    let variables = environment::variables(&with, task, &scratch.output())
+        .inspect_err(|_| watchdog.refused(&scratch))?;
     let program = environment::program(&with.argv[0], &dir, &variables)
         .inspect_err(|_| watchdog.refused(&scratch))?;
     Group::start(

@@ -1,10 +1,11 @@
 //! The variables a process gets, and the search for its program.
 
-use crate::failure::failure;
+use crate::failure::{failure, permanent};
 use crate::with::With;
 use conveyor_sdk::{Failure, Task};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,10 @@ pub fn taken_environment() -> impl Iterator<Item = (&'static str, OsString)> {
 }
 
 /// The process's whole environment.
-pub(crate) fn variables(with: &With, task: &Task, output: &Path) -> Variables {
+///
+/// # Errors
+/// Code `bad_secret`: no variable can hold it.
+pub(crate) fn variables(with: &With, task: &Task, output: &Path) -> Result<Variables, Failure> {
     let mut variables: Variables = if with.inherit_env {
         std::env::vars_os().collect()
     } else {
@@ -38,6 +42,15 @@ pub(crate) fn variables(with: &With, task: &Task, output: &Path) -> Variables {
             None => variables.remove(OsStr::new(name)),
         };
     }
+    for (name, value) in &task.secrets {
+        if value.contains(&0) {
+            let message = format!(
+                "the secret `{name}` has a zero byte, which no variable of the environment can hold"
+            );
+            return Err(permanent("bad_secret", message));
+        }
+        variables.insert(name.into(), OsString::from_vec(value.clone()));
+    }
     let own: [(&str, OsString); 6] = [
         ("CONVEYOR_OUTPUT", output.into()),
         ("CONVEYOR_RUN_ID", (&*task.run).into()),
@@ -47,7 +60,7 @@ pub(crate) fn variables(with: &With, task: &Task, output: &Path) -> Variables {
         ("CONVEYOR_NAMESPACE", (&*task.namespace).into()),
     ];
     variables.extend(own.map(|(name, value)| (name.into(), value)));
-    variables
+    Ok(variables)
 }
 
 /// The program's file. A name without a slash is looked for in the task's own `PATH`; one with a

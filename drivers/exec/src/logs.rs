@@ -52,6 +52,8 @@ impl Log {
     ) {
         let mut buffer = vec![0; 16 << 10];
         let mut lines = Lines::default();
+        // Before the stream is cut into lines, and a last line into what a failure repeats of it.
+        let mut masker = self.lines.masker();
         let mut found = Vec::new();
         let mut drained = 0;
         while drained < MAX_DRAIN_BYTES {
@@ -69,12 +71,14 @@ impl Log {
             };
             let Ok(read @ 1..) = read else { break };
             drained += if over { read } else { 0 };
-            lines.push(&buffer[..read], |line| found.push(line));
+            lines.push(&masker.push(&buffer[..read]), |line| found.push(line));
             for line in found.drain(..) {
                 self.line(stream, line).await;
             }
         }
-        if let Some(line) = lines.finish() {
+        lines.push(&masker.finish(), |line| found.push(line));
+        found.extend(lines.finish());
+        for line in found {
             self.line(stream, line).await;
         }
     }

@@ -47,6 +47,10 @@ impl node::Driver for InProcess {
                 .deadline
                 .0
                 .saturating_sub(Line::new(Stream::Driver, "").time_ms);
+            let secrets = task.secrets.iter();
+            let secrets = secrets
+                .map(|(name, value)| (name.to_string(), value.to_vec()))
+                .collect();
             let task = Task {
                 run: task.run.to_string(),
                 namespace: task.namespace.to_string(),
@@ -58,14 +62,13 @@ impl node::Driver for InProcess {
                 inputs: task.inputs,
                 parameters: task.parameters,
                 resource: task.resource.as_ref().map(resource),
-                // Secrets go to drivers in processes of their own.
-                secrets: std::collections::BTreeMap::new(),
                 deadline: Instant::now() + Duration::from_millis(left),
                 grace: Duration::from_millis(task.grace.0),
                 checkpoint: task.checkpoint.map(|data| data.to_vec()),
                 labels: task.labels,
                 traceparent: String::new(),
-                log: Log::new(Arc::clone(&sink)),
+                log: Log::new(Arc::clone(&sink), &secrets),
+                secrets,
                 sink,
                 cancelled,
             };

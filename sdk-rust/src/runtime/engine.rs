@@ -12,6 +12,7 @@ use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
 use prost::bytes::Bytes;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -398,6 +399,9 @@ fn made(
         }),
     };
     let secrets = task.secrets.into_iter();
+    let secrets: BTreeMap<_, _> = secrets
+        .map(|(name, value)| (name, value.to_vec()))
+        .collect();
     let id = task.id.unwrap_or_default();
     let sink: Arc<dyn Sink> = sink;
     Ok(Task {
@@ -411,15 +415,13 @@ fn made(
         inputs: inputs.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
         parameters: json("parameters", &task.parameters)?,
         resource,
-        secrets: secrets
-            .map(|(name, value)| (name, value.to_vec()))
-            .collect(),
         deadline: std::time::Instant::now() + Duration::from_millis(task.time_left_ms),
         grace: Duration::from_millis(task.grace_ms),
         checkpoint: task.checkpoint.map(|data| data.to_vec()),
         labels: task.labels,
         traceparent: task.traceparent,
-        log: Log::new(Arc::clone(&sink)),
+        log: Log::new(Arc::clone(&sink), &secrets),
+        secrets,
         sink,
         cancelled,
     })

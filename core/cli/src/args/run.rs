@@ -2,7 +2,9 @@
 
 use super::{Form, Place};
 use clap::{Args, ValueEnum};
+use conveyor_node::Secrets;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const RUN: &str = "\
 Examples:
@@ -64,6 +66,28 @@ pub(crate) struct Local {
     #[arg(long, value_name = "N", default_value_t = 16)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) capacity: u32,
+    /// Where files lie that steps may name as secrets (`file:NAME`). Default: none may.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) secrets_dir: Option<PathBuf>,
+    /// What variables of this process begin with that steps may name as secrets (`env:NAME`). Default:
+    /// none may.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) secrets_env: String,
+}
+
+impl Local {
+    /// Where this process finds secrets, where it is this process that runs the steps.
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        Arc::new(Secrets::new(
+            self.secrets_dir.clone(),
+            self.secrets_env.clone(),
+        ))
+    }
 }
 
 /// `--progress`.

@@ -68,6 +68,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) exec: Option<u32>,
+    /// Where files lie that steps may name as secrets (`file:NAME`). Default: none may.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) secrets_dir: Option<String>,
+    /// What variables of this process begin with that steps may name as secrets (`env:NAME`). Default:
+    /// none may.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) secrets_env: Option<String>,
     /// How long tasks of this process may go on once it is told to end, in seconds. Default: 30.
     #[arg(long, value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=86_400))]
@@ -101,6 +108,16 @@ impl ServeArgs {
             "tls.client_ca",
             "--tls-client-ca",
             self.tls_client_ca.clone(),
+        );
+        give(
+            "secrets.directory",
+            "--secrets-dir",
+            self.secrets_dir.clone(),
+        );
+        give(
+            "secrets.env_prefix",
+            "--secrets-env",
+            self.secrets_env.clone(),
         );
         let exec = self.exec.map(|places| places.to_string());
         give("exec.capacity", "--exec", exec);

@@ -7,7 +7,7 @@ use crate::interrupts::Interrupts;
 use crate::render::human;
 use crate::terminal;
 use conveyor_api::{ConnectionLimits, Control, Front, Listener, Services};
-use conveyor_node::{Adopt, Config, Node};
+use conveyor_node::{Adopt, Config, Node, Secrets};
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{Cut, DataDir, Embedded};
 use std::sync::Arc;
@@ -35,6 +35,7 @@ impl Holder {
     pub(crate) async fn open(
         directory: DataDir,
         capacity: u32,
+        secrets: &Arc<Secrets>,
     ) -> Result<(Holder, Control), Problem> {
         let path = directory.path().to_owned();
         let opened = tokio::task::spawn_blocking(move || Embedded::open(directory)).await;
@@ -62,6 +63,7 @@ impl Holder {
         let config = Config {
             capacity,
             adopt: Adopt::None,
+            secrets: Arc::clone(secrets),
             ..Config::new(Arc::new(store), drivers, Handle::current())
         };
         let node = Node::open(config).await;

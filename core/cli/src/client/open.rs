@@ -6,11 +6,13 @@ use super::{Client, data_dir};
 use crate::args::Server;
 use crate::drivers::step_environment;
 use crate::render::human;
+use conveyor_node::Secrets;
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use conveyor_proto::v1::{GetServerInfoRequest, GetServerInfoResponse};
 use conveyor_store::{Access, DataDir, ErrorKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
@@ -29,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) data_dir: Option<PathBuf>,
     /// `--capacity`.
     pub(crate) capacity: u32,
+    /// `--secrets-dir` and `--secrets-env`.
+    pub(crate) secrets: Arc<Secrets>,
     /// Whether a directory that is not there is made.
     pub(crate) access: Access,
 }
@@ -60,7 +64,8 @@ impl Engine {
             match DataDir::open(&path, options.access) {
                 Ok(directory) => {
                     let path = directory.path().to_owned();
-                    let (holder, control) = Holder::open(directory, options.capacity).await?;
+                    let (holder, control) =
+                        Holder::open(directory, options.capacity, &options.secrets).await?;
                     let client = client(control);
                     return Ok(Engine {
                         options,

@@ -61,6 +61,24 @@ impl Kind for Place {
     }
 }
 
+/// What names of variables begin with; empty for none.
+pub(crate) struct Beginning;
+
+impl Kind for Beginning {
+    type Value = String;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        "letters, digits and `_`, such as CI_, but not CONVEYOR_".to_owned()
+    }
+
+    fn read(text: &str) -> Option<String> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let own = text.starts_with("CONVEYOR_");
+        (text.bytes().all(fits) && !own).then(|| text.to_owned())
+    }
+}
+
 /// A whole number.
 pub(crate) struct Whole<const LEAST: u64, const MOST: u64>;
 

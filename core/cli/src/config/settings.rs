@@ -1,7 +1,7 @@
 //! The table of all settings.
 
 use super::kind::{
-    Address, Certificates, Flag, Form, Kept, Kind, Level, LogFormat, Place, Time, Whole,
+    Address, Beginning, Certificates, Flag, Form, Kept, Kind, Level, LogFormat, Place, Time, Whole,
 };
 
 /// Logs are kept until no late line is taken any more, and some time beyond: 10 minutes.
@@ -101,6 +101,8 @@ settings! {
         "How often it is looked for what is to be deleted.";
     secrets_directory: Place, "secrets.directory" = "",
         "Where files lie that steps may name as secrets. Empty: none may.";
+    secrets_env_prefix: Beginning, "secrets.env_prefix" = "",
+        "What the server's own variables begin with that steps may name as secrets. Empty: none may.";
     auth_required: Flag, "auth.required" = "false",
         "Whether whoever comes over the address has to say who it is: by an access token, or a client certificate. Who comes by the data directory's socket is its user, and needs none.";
     auth_certificates: Certificates, "auth.certificates" = "",

@@ -24,6 +24,7 @@ pub(crate) fn fork(args: &ForkArgs) -> Exit {
         server: args.local.place.server(),
         data_dir: args.local.place.data_dir.clone(),
         capacity: args.local.capacity,
+        secrets: args.local.secrets(),
         access: Access::Existing,
     };
     let (request, given) = match request(args) {

@@ -28,6 +28,7 @@ pub(crate) fn run(args: RunArgs) -> Exit {
         server: args.local.place.server(),
         data_dir: args.local.place.data_dir.clone(),
         capacity: args.local.capacity,
+        secrets: args.local.secrets(),
         access: if args.continue_run.is_some() {
             Access::Existing
         } else {

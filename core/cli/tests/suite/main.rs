@@ -32,6 +32,7 @@ mod resources;
 mod rest;
 mod runs;
 mod sdk;
+mod secrets;
 mod serve;
 mod site;
 mod statuses;

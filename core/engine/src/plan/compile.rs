@@ -13,6 +13,7 @@ mod needs;
 mod place;
 mod policy;
 mod reference;
+mod secrets;
 mod spec;
 mod step;
 mod trigger;
@@ -22,7 +23,7 @@ pub use version::{version_order, version_satisfies};
 
 use super::drivers::Drivers;
 use super::schema::Schemas;
-use super::types::{Plan, StepIndex};
+use super::types::{Plan, SecretSource, StepIndex};
 use crate::source::{Limits, Node, Report};
 use crate::value::{Hash, Json};
 use member::SpecMembers;
@@ -47,6 +48,7 @@ pub(crate) fn compile(
         references: Vec::new(),
         schemas: Schemas::default(),
         inputs: None,
+        secrets: BTreeMap::new(),
         members: SpecMembers::default(),
     };
     compiler.document(root, digest)
@@ -66,6 +68,8 @@ struct Compiler<'c, 't, 'n> {
     schemas: Schemas,
     /// The schema of the run's inputs, for the types of expressions.
     inputs: Option<Arc<Json>>,
+    /// `spec.secrets`, known before any step is compiled.
+    secrets: BTreeMap<Arc<str>, SecretSource>,
     /// What `inputs` and `vars` have.
     members: SpecMembers<'n>,
 }

@@ -41,6 +41,8 @@ pub struct Plan {
     pub input_schema: Option<Schema>,
     /// `spec.vars`. May name `inputs` and `run`; evaluated once, when the run starts.
     pub vars: Template,
+    /// `spec.secrets`, by name: where each value is found. No value is ever part of a plan.
+    pub secrets: BTreeMap<Arc<str>, SecretSource>,
     /// `spec.outputs`: an object of templates; `None` where the document has none.
     pub outputs: Option<Template>,
     /// `spec.fail_fast`.
@@ -86,6 +88,34 @@ impl ResourceEvent {
             ResourceEvent::Updated => "updated",
             ResourceEvent::Deleted => "deleted",
         }
+    }
+}
+
+/// Where a secret's value is found: a reference, never the value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretSource {
+    /// Who knows it.
+    pub provider: SecretProvider,
+    /// What it is called there: a variable's name, or a file's.
+    pub key: Arc<str>,
+}
+
+/// Who knows the value of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretProvider {
+    /// `env:NAME`: a variable of the engine's own environment.
+    Env,
+    /// `file:NAME`: a file in the engine's directory of secrets.
+    File,
+}
+
+impl std::fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let provider = match self.provider {
+            SecretProvider::Env => "env",
+            SecretProvider::File => "file",
+        };
+        write!(f, "{provider}:{}", self.key)
     }
 }
 
@@ -161,6 +191,8 @@ pub enum Kind {
         action: Option<Arc<str>>,
         /// `with`; an empty object where the document has none.
         with: Template,
+        /// `secrets`: the names that the driver sees, each with a name of [`Plan::secrets`].
+        secrets: BTreeMap<Arc<str>, Arc<str>>,
     },
     /// Outputs by expressions, no driver.
     Transform {

@@ -142,6 +142,7 @@ impl Run {
             version,
             action,
             with,
+            secrets: _,
         } = &step.kind
         else {
             return None;

@@ -9,6 +9,7 @@ use super::parameters::{parameters, resource};
 use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
 use crate::owner::{Reported, StartTask};
 use crate::reader::Reader;
+use crate::secrets::Secrets;
 use crate::token::Claimed;
 use conveyor_engine::plan::ActionContract;
 use conveyor_engine::run::Failure;
@@ -28,6 +29,7 @@ pub(super) struct Attempt {
     pub(super) messages: Sender<Message>,
     pub(super) log: AttemptLines,
     pub(super) limits: Limits,
+    pub(super) secrets: Arc<Secrets>,
 }
 
 /// What a driver sends besides its result.
@@ -65,7 +67,7 @@ impl Attempt {
         self.report(action.as_ref(), outcome).await;
     }
 
-    async fn task(&self, start: &StartTask, action: &ActionContract) -> Result<Task, Failure> {
+    async fn task(&mut self, start: &StartTask, action: &ActionContract) -> Result<Task, Failure> {
         let (plan, spec) = (&start.plan, &start.spec);
         let text = match (&start.with, &spec.with) {
             (Some(text), _) | (None, Value::Inline(text)) => Arc::clone(text),
@@ -87,7 +89,11 @@ impl Attempt {
         let resource = resource(&self.reader, start).await?;
         let resource = resource.map(|text| serde_json::from_slice(&text));
         let resource = resource.transpose();
+        let workers = self.reader.workers();
+        let resolved = self.secrets.resolve(workers, plan, id.step).await?;
+        self.log.mask = resolved.mask;
         Ok(Task {
+            secrets: resolved.values,
             parameters: parameters.map_err(|error| judge::no_inputs(&error, false))?,
             resource: resource.map_err(|error| judge::no_inputs(&error, false))?,
             run: self.claimed.run.text(),
@@ -131,6 +137,7 @@ impl Attempt {
             claimed: self.claimed,
             messages: self.messages.clone(),
             most: self.limits.checkpoint_bytes,
+            mask: self.log.mask.clone(),
         };
         let mut saving = std::pin::pin!(saver.all(checkpoints));
         let mut saves = true;
@@ -185,7 +192,13 @@ impl Attempt {
     /// Reports until it is answered.
     async fn report(self, action: Option<&ActionContract>, outcome: Outcome) {
         let mut values = Vec::new();
-        let result = judge::ended(action, outcome, self.limits.output_bytes, &mut values);
+        let result = judge::ended(
+            action,
+            &self.log.mask,
+            outcome,
+            self.limits.output_bytes,
+            &mut values,
+        );
         let report = Reported {
             claimed: self.claimed,
             result,

@@ -1,11 +1,13 @@
 //! Checkpoints of an attempt in this process: each a fact, its driver answered once it is durable.
 
+use super::judge::secret_in_checkpoint;
 use super::messages::{Message, RESEND};
 use crate::driver::Checkpoint;
 use crate::error::NodeError;
 use crate::owner::{Answer, Input};
 use crate::token::Claimed;
 use bytes::Bytes;
+use conveyor_mask::Mask;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -17,6 +19,8 @@ pub(super) struct Saver {
     pub(super) messages: Sender<Message>,
     /// The limit `checkpoint_bytes`.
     pub(super) most: u64,
+    /// The attempt's secrets.
+    pub(super) mask: Mask,
 }
 
 impl Saver {
@@ -36,6 +40,9 @@ impl Saver {
             return Err(NodeError::Invalid(format!(
                 "the checkpoint has {len} bytes; the limit `checkpoint_bytes` is {most}"
             )));
+        }
+        if let Some(why) = secret_in_checkpoint(&self.mask, data) {
+            return Err(NodeError::Invalid(why));
         }
         let data: Arc<[u8]> = Arc::from(&data[..]);
         let mut pause = RESEND;

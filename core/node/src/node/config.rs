@@ -1,5 +1,6 @@
 use crate::clock::{Clock, SystemClock};
 use crate::driver::Driver;
+use crate::secrets::Secrets;
 use conveyor_store::Store;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub workers: usize,
     /// How much drivers in this process may hand over.
     pub limits: Limits,
+    /// Where the values of secrets are found. Default: nowhere.
+    pub secrets: Arc<Secrets>,
 }
 
 /// What drivers may hand over. Each refusal names the limit, its maximum and the value.
@@ -71,6 +74,7 @@ impl Config {
             clock: Arc::new(SystemClock::new()),
             workers: 2,
             limits: Limits::default(),
+            secrets: Arc::default(),
         }
     }
 }

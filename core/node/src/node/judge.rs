@@ -6,7 +6,8 @@ use crate::driver::Outcome;
 use crate::owner::ValueTexts;
 use conveyor_engine::plan::{ActionContract, DriverContract, Kind, Schema, Step, Violation};
 use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
-use conveyor_engine::value::Json;
+use conveyor_engine::value::{Json, Value};
+use conveyor_mask::Mask;
 
 /// As many violations of a schema as a failure tells.
 const TOLD: usize = 10;
@@ -59,9 +60,10 @@ fn told(what: &str, place: &str, violations: &[Violation]) -> String {
     format!("{what}: {}{more}", each.join("; "))
 }
 
-/// How an attempt ended, for its fact.
+/// How an attempt ended, for its fact: without the secrets that the attempt had.
 pub(crate) fn ended(
     action: Option<&ActionContract>,
+    mask: &Mask,
     outcome: Outcome,
     output_bytes: u64,
     values: &mut ValueTexts,
@@ -82,7 +84,7 @@ pub(crate) fn ended(
         outputs,
         failure,
     };
-    match outcome {
+    match masked(mask, outcome) {
         Outcome::Succeeded(outputs) if !outputs.is_object() => {
             let message = "the outputs are not a JSON object".to_owned();
             end(
@@ -113,6 +115,55 @@ pub(crate) fn ended(
         Outcome::Errored(failure) => end(AttemptState::Errored, None, Some(failure)),
         Outcome::Cancelled => end(AttemptState::Cancelled, None, None),
     }
+}
+
+/// An outcome without secrets (SEMANTICS 9). Outputs that feed steps are never changed: the attempt is
+/// in error.
+fn masked(mask: &Mask, outcome: Outcome) -> Outcome {
+    if mask.is_empty() {
+        return outcome;
+    }
+    match outcome {
+        Outcome::Succeeded(outputs) => match mask.find_in_json(&outputs) {
+            None => Outcome::Succeeded(outputs),
+            Some(name) => {
+                let message = format!(
+                    "the outputs contain the secret `{name}`: hand it to other steps by their `secrets`"
+                );
+                Outcome::Errored(failure("secret_in_outputs", message, false))
+            }
+        },
+        Outcome::Failed(failure, outputs) => {
+            let outputs = outputs.filter(|outputs| mask.find_in_json(outputs).is_none());
+            Outcome::Failed(masked_failure(mask, failure), outputs)
+        }
+        Outcome::Errored(failure) => Outcome::Errored(masked_failure(mask, failure)),
+        Outcome::Cancelled => Outcome::Cancelled,
+    }
+}
+
+fn masked_failure(mask: &Mask, failure: Failure) -> Failure {
+    let details = failure.details.map(|details| match &details {
+        Value::Inline(text) => match serde_json::from_slice::<Json>(text) {
+            Ok(json) => Value::inline(&mask.json(&json)),
+            Err(_) => Value::inline(&Json::from(conveyor_mask::HIDDEN)),
+        },
+        Value::Stored { .. } => details,
+    });
+    Failure {
+        code: mask.text(&failure.code).into(),
+        message: mask.text(&failure.message).into(),
+        details,
+        ..failure
+    }
+}
+
+/// What is said of a checkpoint in which a secret is.
+pub(crate) fn secret_in_checkpoint(mask: &Mask, data: &[u8]) -> Option<String> {
+    let name = mask.find(data)?;
+    Some(format!(
+        "the checkpoint contains the secret `{name}`, and is kept on disk: save what names it"
+    ))
 }
 
 /// A panic of a driver.

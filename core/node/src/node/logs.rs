@@ -5,7 +5,9 @@ use super::messages::RESEND;
 use crate::driver::{LogLine, LogStream};
 use crate::keys;
 use crate::token::Claimed;
+use bytes::Bytes;
 use conveyor_bus::AttemptKey;
+use conveyor_mask::Mask;
 use conveyor_proto::storage::v1 as wire;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ pub(super) struct AttemptLines {
     writer: LogWriter,
     /// The offset of the next line.
     next: u64,
+    /// The attempt's secrets.
+    pub(super) mask: Mask,
 }
 
 impl AttemptLines {
@@ -24,6 +28,7 @@ impl AttemptLines {
             attempt: keys::log(claimed.run, claimed.id),
             writer,
             next: 0,
+            mask: Mask::default(),
         }
     }
 
@@ -40,7 +45,10 @@ impl AttemptLines {
         seal: bool,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (attempt, first, writer) = (self.attempt, self.next, self.writer.clone());
-        let lines: Vec<_> = lines.into_iter().map(stored).collect();
+        let lines: Vec<_> = lines
+            .into_iter()
+            .map(|line| stored(line, &self.mask))
+            .collect();
         self.next += lines.len() as u64;
         let nothing = self.next == 0 || lines.is_empty() && !seal;
         async move {
@@ -68,7 +76,7 @@ impl AttemptLines {
     }
 }
 
-fn stored(line: LogLine) -> wire::LogLine {
+fn stored(line: LogLine, mask: &Mask) -> wire::LogLine {
     wire::LogLine {
         time_ms: line.time.0,
         stream: match line.stream {
@@ -77,7 +85,15 @@ fn stored(line: LogLine) -> wire::LogLine {
             LogStream::Stderr => wire::LogStream::Stderr,
         }
         .into(),
-        text: line.text,
+        text: masked(mask, line.text),
         truncated: false,
+    }
+}
+
+/// A line without secrets.
+pub(crate) fn masked(mask: &Mask, text: Bytes) -> Bytes {
+    match mask.mask(&text) {
+        std::borrow::Cow::Borrowed(_) => text,
+        std::borrow::Cow::Owned(masked) => masked.into(),
     }
 }

@@ -10,6 +10,7 @@ use super::messages::Message;
 use crate::driver::{Checkpoints, Context, Driver};
 use crate::owner::StartTask;
 use crate::reader::Reader;
+use crate::secrets::Secrets;
 use crate::token::Claimed;
 use conveyor_engine::plan::{ActionContract, Drivers};
 use conveyor_engine::run::Failure;
@@ -26,6 +27,7 @@ pub(super) struct Session {
     drivers: BTreeMap<Arc<str>, Arc<dyn Driver>>,
     contracts: Arc<Drivers>,
     limits: Limits,
+    secrets: Arc<Secrets>,
 }
 
 impl Session {
@@ -38,6 +40,7 @@ impl Session {
                 .collect(),
             contracts,
             limits: config.limits,
+            secrets: Arc::clone(&config.secrets),
         }
     }
 
@@ -125,6 +128,7 @@ impl Tasks {
             messages: self.messages.clone(),
             log: AttemptLines::new(&start.claimed, self.logs.clone()),
             limits: self.session.limits,
+            secrets: Arc::clone(&self.session.secrets),
         };
         self.runtime.spawn(async move {
             let context = Context {

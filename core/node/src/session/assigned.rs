@@ -4,13 +4,14 @@
 use super::of;
 use crate::error::NodeError;
 use crate::keys;
-use crate::node::{Batch, Node};
+use crate::node::{Batch, Node, masked};
 use crate::storage;
 use crate::token::Claimed;
 use conveyor_bus::{LogState, Refused};
 use conveyor_engine::plan::{ActionContract, DriverContract, Kind};
 use conveyor_engine::run::{Fact, Run};
 use conveyor_engine::time::{Duration, Time};
+use conveyor_mask::Mask;
 use conveyor_proto::storage::v1::LogLine;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,42 +23,59 @@ pub const SEALED_AFTER: Duration = Duration::secs(300);
 const KEPT: usize = 65_536;
 
 /// What an attempt is judged by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Assigned {
-    contract: Arc<DriverContract>,
+    /// `None` where it is not known any more.
+    contract: Option<Arc<DriverContract>>,
     action: Option<Arc<str>>,
+    mask: Mask,
 }
 
 impl Assigned {
-    pub(crate) fn new(contract: &Arc<DriverContract>, action: Option<&Arc<str>>) -> Assigned {
+    pub(crate) fn new(
+        contract: Option<Arc<DriverContract>>,
+        action: Option<&Arc<str>>,
+        mask: Mask,
+    ) -> Assigned {
         Assigned {
-            contract: Arc::clone(contract),
+            contract,
             action: action.cloned(),
+            mask,
         }
     }
 
     pub(crate) fn action(&self) -> Option<&ActionContract> {
-        self.contract.action(self.action.as_deref())
+        self.contract.as_ref()?.action(self.action.as_deref())
+    }
+
+    /// The attempt's secrets.
+    pub(crate) fn mask(&self) -> &Mask {
+        &self.mask
     }
 }
 
-/// Attempts that are with drivers; `None` where the contract is not known any more.
+/// Attempts that are with drivers.
 #[derive(Debug, Default)]
 pub(crate) struct Assignments {
-    known: Mutex<HashMap<Claimed, Option<Assigned>>>,
+    known: Mutex<HashMap<Claimed, Assigned>>,
 }
 
 impl Assignments {
-    fn known(&self) -> MutexGuard<'_, HashMap<Claimed, Option<Assigned>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Claimed, Assigned>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin(&self, claimed: Claimed, assigned: Option<Assigned>) {
+    pub(crate) fn begin(&self, claimed: Claimed, assigned: Assigned) {
         let mut known = self.known();
         if known.len() >= KEPT {
             known.clear();
         }
         known.insert(claimed, assigned);
+    }
+
+    /// The secrets of an attempt that is with its driver; `None` where it is not known.
+    pub(crate) fn mask(&self, claimed: &Claimed) -> Option<Mask> {
+        self.known().get(claimed).map(|known| known.mask.clone())
     }
 
     pub(crate) fn end(&self, claimed: &Claimed) {
@@ -68,11 +86,9 @@ impl Assignments {
 /// What a claim is judged by; `None` when it is over.
 ///
 /// # Errors
-/// When the store cannot be read.
-pub(super) async fn assigned(
-    node: &Node,
-    claimed: Claimed,
-) -> Result<Option<Option<Assigned>>, NodeError> {
+/// When the store cannot be read, or the attempt's secrets are not found again: nothing of it is kept
+/// until they are.
+pub(super) async fn assigned(node: &Node, claimed: Claimed) -> Result<Option<Assigned>, NodeError> {
     if let Some(known) = node.assignments().known().get(&claimed) {
         return Ok(Some(known.clone()));
     }
@@ -85,21 +101,48 @@ pub(super) async fn assigned(
     if run.nonce(claimed.id) != Some(claimed.nonce) {
         return Ok(None);
     }
-    let found = by_journal(node, &run, &claimed);
+    let found = by_journal(node, &run, &claimed).await?;
     node.assignments().begin(claimed, found.clone());
     Ok(Some(found))
 }
 
-fn by_journal(node: &Node, run: &Run, claimed: &Claimed) -> Option<Assigned> {
+async fn by_journal(node: &Node, run: &Run, claimed: &Claimed) -> Result<Assigned, NodeError> {
+    let mask = mask(node, run, claimed).await?;
     let plan = run.plan();
-    let Kind::Driver { driver, action, .. } = &plan.steps.get(claimed.id.step as usize)?.kind
-    else {
-        return None;
+    let step = plan.steps.get(claimed.id.step as usize);
+    let Some(Kind::Driver { driver, action, .. }) = step.map(|step| &step.kind) else {
+        return Ok(Assigned::new(None, None, mask));
     };
-    let claim = run.claim(claimed.id)?;
-    let directory = node.directory();
-    let contract = directory.contract(driver, &plan.namespace, &claim.version, claim.schema)?;
-    Some(Assigned::new(&contract, action.as_ref()))
+    let contract = run.claim(claimed.id).and_then(|claim| {
+        let directory = node.directory();
+        directory.contract(driver, &plan.namespace, &claim.version, claim.schema)
+    });
+    Ok(Assigned::new(contract, action.as_ref(), mask))
+}
+
+/// The secrets of an attempt as they are now: its driver was given them as they were then.
+async fn mask(node: &Node, run: &Run, claimed: &Claimed) -> Result<Mask, NodeError> {
+    let resolved = node.resolve(run.plan(), claimed.id.step).await;
+    let resolved = resolved.map_err(|failure| {
+        NodeError::Unavailable(format!(
+            "nothing of the attempt is kept until its secrets can be masked: {}",
+            failure.message
+        ))
+    })?;
+    Ok(resolved.mask)
+}
+
+/// The secrets of an attempt that is over.
+///
+/// # Errors
+/// As [`assigned`].
+pub(super) async fn mask_of_over(node: &Node, claimed: Claimed) -> Result<Mask, NodeError> {
+    match node.reader().load(of(&claimed)).await {
+        Ok(run) => mask(node, &run, &claimed).await,
+        // Nothing of it is kept.
+        Err(NodeError::NotFound(_)) => Ok(Mask::default()),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) async fn append_logs(
@@ -110,7 +153,9 @@ pub(super) async fn append_logs(
 ) -> Result<Result<LogState, Refused>, NodeError> {
     let attempt = keys::log(claimed.run, claimed.id);
     let mut seal = false;
-    if assigned(node, claimed).await?.is_none() {
+    let mask = if let Some(assigned) = assigned(node, claimed).await? {
+        assigned.mask
+    } else {
         let Some((ended, last)) = attempt_end(node, claimed).await? else {
             return Ok(Err(Refused::Sealed { count: 0 }));
         };
@@ -119,11 +164,17 @@ pub(super) async fn append_logs(
             return Ok(Err(Refused::Sealed { count }));
         }
         seal = last.is_some() && first + lines.len() as u64 >= count;
-    }
+        mask_of_over(node, claimed).await?
+    };
+    // Line by line: what is sent again is masked alike, however it is cut into batches.
+    let lines = lines.into_iter().map(|line| LogLine {
+        text: masked(&mask, line.text),
+        ..line
+    });
     let batch = Batch {
         attempt,
         first,
-        lines,
+        lines: lines.collect(),
         seal,
     };
     node.log_writer().append(batch).await

@@ -7,10 +7,12 @@ use crate::driver::Outcome;
 use crate::error::NodeError;
 use crate::node::{Node, judge, parameters, resource, unexpected};
 use crate::owner::{self, Answer, Input, StartTask};
+use crate::secrets::SecretValues;
 use crate::token::Claimed;
 use conveyor_engine::run::{AttemptState, Failure};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Json, Value};
+use conveyor_mask::Mask;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,6 +55,8 @@ pub struct DriverTask {
     pub action: Arc<str>,
     /// `with`, evaluated: a JSON object's text.
     pub inputs: Arc<[u8]>,
+    /// Secrets by the name that the step gives them.
+    pub secrets: SecretValues,
     /// When the attempt's time is over, by the node's clock.
     pub deadline: Time,
     /// From a cancel to the end of the lease.
@@ -72,14 +76,17 @@ pub struct DriverTask {
 /// Makes a task ready to be sent. One that cannot be done ends here.
 pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Option<DriverTask> {
     match made(node, known, &start).await {
-        Ok(task) => {
-            let assigned = Assigned::new(&known.contract, start.spec.action.as_ref());
-            node.assignments().begin(start.claimed, Some(assigned));
+        Ok((task, mask)) => {
+            let contract = Some(Arc::clone(&known.contract));
+            let assigned = Assigned::new(contract, start.spec.action.as_ref(), mask);
+            node.assignments().begin(start.claimed, assigned);
             Some(task)
         }
         Err(failure) => {
             let outcome = Outcome::Errored(failure);
-            let ended = report_for(node, None, start.claimed, outcome, None).await;
+            // Its words are the node's own.
+            let judged_by = Assigned::default();
+            let ended = report_for(node, &judged_by, start.claimed, outcome, None).await;
             if let Err(error) = ended {
                 // The claim is not accepted, and so comes again.
                 tracing::warn!(run = %start.claimed.run, %error, "a task that cannot be done was not ended");
@@ -89,7 +96,11 @@ pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Opt
     }
 }
 
-async fn made(node: &Node, known: &Known, start: &StartTask) -> Result<DriverTask, Failure> {
+async fn made(
+    node: &Node,
+    known: &Known,
+    start: &StartTask,
+) -> Result<(DriverTask, Mask), Failure> {
     let (plan, spec) = (&start.plan, &start.spec);
     let wanted = spec.action.as_deref();
     let action = judge::action(&known.contract, wanted)?;
@@ -109,7 +120,9 @@ async fn made(node: &Node, known: &Known, start: &StartTask) -> Result<DriverTas
     let item = start.parameters.as_ref();
     let parameters = parameters(node.reader(), start.claimed.run, item).await?;
     let resource = resource(node.reader(), start).await?;
-    Ok(DriverTask {
+    let resolved = node.resolve(plan, start.claimed.id.step).await?;
+    let task = DriverTask {
+        secrets: resolved.values,
         parameters,
         resource,
         claimed: start.claimed,
@@ -124,7 +137,8 @@ async fn made(node: &Node, known: &Known, start: &StartTask) -> Result<DriverTas
         heartbeat: spec.heartbeat,
         checkpoint: spec.checkpoint.clone(),
         labels: start.labels.clone(),
-    })
+    };
+    Ok((task, resolved.mask))
 }
 
 /// Takes a driver's report: judged by the schemas of the version that its claim names.
@@ -135,11 +149,13 @@ pub(super) async fn report(
     last_log: Option<u64>,
 ) -> Result<Reported, NodeError> {
     let Some(judged_by) = assigned::assigned(node, claimed).await? else {
-        // It is over, perhaps by this very report: the owner knows.
-        let judged_by = None;
-        return report_for(node, judged_by, claimed, outcome, last_log).await;
+        // It is over, perhaps by this very report, which was masked then: the owner knows. Nothing of it
+        // is kept.
+        let mask = assigned::mask_of_over(node, claimed).await;
+        let judged_by = Assigned::new(None, None, mask.unwrap_or_default());
+        return report_for(node, &judged_by, claimed, outcome, last_log).await;
     };
-    let reported = report_for(node, judged_by, claimed, outcome, last_log).await?;
+    let reported = report_for(node, &judged_by, claimed, outcome, last_log).await?;
     node.assignments().end(&claimed);
     if let Some(last) = last_log
         && reported != Reported::Stale
@@ -151,15 +167,21 @@ pub(super) async fn report(
 
 async fn report_for(
     node: &Node,
-    judged_by: Option<Assigned>,
+    judged_by: &Assigned,
     claimed: Claimed,
     outcome: Outcome,
     last_log: Option<u64>,
 ) -> Result<Reported, NodeError> {
-    let action = judged_by.as_ref().and_then(Assigned::action);
+    let (action, mask) = (judged_by.action(), judged_by.mask());
     let gave = matches!(outcome, Outcome::Succeeded(_));
     let mut values = Vec::new();
-    let result = judge::ended(action, outcome, node.limits().output_bytes, &mut values);
+    let result = judge::ended(
+        action,
+        mask,
+        outcome,
+        node.limits().output_bytes,
+        &mut values,
+    );
     let invalid = (gave && result.state != AttemptState::Succeeded)
         .then(|| {
             result

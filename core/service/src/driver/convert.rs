@@ -15,18 +15,14 @@ const CODE_BYTES: usize = 128;
 /// The longest message of a failure, in bytes.
 const MESSAGE_BYTES: usize = 64 << 10;
 
-/// The longest text of a progress, in bytes; longer ones are cut.
-const PROGRESS_BYTES: usize = 1 << 10;
-
 /// How far a task is; `None` where the heartbeat does not tell.
 pub(super) fn progress(task: &v1::TaskProgress, now: Time) -> Option<Progress> {
     if task.permille.is_none() && task.message.is_empty() {
         return None;
     }
-    let end = task.message.floor_char_boundary(PROGRESS_BYTES);
     Some(Progress {
         permille: task.permille.map(|permille| permille.min(1000)),
-        message: task.message[..end].to_owned(),
+        message: task.message.clone(),
         at: now,
     })
 }
@@ -48,7 +44,11 @@ pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
         action: task.action.to_string(),
         inputs: Bytes::from_owner(task.inputs),
         resource: task.resource.as_deref().map(resource),
-        secrets: Default::default(),
+        secrets: task
+            .secrets
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect(),
         deadline_ms: task.deadline.0,
         time_left_ms: task.deadline.since(now).0,
         grace_ms: task.grace.0,

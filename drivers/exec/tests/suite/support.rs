@@ -33,6 +33,7 @@ pub(crate) fn task(with: Json) -> Task {
         inputs: with,
         parameters: None,
         resource: None,
+        secrets: Default::default(),
         deadline: Time(u64::MAX),
         grace: Duration::secs(30),
         checkpoint: None,

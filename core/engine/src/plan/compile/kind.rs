@@ -20,7 +20,7 @@ const WAIT: Fields = Fields {
 };
 
 /// Fields that only some kinds know.
-const DRIVER_ONLY: [&str; 4] = ["action", "with", "retry", "grace"];
+const DRIVER_ONLY: [&str; 5] = ["action", "with", "retry", "grace", "secrets"];
 
 /// The kinds, and those that come later.
 const KINDS: [&str; 3] = ["driver", "transform", "wait"];
@@ -110,6 +110,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                     }) => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
                     Some(node) => self.templates(node, &path.key("with"), with_place),
                 };
+                let secrets = self.step_secrets(object, path);
                 let (driver, version) = named?;
                 let with = with?;
                 self.against_driver(draft, object, path, (driver, version, action), &with);
@@ -119,6 +120,7 @@ impl<'n> Compiler<'_, '_, 'n> {
                     version,
                     action: action.map(Arc::from),
                     with,
+                    secrets,
                 })
             }
             "transform" => {

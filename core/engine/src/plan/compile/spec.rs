@@ -23,6 +23,7 @@ const SPEC: Fields = Fields {
         "triggers",
         "inputs",
         "vars",
+        "secrets",
         "timeout",
         "finally_timeout",
         "fail_fast",
@@ -32,7 +33,6 @@ const SPEC: Fields = Fields {
         "outputs",
     ],
     later: &[
-        "secrets",
         "idempotency",
         "concurrency",
         "priority",
@@ -168,6 +168,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             Some(node) => self.templates(node, &path.key("vars"), &Place::vars()),
             None => Template::parse(&Json::Object(serde_json::Map::new())).ok(),
         };
+        self.secrets = self.spec_secrets(&spec, path);
         let duration = |compiler: &mut Self, key: &str| {
             spec.get(key)
                 .and_then(|node| compiler.duration(node, &path.key(key)))
@@ -239,6 +240,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             inputs: schema.as_ref().map(|schema| schema.json()),
             input_schema: schema,
             vars: vars?,
+            secrets: std::mem::take(&mut self.secrets),
             outputs,
             fail_fast,
             timeout,

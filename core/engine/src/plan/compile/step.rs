@@ -30,6 +30,7 @@ pub(super) const STEP: Fields = Fields {
         "grace",
         "allow_failure",
         "outputs",
+        "secrets",
     ],
     later: &[
         "approval",
@@ -39,7 +40,6 @@ pub(super) const STEP: Fields = Fields {
         "requires",
         "prefers",
         "sticky",
-        "secrets",
         "rate_limit",
         "locks",
         "artifacts",

@@ -1,0 +1,98 @@
+//! The forms in which a value turns up in texts.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// The shortest text that is masked, in bytes: a shorter one would be found in everything.
+pub const SHORTEST: usize = 4;
+
+/// Where programs break the lines of base64: MIME's 76, and PEM's 64 letters.
+const WRAPPED: [usize; 2] = [76, 64];
+/// The shortest piece of wrapped base64 that is masked, in letters: a shorter one says little, and
+/// would be found by chance.
+const PIECE: usize = 8;
+
+/// All forms of a value, and of each of its lines.
+pub(crate) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    of(value, &mut found);
+    let whole = value.strip_suffix(b"\n").unwrap_or(value);
+    for line in whole.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() != value.len() {
+            of(line, &mut found);
+        }
+    }
+    found.retain(|form| form.len() >= SHORTEST);
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn of(value: &[u8], found: &mut Vec<Vec<u8>>) {
+    if value.len() < SHORTEST {
+        return;
+    }
+    found.push(value.to_vec());
+    for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        for before in 0..3 {
+            found.push(base64(&engine, before, value));
+        }
+        let text = engine.encode(value).into_bytes();
+        for width in WRAPPED.into_iter().filter(|width| text.len() > *width) {
+            let pieces = text.chunks(width).filter(|piece| piece.len() >= PIECE);
+            found.extend(pieces.map(<[u8]>::to_vec));
+        }
+    }
+    for hex in [b"0123456789ABCDEF", b"0123456789abcdef"] {
+        // What JavaScript, and what forms leave as it is.
+        found.push(url(value, b"-_.~", None, hex));
+        found.push(url(value, b"-_.~!*'()", None, hex));
+        found.push(url(value, b"-_.*", Some(b'+'), hex));
+    }
+    if let Ok(text) = std::str::from_utf8(value) {
+        let quoted = serde_json::Value::from(text).to_string();
+        found.push(quoted.as_bytes()[1..quoted.len() - 1].to_vec());
+        // As writers do that keep to ASCII, or that escape the slash.
+        found.push(ascii(&quoted[1..quoted.len() - 1]));
+        found.push(quoted[1..quoted.len() - 1].replace('/', "\\/").into_bytes());
+    }
+}
+
+/// The letters that the value alone decides where so many bytes stand before it.
+fn base64(engine: &impl base64::Engine, before: usize, value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; before];
+    bytes.extend_from_slice(value);
+    let text = engine.encode(&bytes).into_bytes();
+    let (first, last) = ((8 * before).div_ceil(6), 8 * bytes.len() / 6);
+    text[first..last].to_vec()
+}
+
+fn url(value: &[u8], kept: &[u8], space: Option<u8>, hex: &[u8; 16]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(value.len());
+    for byte in value {
+        match (byte, space) {
+            (b' ', Some(space)) => text.push(space),
+            _ if byte.is_ascii_alphanumeric() || kept.contains(byte) => text.push(*byte),
+            _ => {
+                let digit = |four: u8| hex[usize::from(four)];
+                text.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+    text
+}
+
+fn ascii(text: &str) -> Vec<u8> {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_ascii() {
+            escaped.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped.into_bytes()
+}

@@ -1,0 +1,44 @@
+//! JSON without the secrets that are in it.
+
+use crate::mask::{HIDDEN, Mask};
+use serde_json::Value;
+
+impl Mask {
+    /// The name of a secret that is in a JSON value.
+    #[must_use]
+    pub fn find_in_json(&self, value: &Value) -> Option<&str> {
+        if self.is_empty() {
+            return None;
+        }
+        self.find(value.to_string().as_bytes())
+    }
+
+    /// Masks the texts, names and numbers of a JSON value. Where a secret is in it all the same, as one
+    /// that is JSON itself, nothing of the value is left.
+    #[must_use]
+    pub fn json(&self, value: &Value) -> Value {
+        if self.find_in_json(value).is_none() {
+            return value.clone();
+        }
+        let masked = self.walk(value);
+        match self.find_in_json(&masked) {
+            None => masked,
+            Some(_) => HIDDEN.into(),
+        }
+    }
+
+    fn walk(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => self.text(text).into_owned().into(),
+            Value::Array(items) => items.iter().map(|item| self.walk(item)).collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(name, value)| (self.text(name).into_owned(), self.walk(value)))
+                .collect(),
+            Value::Number(number) if self.find(number.to_string().as_bytes()).is_some() => {
+                HIDDEN.into()
+            }
+            other => other.clone(),
+        }
+    }
+}

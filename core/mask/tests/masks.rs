@@ -1,0 +1,197 @@
+//! What is hidden, however it is written and however it is cut.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use conveyor_mask::Mask;
+
+/// Numbers that are the same each time: xorshift.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, most: usize) -> usize {
+        (self.next() % most as u64) as usize
+    }
+
+    fn bytes(&mut self, len: usize, of: &[u8]) -> Vec<u8> {
+        (0..len).map(|_| of[self.below(of.len())]).collect()
+    }
+}
+
+fn contains(text: &[u8], what: &[u8]) -> bool {
+    text.windows(what.len()).any(|part| part == what)
+}
+
+fn stream(mask: &Mask, chunks: &[&[u8]]) -> Vec<u8> {
+    let mut masker = mask.stream();
+    let mut given = Vec::new();
+    for chunk in chunks {
+        given.extend(masker.push(chunk));
+    }
+    given.extend(masker.finish());
+    given
+}
+
+#[test]
+fn each_form_is_hidden_and_the_rest_stays() {
+    let value = "s3cr3t/+?\"\\ é\u{1F511}&=end";
+    let mask = Mask::new([("token", value.as_bytes())]);
+    let url = |upper: bool| -> String {
+        let each = value.bytes().map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => (byte as char).to_string(),
+            _ if upper => format!("%{byte:02X}"),
+            _ => format!("%{byte:02x}"),
+        });
+        each.collect()
+    };
+    let quoted = serde_json::to_string(value).expect("JSON");
+    let texts = [
+        value.to_owned(),
+        url(true),
+        url(false),
+        url(true).replace("%20", "+"),
+        quoted[1..quoted.len() - 1].to_owned(),
+    ];
+    for text in texts {
+        assert_eq!(mask.text(&format!("<{text}>")), "<***>", "{text}");
+        assert_eq!(mask.find(text.as_bytes()), Some("token"));
+    }
+}
+
+#[test]
+fn base64_is_hidden_wherever_the_value_stands_in_it() {
+    let mut numbers = Numbers(7);
+    let all: Vec<u8> = (0..=255).filter(|byte| *byte != b'\n').collect();
+    for _ in 0..500 {
+        let len = 6 + numbers.below(60);
+        let value = numbers.bytes(len, &all);
+        let mask = Mask::new([("token", &value[..])]);
+        for before in 0..7 {
+            let after = numbers.below(4);
+            let text = [
+                numbers.bytes(before, &all),
+                value.clone(),
+                numbers.bytes(after, &all),
+            ]
+            .concat();
+            for encoded in [STANDARD.encode(&text), URL_SAFE.encode(&text)] {
+                let masked = mask.text(&encoded);
+                assert!(masked.contains("***"), "{encoded}");
+                // At most two letters of each end are of more than the value.
+                let left = masked.len() - 3;
+                let foreign = 4 * (before + after).div_ceil(3) + 8;
+                assert!(left <= foreign, "{encoded}: {masked}");
+            }
+        }
+    }
+}
+
+#[test]
+fn wrapped_base64_is_hidden_line_by_line() {
+    let value: Vec<u8> = (0..200u8).map(|byte| byte.wrapping_mul(37)).collect();
+    let mask = Mask::new([("key", &value[..])]);
+    for width in [64, 76] {
+        for line in STANDARD.encode(&value).as_bytes().chunks(width) {
+            let line = std::str::from_utf8(line)
+                .expect("letters")
+                .trim_end_matches('=');
+            assert_eq!(mask.text(line), "***");
+        }
+    }
+}
+
+#[test]
+fn lines_of_a_value_are_hidden_by_themselves() {
+    let value = b"-----BEGIN-----\r\nfirst line\nab\nlast line\n";
+    let mask = Mask::new([("key", value.as_slice())]);
+    for line in ["-----BEGIN-----", "first line", "last line"] {
+        assert_eq!(mask.text(&format!("[{line}]")), "[***]");
+    }
+    // Three bytes and fewer would be found in everything.
+    assert_eq!(mask.text("ab"), "ab");
+}
+
+#[test]
+fn short_values_hide_nothing() {
+    assert!(Mask::is_short(b"abc"));
+    assert!(Mask::new([("pin", b"123".as_slice())]).is_empty());
+    assert!(!Mask::new([("pin", b"1234".as_slice())]).is_empty());
+}
+
+#[test]
+fn however_a_stream_is_cut_it_is_masked_as_the_whole() {
+    let mut numbers = Numbers(42);
+    // Few letters, so that secrets overlap each other and themselves.
+    let letters = b"abc";
+    for round in 0..3000 {
+        let values: Vec<Vec<u8>> = (0..1 + numbers.below(3))
+            .map(|_| {
+                let len = 4 + numbers.below(6);
+                numbers.bytes(len, letters)
+            })
+            .collect();
+        let mask = Mask::new(values.iter().map(|value| ("s", &value[..])));
+        let len = numbers.below(60);
+        let text = numbers.bytes(len, letters);
+        let whole = mask.mask(&text).into_owned();
+        for value in &values {
+            assert!(!contains(&whole, value), "{round}");
+        }
+        for cut in 0..=text.len() {
+            assert_eq!(
+                stream(&mask, &[&text[..cut], &text[cut..]]),
+                whole,
+                "{round}, {cut}"
+            );
+        }
+        let single: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(stream(&mask, &single), whole, "{round}");
+    }
+}
+
+#[test]
+fn what_overlaps_is_hidden_as_one() {
+    let mask = Mask::new([("a", b"abcd".as_slice()), ("b", b"cdefgh")]);
+    assert_eq!(mask.text("xabcdefghx"), "x***x");
+}
+
+#[test]
+fn a_stream_holds_back_only_what_may_be_a_secret() {
+    let mask = Mask::new([("a", b"secret-value".as_slice())]);
+    let mut masker = mask.stream();
+    assert_eq!(masker.push(b"plain text\n"), b"plain text\n");
+    assert_eq!(masker.push(b"a secr"), b"a ");
+    assert_eq!(masker.push(b"etary"), b"secretary");
+    assert_eq!(masker.push(b" secret-"), b" ");
+    assert_eq!(masker.push(b"value."), b"***.");
+    assert_eq!(masker.finish(), b"");
+}
+
+#[test]
+fn json_is_masked_inside_and_stays_json() {
+    let mask = Mask::new([
+        ("a", b"hunter22".as_slice()),
+        ("n", b"123456"),
+        ("j", b"[1,2]"),
+    ]);
+    let value = serde_json::json!({"hunter22": ["x hunter22 y", 5, 123456], "ok": true});
+    assert_eq!(mask.find_in_json(&value), Some("a"));
+    let masked = serde_json::json!({"***": ["x *** y", 5, "***"], "ok": true});
+    assert_eq!(mask.json(&value), masked);
+    // A secret that is JSON itself: its parts say nothing, so that nothing is left.
+    assert_eq!(mask.json(&serde_json::json!({"x": [1, 2]})), "***");
+}
+
+#[test]
+fn nothing_shows_what_it_hides() {
+    let mask = Mask::new([("token", b"hunter22".as_slice())]);
+    let mut masker = mask.stream();
+    assert!(masker.push(b"hunter2").is_empty());
+    assert_eq!(format!("{mask:?} {masker:?}"), "Mask(..) Masker(..)");
+}
