@@ -2,23 +2,32 @@
 
 mod calibrate;
 mod chains;
+mod driver;
+mod external;
 mod graphs;
+mod idle;
 mod load;
 mod many;
 mod program;
+mod remote;
 mod report;
+mod server;
+mod sessions;
 
 use report::{Line, Results};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const HELP: &str = "\
 Measures Conveyor against its budgets, durably, on this machine.
 
-Usage: conveyor-bench [run [--quick] | render]
+Usage: conveyor-bench [run [--quick] | external [--quick] | render]
 
   run      measure, print one table, write docs/results/local.json, render docs/benchmarks.md
            --quick  a tenth of the work: to see that it runs, not to quote
+  external measure only what needs `conveyor serve` in a process of its own; print, write nothing
+           --quick  as above
   render   write docs/benchmarks.md from docs/results/*.json
 ";
 
@@ -28,7 +37,11 @@ fn main() -> ExitCode {
     let done = match words[..] {
         [] | ["run"] => run(1),
         ["run", "--quick"] => run(10),
+        ["external"] => external(1),
+        ["external", "--quick"] => external(10),
         ["render"] => render(),
+        // The process that `external` and its like let work.
+        ["driver", url, capacity, sessions] => driver::driver(url, capacity, sessions),
         // The process that `graphs` starts for each size.
         ["layered", folder, size] => graphs::layered(Path::new(folder), size),
         // The process that `many` kills.
@@ -58,10 +71,6 @@ fn run(part: u32) -> Done {
     let calibration = calibrate::fdatasync(folder.path(), (2000 / part) as usize)?;
     let f = calibration.f_ms;
     let mut lines = Vec::new();
-    let show = |lines: &mut Vec<Line>, new: Vec<Line>| {
-        print(&report::table(&new));
-        lines.extend(new);
-    };
     show(&mut lines, calibration.lines);
     load::runtime()?.block_on(async {
         // First, while the process is small: what is resident later is what the allocator kept.
@@ -86,7 +95,7 @@ fn run(part: u32) -> Done {
                 many::recovery(folder.path(), runs / part).await?,
             );
         }
-        Ok::<(), Box<dyn std::error::Error>>(())
+        outside(&mut lines, folder.path(), f, part).await
     })?;
     show(&mut lines, program::lines(folder.path())?);
     let commit = std::process::Command::new("git")
@@ -110,6 +119,38 @@ fn run(part: u32) -> Done {
         render()?;
     }
     Ok(())
+}
+
+/// What has the server in a process of its own.
+fn external(part: u32) -> Done {
+    let target = report::docs().join("../target");
+    std::fs::create_dir_all(&target)?;
+    let folder = tempfile::tempdir_in(target)?;
+    let calibration = calibrate::fdatasync(folder.path(), (2000 / part) as usize)?;
+    let f = calibration.f_ms;
+    let mut lines = Vec::new();
+    show(&mut lines, calibration.lines);
+    load::runtime()?.block_on(outside(&mut lines, folder.path(), f, part))
+}
+
+async fn outside(lines: &mut Vec<Line>, folder: &Path, f: f64, part: u32) -> Done {
+    show(lines, idle::lines(folder)?);
+    show(lines, external::one(folder, f, 200 / part).await?);
+    let runs = 40 / part.min(8);
+    show(lines, external::chains(folder, 64, runs).await?);
+    show(lines, external::fans(folder, 32, 5).await?);
+    let idle = Duration::from_secs(u64::from(20 / part));
+    show(
+        lines,
+        sessions::lines(folder, 1_000 / part, idle, runs).await?,
+    );
+    Ok(())
+}
+
+/// Prints new lines, and keeps them.
+fn show(lines: &mut Vec<Line>, new: Vec<Line>) {
+    print(&report::table(&new));
+    lines.extend(new);
 }
 
 fn render() -> Done {

@@ -20,10 +20,7 @@ const STARTS: usize = 30;
 
 /// Measures the program beside this one.
 pub(crate) fn lines(folder: &Path) -> Result<Vec<Line>, Failed> {
-    let program = std::env::current_exe()?.with_file_name("conveyor");
-    if !program.exists() {
-        return Err(format!("{} is not there: cargo build --release", program.display()).into());
-    }
+    let program = crate::server::program()?;
     let mut versions = Vec::new();
     for _ in 0..STARTS {
         let begun = Instant::now();

@@ -128,7 +128,7 @@ pub(crate) fn table(lines: &[Line]) -> String {
     for line in lines {
         let _ = writeln!(
             out,
-            "{:<44} {:<26} {:>12} {:<8} {:<34} {}",
+            "{:<57} {:<26} {:>12} {:<8} {:<34} {}",
             line.name,
             line.figure,
             number(line.value),
