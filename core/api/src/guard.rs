@@ -9,25 +9,34 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::net::IpAddr;
 
-/// Answers only what no page of a browser sends.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    match foreign(request.uri(), request.headers()) {
+/// Answers nothing that a page of a browser sends, wherever the server listens: a browser shows client
+/// certificates by itself, and reaches addresses that its page's author does not.
+pub(crate) async fn no_pages(request: Request, next: Next) -> Response {
+    match request.headers().get(header::ORIGIN) {
         None => next.run(request).await,
-        Some(why) => {
-            let problem = Problem::new(StatusCode::FORBIDDEN, "permission_denied", why);
-            problem.into_response()
+        Some(origin) => {
+            let origin = String::from_utf8_lossy(origin.as_bytes());
+            refuse(format!(
+                "requests of pages are not answered; this one has the origin {origin}"
+            ))
         }
     }
 }
 
+/// Answers nobody who comes under a name of this machine that somebody else may have given to it.
+pub(crate) async fn own_name(request: Request, next: Next) -> Response {
+    match foreign(request.uri(), request.headers()) {
+        None => next.run(request).await,
+        Some(why) => refuse(why),
+    }
+}
+
+fn refuse(why: String) -> Response {
+    Problem::new(StatusCode::FORBIDDEN, "permission_denied", why).into_response()
+}
+
 /// Why a request is not answered.
 fn foreign(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let origin = String::from_utf8_lossy(origin.as_bytes());
-        return Some(format!(
-            "requests of pages are not answered; this one has the origin {origin}"
-        ));
-    }
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());

@@ -1,7 +1,7 @@
 //! Where a process listens: the socket of its data directory, and addresses.
 
 use crate::access::{Admission, Door, enter};
-use crate::guard::guard;
+use crate::guard::{no_pages, own_name};
 use crate::place;
 use crate::router::Front;
 use crate::serve::{ConnectionLimits, Source, serve};
@@ -96,8 +96,8 @@ impl TcpEndpoint {
         self.listener.local_addr()
     }
 
-    /// As [`Listener::serve`]. Where nothing but this machine reaches it, pages of a browser do not
-    /// either.
+    /// As [`Listener::serve`]. Pages of a browser are not answered; nor, where nothing but this machine
+    /// reaches it, who comes under another name than this machine's own.
     pub async fn serve(
         self,
         front: Front,
@@ -106,14 +106,14 @@ impl TcpEndpoint {
         limits: ConnectionLimits,
         shutdown: impl Future<Output = ()>,
     ) {
-        let mut router = front.behind(admission);
+        let mut router = front.behind(admission).layer(from_fn(no_pages));
         // With TLS it is asked by the name that its certificate has.
         if tls.is_none()
             && self
                 .address()
                 .is_ok_and(|address| address.ip().is_loopback())
         {
-            router = router.layer(from_fn(guard));
+            router = router.layer(from_fn(own_name));
         }
         serve(Source::Tcp(self.listener, tls), router, limits, shutdown).await;
     }

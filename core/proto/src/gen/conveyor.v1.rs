@@ -621,7 +621,7 @@ pub struct Task {
     /// The version of a Resource that the run was started for; absent for none.
     #[prost(message, optional, tag = "7")]
     pub resource: ::core::option::Option<ResourceVersion>,
-    /// Secrets by the name that the step gives them. Never stored, never logged. Later release.
+    /// Secrets by the name that the step gives them. Never stored, never logged.
     #[prost(btree_map = "string, bytes", tag = "8")]
     pub secrets: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -3050,7 +3050,7 @@ pub struct PlanPipelineResponse {
     #[prost(message, repeated, tag = "2")]
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
-/// Names a stored pipeline. Later release.
+/// Names a stored pipeline.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PipelineRef {
     /// Its name.
@@ -3112,7 +3112,7 @@ pub mod start_run_request {
         /// A document.
         #[prost(message, tag = "1")]
         Document(super::Document),
-        /// A stored pipeline. Later release.
+        /// A stored pipeline.
         #[prost(message, tag = "2")]
         Stored(super::PipelineRef),
     }
@@ -3581,7 +3581,7 @@ pub struct GetServerInfoResponse {
         ::prost::alloc::string::String,
     >,
 }
-/// What all objects but runs have in common. Later release.
+/// What all objects but runs have in common.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Metadata {
     /// Its name, unique for its kind in its namespace: `[a-z0-9](\[a-z0-9-\]*[a-z0-9])?`, at most 63.
@@ -3612,7 +3612,7 @@ pub struct Metadata {
     #[prost(uint64, tag = "7")]
     pub updated_ms: u64,
 }
-/// How to page and filter a list. Later release.
+/// How to page and filter a list.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListOptions {
     /// Only objects with all of these labels. At most 64.
@@ -3628,7 +3628,7 @@ pub struct ListOptions {
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
 }
-/// A tenancy boundary. Later release.
+/// A tenancy boundary.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Namespace {
     /// Name and the rest.
@@ -3894,7 +3894,7 @@ pub struct DeleteResourceResponse {
     #[prost(message, repeated, tag = "2")]
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
-/// A stored pipeline. Later release.
+/// A stored pipeline.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Pipeline {
     /// Name and the rest.
@@ -3995,7 +3995,7 @@ pub struct DeletePipelineRequest {
 /// The pipeline is gone. Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeletePipelineResponse {}
-/// A driver that is, or was, registered. Later release.
+/// A driver that is, or was, registered.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Driver {
     /// Its name.
@@ -4097,7 +4097,7 @@ pub struct ListDriversResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
-/// An access token, without its secret. Later release.
+/// An access token, without its secret.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AccessToken {
     /// Its id; not secret.
@@ -4818,7 +4818,7 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "GetServerInfo"));
             self.inner.unary(req, path, codec).await
         }
-        /// Namespaces (later). Makes a namespace.
+        /// Namespaces. Makes a namespace.
         pub async fn create_namespace(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateNamespaceRequest>,
@@ -5103,7 +5103,7 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "DeleteResource"));
             self.inner.unary(req, path, codec).await
         }
-        /// Pipelines (later). Stores a pipeline's revision; the same document twice is one revision.
+        /// Pipelines. Stores a pipeline's revision; the same document twice is one revision.
         pub async fn apply_pipeline(
             &mut self,
             request: impl tonic::IntoRequest<super::ApplyPipelineRequest>,
@@ -5203,7 +5203,7 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "DeletePipeline"));
             self.inner.unary(req, path, codec).await
         }
-        /// Drivers (later). Lists drivers by name, with versions, actions, schemas and sessions.
+        /// Drivers. Lists drivers by name, with versions, actions, schemas and sessions.
         pub async fn list_drivers(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDriversRequest>,
@@ -5228,7 +5228,7 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "ListDrivers"));
             self.inner.unary(req, path, codec).await
         }
-        /// Tokens (later). Makes an access token; the answer is the only place where it is ever seen.
+        /// Tokens. Makes an access token; the answer is the only place where it is ever seen.
         pub async fn create_token(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateTokenRequest>,
@@ -5478,7 +5478,7 @@ pub mod control_service_server {
             tonic::Response<super::GetServerInfoResponse>,
             tonic::Status,
         >;
-        /// Namespaces (later). Makes a namespace.
+        /// Namespaces. Makes a namespace.
         async fn create_namespace(
             &self,
             request: tonic::Request<super::CreateNamespaceRequest>,
@@ -5566,7 +5566,7 @@ pub mod control_service_server {
             tonic::Response<super::DeleteResourceResponse>,
             tonic::Status,
         >;
-        /// Pipelines (later). Stores a pipeline's revision; the same document twice is one revision.
+        /// Pipelines. Stores a pipeline's revision; the same document twice is one revision.
         async fn apply_pipeline(
             &self,
             request: tonic::Request<super::ApplyPipelineRequest>,
@@ -5598,7 +5598,7 @@ pub mod control_service_server {
             tonic::Response<super::DeletePipelineResponse>,
             tonic::Status,
         >;
-        /// Drivers (later). Lists drivers by name, with versions, actions, schemas and sessions.
+        /// Drivers. Lists drivers by name, with versions, actions, schemas and sessions.
         async fn list_drivers(
             &self,
             request: tonic::Request<super::ListDriversRequest>,
@@ -5606,7 +5606,7 @@ pub mod control_service_server {
             tonic::Response<super::ListDriversResponse>,
             tonic::Status,
         >;
-        /// Tokens (later). Makes an access token; the answer is the only place where it is ever seen.
+        /// Tokens. Makes an access token; the answer is the only place where it is ever seen.
         async fn create_token(
             &self,
             request: tonic::Request<super::CreateTokenRequest>,

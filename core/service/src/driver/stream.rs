@@ -447,9 +447,9 @@ impl Conversation {
             Some(v1::task_answer::Answer::Accepted(_)) => {
                 self.told(SessionEvent::Accepted(claimed))
             }
-            Some(v1::task_answer::Answer::Refused(refused)) => {
-                let reason = refused.reason;
-                tracing::info!(run = %claimed.run, session = %self.session.id(), %reason, "a task was refused");
+            // Its reason is a driver's words, which may hold a secret: they go nowhere.
+            Some(v1::task_answer::Answer::Refused(_)) => {
+                tracing::info!(run = %claimed.run, session = %self.session.id(), "a task was refused");
                 self.told(SessionEvent::Refused(claimed))
             }
             Some(v1::task_answer::Answer::Detached(detached)) => {

@@ -107,9 +107,9 @@ impl DriverService for DriverHandlers {
                     named.push(claimed);
                     tokens.push(answer.token);
                 }
-                Some(task_answer::Answer::Refused(refused)) => {
-                    let reason = refused.reason;
-                    tracing::info!(run = %claimed.run, session = %session.id(), %reason, "a task was refused");
+                // Its reason is a driver's words, which may hold a secret: they go nowhere.
+                Some(task_answer::Answer::Refused(_)) => {
+                    tracing::info!(run = %claimed.run, session = %session.id(), "a task was refused");
                     session
                         .tell(SessionEvent::Refused(claimed))
                         .map_err(refuse)?;
