@@ -25,6 +25,8 @@ pub(super) struct Remote {
     pub(super) ended: BTreeSet<Claimed>,
     /// When the engine last answered a heartbeat.
     pub(super) answered: Time,
+    /// What was lost on its way over this connection, and when: it has to come again.
+    pub(super) missing: BTreeMap<Claimed, Time>,
 }
 
 /// A task that a driver holds.

@@ -12,6 +12,10 @@ use conveyor_node::token::Claimed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What was lost on its way comes again within this: it is unanswered for 5 s, and the owner may look at it
+/// with the next heartbeat only, which may be lost too.
+const AGAIN: Duration = Duration::secs(20);
+
 impl World {
     /// Schedules something outside of the process.
     pub(super) fn outside(&mut self, after: u64, what: Outside) {
@@ -62,6 +66,7 @@ impl World {
             tasks: BTreeMap::new(),
             ended: BTreeSet::new(),
             answered: self.now,
+            missing: BTreeMap::new(),
         };
         self.remotes.insert(Arc::clone(&session), remote);
         let after = self.random.below(200) as u64;
@@ -83,6 +88,7 @@ impl World {
                 Ok(())
             }
             Outside::Beat(session, connection) => {
+                self.check_missing(&session, connection)?;
                 self.beat(&session, connection);
                 Ok(())
             }
@@ -158,6 +164,7 @@ impl World {
             self.counts.fault("a task was lost with its connection");
             return Ok(());
         };
+        remote.missing.remove(&claimed);
         match remote.tasks.get(&claimed).map(|task| task.result.is_none()) {
             Some(true) => {
                 self.counts.fault("a task was sent twice");
@@ -174,6 +181,10 @@ impl World {
         if self.strikes(30) {
             // As an answer to a poll that never arrives.
             self.counts.fault("a task was lost on its way");
+            let now = self.now;
+            if let Some(remote) = self.at(session, connection) {
+                remote.missing.insert(claimed, now);
+            }
             return Ok(());
         }
         if self.strikes(12) {
@@ -424,6 +435,34 @@ impl World {
         }
     }
 
+    /// What was lost on its way has come again, or its claim is over (PROTOCOL P21).
+    fn check_missing(&mut self, session: &Arc<str>, connection: u64) -> Check {
+        let now = self.now;
+        let Some(remote) = self.at(session, connection) else {
+            return Ok(());
+        };
+        let due = remote
+            .missing
+            .iter()
+            .filter(|(_, at)| at.after(AGAIN) <= now);
+        let due: Vec<_> = due.map(|(claimed, _)| *claimed).collect();
+        remote.missing.retain(|claimed, _| !due.contains(claimed));
+        for claimed in due {
+            let Claimed { run, id, .. } = claimed;
+            if !self.ledger.runs.contains(&run) || self.ledger.abandoned.contains(&run) {
+                continue;
+            }
+            let durable = self.durable(run)?;
+            let stands = durable.run.nonce(id) == Some(claimed.nonce);
+            if stands && !durable.told.contains(&id) {
+                return Err(format!(
+                    "{id} of {run} was lost on its way, and not sent again"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn beat(&mut self, session: &Arc<str>, connection: u64) {
         if self.strikes(25) {
             self.counts.fault("a connection broke");
@@ -632,6 +671,7 @@ impl World {
             return Ok(());
         };
         remote.connection = Some(connection);
+        remote.missing.clear();
         remote.answered = now;
         let free = remote.capacity.saturating_sub(remote.running()) as u32;
         let again: Vec<_> = remote
