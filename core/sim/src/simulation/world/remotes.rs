@@ -447,9 +447,15 @@ impl World {
             .filter(|(_, at)| at.after(AGAIN) <= now);
         let due: Vec<_> = due.map(|(claimed, _)| *claimed).collect();
         remote.missing.retain(|claimed, _| !due.contains(claimed));
+        if due.is_empty() {
+            return Ok(());
+        }
+        // Nothing of a run in quarantine is touched.
+        let quarantined = self.quarantined()?;
         for claimed in due {
             let Claimed { run, id, .. } = claimed;
-            if !self.ledger.runs.contains(&run) || self.ledger.abandoned.contains(&run) {
+            let known = self.ledger.runs.contains(&run) && !self.ledger.abandoned.contains(&run);
+            if !known || quarantined.contains(&run) {
                 continue;
             }
             let durable = self.durable(run)?;

@@ -88,7 +88,7 @@ impl World {
         Ok(self.requests.len() > before)
     }
 
-    fn quarantined(&self) -> Result<BTreeSet<RunId>, String> {
+    pub(super) fn quarantined(&self) -> Result<BTreeSet<RunId>, String> {
         let rows = storage::quarantines(&self.disk.store).map_err(|error| error.to_string())?;
         if !rows.is_empty() && !self.may_quarantine {
             return Err(format!("{rows:?} are quarantined"));
