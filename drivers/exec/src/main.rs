@@ -29,7 +29,8 @@ struct Arguments {
     /// A file with the access token. Default: the token itself in CONVEYOR_TOKEN, else none.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     token_file: Option<PathBuf>,
-    /// The namespace to publish the driver in; the token's own, or all, by default.
+    /// The namespace to publish the driver in. Default: the token's own, else `default`; all (`*`) where the
+    /// server asks for no token, or for one of the scope `admin`.
     #[arg(long, value_name = "NAME", default_value = "")]
     namespace: String,
     /// How many tasks it runs at once.

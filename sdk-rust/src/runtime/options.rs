@@ -16,8 +16,8 @@ pub struct Options {
     pub token: Option<String>,
     /// For `https`.
     pub tls: Tls,
-    /// The namespace to publish the driver in. Default: the token's own, or all where the server asks
-    /// for no token.
+    /// The namespace to publish the driver in. Default: the token's own, else `default`; all (`*`) where
+    /// the server asks for no token, or for one of the scope `admin`.
     pub namespace: String,
     /// How many tasks it takes at once. Default 16.
     pub capacity: u32,

@@ -44,20 +44,16 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) auth_required: bool,
     /// Speak TLS on the address, with this certificate (PEM).
-    #[arg(long, value_name = "FILE", requires = "tls_key", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_cert: Option<String>,
     /// The certificate's private key (PEM).
-    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_key: Option<String>,
     /// Each client has to show a certificate that this authority has signed (PEM).
-    #[arg(long, value_name = "FILE", requires = "tls_cert", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) tls_client_ca: Option<String>,
     /// Who the certificate of a client stands for: `ci.example.com=client@team-a`. May be given often.
-    #[arg(
-        long,
-        value_name = "NAME=SCOPE[@NAMESPACE]",
-        requires = "tls_client_ca"
-    )]
+    #[arg(long, value_name = "NAME=SCOPE[@NAMESPACE]")]
     pub(crate) client_name: Vec<String>,
     /// Listen on an address that other machines reach, though anybody there may do anything, or read what
     /// others send.

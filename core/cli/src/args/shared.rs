@@ -3,6 +3,7 @@
 use super::Output;
 use clap::Args;
 use conveyor_api::Credentials;
+use std::io;
 use std::path::PathBuf;
 
 /// Whose runs.
@@ -18,72 +19,79 @@ pub(crate) struct Place {
     /// A file with the access token for the server. Default: the token itself in CONVEYOR_TOKEN, else none.
     #[arg(long, value_name = "FILE", conflicts_with = "data_dir", value_hint = clap::ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
-    /// The authority that signed the server's certificate, PEM. Default: those of the system.
-    #[arg(long, value_name = "FILE", env = "CONVEYOR_CA", hide_env = true)]
-    #[arg(value_hint = clap::ValueHint::FilePath)]
+    /// The authority that signed the server's certificate, PEM. Default: CONVEYOR_CA, else those of the system.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) ca: Option<PathBuf>,
-    /// A certificate to show to the server, PEM.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "CONVEYOR_CLIENT_CERT",
-        hide_env = true
-    )]
-    #[arg(requires = "client_key", value_hint = clap::ValueHint::FilePath)]
+    /// A certificate to show to the server, PEM. Default: CONVEYOR_CLIENT_CERT, else none.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) client_cert: Option<PathBuf>,
-    /// The certificate's private key, PEM.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "CONVEYOR_CLIENT_KEY",
-        hide_env = true
-    )]
-    #[arg(requires = "client_cert", value_hint = clap::ValueHint::FilePath)]
+    /// The certificate's private key, PEM. Default: CONVEYOR_CLIENT_KEY, else none.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) client_key: Option<PathBuf>,
 }
 
-/// A server to ask.
+/// A server to ask, and what is shown to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) url: String,
-    pub(crate) token_file: Option<PathBuf>,
-    pub(crate) credentials: Credentials,
+    token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 impl Server {
     /// What is shown to it, and whom it is believed to be.
     ///
     /// # Errors
-    /// When the token's file cannot be read.
-    pub(crate) fn credentials(&self) -> std::io::Result<Credentials> {
-        let mut credentials = self.credentials.clone();
-        if let Some(path) = &self.token_file {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-            })?;
-            credentials.token = Some(text.trim().to_owned());
-        }
-        Ok(credentials)
+    /// When the token's file cannot be read, or a certificate comes without its key.
+    pub(crate) fn credentials(&self) -> io::Result<Credentials> {
+        let token = match &self.token_file {
+            None => variable("CONVEYOR_TOKEN"),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+                })?;
+                Some(text.trim().to_owned())
+            }
+        };
+        let identity = match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (None, None) => None,
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "--client-cert and --client-key belong together: one of them is missing",
+                ));
+            }
+        };
+        Ok(Credentials {
+            token,
+            ca: self.ca.clone(),
+            identity,
+        })
     }
+}
+
+/// A variable of the environment; an empty one is none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 impl Place {
     /// The server to ask, if one is named.
     pub(crate) fn server(&self) -> Option<Server> {
-        let from_environment = || {
-            let url = std::env::var("CONVEYOR_URL").ok();
-            url.filter(|url| !url.is_empty() && self.data_dir.is_none())
-        };
-        let token = std::env::var("CONVEYOR_TOKEN").ok();
-        let credentials = Credentials {
-            token: token.filter(|token| !token.is_empty()),
-            ca: self.ca.clone(),
-            identity: self.client_cert.clone().zip(self.client_key.clone()),
+        let named = variable("CONVEYOR_URL").filter(|_| self.data_dir.is_none());
+        let file = |given: &Option<PathBuf>, name| {
+            let given = given.clone();
+            given.or_else(|| variable(name).map(PathBuf::from))
         };
         Some(Server {
-            url: self.server.clone().or_else(from_environment)?,
+            url: self.server.clone().or(named)?,
             token_file: self.token_file.clone(),
-            credentials,
+            ca: file(&self.ca, "CONVEYOR_CA"),
+            cert: file(&self.client_cert, "CONVEYOR_CLIENT_CERT"),
+            key: file(&self.client_key, "CONVEYOR_CLIENT_KEY"),
         })
     }
 }

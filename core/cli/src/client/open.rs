@@ -110,7 +110,11 @@ impl Engine {
         let credentials = server.credentials();
         let credentials = credentials.map_err(|error| Problem::refused(error.to_string()))?;
         let control = conveyor_api::connect_to(&server.url, &credentials).await;
-        let control = control.map_err(|error| Problem::no_server(&server.url, &error))?;
+        let control = control.map_err(|error| match error.kind() {
+            // Of the connection itself.
+            std::io::ErrorKind::Other => Problem::no_server(&server.url, &error),
+            _ => Problem::refused(format!("{}: {error}", server.url)),
+        })?;
         let mut client = client(control);
         let told = client.get_server_info(GetServerInfoRequest {}).await?;
         Ok(Engine {

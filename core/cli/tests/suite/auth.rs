@@ -262,6 +262,37 @@ fn an_address_that_others_reach_is_refused_without_what_keeps_them_out() {
     }
 }
 
+#[test]
+fn what_this_side_refuses_is_no_server_that_does_not_answer() {
+    let site = Site::new(&[]);
+    let list = |more: &[(&str, &str)], url: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conveyor"));
+        command
+            .args(["runs", "list", "--server", url])
+            .envs(more.iter().copied())
+            .current_dir(site.dir.path());
+        let ended = command.output().expect("it starts");
+        (
+            ended.status.code(),
+            String::from_utf8_lossy(&ended.stderr).into_owned(),
+        )
+    };
+    // Nobody has to listen there: nothing is sent.
+    let token = [("CONVEYOR_TOKEN", "conveyor_0_0")];
+    let (status, said) = list(&token, "http://192.0.2.1:7420");
+    assert!(status == Some(2) && said.contains("in the clear"), "{said}");
+    let (status, said) = list(&[("CONVEYOR_CLIENT_CERT", "a.pem")], "https://localhost:1");
+    assert!(status == Some(2) && said.contains("--client-key"), "{said}");
+    let (status, said) = list(&[("CONVEYOR_CA", "nothing.pem")], "https://localhost:1");
+    assert!(status == Some(2) && said.contains("nothing.pem"), "{said}");
+    // An empty variable is none.
+    let (status, said) = list(&[("CONVEYOR_CA", "")], "http://127.0.0.1:1");
+    assert!(
+        status == Some(3) && said.contains("no server answers"),
+        "{said}"
+    );
+}
+
 /// An authority, and a certificate that it has signed, as PEM files.
 struct Authority {
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,

@@ -137,6 +137,37 @@ fn a_secret_that_is_said_in_every_way_is_found_nowhere_though_the_server_was_kil
 }
 
 #[test]
+fn an_attempt_whose_secret_is_away_holds_up_no_other_of_its_driver() {
+    let document = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: two}
+spec:
+  secrets: [{name: token, from: 'file:token'}]
+  steps:
+    - {id: use, needs: [], driver: exec, secrets: {TOKEN: token}, with: {run: 'touch begun; while [ ! -e tick ]; do sleep 0.02; done; echo \"has $TOKEN\"; touch said; while [ ! -e go ]; do sleep 0.02; done'}}
+    # Its line comes after the other's.
+    - {id: plain, needs: [], driver: exec, with: {run: 'while [ ! -e said ]; do sleep 0.02; done; sleep 0.5; echo heard; while [ ! -e go ]; do sleep 0.02; done'}}
+";
+    let (mut site, mut server) = site(&[("p.yaml", document)]);
+    let mut driver = site.driver();
+    let run = site.start("p.yaml");
+    site.until(&run, "begun", |_| site.dir.path().join("begun").exists());
+    server.kill();
+    let token = site.dir.path().join("secrets/token");
+    std::fs::rename(&token, token.with_extension("away")).expect("it is ours");
+    let _server = site.serve_with("data", &["--secrets-dir", "secrets"]);
+    driver.line(&["connected"]);
+    std::fs::write(site.dir.path().join("tick"), "").expect("it is writable");
+    site.until(&run, "heard", |_| site.log(&run).contains("plain | heard"));
+    assert!(!site.log(&run).contains("use |"), "it cannot be masked yet");
+    std::fs::rename(token.with_extension("away"), &token).expect("it is ours");
+    site.until(&run, "said", |_| site.log(&run).contains("use | has ***"));
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    assert_eq!(site.ended(&run)["state"], "succeeded");
+}
+
+#[test]
 fn a_driver_that_masks_nothing_is_masked_by_the_server() {
     let (site, _server) = site(&[("p.yaml", &pipeline("file:token", "raw", "{}"))]);
     let run = talk(async {

@@ -1,4 +1,4 @@
-//! Log batches of a stream on their way to the log store: in order, and no more of them at once than
+//! Log batches of a stream on their way to the log store: each attempt's in order, and no more at once than
 //! the window allows, so that a driver that floods waits for itself (R31).
 
 use super::convert;
@@ -6,6 +6,10 @@ use conveyor_bus::Refused;
 use conveyor_node::Node;
 use conveyor_node::token::Claimed;
 use conveyor_proto::v1;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -52,22 +56,57 @@ pub(super) struct Kept {
     pub(super) bytes: u64,
 }
 
-/// Hands batches over, one after the other.
+/// Hands batches over: those of one attempt in their order. No attempt waits for another whose lines cannot
+/// be kept for now, for its secrets are not found, say.
 pub(super) async fn keep(
     node: Node,
     mut batches: mpsc::UnboundedReceiver<Batch>,
     kept: mpsc::UnboundedSender<Kept>,
 ) {
-    while let Some(batch) = batches.recv().await {
-        let bytes = batch.bytes;
-        let done = Kept {
-            acknowledgement: append(&node, batch.claimed, batch.logs).await,
-            bytes,
+    let mut under_way = FuturesUnordered::new();
+    // What waits for the batch of the same attempt that is under way.
+    let mut waiting: HashMap<Claimed, VecDeque<Batch>> = HashMap::new();
+    loop {
+        let next = tokio::select! {
+            Some((claimed, done)) = under_way.next() => {
+                if kept.send(done).is_err() {
+                    return;
+                }
+                let next = waiting.get_mut(&claimed).and_then(VecDeque::pop_front);
+                if next.is_none() {
+                    waiting.remove(&claimed);
+                }
+                next
+            }
+            batch = batches.recv() => {
+                // The conversation is over: what is not acknowledged is sent again.
+                let Some(batch) = batch else { return };
+                match waiting.entry(batch.claimed) {
+                    Entry::Vacant(free) => {
+                        free.insert(VecDeque::new());
+                        Some(batch)
+                    }
+                    Entry::Occupied(mut busy) => {
+                        busy.get_mut().push_back(batch);
+                        None
+                    }
+                }
+            }
         };
-        if kept.send(done).is_err() {
-            return;
+        if let Some(batch) = next {
+            under_way.push(one(&node, batch));
         }
     }
+}
+
+async fn one(node: &Node, batch: Batch) -> (Claimed, Kept) {
+    let (claimed, bytes) = (batch.claimed, batch.bytes);
+    let acknowledgement = append(node, claimed, batch.logs).await;
+    let kept = Kept {
+        acknowledgement,
+        bytes,
+    };
+    (claimed, kept)
 }
 
 /// Appends until it is durable or refused; `None` when it cannot be.
