@@ -1,6 +1,6 @@
 # The project's commands. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-api test-full lint fmt bench fuzz generate
+.PHONY: help build test test-api test-full lint fmt bench faults fuzz generate
 
 CARGO ?= cargo
 # Where buf is installed; the version is pinned in its package.json.
@@ -40,6 +40,16 @@ fmt: ## Formats the code
 
 bench: ## Measures, and prints each figure beside its budget
 	$(CARGO) run --release --locked -p conveyor-bench
+
+# Where the fault tests leave their counts.
+FAULTS := target/faults
+faults: ## Injects faults, and writes what was done and held into docs/faults.md: about ten minutes
+	$(CARGO) build --workspace --release --locked
+	rm -rf $(FAULTS) && mkdir -p $(FAULTS)
+	$(CARGO) run --quiet --release --locked -p conveyor-sim -- --seeds 10000 --json >$(FAULTS)/1-simulator
+	$(CARGO) run --quiet --release --locked -p conveyor-sim --features planted -- --planted all --json >$(FAULTS)/3-planted
+	CONVEYOR_FAULTS=$(abspath $(FAULTS))/2-processes $(CARGO) test --workspace --release --locked --test suite -- killed:: load:: network:: hostile:: outage::
+	$(CARGO) run --quiet --release --locked -p conveyor-bench -- faults $(FAULTS)
 
 fuzz: ## Runs each fuzz target for FUZZ_SECONDS (20)
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz

@@ -4,6 +4,7 @@ mod calibrate;
 mod chains;
 mod driver;
 mod external;
+mod faults;
 mod graphs;
 mod idle;
 mod load;
@@ -22,13 +23,15 @@ use std::time::Duration;
 const HELP: &str = "\
 Measures Conveyor against its budgets, durably, on this machine.
 
-Usage: conveyor-bench [run [--quick] | external [--quick] | render]
+Usage: conveyor-bench [run [--quick] | external [--quick] | faults DIR | render]
 
   run      measure, print one table, write docs/results/local.json, render docs/benchmarks.md
            --quick  a tenth of the work: to see that it runs, not to quote
   external measure only what needs `conveyor serve` in a process of its own; print, write nothing
            --quick  as above
-  render   write docs/benchmarks.md from docs/results/*.json
+  faults   write docs/results/faults.json from the counts that fault tests left in DIR, one line of
+           JSON each, and render docs/faults.md; `make faults` runs the tests
+  render   write docs/benchmarks.md and docs/faults.md from docs/results/*.json
 ";
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["run", "--quick"] => run(10),
         ["external"] => external(1),
         ["external", "--quick"] => external(10),
+        ["faults", folder] => faults::record(Path::new(folder)).and_then(|()| render()),
         ["render"] => render(),
         // The process that `external` and its like let work.
         ["driver", url, capacity, sessions] => driver::driver(url, capacity, sessions),
@@ -98,9 +102,6 @@ fn run(part: u32) -> Done {
         outside(&mut lines, folder.path(), f, part).await
     })?;
     show(&mut lines, program::lines(folder.path())?);
-    let commit = std::process::Command::new("git")
-        .args(["rev-parse", "--short", "HEAD"])
-        .output()?;
     let results = Results {
         command: if part == 1 {
             "make bench"
@@ -108,7 +109,7 @@ fn run(part: u32) -> Done {
             "make bench (quick)"
         }
         .to_owned(),
-        commit: String::from_utf8_lossy(&commit.stdout).trim().to_owned(),
+        commit: report::commit()?,
         machine: report::machine(),
         lines,
     };
@@ -156,6 +157,7 @@ fn show(lines: &mut Vec<Line>, new: Vec<Line>) {
 fn render() -> Done {
     let page = report::page(&report::read_all()?);
     std::fs::write(report::docs().join("benchmarks.md"), page)?;
+    faults::render()?;
     Ok(())
 }
 

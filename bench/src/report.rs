@@ -181,7 +181,10 @@ pub(crate) fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
-/// All results in `docs/results`, by file name.
+/// The file in `docs/results` that is no benchmark's.
+pub(crate) const FAULTS: &str = "faults.json";
+
+/// All results of benchmarks in `docs/results`, by file name.
 pub(crate) fn read_all() -> std::io::Result<Vec<(String, Results)>> {
     let mut all = Vec::new();
     let Ok(folder) = std::fs::read_dir(docs().join("results")) else {
@@ -189,10 +192,10 @@ pub(crate) fn read_all() -> std::io::Result<Vec<(String, Results)>> {
     };
     for entry in folder {
         let path = entry?.path();
-        if path
+        let results = path
             .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+            .is_some_and(|extension| extension == "json");
+        if results && !path.ends_with(FAULTS) {
             let results = serde_json::from_slice(&std::fs::read(&path)?)?;
             let name = path
                 .file_stem()
@@ -204,6 +207,14 @@ pub(crate) fn read_all() -> std::io::Result<Vec<(String, Results)>> {
     }
     all.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(all)
+}
+
+/// The commit that is checked out.
+pub(crate) fn commit() -> std::io::Result<String> {
+    let head = std::process::Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()?;
+    Ok(String::from_utf8_lossy(&head.stdout).trim().to_owned())
 }
 
 /// This machine.

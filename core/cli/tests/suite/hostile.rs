@@ -2,6 +2,7 @@
 
 use crate::raw::{Raw, talk};
 use crate::site::{Background, Site};
+use crate::tally;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
@@ -79,6 +80,11 @@ fn a_driver_that_floods_its_session_costs_the_server_no_memory_and_nobody_any_ti
         assert!(after < before + 64 * 1024, "{before} KiB, then {after} KiB");
     });
     assert_eq!(site.ended(&run)["state"], "succeeded");
+    tally::done("a driver floods its session", "messages at once", 210_000);
+    tally::held(
+        "a driver floods its session",
+        "the server grew by less than 64 MiB, and others worked on",
+    );
 }
 
 #[test]
@@ -111,6 +117,10 @@ fn a_driver_that_sends_more_than_its_window_is_told_so_and_its_lines_without_tex
     assert_eq!(
         view["steps"][0]["state"], "running",
         "a goodbye ends no claim: {view:#}"
+    );
+    tally::held(
+        "a driver logs over its window",
+        "it is told the limit, and others worked on",
     );
 }
 
@@ -145,6 +155,10 @@ fn a_batch_with_more_lines_than_one_may_have_names_the_limit() {
             goodbye.message
         );
     });
+    tally::held(
+        "a driver logs too many lines at once",
+        "it is told the limit",
+    );
 }
 
 #[test]
@@ -163,6 +177,10 @@ fn a_message_that_is_too_long_breaks_its_stream_alone() {
         // It is refused by its length, before it is read.
         assert!(after < before + 40 * 1024, "{before} KiB, then {after} KiB");
     });
+    tally::held(
+        "a driver sends 80 MiB in a message",
+        "it is refused before it is read, and others worked on",
+    );
 }
 
 #[test]
@@ -192,6 +210,10 @@ fn a_task_that_a_deaf_driver_does_not_answer_goes_to_another() {
     let attempts = &view["steps"][0]["instances"][0]["attempts"];
     assert_eq!(attempts[0]["state"], "lost", "{view:#}");
     assert_eq!(attempts[1]["state"], "succeeded", "{view:#}");
+    tally::held(
+        "a driver is deaf",
+        "its task went to another, and its late result was stale",
+    );
 }
 
 #[test]
@@ -215,6 +237,10 @@ fn a_driver_that_reads_nothing_holds_nobody_up() {
         let after = resident(&server);
         assert!(after < before + 64 * 1024, "{before} KiB, then {after} KiB");
     });
+    tally::held(
+        "a driver reads nothing",
+        "the server grew by less than 64 MiB, and others worked on",
+    );
 }
 
 #[test]
@@ -250,4 +276,8 @@ fn a_result_after_a_cancel_or_said_twice_changes_nothing() {
     let view = site.ended(&run);
     assert_eq!(view["state"], "cancelled", "{view:#}");
     assert_eq!(view["steps"][0]["state"], "cancelled", "{view:#}");
+    tally::held(
+        "a driver lies: results after a cancel, and twice",
+        "they were stale and changed nothing",
+    );
 }

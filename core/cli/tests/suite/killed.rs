@@ -4,6 +4,7 @@
 use crate::engine::{shown, text};
 use crate::killpoint::library;
 use crate::program::{conveyor, files};
+use crate::tally;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -247,6 +248,15 @@ fn consistent(dir: &Path, run: &str, view: &serde_json::Value) {
     assert_eq!(open.values().filter(|count| **count == 1).count(), 0);
 }
 
+fn counted(test: &str, kills: u64, runs: u64) {
+    tally::done(test, "kills", kills as usize);
+    tally::done(test, "runs", runs as usize);
+    tally::held(
+        test,
+        "no attempt was started twice, none that had ended was run again",
+    );
+}
+
 #[test]
 fn a_run_that_is_killed_beside_any_sync_ends_with_each_attempt_started_once() {
     let dir = files(&[("p.yaml", PIPELINE)]);
@@ -276,6 +286,7 @@ fn a_run_that_is_killed_beside_any_sync_ends_with_each_attempt_started_once() {
             "only {kills} kills in {at} runs of {most} syncs"
         );
     }
+    counted("`conveyor run` killed beside a sync", kills, at);
 }
 
 #[test]
@@ -297,7 +308,7 @@ fn a_run_that_is_killed_at_any_time_ends_with_each_attempt_started_once() {
         random ^= random << 17;
         random
     };
-    let mut kills = 0;
+    let (mut kills, mut runs) = (0, 0);
     for tried in 0.. {
         if kills >= KILLS {
             break;
@@ -307,5 +318,7 @@ fn a_run_that_is_killed_at_any_time_ends_with_each_attempt_started_once() {
             0 | 1 => Kill::After(Duration::from_micros(next() % most)),
             _ => Kill::Never,
         });
+        runs += 1;
     }
+    counted("`conveyor run` killed at a random instant", kills, runs);
 }

@@ -3,6 +3,7 @@
 
 use crate::http::{self, Sent};
 use crate::site::{Background, PATIENCE, Site, driver_program};
+use crate::tally;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -40,6 +41,8 @@ const PAUSE: u64 = 400;
 /// The longest that a run may take: no lease ends while the server is killed again and again, and on a
 /// slow machine all the starts take a minute.
 const STUCK: Duration = Duration::from_secs(300);
+
+const LOAD: &str = "`conveyor serve` and drivers killed at random instants under load";
 
 /// Sets the instants and the victims.
 const SEED: &str = "CONVEYOR_LOAD_SEED";
@@ -292,9 +295,13 @@ fn nothing_is_lost_or_done_twice_when_server_and_drivers_are_killed_under_load()
         .for_each(|line| *marks.entry(line).or_default() += 1);
     let twice: Vec<_> = marks.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "{twice:?} in\n{ran}");
-    let killed = of_killed(site, &killed);
+    let starts = marks
+        .keys()
+        .filter(|mark| mark.starts_with("start "))
+        .count();
+    let of_killed = of_killed(site, &killed);
     for run in runs.iter().chain([&followed.0]) {
-        consistent(site, run, &marks, &killed);
+        consistent(site, run, &marks, &of_killed);
     }
     let events = site.conveyor(&["events", &followed.0, "-o", "json"]);
     assert_eq!(events.status, 0, "{}", events.err);
@@ -312,4 +319,23 @@ fn nothing_is_lost_or_done_twice_when_server_and_drivers_are_killed_under_load()
         ids(&mut all.iter()),
         "who followed over many connections saw each event once"
     );
+    let of_drivers = killed.len();
+    tally::done(LOAD, "kills of the server", KILLS as usize - of_drivers);
+    tally::done(LOAD, "kills of a driver", of_drivers);
+    tally::done(LOAD, "runs", runs.len() + 1);
+    tally::done(LOAD, "attempts started", starts);
+    tally::done(
+        LOAD,
+        "of those, in a driver that was killed",
+        of_killed.len(),
+    );
+    tally::held(
+        LOAD,
+        "each run ended, and each attempt was started at most once and is known to its run",
+    );
+    tally::held(
+        LOAD,
+        "acknowledged log lines are all there, in order and once",
+    );
+    tally::held(LOAD, "a follower over many connections saw each event once");
 }

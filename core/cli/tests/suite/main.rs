@@ -37,6 +37,7 @@ mod serve;
 mod site;
 mod statuses;
 mod streams;
+mod tally;
 mod terminal;
 mod test_cases;
 mod transcripts;

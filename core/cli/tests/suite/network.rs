@@ -2,6 +2,7 @@
 
 use crate::proxy::Proxy;
 use crate::site::{Background, Site, driver_program};
+use crate::tally;
 use serde_json::Value;
 use std::process::Command;
 use std::thread;
@@ -21,6 +22,9 @@ spec:
       with: {run: 'echo \"$CONVEYOR_INSTANCE $CONVEYOR_ATTEMPT\" >>ran; echo said; sleep 0.1; echo n=$CONVEYOR_INSTANCE >$CONVEYOR_OUTPUT'}
   outputs: {all: '${{ steps.work.outputs.map(each, each.n) }}'}
 ";
+
+const CUT: &str = "the network is cut again and again";
+const SILENT: &str = "the network goes silent";
 
 fn behind(site: &Site, proxy: &Proxy) -> Background {
     let mut command = Command::new(driver_program());
@@ -62,12 +66,18 @@ fn a_connection_that_is_cut_again_and_again_starts_nothing_twice() {
     let mut cuts = 0;
     while !is_over(&site.show(&run)) {
         // The instant itself is what is tested.
-        thread::sleep(Duration::from_millis(37 * (1 + cuts % 5)));
+        thread::sleep(Duration::from_millis(37 * (1 + cuts as u64 % 5)));
         proxy.cut();
         cuts += 1;
     }
     assert!(cuts > 3 && proxy.connections() > 3, "only {cuts} cuts");
     once_each(&site, &run);
+    tally::done(CUT, "times the connection of the driver was cut", cuts);
+    tally::done(CUT, "tasks", 40);
+    tally::held(
+        CUT,
+        "each task was started once, and its result and its log line are there",
+    );
 }
 
 #[test]
@@ -80,6 +90,8 @@ fn a_slow_network_costs_time_and_no_attempt() {
     let run = site.start("many.yaml");
     once_each(&site, &run);
     assert_eq!(proxy.connections(), 1);
+    tally::done("the network is slow", "delay each way, ms", 60);
+    tally::held("the network is slow", "no attempt was lost");
 }
 
 #[test]
@@ -131,6 +143,8 @@ spec:
     drop(other);
     let run = site.start("silent.yaml");
     assert_eq!(site.ended(&run)["state"], "succeeded");
+    tally::done(SILENT, "connections that went silent", 1);
+    tally::held(SILENT, "no attempt ran on beside a later one");
 }
 
 fn lines(site: &Site) -> Vec<String> {

@@ -4,6 +4,7 @@ use crate::disk::{journal, limit};
 use crate::rest::{get, http, post};
 use crate::serve::GATED;
 use crate::site::{PATIENCE, Site};
+use crate::tally;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tonic_health::pb::HealthCheckRequest;
@@ -96,4 +97,8 @@ fn a_server_without_its_store_reads_refuses_and_comes_back() {
     std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
     assert_eq!(site.ended(&run)["state"], "succeeded");
     assert_eq!(started(()).status, 200);
+    tally::held(
+        "the disk of a server is full",
+        "reads are answered, writes refused with a time, readiness says so; then all went on",
+    );
 }

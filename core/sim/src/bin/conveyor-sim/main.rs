@@ -2,6 +2,7 @@
 
 #[cfg(feature = "planted")]
 mod planted;
+mod tally;
 
 use conveyor_sim::simulation::{self, Counts, Options, Violation};
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 Runs Conveyor's engine and node over a store and a clock that fail, from a seed.
 
-Usage: conveyor-sim [--seed N | --seeds COUNT [--from N]] [--planted NAME] [--trace]
+Usage: conveyor-sim [--seed N | --seeds COUNT [--from N]] [--planted NAME] [--trace] [--json]
 
   --seed N       live through one seed, and print what happened
   --trace        print what led to a violation
@@ -22,6 +23,7 @@ Usage: conveyor-sim [--seed N | --seeds COUNT [--from N]] [--planted NAME] [--tr
                  through the seeds until one catches it; fails when a fault escapes
   --planted NAME plant this one
   --planted list print their names
+  --json         print a line of JSON for each count instead of tables; `make faults` reads it
 
 A seed that fails prints what must never be, and exits with status 1; the same seed fails again in
 the same way. Faults can be planted only in a simulator that is built with the feature `planted`.
@@ -41,6 +43,7 @@ struct Asked {
     from: u64,
     planted: Option<String>,
     trace: bool,
+    json: bool,
     help: bool,
 }
 
@@ -52,6 +55,7 @@ impl Asked {
             from: 0,
             planted: None,
             trace: false,
+            json: false,
             help: false,
         };
         while let Some(argument) = arguments.next() {
@@ -69,6 +73,7 @@ impl Asked {
                     asked.planted = Some(name.ok_or("--planted takes a name, `all` or `list`")?);
                 }
                 "--trace" => asked.trace = true,
+                "--json" => asked.json = true,
                 "--help" | "-h" => asked.help = true,
                 _ => return Err(format!("{argument}: not an option")),
             }
@@ -115,7 +120,10 @@ fn sweep(asked: &Asked) -> ExitCode {
     let enough = asked.seed.is_none() && asked.count >= ENOUGH;
     match on_stack(move || simulation::sweep(seeds, &options)) {
         Some(Ok(counts)) => {
-            print(&table(&counts));
+            print(&match asked.json {
+                true => tally::counts(&counts, asked.count),
+                false => table(&counts),
+            });
             let missing = counts.missing();
             if enough && !missing.is_empty() {
                 print(&format!("\nnever: {}\n", missing.join(", ")));

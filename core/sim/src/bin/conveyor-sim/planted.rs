@@ -1,6 +1,6 @@
 //! `--planted`: which faults in the product's own code the simulator catches.
 
-use super::{Asked, on_stack, print, refuse, tell};
+use super::{Asked, on_stack, print, refuse, tally, tell};
 use conveyor_sim::simulation::planted::{Fault, Hunt, hunt as hunt_one};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,10 @@ pub(super) fn hunt(name: &str, asked: &Asked) -> ExitCode {
         std::panic::set_hook(Box::new(|_| {}));
     }
     let hunts = all(&faults, asked);
-    for hunt in &hunts {
+    if asked.json {
+        print(&tally::hunts(&hunts));
+    }
+    for hunt in hunts.iter().filter(|_| !asked.json) {
         print(&line(hunt));
         if let (Some(violation), true) = (&hunt.caught, asked.trace) {
             tell(violation);
@@ -37,10 +40,12 @@ pub(super) fn hunt(name: &str, asked: &Asked) -> ExitCode {
         .map(|hunt| hunt.fault.word())
         .collect();
     let caught = hunts.len() - escaped.len();
-    print(&format!(
-        "\n{caught} of {} planted faults were caught\n",
-        faults.len()
-    ));
+    if !asked.json {
+        print(&format!(
+            "\n{caught} of {} planted faults were caught\n",
+            faults.len()
+        ));
+    }
     if hunts.len() == faults.len() && escaped.is_empty() {
         return ExitCode::SUCCESS;
     }
