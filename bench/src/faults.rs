@@ -1,6 +1,6 @@
 //! What the tests of faults did and found: docs/results/faults.json, and the page that shows it.
 
-use crate::report::{FAULTS, Machine, commit, docs, machine, number};
+use crate::report::{FAULTS, Machine, commit, docs, machine, thousands};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ struct Line {
     name: String,
     figure: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    value: Option<f64>,
+    value: Option<i64>,
     /// Whether what must be was; `None` where it is a count alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     held: Option<bool>,
@@ -105,7 +105,7 @@ fn page(faults: &Faults) -> String {
                 out,
                 "| {} | {} | {} |",
                 line.figure,
-                line.value.map(number).unwrap_or_default(),
+                line.value.map(thousands).unwrap_or_default(),
                 match line.held {
                     Some(true) => "held",
                     Some(false) => "**did not hold**",

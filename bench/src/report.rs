@@ -110,7 +110,7 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value:.places$}")
 }
 
-fn thousands(value: i64) -> String {
+pub(crate) fn thousands(value: i64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
