@@ -19,6 +19,8 @@ pub struct Plan {
     pub namespace: Arc<str>,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
     /// `spec.description`.
     pub description: Option<Arc<str>>,
     /// `spec.resource`: the ResourceDefinition that the pipeline acts on.

@@ -76,6 +76,8 @@ pub struct Started {
     pub inputs: Value,
     /// Labels of the run.
     pub labels: BTreeMap<String, String>,
+    /// Annotations that it was given, over those of its document.
+    pub annotations: BTreeMap<String, String>,
     /// Who started it.
     pub actor: Arc<str>,
     /// The run that it was forked from.
@@ -251,10 +253,8 @@ impl Fact {
         // Times, numbers and tags, and the few short words that the others have.
         64 + match self {
             Fact::Started(started) => {
-                let labels = started
-                    .labels
-                    .iter()
-                    .map(|(key, value)| key.len() + value.len());
+                let labels = started.labels.iter().chain(&started.annotations);
+                let labels = labels.map(|(key, value)| key.len() + value.len());
                 let inherited = started.inherited.iter().map(Inherited::recorded);
                 started.inputs.recorded() + labels.chain(inherited).sum::<usize>()
             }

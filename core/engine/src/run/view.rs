@@ -125,6 +125,12 @@ impl Run {
         &self.state.labels
     }
 
+    /// Annotations that it was given, over those of its document.
+    #[must_use]
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        &self.state.annotations
+    }
+
     /// The run that it was forked from.
     #[must_use]
     pub fn forked_from(&self) -> Option<&Arc<str>> {

@@ -49,6 +49,7 @@ pub(crate) fn world_with(spec: &str, inputs: &Json) -> World {
         semantics: 1,
         inputs: Value::inline(&inputs),
         labels: Default::default(),
+        annotations: Default::default(),
         actor: Arc::from("tester"),
         forked_from: None,
         inherited: Vec::new(),

@@ -37,6 +37,8 @@ pub struct StartRun {
     pub inputs: Json,
     /// Labels of the run.
     pub labels: BTreeMap<String, String>,
+    /// Annotations of the run, over those of the document.
+    pub annotations: BTreeMap<String, String>,
     /// Who starts it.
     pub actor: Arc<str>,
     /// The run that it is forked from.
@@ -65,6 +67,7 @@ impl StartRun {
             file_name: String::new(),
             inputs,
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             actor: actor.into(),
             forked_from: None,
             inherited: Vec::new(),
@@ -101,6 +104,7 @@ impl StartRun {
             document: if long { Arc::from([]) } else { document },
             inputs,
             labels: self.labels,
+            annotations: self.annotations,
             actor: self.actor,
             forked_from: self.forked_from.map(|run| run.text()),
             inherited: self.inherited,

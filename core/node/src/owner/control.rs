@@ -48,6 +48,7 @@ impl Owner {
             semantics: SEMANTICS,
             inputs: start.inputs,
             labels: start.labels,
+            annotations: start.annotations,
             actor: start.actor,
             forked_from: start.forked_from,
             inherited: start.inherited,

@@ -186,6 +186,8 @@ pub struct Start {
     pub inputs: Value,
     /// Labels of the run.
     pub labels: BTreeMap<String, String>,
+    /// Annotations of the run, over those of the document.
+    pub annotations: BTreeMap<String, String>,
     /// Who starts it.
     pub actor: Arc<str>,
     /// The run that it is forked from.

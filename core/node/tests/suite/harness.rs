@@ -399,6 +399,7 @@ pub fn start(run: RunId, yaml: &str) -> Start {
         document: document.encode_to_vec().into(),
         inputs: Value::inline(&serde_json::json!({})),
         labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
         actor: "test".into(),
         forked_from: None,
         inherited: Vec::new(),

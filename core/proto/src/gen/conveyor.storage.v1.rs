@@ -208,6 +208,12 @@ pub struct Started {
     /// What triggered it: a JSON object; absent where somebody started it.
     #[prost(message, optional, tag = "10")]
     pub event: ::core::option::Option<Value>,
+    /// Annotations that it was given, over those of its document.
+    #[prost(btree_map = "string, string", tag = "11")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// A step result copied from another run (SEMANTICS 27).
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1355,7 +1361,7 @@ pub struct StoredIdempotency {
     /// SHA-256 of what was asked: 32 bytes. Another request under the same key is refused.
     #[prost(bytes = "bytes", tag = "1")]
     pub request: ::prost::bytes::Bytes,
-    /// The id of the run that it made; empty for other calls.
+    /// The id of the run that it makes, chosen before the run is there; empty for other calls.
     #[prost(string, tag = "2")]
     pub run: ::prost::alloc::string::String,
     /// When it was made.

@@ -245,6 +245,12 @@ pub struct Run {
     /// of listings.
     #[prost(string, tag = "22")]
     pub resource_definition: ::prost::alloc::string::String,
+    /// Annotations: those of its document, and over them what it was given. Absent in listings.
+    #[prost(btree_map = "string, string", tag = "23")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// How many steps are in a state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3100,6 +3106,16 @@ pub struct StartRunRequest {
     /// out.
     #[prost(message, optional, tag = "11")]
     pub resource: ::core::option::Option<ResourceVersion>,
+    /// Makes repeats one: a repeat under the key answers the run that the first made. Holds for a day. At
+    /// most 128 bytes.
+    #[prost(string, tag = "12")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    /// Annotations of the run, over those of the document. Together at most 256 KiB.
+    #[prost(btree_map = "string, string", tag = "13")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
     /// What to run. Required.
     #[prost(oneof = "start_run_request::Pipeline", tags = "1, 2")]
     pub pipeline: ::core::option::Option<start_run_request::Pipeline>,
@@ -3466,6 +3482,15 @@ pub struct ForkRunRequest {
     /// Labels of the new run, over those of the old one.
     #[prost(btree_map = "string, string", tag = "10")]
     pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// As in StartRunRequest.
+    #[prost(string, tag = "11")]
+    pub idempotency_key: ::prost::alloc::string::String,
+    /// Annotations of the new run, over those that the old one was given.
+    #[prost(btree_map = "string, string", tag = "12")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
@@ -4134,6 +4159,10 @@ pub struct CreateTokenRequest {
     /// How long it holds; absent for 90 days, 0 for ever.
     #[prost(uint64, optional, tag = "4")]
     pub ttl_ms: ::core::option::Option<u64>,
+    /// Makes repeats one: a repeat under the key answers the token that the first made, without its secret,
+    /// which is kept by nobody. Holds for a day. At most 128 bytes.
+    #[prost(string, tag = "5")]
+    pub idempotency_key: ::prost::alloc::string::String,
 }
 /// A new token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4141,7 +4170,7 @@ pub struct CreateTokenResponse {
     /// The token.
     #[prost(message, optional, tag = "1")]
     pub token: ::core::option::Option<AccessToken>,
-    /// Its secret. Stored hashed; never told again.
+    /// Its secret. Stored hashed; never told again: empty in the answer to a repeat.
     #[prost(string, tag = "2")]
     pub secret: ::prost::alloc::string::String,
 }

@@ -1,5 +1,6 @@
 //! A new run from one that has ended (SEMANTICS 27).
 
+use super::objects::{KeyedRun, annotations_fit};
 use super::{ControlHandlers, check, refuse, short};
 use crate::stack::on_stack;
 use crate::values::StoredValues;
@@ -9,6 +10,7 @@ use conveyor_engine::run::{Fork, ForkFrom, Inherited, Run, Values};
 use conveyor_engine::value::{Hash, Json, Value};
 use conveyor_node::{RunId, StartRun};
 use conveyor_proto::v1;
+use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::Status;
@@ -30,10 +32,25 @@ struct Prepared {
 impl ControlHandlers {
     pub(super) async fn fork(
         &self,
-        request: v1::ForkRunRequest,
+        mut request: v1::ForkRunRequest,
     ) -> Result<v1::ForkRunResponse, Status> {
         let entry = self.gate.enter()?;
         short("actor", &request.actor, 256)?;
+        let key = std::mem::take(&mut request.idempotency_key);
+        // A preview makes nothing that a repeat could find.
+        let key = if request.preview { "" } else { &key };
+        let asked = || request.encode_to_vec();
+        let (key, reserved) = match self.keyed_run("ForkRun", "", key, asked).await? {
+            KeyedRun::Fresh(key, run) => (key, run),
+            // What it inherits was told the first time.
+            KeyedRun::Repeat(run) => {
+                return Ok(v1::ForkRunResponse {
+                    run: Some(self.brief(run).await?),
+                    steps: Vec::new(),
+                    existing: true,
+                });
+            }
+        };
         if request.from_steps.len() > STEPS {
             return Err(crate::refusal::limit(
                 "from_steps",
@@ -57,7 +74,7 @@ impl ControlHandlers {
             }
         };
         let new = match request.run_id.as_str() {
-            "" => None,
+            "" => reserved,
             id => Some(RunId::parse(id).ok_or_else(|| {
                 Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
             })?),
@@ -84,6 +101,9 @@ impl ControlHandlers {
         check::within(&self.caller, &document)?;
         let (about, values) = (self.about.clone(), self.values(old));
         let labels = check::labels(run.labels(), request.labels)?;
+        let mut annotations = run.annotations().clone();
+        annotations.extend(request.annotations);
+        annotations_fit(&annotations)?;
         let (given, texts) = (request.inputs, request.text_inputs);
         let file_name = document.file_name.clone();
         let node = self.node.clone();
@@ -108,10 +128,11 @@ impl ControlHandlers {
         }
         let start = StartRun {
             run: new.unwrap_or_else(RunId::fresh),
-            fresh: new.is_none(),
+            fresh: new.is_none() && !key.is_some(),
             source: prepared.document.source.clone(),
             file_name,
             labels,
+            annotations,
             forked_from: Some(old),
             inherited: prepared.fork.inherited,
             values: prepared.values,
@@ -124,6 +145,7 @@ impl ControlHandlers {
                 &self.actor(&request.actor),
             )
         };
+        self.reserve(key, start.run).await?;
         let started = self.node.start_run(start).await.map_err(refuse)?;
         match started.existed {
             true => self.sees_run(started.run).await?,

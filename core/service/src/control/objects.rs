@@ -17,6 +17,7 @@ mod repeats;
 mod resources;
 mod triggers;
 
+pub(super) use repeats::{Keyed, KeyedRun};
 pub(super) use triggers::object;
 
 use super::{ControlHandlers, LIMIT_LABELS, refuse, short};
@@ -80,7 +81,7 @@ fn labels_fit(labels: &BTreeMap<String, String>) -> Result<(), Status> {
     Ok(())
 }
 
-fn annotations_fit(annotations: &BTreeMap<String, String>) -> Result<(), Status> {
+pub(super) fn annotations_fit(annotations: &BTreeMap<String, String>) -> Result<(), Status> {
     let bytes = annotations
         .iter()
         .map(|(key, value)| key.len() + value.len())
@@ -135,7 +136,13 @@ fn changed(
     }
 }
 
+/// A page token says of what it is: that of another listing is refused.
+pub(super) fn page_token(of: &str, next: Option<String>) -> String {
+    next.map(|next| format!("{of}/{next}")).unwrap_or_default()
+}
+
 pub(super) fn listing(
+    of: &str,
     namespace: &str,
     options: Option<v1::ListOptions>,
 ) -> Result<ListObjects, Status> {
@@ -157,7 +164,15 @@ pub(super) fn listing(
         "" => None,
         token => {
             short("page_token", token, 256)?;
-            Some(token.to_owned())
+            let place = token
+                .strip_prefix(of)
+                .and_then(|rest| rest.strip_prefix('/'));
+            let place = place.ok_or_else(|| {
+                Status::invalid_argument(format!(
+                    "`page_token` is {token:?}: no answer of this listing had it as `next_page_token`"
+                ))
+            })?;
+            Some(place.to_owned())
         }
     };
     Ok(ListObjects {

@@ -139,8 +139,7 @@ impl ControlHandlers {
         let filter = Filter {
             namespace: match (request.namespace.as_str(), &self.caller.namespace) {
                 ("", None) => None,
-                (name, Some(_)) => Some(self.namespace(name).await?),
-                (name, None) => Some(name.to_owned()),
+                (name, _) => Some(self.namespace(name).await?),
             },
             pipeline: named(&request.pipeline),
             states: states?,
@@ -218,6 +217,8 @@ fn fill(told: &mut v1::Run, run: &Run, history: &History, values: &crate::values
         .map(|outputs| values.text(outputs))
         .unwrap_or_default();
     told.step_counts = step_counts(run);
+    told.annotations = run.plan().annotations.clone();
+    told.annotations.extend(run.annotations().clone());
     told.resource_definition = run
         .plan()
         .resource

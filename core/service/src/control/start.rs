@@ -1,5 +1,6 @@
 //! Runs begin, and go on.
 
+use super::objects::{KeyedRun, annotations_fit};
 use super::{ControlHandlers, check, refuse, short};
 use crate::stack::on_stack;
 use crate::{refusal, wire};
@@ -8,7 +9,9 @@ use conveyor_engine::value::{Json, Value};
 use conveyor_node::{NodeError, RunId, StartRun};
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
+use prost::Message as _;
 use prost::bytes::Bytes;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tonic::Status;
 
@@ -18,15 +21,36 @@ const WAIT_MS: u64 = 60_000;
 impl ControlHandlers {
     pub(super) async fn start(
         &self,
-        request: v1::StartRunRequest,
+        mut request: v1::StartRunRequest,
     ) -> Result<v1::StartRunResponse, Status> {
         let entry = self.gate.enter()?;
         short("actor", &request.actor, 256)?;
+        let key = std::mem::take(&mut request.idempotency_key);
         let actor = self.actor(&request.actor);
         if request.wait_ms > WAIT_MS {
             let asked = usize::try_from(request.wait_ms).unwrap_or(usize::MAX);
             return Err(refusal::limit("wait_ms", asked, WAIT_MS as usize));
         }
+        // A check makes nothing that a repeat could find.
+        let key = if request.validate_only { "" } else { &key };
+        let asked = || {
+            let mut asked = request.clone();
+            // However long it waits, it is the same run.
+            asked.wait_ms = 0;
+            asked.encode_to_vec()
+        };
+        let keyed = self.keyed_run("StartRun", &request.namespace, key, asked);
+        let (key, reserved) = match keyed.await? {
+            KeyedRun::Fresh(key, run) => (key, run),
+            KeyedRun::Repeat(run) => {
+                self.wait(run, request.wait_ms).await;
+                return Ok(v1::StartRunResponse {
+                    run: Some(self.with_inputs(run).await?),
+                    existing: true,
+                    diagnostics: Vec::new(),
+                });
+            }
+        };
         let document = match request.pipeline {
             Some(Pipeline::Document(document)) => document,
             Some(Pipeline::Stored(wanted)) => {
@@ -36,7 +60,7 @@ impl ControlHandlers {
         };
         check::within(&self.caller, &document)?;
         let run = match request.run_id.as_str() {
-            "" => None,
+            "" => reserved,
             id => Some(RunId::parse(id).ok_or_else(|| {
                 Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
             })?),
@@ -66,15 +90,17 @@ impl ControlHandlers {
             Some(wanted) => Some(self.for_resource(&plan, wanted).await?),
         };
         let labels = check::labels(&plan.labels, request.labels)?;
+        annotations_fit(&request.annotations)?;
         let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
         diagnostics.extend(unregistered);
         let digest = read.digest;
         let start = StartRun {
             run: run.unwrap_or_else(RunId::fresh),
-            fresh: run.is_none(),
+            fresh: run.is_none() && !key.is_some(),
             source: read.source.clone(),
             file_name,
             labels,
+            annotations: request.annotations,
             resource,
             ..StartRun::new(plan.clone(), read.canonical.clone(), inputs, &actor)
         };
@@ -87,6 +113,7 @@ impl ControlHandlers {
                 digest: digest.to_string(),
                 semantics: conveyor_engine::run::SEMANTICS,
                 labels: start.labels,
+                annotations: with(&plan.annotations, start.annotations),
                 actor,
                 inputs: text,
                 ..v1::Run::default()
@@ -99,6 +126,7 @@ impl ControlHandlers {
         }
         let given = start.inputs.clone();
         let resource = start.resource.clone();
+        self.reserve(key, start.run).await?;
         let started = self.node.start_run(start).await.map_err(refuse)?;
         if started.existed {
             self.sees_run(started.run).await?;
@@ -108,11 +136,7 @@ impl ControlHandlers {
             entry.given(started.run);
         }
         drop(entry);
-        if request.wait_ms > 0 {
-            let limit = Duration::from_millis(request.wait_ms);
-            // Too slow is no error: the answer tells the state.
-            let _ = tokio::time::timeout(limit, self.ended(started.run)).await;
-        }
+        self.wait(started.run, request.wait_ms).await;
         let mut run = self.brief(started.run).await?;
         run.inputs = text;
         Ok(v1::StartRunResponse {
@@ -169,6 +193,22 @@ impl ControlHandlers {
         Ok(super::objects::object(names, resource.version, &stored))
     }
 
+    async fn wait(&self, run: RunId, wait_ms: u64) {
+        if wait_ms > 0 {
+            let limit = Duration::from_millis(wait_ms);
+            // Too slow is no error: the answer tells the state.
+            let _ = tokio::time::timeout(limit, self.ended(run)).await;
+        }
+    }
+
+    /// A run that was there, as its start answers.
+    async fn with_inputs(&self, run: RunId) -> Result<v1::Run, Status> {
+        let mut told = self.brief(run).await?;
+        let folded = self.reader.load(run).await.map_err(refuse)?;
+        told.inputs = self.values(run).text(folded.inputs()).to_vec().into();
+        Ok(told)
+    }
+
     async fn ended(&self, run: RunId) -> Result<(), NodeError> {
         let mut follower = self.reader.follow(run);
         while !self.reader.summary(run).await?.state().is_terminal() {
@@ -205,4 +245,14 @@ impl ControlHandlers {
             continued: true,
         })
     }
+}
+
+/// The document's annotations, and over them what was given.
+fn with(
+    base: &BTreeMap<String, String>,
+    given: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut all = base.clone();
+    all.extend(given);
+    all
 }

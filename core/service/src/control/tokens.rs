@@ -1,6 +1,6 @@
 //! Access tokens: made, listed, revoked. Only administrators come here.
 
-use super::objects::listing;
+use super::objects::{Keyed, listing, page_token};
 use super::{ControlHandlers, refuse, short};
 use crate::access::Access;
 use crate::caller::LOCAL;
@@ -28,8 +28,10 @@ fn told(id: &str, stored: &StoredToken) -> v1::AccessToken {
 impl ControlHandlers {
     pub(super) async fn create_one_token(
         &self,
-        request: v1::CreateTokenRequest,
+        mut request: v1::CreateTokenRequest,
     ) -> Result<v1::CreateTokenResponse, Status> {
+        let key = std::mem::take(&mut request.idempotency_key);
+        let asked = request.clone();
         let scope = request.scope();
         if scope == v1::TokenScope::Unspecified {
             return Err(Status::invalid_argument(
@@ -46,6 +48,10 @@ impl ControlHandlers {
         let namespace = match (request.namespace.as_str(), &self.caller.namespace) {
             ("", None) => String::new(),
             (name, _) => self.namespace(name).await?,
+        };
+        let key = match self.keyed("CreateToken", &namespace, &key, &asked).await? {
+            Keyed::Repeat(answer) => return Ok(answer),
+            Keyed::Fresh(key) => key,
         };
         let new = Access::make();
         let now = self.node.now().0;
@@ -66,18 +72,22 @@ impl ControlHandlers {
         };
         let mut changes = Changes::new();
         changes.put("", &new.id, &stored, None);
-        self.node.change(changes).await.map_err(refuse)?;
-        Ok(v1::CreateTokenResponse {
+        let mut answer = v1::CreateTokenResponse {
             token: Some(told(&new.id, &stored)),
-            secret: new.text,
-        })
+            secret: String::new(),
+        };
+        // The secret itself is nowhere in the store.
+        key.keep(&mut changes, &answer);
+        self.node.change(changes).await.map_err(refuse)?;
+        answer.secret = new.text;
+        Ok(answer)
     }
 
     pub(super) async fn all_tokens(
         &self,
         request: v1::ListTokensRequest,
     ) -> Result<v1::ListTokensResponse, Status> {
-        let mut list = listing("", request.options)?;
+        let mut list = listing("tokens", "", request.options)?;
         if self.caller.namespace.is_some() {
             // The ids of others' tokens are nobody's business, not even as a place in the listing.
             return self.own_tokens(list).await;
@@ -88,7 +98,7 @@ impl ControlHandlers {
         let tokens = page.rows.iter().map(|(id, row)| told(id, &row.value));
         Ok(v1::ListTokensResponse {
             tokens: tokens.collect(),
-            next_page_token: page.next.unwrap_or_default(),
+            next_page_token: page_token("tokens", page.next),
         })
     }
 
@@ -112,7 +122,7 @@ impl ControlHandlers {
                 tokens.push(told(id, &row.value));
                 if tokens.len() == most {
                     return Ok(v1::ListTokensResponse {
-                        next_page_token: id.clone(),
+                        next_page_token: page_token("tokens", Some(id.clone())),
                         tokens,
                     });
                 }

@@ -128,6 +128,7 @@ fn start(random: &mut SplitMix64) -> Start {
         document,
         inputs: Value::inline(&printed.inputs),
         labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
         actor: Arc::from("ann"),
         forked_from: None,
         inherited: Vec::new(),

@@ -38,6 +38,7 @@ impl Engine {
             semantics: SEMANTICS,
             inputs: Value::inline(&inputs),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             actor: Arc::from("test"),
             forked_from: None,
             inherited: Vec::new(),

@@ -16,6 +16,15 @@ use std::sync::Arc;
 
 const DOCUMENT: Fields = Fields::of(&["apiVersion", "kind", "metadata", "spec"]);
 const METADATA: Fields = Fields::of(&["name", "namespace", "labels", "annotations"]);
+
+/// Fields of a Plan on their way there.
+struct Metadata {
+    /// `None` where it is missing or wrong.
+    name: Option<Arc<str>>,
+    namespace: Arc<str>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
 const SPEC: Fields = Fields {
     known: &[
         "description",
@@ -62,11 +71,12 @@ impl<'n> Compiler<'_, '_, 'n> {
         let spec = self.required(&object, &path, "spec");
         let spec = spec.and_then(|node| self.object(node, &path.key("spec"), &SPEC));
         let plan = self.spec(spec?, &path.key("spec"), digest);
-        let (name, namespace, labels) = metadata?;
+        let metadata = metadata?;
         Some(Plan {
-            name: name?,
-            namespace,
-            labels,
+            name: metadata.name?,
+            namespace: metadata.namespace,
+            labels: metadata.labels,
+            annotations: metadata.annotations,
             ..plan?
         })
     }
@@ -88,12 +98,7 @@ impl<'n> Compiler<'_, '_, 'n> {
         node
     }
 
-    #[allow(clippy::type_complexity)] // three fields of a Plan on their way there
-    fn metadata(
-        &mut self,
-        node: &'n Node,
-        path: &Path<'_>,
-    ) -> Option<(Option<Arc<str>>, Arc<str>, BTreeMap<String, String>)> {
+    fn metadata(&mut self, node: &'n Node, path: &Path<'_>) -> Option<Metadata> {
         let object = self.object(node, path, &METADATA)?;
         let name = self.required(&object, path, "name");
         let name =
@@ -104,12 +109,13 @@ impl<'n> Compiler<'_, '_, 'n> {
         let most = self.limits.label_bytes;
         let labels = self.texts(&object, path, "labels", ("label_bytes", most));
         let most = self.limits.annotation_bytes;
-        self.texts(&object, path, "annotations", ("annotation_bytes", most));
-        Some((
-            name.map(Arc::from),
-            namespace.unwrap_or("default").into(),
+        let annotations = self.texts(&object, path, "annotations", ("annotation_bytes", most));
+        Some(Metadata {
+            name: name.map(Arc::from),
+            namespace: namespace.unwrap_or("default").into(),
             labels,
-        ))
+            annotations,
+        })
     }
 
     fn texts(
@@ -229,6 +235,7 @@ impl<'n> Compiler<'_, '_, 'n> {
             name: "".into(),
             namespace: "".into(),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             description: description.map(Arc::from),
             resource: resource.map(Arc::from),
             triggers,

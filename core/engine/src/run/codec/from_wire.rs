@@ -108,6 +108,7 @@ fn started(started: wire::Started) -> Result<Started> {
         semantics: started.semantics,
         inputs: value(missing("inputs", started.inputs)?)?,
         labels: started.labels.into_iter().collect(),
+        annotations: started.annotations,
         actor: started.actor.into(),
         forked_from: started.forked_from.map(Into::into),
         inherited: started

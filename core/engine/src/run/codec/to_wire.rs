@@ -90,6 +90,7 @@ fn started(started: &Started) -> wire::Started {
         semantics: started.semantics,
         inputs: Some(value(&started.inputs)),
         labels: started.labels.clone().into_iter().collect(),
+        annotations: started.annotations.clone(),
         actor: started.actor.to_string(),
         forked_from: started.forked_from.as_ref().map(ToString::to_string),
         inherited: started.inherited.iter().map(inherited).collect(),

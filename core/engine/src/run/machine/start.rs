@@ -17,6 +17,7 @@ impl Machine<'_> {
         self.state.id = Arc::clone(&started.run);
         self.state.actor = Arc::clone(&started.actor);
         self.state.labels = started.labels.clone();
+        self.state.annotations = started.annotations.clone();
         self.state.forked_from = started.forked_from.clone();
         self.state.started_at = self.now;
         let plan = self.plan;

@@ -24,6 +24,7 @@ pub(super) fn forked(spec: &str, inputs: &Json, fork: Fork) -> World {
         semantics: 1,
         inputs: Value::inline(&inputs),
         labels: Default::default(),
+        annotations: Default::default(),
         actor: Arc::from("tester"),
         forked_from: Some(Arc::from("01890a5d-ac96-774b-bcce-b302099a8057")),
         inherited: fork.inherited,

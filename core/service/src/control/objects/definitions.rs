@@ -3,7 +3,8 @@
 use super::super::{ControlHandlers, refuse};
 use super::repeats::Keyed;
 use super::{
-    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, version_key,
+    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
+    version_key,
 };
 use crate::refusal;
 use crate::stack::on_stack;
@@ -215,7 +216,7 @@ impl ControlHandlers {
         request: v1::ListDefinitionsRequest,
     ) -> Result<v1::ListDefinitionsResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let list = listing(&namespace, request.options)?;
+        let list = listing("definitions", &namespace, request.options)?;
         let page = self.reader.objects::<StoredDefinition>(list).await;
         let page = page.map_err(refuse)?;
         let definitions = page
@@ -224,7 +225,7 @@ impl ControlHandlers {
             .map(|(name, row)| told(&namespace, name, row));
         Ok(v1::ListDefinitionsResponse {
             definitions: definitions.collect(),
-            next_page_token: page.next.unwrap_or_default(),
+            next_page_token: page_token("definitions", page.next),
         })
     }
 

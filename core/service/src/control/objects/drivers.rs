@@ -1,7 +1,7 @@
 //! Drivers: what is, or was, registered, and who is connected.
 
 use super::super::ControlHandlers;
-use super::listing;
+use super::{listing, page_token};
 use conveyor_engine::value::canonical_bytes;
 use conveyor_node::session::{DriverRecord, SessionRecord};
 use conveyor_proto::storage::v1::StoredDriver;
@@ -49,7 +49,7 @@ impl ControlHandlers {
         request: v1::ListDriversRequest,
     ) -> Result<v1::ListDriversResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let list = listing(&namespace, request.options)?;
+        let list = listing("drivers", &namespace, request.options)?;
         let seen = |scope: &str| scope.is_empty() || scope == namespace;
         // By name and scope: a name may be published in the namespace and in all.
         let mut drivers: BTreeMap<(String, String), v1::Driver> = BTreeMap::new();
@@ -121,7 +121,7 @@ impl ControlHandlers {
         let next = rest.last().filter(|_| more).map(key_of);
         Ok(v1::ListDriversResponse {
             drivers: rest,
-            next_page_token: next.unwrap_or_default(),
+            next_page_token: page_token("drivers", next),
         })
     }
 }

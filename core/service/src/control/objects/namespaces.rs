@@ -2,7 +2,7 @@
 
 use super::super::{ControlHandlers, DEFAULT_NAMESPACE, refuse};
 use super::repeats::Keyed;
-use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name};
+use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token};
 use conveyor_node::objects::{Changes, ListObjects, Row};
 use conveyor_node::reader::Filter;
 use conveyor_proto::storage::v1::{StoredDefinition, StoredNamespace, StoredPipeline};
@@ -80,7 +80,7 @@ impl ControlHandlers {
         &self,
         request: v1::ListNamespacesRequest,
     ) -> Result<v1::ListNamespacesResponse, Status> {
-        let list = listing("", request.options)?;
+        let list = listing("namespaces", "", request.options)?;
         if let Some(own) = &self.caller.namespace {
             return self.own_namespace(own, &list).await;
         }
@@ -94,7 +94,7 @@ impl ControlHandlers {
         namespaces.extend(page.rows.iter().map(|(name, row)| told(name, row)));
         Ok(v1::ListNamespacesResponse {
             namespaces,
-            next_page_token: page.next.unwrap_or_default(),
+            next_page_token: page_token("namespaces", page.next),
         })
     }
 

@@ -2,7 +2,9 @@
 
 use super::super::{ControlHandlers, check, refuse};
 use super::repeats::Keyed;
-use super::{JOINT, changed, etag_fits, labels_fit, listing, metadata, name};
+use super::{
+    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
+};
 use crate::refusal;
 use crate::stack::on_stack;
 use conveyor_engine::value::Hash;
@@ -70,6 +72,7 @@ impl ControlHandlers {
         let plan = read.plan();
         let namespace = self.namespace(&plan.namespace).await?;
         labels_fit(&plan.labels)?;
+        annotations_fit(&plan.annotations)?;
         let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
         diagnostics.extend(unregistered);
         let pipeline = plan.name.to_string();
@@ -119,7 +122,7 @@ impl ControlHandlers {
             meta: Some(changed(
                 was.as_ref().and_then(|row| row.value.meta.as_ref()),
                 plan.labels.clone(),
-                Default::default(),
+                plan.annotations.clone(),
                 now,
             )),
             digest: digest.0.to_vec().into(),
@@ -294,7 +297,7 @@ impl ControlHandlers {
         request: v1::ListPipelinesRequest,
     ) -> Result<v1::ListPipelinesResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let list = listing(&namespace, request.options)?;
+        let list = listing("pipelines", &namespace, request.options)?;
         let page = self
             .reader
             .objects::<StoredPipeline>(list)
@@ -306,7 +309,7 @@ impl ControlHandlers {
             .map(|(name, row)| told(&namespace, name, row));
         Ok(v1::ListPipelinesResponse {
             pipelines: pipelines.collect(),
-            next_page_token: page.next.unwrap_or_default(),
+            next_page_token: page_token("pipelines", page.next),
         })
     }
 

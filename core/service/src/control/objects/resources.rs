@@ -5,7 +5,8 @@ use super::definitions::stored_schema;
 use super::repeats::Keyed;
 use super::triggers::{Decided, Happened};
 use super::{
-    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, version_key,
+    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
+    version_key,
 };
 use crate::gate::Entry;
 use crate::refusal;
@@ -334,7 +335,7 @@ impl ControlHandlers {
         request: v1::ListResourcesRequest,
     ) -> Result<v1::ListResourcesResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let mut list = listing(&namespace, request.options)?;
+        let mut list = listing("resources", &namespace, request.options)?;
         if !request.definition.is_empty() {
             name("definition", &request.definition)?;
             list.prefix = format!("{}{JOINT}", request.definition);
@@ -347,7 +348,7 @@ impl ControlHandlers {
             .map(|(key, row)| told(&namespace, key, row));
         Ok(v1::ListResourcesResponse {
             resources: resources.collect(),
-            next_page_token: page.next.unwrap_or_default(),
+            next_page_token: page_token("resources", page.next),
         })
     }
 
