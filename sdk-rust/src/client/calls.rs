@@ -144,6 +144,24 @@ impl Client {
             .await?)
     }
 
+    /// Copies everything that the server's store holds, as the bytes of a file that `conveyor restore`
+    /// reads; only for administrators. A connection that breaks ends it: the file is whole with its
+    /// trailer alone.
+    ///
+    /// # Errors
+    /// As the contract says, by [`crate::ErrorKind`].
+    pub async fn backup(
+        &self,
+        request: v1::BackupRequest,
+    ) -> Result<Streaming<v1::BackupResponse>, Error> {
+        let send = |mut client: ControlServiceClient<Transport>, request| async move {
+            client.backup(request).await
+        };
+        Ok(self
+            .unary(&self.control, Twice::Safe, request, send)
+            .await?)
+    }
+
     /// Follows what happens to all runs and Resources of a namespace, as it comes: a connection that
     /// breaks ends it. Go on from the last cursor.
     ///

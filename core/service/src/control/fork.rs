@@ -1,6 +1,7 @@
 //! A new run from one that has ended (SEMANTICS 27).
 
 use super::objects::{KeyedRun, annotations_fit};
+use super::start::wanted;
 use super::{ControlHandlers, check, refuse, short};
 use crate::stack::on_stack;
 use crate::values::StoredValues;
@@ -39,7 +40,11 @@ impl ControlHandlers {
         let key = std::mem::take(&mut request.idempotency_key);
         // A preview makes nothing that a repeat could find.
         let key = if request.preview { "" } else { &key };
-        let asked = || request.encode_to_vec();
+        let asked = || {
+            let mut asked = request.clone();
+            asked.run_id.clear();
+            asked.encode_to_vec()
+        };
         let (key, reserved) = match self.keyed_run("ForkRun", "", key, asked).await? {
             KeyedRun::Fresh(key, run) => (key, run),
             // What it inherits was told the first time.
@@ -73,12 +78,7 @@ impl ControlHandlers {
                 ));
             }
         };
-        let new = match request.run_id.as_str() {
-            "" => reserved,
-            id => Some(RunId::parse(id).ok_or_else(|| {
-                Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
-            })?),
-        };
+        let new = reserved.or(wanted(&request.run_id)?);
         let old = self.resolve(&request.run).await?;
         let row = self.reader.summary(old).await.map_err(refuse)?;
         let run = self.reader.load(old).await.map_err(refuse)?;

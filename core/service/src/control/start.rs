@@ -37,6 +37,7 @@ impl ControlHandlers {
             let mut asked = request.clone();
             // However long it waits, it is the same run.
             asked.wait_ms = 0;
+            asked.run_id.clear();
             asked.encode_to_vec()
         };
         let keyed = self.keyed_run("StartRun", &request.namespace, key, asked);
@@ -59,12 +60,7 @@ impl ControlHandlers {
             None => return Err(Status::invalid_argument("give a document to run")),
         };
         check::within(&self.caller, &document)?;
-        let run = match request.run_id.as_str() {
-            "" => reserved,
-            id => Some(RunId::parse(id).ok_or_else(|| {
-                Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"))
-            })?),
-        };
+        let run = reserved.or(wanted(&request.run_id)?);
         let (about, node) = (self.about.clone(), self.node.clone());
         let (inputs, texts) = (request.inputs, request.text_inputs);
         let (read, unregistered, inputs, file_name) = on_stack(move || -> Result<_, Status> {
@@ -245,6 +241,15 @@ impl ControlHandlers {
             continued: true,
         })
     }
+}
+
+/// The id that a request has for its run.
+pub(super) fn wanted(id: &str) -> Result<Option<RunId>, Status> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"));
+    RunId::parse(id).map(Some).ok_or_else(wrong)
 }
 
 /// The document's annotations, and over them what was given.

@@ -43,8 +43,9 @@ async fn a_start_that_is_repeated_under_its_key_is_one_run() {
     let (run, existing) = started(&handlers, keyed(ONE, "k")).await.expect("a run");
     assert!(!existing);
     let mut again = keyed(ONE, "k");
-    // However long it waits, it is the same request.
+    // However long it waits, and whatever id a client made for it, it is the same request.
     again.wait_ms = 0;
+    again.run_id = conveyor_node::RunId::fresh().to_string();
     let again = started(&handlers, again).await.expect("a repeat");
     assert_eq!(again, (run.clone(), true));
     let other = keyed("{steps: [{id: b, transform: {x: 1}}]}", "k");
