@@ -42,6 +42,8 @@ async fn create(engine: &Engine, args: &TokenCreateArgs) -> Result<Exit, Problem
         scope: scope.into(),
         namespace: args.namespace.clone(),
         ttl_ms: Some(args.expires.0),
+        // Not made twice by this program.
+        idempotency_key: String::new(),
     };
     let made = engine.client().create_token(request).await?.into_inner();
     let token = made.token.unwrap_or_default();

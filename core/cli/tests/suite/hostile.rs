@@ -281,3 +281,37 @@ fn a_result_after_a_cancel_or_said_twice_changes_nothing() {
         "they were stale and changed nothing",
     );
 }
+
+#[test]
+fn a_driver_of_a_later_contract_is_understood_as_far_as_this_one_goes() {
+    let (site, _server, _exec) = site();
+    let run = site.start("two.yaml");
+    talk(async {
+        let mut odd = Raw::of_later(&site.url, "odd").await;
+        odd.tell_of_later();
+        odd.credits(1);
+        let task = odd.task().await;
+        odd.accept(&task);
+        odd.tell(Tell::Logs(v1::LogBatch {
+            token: task.token.clone(),
+            first_offset: 0,
+            lines: vec![v1::LogLine {
+                // A stream that this contract has no name for.
+                stream: 99,
+                text: "said".into(),
+                ..v1::LogLine::default()
+            }],
+        }));
+        odd.tell_of_later();
+        odd.succeed(&task, "{}");
+        assert_eq!(odd.outcome().await, v1::ReportStatus::Accepted);
+        others_work(&site);
+    });
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    assert!(site.log(&run).contains("said"), "{}", site.log(&run));
+    tally::held(
+        "a driver of a later contract",
+        "fields, messages and values that are not known were left out, and its task ended well",
+    );
+}

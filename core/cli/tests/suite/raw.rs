@@ -2,27 +2,75 @@
 
 use crate::site::PATIENCE;
 use conveyor_proto::v1;
-use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
+use prost::Message as _;
+use prost::bytes::BufMut as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Streaming;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Endpoint;
+use tonic::{Request, Status, Streaming};
+use tonic_prost::ProstDecoder;
+
+/// What a contract of later has in each message, and this one does not know: the field 1000, twelve bytes.
+const LATER: &[u8] = b"\xc2\x3e\x0cfrom-the-far";
 
 /// One session over one stream.
 pub(crate) struct Raw {
     incoming: Streaming<v1::SessionResponse>,
-    outgoing: mpsc::UnboundedSender<v1::SessionRequest>,
+    outgoing: mpsc::UnboundedSender<Vec<u8>>,
     sequence: u64,
+    /// Whether it speaks a contract of later.
+    later: bool,
+}
+
+/// Sends bytes as they are.
+#[derive(Default)]
+struct AsIs;
+
+impl Codec for AsIs {
+    type Encode = Vec<u8>;
+    type Decode = v1::SessionResponse;
+    type Encoder = AsIs;
+    type Decoder = ProstDecoder<v1::SessionResponse>;
+
+    fn encoder(&mut self) -> AsIs {
+        AsIs
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::default()
+    }
+}
+
+impl Encoder for AsIs {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put_slice(&item);
+        Ok(())
+    }
 }
 
 impl Raw {
     /// Connects as the driver `name` with the action `run`, and waits for its welcome.
     pub(crate) async fn connect(url: &str, name: &str, capacity: u32) -> Raw {
+        Raw::speaking(url, name, capacity, false).await
+    }
+
+    /// The same, in a contract of later: each message has a field that this one does not know.
+    pub(crate) async fn of_later(url: &str, name: &str) -> Raw {
+        Raw::speaking(url, name, 1, true).await
+    }
+
+    async fn speaking(url: &str, name: &str, capacity: u32, later: bool) -> Raw {
         let endpoint = Endpoint::from_shared(url.to_owned()).expect("it is an address");
         let channel = endpoint.connect().await.expect("the server answers");
-        let mut client = DriverServiceClient::new(channel).max_encoding_message_size(usize::MAX);
+        let mut client = tonic::client::Grpc::new(channel).max_encoding_message_size(usize::MAX);
+        client.ready().await.expect("the server answers");
         let (outgoing, messages) = mpsc::unbounded_channel();
         let stream = UnboundedReceiverStream::new(messages);
         let hello = v1::Hello {
@@ -40,12 +88,16 @@ impl Raw {
             sequence: 1,
             message: Some(Tell::Hello(hello)),
         };
-        outgoing.send(first).expect("the stream is there");
-        let incoming = client.session(stream).await.expect("it may be a driver");
+        outgoing
+            .send(bytes(&first, later))
+            .expect("the stream is there");
+        let path = PathAndQuery::from_static("/conveyor.v1.DriverService/Session");
+        let incoming = client.streaming(Request::new(stream), path, AsIs).await;
         let mut raw = Raw {
-            incoming: incoming.into_inner(),
+            incoming: incoming.expect("it may be a driver").into_inner(),
             outgoing,
             sequence: 1,
+            later,
         };
         raw.until("a welcome", |told| match told {
             Told::Welcome(welcome) => Some(welcome),
@@ -62,7 +114,17 @@ impl Raw {
             sequence: self.sequence,
             message: Some(message),
         };
-        let _ = self.outgoing.send(request);
+        let _ = self.outgoing.send(bytes(&request, self.later));
+    }
+
+    /// Sends a message of a kind that comes later.
+    pub(crate) fn tell_of_later(&mut self) {
+        self.sequence += 1;
+        let request = v1::SessionRequest {
+            sequence: self.sequence,
+            message: None,
+        };
+        let _ = self.outgoing.send(bytes(&request, true));
     }
 
     pub(crate) fn credits(&mut self, count: u32) {
@@ -136,6 +198,14 @@ impl Raw {
             }
         }
     }
+}
+
+fn bytes(request: &v1::SessionRequest, later: bool) -> Vec<u8> {
+    let mut bytes = request.encode_to_vec();
+    if later {
+        bytes.extend(LATER);
+    }
+    bytes
 }
 
 /// Runs a test's conversation.

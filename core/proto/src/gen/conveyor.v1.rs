@@ -1434,7 +1434,7 @@ pub struct Limits {
     /// Bytes of one message. Default 64 MiB.
     #[prost(uint64, tag = "1")]
     pub message_bytes: u64,
-    /// Bytes of an attempt's outputs. Default 16 MiB.
+    /// Bytes of an attempt's outputs. Default 8 MiB.
     #[prost(uint64, tag = "2")]
     pub outputs_bytes: u64,
     /// Bytes of a log line; longer ones are cut and marked. Default 64 KiB.

@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::{Link, Session, ToDriver};
+use conveyor_node::token::Claimed;
 use conveyor_proto::v1;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -30,6 +31,28 @@ struct Polled {
     answered: Option<(String, v1::PollResponse)>,
     /// What was told and not polled yet.
     told: VecDeque<ToDriver>,
+    /// Cancels that an answer had: each is in the answer to every heartbeat that names its task, since
+    /// answers are lost (R52).
+    cancelled: HashMap<Claimed, v1::Cancel>,
+}
+
+impl Polled {
+    /// Tells a cancel, and keeps it to be told again.
+    fn cancel(
+        &mut self,
+        claimed: Claimed,
+        namespace: &str,
+        reason: &str,
+        grace: Duration,
+    ) -> v1::Cancel {
+        let cancel = v1::Cancel {
+            token: self.link.session().seal(namespace, &claimed).into(),
+            reason: reason.to_owned(),
+            grace_ms: grace.as_millis() as u64,
+        };
+        self.cancelled.insert(claimed, cancel.clone());
+        cancel
+    }
 }
 
 impl PolledSessions {
@@ -39,6 +62,7 @@ impl PolledSessions {
             link,
             answered: None,
             told: VecDeque::new(),
+            cancelled: HashMap::new(),
         };
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.insert(id, Arc::new(Mutex::new(polled)));
@@ -179,11 +203,10 @@ impl DriverHandlers {
                     namespace,
                     reason,
                     grace,
-                }) => cancels.push(v1::Cancel {
-                    token: session.seal(&namespace, &claimed).into(),
-                    reason: reason.to_string(),
-                    grace_ms: grace.0,
-                }),
+                }) => {
+                    let grace = Duration::from_millis(grace.0);
+                    cancels.push(polled.cancel(claimed, &namespace, &reason, grace));
+                }
                 Some(ToDriver::Replaced | ToDriver::Over) => return Err(self.gone(&session)),
             }
         }
@@ -200,8 +223,9 @@ impl DriverHandlers {
         })
     }
 
-    /// Tasks of a polled session that have to stop. While a poll waits, it is the one that tells.
-    pub(super) fn cancels(&self, session: &Session) -> Vec<v1::Cancel> {
+    /// Tasks of a polled session that have to stop: what was not told yet, and of those that the driver
+    /// names what was. While a poll waits, it is the one that tells.
+    pub(super) fn cancels(&self, session: &Session, named: &[Claimed]) -> Vec<v1::Cancel> {
         let Some(polled) = self.polled.get(session.id()) else {
             return Vec::new();
         };
@@ -211,7 +235,11 @@ impl DriverHandlers {
         while let Some(told) = polled.link.try_next() {
             polled.told.push_back(told);
         }
-        let mut cancels = Vec::new();
+        // Whatever it does not hold any more needs no telling.
+        polled
+            .cancelled
+            .retain(|claimed, _| named.contains(claimed));
+        let mut cancels: HashMap<_, _> = polled.cancelled.clone();
         for told in std::mem::take(&mut polled.told) {
             match told {
                 ToDriver::Cancel {
@@ -219,15 +247,15 @@ impl DriverHandlers {
                     namespace,
                     reason,
                     grace,
-                } => cancels.push(v1::Cancel {
-                    token: session.seal(&namespace, &claimed).into(),
-                    reason: reason.to_string(),
-                    grace_ms: grace.0,
-                }),
+                } => {
+                    let grace = Duration::from_millis(grace.0);
+                    let cancel = polled.cancel(claimed, &namespace, &reason, grace);
+                    cancels.insert(claimed, cancel);
+                }
                 other => polled.told.push_back(other),
             }
         }
-        cancels
+        cancels.into_values().collect()
     }
 
     fn gone(&self, session: &Session) -> Status {

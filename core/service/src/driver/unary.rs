@@ -161,7 +161,7 @@ impl DriverService for DriverHandlers {
             .await
             .map_err(refuse)?;
         stale_tokens.extend(tokens_of(&named, tokens.iter(), &over));
-        let cancels = self.cancels(&session);
+        let cancels = self.cancels(&session, &named);
         Ok(Response::new(HeartbeatResponse {
             stale_tokens,
             cancels,

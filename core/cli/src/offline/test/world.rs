@@ -123,6 +123,7 @@ pub(super) fn play(case: &Case, plan: &Arc<Plan>, inputs: &Json) -> Result<Playe
         semantics: SEMANTICS,
         inputs: Value::inline(inputs),
         labels: case.labels.clone(),
+        annotations: Default::default(),
         actor: Arc::from("conveyor test"),
         forked_from: None,
         inherited: Vec::new(),
