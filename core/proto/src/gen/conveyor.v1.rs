@@ -599,6 +599,7 @@ pub struct AttemptId {
 }
 /// An attempt as its driver sees it. It needs to ask nothing back.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Task {
     /// Which attempt.
     #[prost(message, optional, tag = "1")]
@@ -1387,6 +1388,7 @@ pub struct Action {
 }
 /// The session is open.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Welcome {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1446,6 +1448,7 @@ pub struct Limits {
 }
 /// Goes on with a session (PROTOCOL P25).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Resume {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1697,6 +1700,7 @@ pub struct RegisterResponse {
 }
 /// Asks for tasks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct PollRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1729,6 +1733,7 @@ pub struct PollResponse {
 }
 /// Answers tasks.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct AnswerRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1749,6 +1754,7 @@ pub struct AnswerResponse {
 }
 /// Tells that tasks are alive.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct HeartbeatRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1848,6 +1854,7 @@ pub struct ExtendTaskResponse {
 }
 /// Ends a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct LeaveRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -4137,6 +4144,7 @@ pub struct CreateTokenRequest {
 }
 /// A new token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct CreateTokenResponse {
     /// The token.
     #[prost(message, optional, tag = "1")]
