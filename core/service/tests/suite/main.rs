@@ -1,10 +1,14 @@
 //! The control service's handlers, called as a client in the same process calls them.
 
 mod contract;
+mod hostile;
 mod pages;
+mod places;
 mod refusals;
 mod resources;
 mod scopes;
+mod secrets;
+mod stream;
 
 use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;
