@@ -56,7 +56,7 @@ fuzz: ## Runs each fuzz target for FUZZ_SECONDS (20)
 	@for target in $$(cd fuzz && $(CARGO) +nightly fuzz list); do \
 		echo "fuzz $$target"; \
 		mkdir -p fuzz/corpus/$$target; \
-		(cd fuzz && $(CARGO) +nightly fuzz run $$target corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; \
+		(cd fuzz && $(CARGO) +nightly fuzz run $$target corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=120) || exit 1; \
 	done
 
 generate: ## Generates core/proto from proto/

@@ -47,6 +47,7 @@ mod failure;
 mod layer;
 mod log;
 mod runtime;
+mod secrets;
 mod sink;
 mod task;
 pub mod testing;
@@ -64,6 +65,7 @@ pub use failure::Failure;
 pub use layer::TaskLayer;
 pub use log::{Log, Stream};
 pub use runtime::{Options, Stop};
+pub use secrets::SecretValues;
 pub use task::{Cancelled, Resource, Task};
 pub use tls::{Tls, token_file};
 

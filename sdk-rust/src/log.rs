@@ -1,7 +1,7 @@
+use crate::secrets::SecretValues;
 use crate::sink::Sink;
 use conveyor_mask::{Mask, Masker};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,12 +56,11 @@ impl fmt::Debug for Log {
 }
 
 impl Log {
-    pub(crate) fn new(sink: Arc<dyn Sink>, secrets: &BTreeMap<String, Vec<u8>>) -> Log {
-        let secrets = secrets.iter();
+    pub(crate) fn new(sink: Arc<dyn Sink>, secrets: &SecretValues) -> Log {
         Log {
             sink,
             left_out: Arc::default(),
-            mask: Mask::new(secrets.map(|(name, value)| (name.as_str(), value.as_slice()))),
+            mask: Mask::new(secrets.iter()),
         }
     }
 

@@ -1,6 +1,7 @@
 use crate::Failure;
 use crate::detach::{Detach, Handover};
 use crate::log::Log;
+use crate::secrets::SecretValues;
 use crate::sink::Sink;
 use conveyor_proto::contract::PRINCIPALS;
 use serde::de::DeserializeOwned;
@@ -37,7 +38,7 @@ pub struct Task {
     pub resource: Option<Resource>,
     /// Secrets by the name that the step gives them: not to be logged, nor put into outputs.
     /// [`Task::secret`] takes one.
-    pub secrets: BTreeMap<String, Vec<u8>>,
+    pub secrets: SecretValues,
     /// When the attempt's time is over.
     pub deadline: Instant,
     /// How long it has to end once it is cancelled.
@@ -108,13 +109,9 @@ impl Task {
     /// # Errors
     /// A failure with code `no_secret`, not to be tried again.
     pub fn secret(&self, name: &str) -> Result<&[u8], Failure> {
-        let found = self.secrets.get(name).map(Vec::as_slice);
-        found.ok_or_else(|| {
-            let known: Vec<_> = self
-                .secrets
-                .keys()
-                .map(|name| format!("`{name}`"))
-                .collect();
+        self.secrets.get(name).ok_or_else(|| {
+            let known = self.secrets.names().map(|name| format!("`{name}`"));
+            let known: Vec<_> = known.collect();
             let known = match known.is_empty() {
                 true => "none".to_owned(),
                 false => known.join(", "),

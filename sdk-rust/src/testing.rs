@@ -19,7 +19,7 @@
 use crate::detach::{Detach, Handover};
 use crate::log::{Line, Log};
 use crate::sink::{Later, NotKept, Sink};
-use crate::{Driver, Failure, Resource, Task};
+use crate::{Driver, Failure, Resource, SecretValues, Task};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ pub struct TestTask {
     inputs: Value,
     parameters: Option<Value>,
     resource: Option<Resource>,
-    secrets: BTreeMap<String, Vec<u8>>,
+    secrets: SecretValues,
     labels: BTreeMap<String, String>,
     grace: Duration,
     attempt: u32,
@@ -165,7 +165,7 @@ impl TestTask {
             inputs: Value::Object(serde_json::Map::new()),
             parameters: None,
             resource: None,
-            secrets: BTreeMap::new(),
+            secrets: SecretValues::default(),
             labels: BTreeMap::new(),
             grace: Duration::from_secs(30),
             attempt: 1,

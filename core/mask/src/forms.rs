@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use std::ops::{Range, RangeInclusive};
 
 /// The shortest text that is masked, in bytes: a shorter one would be found in everything.
 pub const SHORTEST: usize = 4;
@@ -12,14 +13,24 @@ const WRAPPED: [usize; 2] = [76, 64];
 /// would be found by chance.
 const PIECE: usize = 8;
 
-/// All forms of a value, and of each of its lines.
+/// The shortest line of a value of several that is masked by itself, in bytes without the white space
+/// around it: brackets, `true`, or a key of JSON say nothing of the value, and would be found in everything.
+const LINE: usize = 8;
+
+/// How long the label of an armour is, in bytes: `ENCRYPTED PRIVATE KEY` has 21.
+const LABELS: RangeInclusive<usize> = 1..=32;
+
+/// All forms of a value, and of each of its lines that says something of it.
 pub(crate) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     of(value, &mut found);
     let whole = value.strip_suffix(b"\n").unwrap_or(value);
+    // A value of one line is a secret, whatever it is.
+    let several = whole.contains(&b'\n');
     for line in whole.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.len() != value.len() {
+        let public = several && (line.trim_ascii().len() < LINE || is_armour(line));
+        if line.len() != value.len() && !public {
             of(line, &mut found);
         }
     }
@@ -27,6 +38,27 @@ pub(crate) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// Whether a line is one around the text of PEM (RFC 7468), such as `-----BEGIN PRIVATE KEY-----`: public
+/// knowledge. Labels are upper case; whatever else stands between the dashes may be a secret.
+fn is_armour(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let label = line
+        .strip_prefix(b"-----BEGIN ")
+        .or_else(|| line.strip_prefix(b"-----END "))
+        .and_then(|rest| rest.strip_suffix(b"-----"));
+    let letter = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b' ' | b'0'..=b'9');
+    label.is_some_and(|label| LABELS.contains(&label.len()) && label.iter().all(letter))
+}
+
+/// Whether a part of a value is of one armour line and its line end alone.
+fn is_of_armour(value: &[u8], part: Range<usize>) -> bool {
+    let before = value[..part.start].iter().rposition(|byte| *byte == b'\n');
+    let from = before.map_or(0, |at| at + 1);
+    let after = value[from..].iter().position(|byte| *byte == b'\n');
+    let to = after.map_or(value.len(), |at| from + at);
+    part.end <= to + 1 && is_armour(&value[from..to])
 }
 
 fn of(value: &[u8], found: &mut Vec<Vec<u8>>) {
@@ -40,8 +72,13 @@ fn of(value: &[u8], found: &mut Vec<Vec<u8>>) {
         }
         let text = engine.encode(value).into_bytes();
         for width in WRAPPED.into_iter().filter(|width| text.len() > *width) {
-            let pieces = text.chunks(width).filter(|piece| piece.len() >= PIECE);
-            found.extend(pieces.map(<[u8]>::to_vec));
+            // Four letters are three bytes.
+            let each = text.chunks(width).zip((0..).step_by(width / 4 * 3));
+            let pieces = each.filter(|(piece, at)| {
+                let part = *at..value.len().min(at + width / 4 * 3);
+                piece.len() >= PIECE && !is_of_armour(value, part)
+            });
+            found.extend(pieces.map(|(piece, _)| piece.to_vec()));
         }
     }
     for hex in [b"0123456789ABCDEF", b"0123456789abcdef"] {
@@ -56,6 +93,8 @@ fn of(value: &[u8], found: &mut Vec<Vec<u8>>) {
         // As writers do that keep to ASCII, or that escape the slash.
         found.push(ascii(&quoted[1..quoted.len() - 1]));
         found.push(quoted[1..quoted.len() - 1].replace('/', "\\/").into_bytes());
+        // As a key of JSON in a pointer (RFC 6901), by which errors name places.
+        found.push(text.replace('~', "~0").replace('/', "~1").into_bytes());
     }
 }
 

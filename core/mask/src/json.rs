@@ -10,7 +10,21 @@ impl Mask {
         if self.is_empty() {
             return None;
         }
-        self.find(value.to_string().as_bytes())
+        let whole = self.find(value.to_string().as_bytes());
+        whole.or_else(|| self.find_inside(value))
+    }
+
+    /// As it is read: a text that is JSON itself escapes what is escaped once more around it.
+    fn find_inside(&self, value: &Value) -> Option<&str> {
+        match value {
+            Value::String(text) => self.find(text.as_bytes()),
+            Value::Array(items) => items.iter().find_map(|item| self.find_inside(item)),
+            Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+                let named = self.find(name.as_bytes());
+                named.or_else(|| self.find_inside(value))
+            }),
+            _ => None,
+        }
     }
 
     /// Masks the texts, names and numbers of a JSON value. Where a secret is in it all the same, as one

@@ -57,6 +57,8 @@ fn each_form_is_hidden_and_the_rest_stays() {
         url(false),
         url(true).replace("%20", "+"),
         quoted[1..quoted.len() - 1].to_owned(),
+        // A key in a JSON pointer.
+        value.replace('/', "~1"),
     ];
     for text in texts {
         assert_eq!(mask.text(&format!("<{text}>")), "<***>", "{text}");
@@ -108,13 +110,106 @@ fn wrapped_base64_is_hidden_line_by_line() {
 
 #[test]
 fn lines_of_a_value_are_hidden_by_themselves() {
-    let value = b"-----BEGIN-----\r\nfirst line\nab\nlast line\n";
+    let value = b"first line\r\nab\n  seven77\n  eight888\nlast line\n";
     let mask = Mask::new([("key", value.as_slice())]);
-    for line in ["-----BEGIN-----", "first line", "last line"] {
+    for line in ["first line", "  eight888", "last line"] {
         assert_eq!(mask.text(&format!("[{line}]")), "[***]");
     }
-    // Three bytes and fewer would be found in everything.
-    assert_eq!(mask.text("ab"), "ab");
+    // Shorter ones would be found in everything.
+    for line in ["ab", "  seven77"] {
+        assert_eq!(mask.text(line), line);
+    }
+}
+
+/// A key as tools write it; its text is no key's.
+fn pem(label: &str) -> String {
+    let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n\
+                MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu\n\
+                uDmrmMZQ\n";
+    format!("-----BEGIN {label}-----\n{body}-----END {label}-----\n")
+}
+
+#[test]
+fn what_everybody_knows_of_a_key_is_no_secret() {
+    for label in [
+        "RSA PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "CERTIFICATE",
+        "X509 CRL",
+    ] {
+        for value in [
+            pem(label),
+            pem(label).replace('\n', "\r\n"),
+            pem(label).trim_end().to_owned(),
+        ] {
+            let mask = Mask::new([("key", value.as_bytes())]);
+            let lines: Vec<_> = value.lines().collect();
+            let (last, first) = (lines.len() - 1, 0);
+            for (at, line) in lines.into_iter().enumerate() {
+                let expected = if at == first || at == last {
+                    line
+                } else {
+                    "***"
+                };
+                assert_eq!(mask.text(line), expected);
+            }
+            // Another's, and one that is no secret.
+            let other = format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+            assert_eq!(mask.text(&other), other);
+            for width in [64, 76] {
+                for line in STANDARD.encode(&other).as_bytes().chunks(width) {
+                    let line = std::str::from_utf8(line).expect("letters");
+                    assert_eq!(mask.text(line), line);
+                }
+            }
+            // The whole is one, its armour too.
+            assert_eq!(mask.text(&format!("<{value}>")), "<***>");
+        }
+    }
+}
+
+#[test]
+fn what_only_looks_like_armour_is_a_secret() {
+    // A value of one line is one, whatever it says, with or without the line feed of an editor.
+    for value in [
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\n",
+        "short",
+        "short\n",
+    ] {
+        let mask = Mask::new([("odd", value.as_bytes())]);
+        assert_eq!(mask.text(value.trim_end()), "***");
+    }
+    for line in [
+        "-----BEGIN hunter22-----",
+        "-----BEGIN -----",
+        "-----BEGIN A-B-----",
+        "----BEGIN PRIVATE KEY----",
+        "-----BEGIN PRIVATE KEY----- x",
+        "-----BEGIN AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA-----",
+    ] {
+        let value = format!("{line}\nanother line\n");
+        let mask = Mask::new([("odd", value.as_bytes())]);
+        assert_eq!(mask.text(line), "***", "{line}");
+    }
+}
+
+#[test]
+fn wrapped_base64_of_a_key_is_hidden_where_it_has_something_of_the_key() {
+    let value = pem("PRIVATE KEY");
+    let mask = Mask::new([("key", value.as_bytes())]);
+    for width in [64, 76] {
+        let text = STANDARD.encode(&value);
+        for (at, line) in (0..).zip(text.as_bytes().chunks(width)) {
+            let line = std::str::from_utf8(line).expect("letters");
+            let end = value.len() - "-----END PRIVATE KEY-----\n".len();
+            let line = line.trim_end_matches('=');
+            // Lines of the armour alone are left.
+            let of_armour = at * width / 4 * 3 >= end;
+            let expected = if of_armour { line } else { "***" };
+            assert_eq!(mask.text(line), expected, "{at} of {width}");
+        }
+    }
 }
 
 #[test]
@@ -186,6 +281,21 @@ fn json_is_masked_inside_and_stays_json() {
     assert_eq!(mask.json(&value), masked);
     // A secret that is JSON itself: its parts say nothing, so that nothing is left.
     assert_eq!(mask.json(&serde_json::json!({"x": [1, 2]})), "***");
+}
+
+#[test]
+fn json_within_json_is_looked_into() {
+    let mask = Mask::new([("a", br#"say "hunter22""#.as_slice())]);
+    for text in [r#"say "hunter22""#, r#"{"x": "say \"hunter22\""}"#] {
+        let value = serde_json::json!({"body": [text], text: 1});
+        assert_eq!(mask.find_in_json(&value), Some("a"));
+        let masked = mask.json(&value).to_string();
+        assert!(
+            !masked.contains("hunter22") && masked.contains("***"),
+            "{masked}"
+        );
+        assert_eq!(mask.find_in_json(&serde_json::json!({text: 1})), Some("a"));
+    }
 }
 
 #[test]

@@ -7,13 +7,14 @@
 mod assigned;
 mod directory;
 mod registration;
+mod repeat;
 mod rows;
 mod task;
 
 pub use assigned::SEALED_AFTER;
 pub use directory::{DriverRecord, Progress, SessionRecord};
 pub use registration::{Hello, HelloError};
-pub use task::{DriverTask, ToDriver};
+pub use task::{DriverTask, INVALID_REPORT, ToDriver};
 
 pub(crate) use assigned::Assignments;
 pub(crate) use directory::Directory;
@@ -350,8 +351,25 @@ impl Node {
     /// Gives until when it is waited for; `None` when the claim is over.
     ///
     /// # Errors
-    /// When it could not be stored: it is to be sent again.
+    /// [`NodeError::Invalid`] when a secret of the attempt is in a name: names are kept. Another when it could
+    /// not be stored: it is to be sent again.
     pub async fn detach(
+        &self,
+        claimed: Claimed,
+        until: Time,
+        owner: &str,
+        others: &[String],
+    ) -> Result<Option<Time>, NodeError> {
+        if !others.is_empty()
+            && let Some(assigned) = assigned::assigned(self, claimed).await?
+            && let Some(why) = judge::secret_in_principals(assigned.mask(), others)
+        {
+            return Err(NodeError::Invalid(why));
+        }
+        self.detach_until(claimed, until, owner, others).await
+    }
+
+    async fn detach_until(
         &self,
         claimed: Claimed,
         until: Time,
@@ -396,7 +414,7 @@ impl Node {
             .map(ToString::to_string)
             .collect();
         match names.split_first() {
-            Some((owner, others)) => self.detach(claimed, until, owner, others).await,
+            Some((owner, others)) => self.detach_until(claimed, until, owner, others).await,
             None => Ok(None),
         }
     }

@@ -18,6 +18,7 @@ pub mod v1 {
 }
 
 pub mod contract;
+mod hidden;
 
 /// What stores hold.
 pub mod storage {

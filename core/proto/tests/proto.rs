@@ -42,3 +42,130 @@ fn a_field_from_a_newer_release_shows_in_the_length() {
     assert_eq!(read, quarantine);
     assert_ne!(read.encoded_len(), bytes.len());
 }
+
+/// What stands in each message below where a secret stands.
+const SECRET: &[u8] = b"hunter22";
+
+#[test]
+fn no_message_shows_its_secret() {
+    let session = || "session-7".to_owned();
+    let secret = || SECRET.into();
+    let task = v1::Task {
+        pipeline: session(),
+        secrets: [("TOKEN".to_owned(), secret())].into(),
+        ..v1::Task::default()
+    };
+    let welcome = v1::Welcome {
+        session: session(),
+        resume_secret: secret(),
+        ..v1::Welcome::default()
+    };
+    // What holds such a message shows it no more than the message itself.
+    let told = v1::SessionResponse {
+        sequence: 1,
+        message: Some(v1::session_response::Message::Task(task.clone())),
+    };
+    let polled = v1::PollResponse {
+        tasks: vec![task.clone()],
+        ..v1::PollResponse::default()
+    };
+    let registered = v1::RegisterResponse {
+        welcome: Some(welcome.clone()),
+    };
+    let resume = v1::Resume {
+        session: session(),
+        resume_secret: secret(),
+        ..v1::Resume::default()
+    };
+    let poll = v1::PollRequest {
+        session: session(),
+        resume_secret: secret(),
+        ..v1::PollRequest::default()
+    };
+    let answer = v1::AnswerRequest {
+        session: session(),
+        resume_secret: secret(),
+        ..v1::AnswerRequest::default()
+    };
+    let heartbeat = v1::HeartbeatRequest {
+        session: session(),
+        resume_secret: secret(),
+        ..v1::HeartbeatRequest::default()
+    };
+    let leave = v1::LeaveRequest {
+        session: session(),
+        resume_secret: secret(),
+        ..v1::LeaveRequest::default()
+    };
+    let token = v1::CreateTokenResponse {
+        token: Some(v1::AccessToken {
+            id: session(),
+            ..v1::AccessToken::default()
+        }),
+        secret: "hunter22".to_owned(),
+    };
+    let meta = storage::v1::StoreMeta {
+        created_by: session(),
+        token_key: secret(),
+        ..storage::v1::StoreMeta::default()
+    };
+    let messages: [&dyn std::fmt::Debug; 12] = [
+        &task,
+        &told,
+        &polled,
+        &welcome,
+        &registered,
+        &resume,
+        &poll,
+        &answer,
+        &heartbeat,
+        &leave,
+        &token,
+        &meta,
+    ];
+    for message in messages {
+        for shown in [format!("{message:?}"), format!("{message:#?}")] {
+            // As text, and as the numbers of its bytes.
+            assert!(!shown.contains("hunter22"), "{shown}");
+            assert!(
+                !shown.contains("104, 117") && !shown.contains("104,\n"),
+                "{shown}"
+            );
+            assert!(
+                shown.contains("***") && shown.contains("session-7"),
+                "{shown}"
+            );
+        }
+    }
+    assert!(format!("{task:?}").contains(r#"secrets: {"TOKEN": ***}"#));
+}
+
+/// A field whose name says that it is one, of a message that prost shows as it is.
+#[test]
+fn every_message_that_names_a_secret_writes_its_debug_by_hand() {
+    for (name, text) in [
+        ("v1", include_str!("../src/gen/conveyor.v1.rs")),
+        ("storage", include_str!("../src/gen/conveyor.storage.v1.rs")),
+    ] {
+        let mut message = "";
+        let mut skips = false;
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("#[derive") {
+                skips = false;
+            }
+            skips |= line == "#[prost(skip_debug)]";
+            message = line.strip_prefix("pub struct ").unwrap_or(message);
+            let field = line
+                .strip_prefix("pub ")
+                .and_then(|line| line.split_once(':'));
+            let Some((field, kind)) = field else { continue };
+            let value = kind.contains("Bytes") || kind.contains("string::String");
+            // A step names the secrets of its pipeline: these have no values.
+            let secret = (field.contains("secret") || field == "token_key") && value;
+            assert!(
+                !secret || skips,
+                "{name}: {field} of {message} shows itself"
+            );
+        }
+    }
+}

@@ -5,14 +5,14 @@ mod calls;
 mod check;
 mod folds;
 mod fork;
-mod logs;
+pub(crate) mod logs;
 mod objects;
-mod read;
+pub(crate) mod read;
 mod resolve;
 mod start;
 mod stop;
 mod tokens;
-mod watch;
+pub(crate) mod watch;
 
 use self::folds::Folds;
 use crate::access::Access;

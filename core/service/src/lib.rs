@@ -21,6 +21,8 @@ mod caller;
 pub mod contract;
 mod control;
 mod driver;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod refusal;
 mod stack;

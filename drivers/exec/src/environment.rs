@@ -42,14 +42,14 @@ pub(crate) fn variables(with: &With, task: &Task, output: &Path) -> Result<Varia
             None => variables.remove(OsStr::new(name)),
         };
     }
-    for (name, value) in &task.secrets {
+    for (name, value) in task.secrets.iter() {
         if value.contains(&0) {
             let message = format!(
                 "the secret `{name}` has a zero byte, which no variable of the environment can hold"
             );
             return Err(permanent("bad_secret", message));
         }
-        variables.insert(name.into(), OsString::from_vec(value.clone()));
+        variables.insert(name.into(), OsString::from_vec(value.to_vec()));
     }
     let own: [(&str, OsString); 6] = [
         ("CONVEYOR_OUTPUT", output.into()),

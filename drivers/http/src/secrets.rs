@@ -1,20 +1,19 @@
 //! Values that are never told.
 
 use crate::failure::permanent;
-use conveyor_sdk::Failure;
-use std::collections::BTreeMap;
+use conveyor_sdk::{Failure, SecretValues};
 
 /// What stands in their place.
 const MASK: &str = "***";
 
 /// The task's secrets.
-pub(crate) struct Secrets<'a>(pub(crate) &'a BTreeMap<String, Vec<u8>>);
+pub(crate) struct Secrets<'a>(pub(crate) &'a SecretValues);
 
 impl Secrets<'_> {
     /// The value of one, as text.
     pub(crate) fn text(&self, name: &str) -> Result<&str, Failure> {
         let Some(value) = self.0.get(name) else {
-            let known: Vec<_> = self.0.keys().map(String::as_str).collect();
+            let known: Vec<_> = self.0.names().collect();
             let known = match known.is_empty() {
                 true => "none".to_owned(),
                 false => known.join(", "),
@@ -32,8 +31,8 @@ impl Secrets<'_> {
     pub(crate) fn masked(&self, text: &str) -> String {
         let mut values: Vec<_> = self
             .0
-            .values()
-            .filter_map(|value| std::str::from_utf8(value).ok())
+            .iter()
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok())
             .filter(|value| !value.is_empty())
             .collect();
         // The longest first: one may be the beginning of another.

@@ -95,8 +95,7 @@ enum Status {
     Class(String),
 }
 
-/// A checked `with`.
-#[derive(Debug)]
+/// A checked `with`. Secrets are in it, so that it shows nothing of itself.
 pub(crate) struct With {
     pub(crate) url: String,
     pub(crate) method: Method,

@@ -6,13 +6,12 @@ use super::session::{End, Identity, Runtime, heartbeats};
 use super::sink::{Event, SessionSink};
 use crate::log::Log;
 use crate::sink::Sink;
-use crate::{Error, Failure, Resource, Task};
+use crate::{Error, Failure, Resource, SecretValues, Task};
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
 use prost::bytes::Bytes;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -399,7 +398,7 @@ fn made(
         }),
     };
     let secrets = task.secrets.into_iter();
-    let secrets: BTreeMap<_, _> = secrets
+    let secrets: SecretValues = secrets
         .map(|(name, value)| (name, value.to_vec()))
         .collect();
     let id = task.id.unwrap_or_default();

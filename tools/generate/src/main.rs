@@ -30,6 +30,19 @@ const COPIED: [&str; 5] = [
     "docs/driver-contract.md",
 ];
 
+/// The messages with a secret in them: `core/proto/src/hidden.rs` writes their `Debug`.
+const HIDDEN: [&str; 9] = [
+    ".conveyor.v1.Task",
+    ".conveyor.v1.Welcome",
+    ".conveyor.v1.Resume",
+    ".conveyor.v1.PollRequest",
+    ".conveyor.v1.AnswerRequest",
+    ".conveyor.v1.HeartbeatRequest",
+    ".conveyor.v1.LeaveRequest",
+    ".conveyor.v1.CreateTokenResponse",
+    ".conveyor.storage.v1.StoreMeta",
+];
+
 /// The contract as descriptors, for what works on any message.
 const DESCRIPTORS: &str = "descriptors.bin";
 
@@ -93,6 +106,7 @@ fn generate(protos: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
         .out_dir(out)
         .btree_map(".")
         .bytes(".")
+        .skip_debug(HIDDEN)
         .build_transport(false)
         .emit_rerun_if_changed(false)
         // The messages alone need no network stack.

@@ -75,8 +75,8 @@ impl AttemptLog {
         let last = store.scan(&key.rows(), Direction::Reverse, 1)?;
         let next = match last.entries.first() {
             None => 0,
-            Some((_, bytes)) => {
-                let chunk = encoding::chunk(bytes)?;
+            Some((key, bytes)) => {
+                let chunk = encoding::chunk(key, bytes)?;
                 chunk.first_offset + chunk.lines.len() as u64
             }
         };

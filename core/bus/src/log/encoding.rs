@@ -1,5 +1,6 @@
 //! Chunks and ends in their envelopes, read strictly (PROTOCOL P3, P35).
 
+use super::key::AttemptKey;
 use conveyor_proto::storage::envelope;
 use conveyor_proto::storage::v1::{LogChunk, LogEnd, RecordKind};
 use conveyor_store::{Bytes, Error, ErrorKind};
@@ -10,12 +11,28 @@ pub(super) fn encode(kind: RecordKind, message: &impl Message) -> Bytes {
     envelope::wrap(kind, 0, &message.encode_to_vec()).into()
 }
 
-pub(super) fn chunk(bytes: &[u8]) -> Result<LogChunk, Error> {
-    decode(RecordKind::LogChunk, bytes)
+/// More lines than any log has. What a chunk or an end says beyond it is damage, and what a driver says a
+/// mistake; offsets below it are counted on without an overflow.
+pub const LOG_LINES: u64 = 1 << 62;
+
+/// The chunk that lies under a key.
+pub(super) fn chunk(key: &[u8], bytes: &[u8]) -> Result<LogChunk, Error> {
+    let chunk: LogChunk = decode(RecordKind::LogChunk, bytes)?;
+    if AttemptKey::offset_of(key) != Some(chunk.first_offset) {
+        return Err(damaged("a chunk lies under another offset than its own"));
+    }
+    if chunk.lines.is_empty() || chunk.first_offset > LOG_LINES {
+        return Err(damaged("a chunk that no writer makes"));
+    }
+    Ok(chunk)
 }
 
 pub(super) fn end(bytes: &[u8]) -> Result<LogEnd, Error> {
-    decode(RecordKind::LogEnd, bytes)
+    let end: LogEnd = decode(RecordKind::LogEnd, bytes)?;
+    match end.count > LOG_LINES {
+        true => Err(damaged("an end that no writer makes")),
+        false => Ok(end),
+    }
 }
 
 fn decode<M: Message + Default>(kind: RecordKind, bytes: &[u8]) -> Result<M, Error> {
@@ -29,6 +46,6 @@ fn decode<M: Message + Default>(kind: RecordKind, bytes: &[u8]) -> Result<M, Err
     }
 }
 
-fn damaged(problem: &str) -> Error {
+pub(super) fn damaged(problem: &str) -> Error {
     Error::new(ErrorKind::Corrupt, "read log").with("problem", problem)
 }

@@ -38,6 +38,12 @@ impl AttemptKey {
         key.strip_prefix(PREFIX)?.get(..16)?.try_into().ok()
     }
 
+    /// The offset that a row's key says; `None` for another key.
+    pub(super) fn offset_of(key: &[u8]) -> Option<u64> {
+        let offset = key.get(ATTEMPT_BYTES..)?.try_into().ok()?;
+        key.starts_with(PREFIX).then(|| u64::from_be_bytes(offset))
+    }
+
     /// Every row of this attempt's log.
     #[must_use]
     pub fn rows(&self) -> KeyRange {

@@ -23,11 +23,11 @@ pub trait LogStore: Send + Sync {
     ) -> Result<LogState, LogError>;
 
     /// The lines from the offset `from` on, at most about `limit` of them: pages end where stored
-    /// chunks do.
+    /// chunks do. Of a log that is coming of age, those that are left.
     ///
     /// # Errors
     ///
-    /// The store's.
+    /// The store's, and [`conveyor_store::ErrorKind::Corrupt`] where lines are missing.
     fn read(&self, attempt: AttemptKey, from: u64, limit: usize) -> Result<LogPage, Error>;
 
     /// Takes no more lines of `attempt`. Sealing twice is no error.
@@ -85,6 +85,17 @@ pub struct StoreLogs {
     writing: Mutex<()>,
 }
 
+/// What there is at an offset.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Lines that the page did not have.
+    Lines,
+    /// A chunk that ends before.
+    Before,
+    /// No chunk: nothing was written, or all of it has come of age.
+    Nothing,
+}
+
 impl StoreLogs {
     /// Logs in `store`.
     #[must_use]
@@ -93,6 +104,24 @@ impl StoreLogs {
             store,
             writing: Mutex::new(()),
         }
+    }
+
+    /// Takes the lines of the last chunk that begins at an offset or before it.
+    ///
+    /// What comes of age goes from its first row on: where a chunk is there, so is whatever was written after
+    /// it.
+    fn hold(&self, attempt: AttemptKey, at: u64, page: &mut LogPage) -> Result<Held, Error> {
+        let range = attempt.chunks_to(at);
+        let holder = self.store.scan(&range, Direction::Reverse, 1)?;
+        let Some((key, bytes)) = holder.entries.first() else {
+            return Ok(Held::Nothing);
+        };
+        let next = page.next;
+        page.take(key, bytes)?;
+        Ok(match page.next > next {
+            true => Held::Lines,
+            false => Held::Before,
+        })
     }
 
     fn write(
@@ -138,24 +167,37 @@ impl LogStore for StoreLogs {
             end: false,
         };
         // The chunk that holds `from` may begin before it.
-        let holder = self
-            .store
-            .scan(&attempt.chunks_to(from), Direction::Reverse, 1)?;
-        for (_, bytes) in &holder.entries {
-            page.take(bytes)?;
-        }
-        let mut rest = Some(attempt.chunks_from(from.saturating_add(1)));
+        self.hold(attempt, from, &mut page)?;
+        // From the end of that chunk, and not from behind `from`: the next one may have come meanwhile.
+        let mut rest = Some(attempt.chunks_from(page.next));
+        let mut all = false;
         while let Some(range) = rest.filter(|_| page.lines.len() < limit) {
             let chunks = self.store.scan(&range, Direction::Forward, 64)?;
-            for (_, bytes) in &chunks.entries {
+            for (key, bytes) in &chunks.entries {
                 if page.lines.len() >= limit {
-                    break;
+                    return Ok(page);
                 }
-                page.take(bytes)?;
+                let behind = AttemptKey::offset_of(key).is_none_or(|first| first > page.next);
+                if behind && self.hold(attempt, page.next, &mut page)? == Held::Before {
+                    return Err(encoding::damaged("lines are missing before a chunk"));
+                }
+                page.take(key, bytes)?;
             }
             rest = chunks.rest(&range, Direction::Forward);
+            all = rest.is_none();
         }
-        page.end = end.is_some_and(|end| page.next >= end.count);
+        page.end = match end {
+            None => false,
+            Some(end) if page.next > end.count && !page.lines.is_empty() => {
+                return Err(encoding::damaged("lines are there after the end"));
+            }
+            Some(end) if page.next >= end.count => true,
+            Some(_) if !all => false,
+            Some(end) => match self.hold(attempt, end.count, &mut page)? {
+                Held::Nothing => true,
+                _ => return Err(encoding::damaged("lines are missing before the end")),
+            },
+        };
         Ok(page)
     }
 
@@ -170,8 +212,8 @@ impl LogStore for StoreLogs {
 
 impl LogPage {
     /// Adds the lines of a stored chunk from `next` on.
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let chunk = encoding::chunk(bytes)?;
+    fn take(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), Error> {
+        let chunk = encoding::chunk(key, bytes)?;
         for (offset, line) in (chunk.first_offset..).zip(chunk.lines) {
             if offset >= self.next {
                 self.next = offset + 1;

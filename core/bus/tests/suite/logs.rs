@@ -2,8 +2,12 @@ use conveyor_bus::{
     AttemptKey, AttemptLog, LINE_BYTES, LogError, LogState, LogStore, NumberedLine, Refused,
     StoreLogs,
 };
-use conveyor_proto::storage::v1::{LogLine, LogStream};
-use conveyor_store::{Access, DataDir, Direction, Embedded, ErrorKind, Memory, Store, Transaction};
+use conveyor_proto::storage::envelope;
+use conveyor_proto::storage::v1::{LogChunk, LogEnd, LogLine, LogStream, RecordKind};
+use conveyor_store::{
+    Access, Bytes, DataDir, Direction, Embedded, ErrorKind, Memory, Store, Transaction,
+};
+use prost::Message as _;
 use std::sync::Arc;
 
 const KEY: AttemptKey = AttemptKey {
@@ -192,6 +196,172 @@ fn rows_join_the_commit_of_another() {
         }
     );
     assert_eq!(read(&logs, KEY, 0, 100), (texts(0..6), true));
+}
+
+/// A log of nine lines in three chunks, sealed.
+fn sealed() -> (Arc<Memory>, StoreLogs) {
+    let store = Arc::new(Memory::new());
+    let logs = StoreLogs::new(store.clone());
+    for batch in [0..3, 3..6, 6..9] {
+        logs.append(KEY, batch.start, lines(batch)).unwrap();
+    }
+    logs.seal(KEY).unwrap();
+    (store, logs)
+}
+
+fn change(store: &Memory, at: usize, value: Option<Vec<u8>>) {
+    let rows = store.scan(&KEY.rows(), Direction::Forward, 100).unwrap();
+    let key = rows.entries[at].0.clone();
+    let mut transaction = Transaction::new();
+    match value {
+        Some(value) => transaction.put(key, value),
+        None => transaction.delete(key),
+    };
+    store.commit(&transaction).unwrap();
+}
+
+fn row(store: &Memory, at: usize) -> Vec<u8> {
+    let rows = store.scan(&KEY.rows(), Direction::Forward, 100).unwrap();
+    rows.entries[at].1.to_vec()
+}
+
+#[test]
+fn lines_that_are_missing_are_damage_and_no_shorter_log() {
+    // Its last chunk, and one between.
+    for missing in [2, 1] {
+        let (store, logs) = sealed();
+        change(&store, missing, None);
+        let hole = 3 * missing as u64;
+        for from in 0..hole + 3 {
+            let error = logs.read(KEY, from, 100).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::Corrupt, "{missing} from {from}");
+            assert!(error.to_string().contains("lines are missing"), "{error}");
+        }
+        // What is before the hole is read, and what is behind it.
+        assert_eq!(logs.read(KEY, 0, 1).unwrap().lines.len(), 3);
+        if missing == 1 {
+            assert_eq!(read(&logs, KEY, 6, 100), (texts(6..9), true));
+        }
+    }
+}
+
+#[test]
+fn a_log_that_comes_of_age_is_what_is_left_of_it() {
+    let (store, logs) = sealed();
+    for left in [3, 6, 9] {
+        change(&store, 0, None);
+        let page = logs.read(KEY, 0, 100).unwrap();
+        let offsets: Vec<_> = page.lines.iter().map(|line| line.offset).collect();
+        assert_eq!(offsets, (left..9).collect::<Vec<_>>());
+        assert!(page.end);
+    }
+}
+
+#[test]
+fn a_chunk_that_is_torn_is_damage() {
+    let (store, logs) = sealed();
+    let whole = row(&store, 2);
+    for length in 0..whole.len() {
+        change(&store, 2, Some(whole[..length].to_vec()));
+        let error = logs.read(KEY, 0, 100).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Corrupt, "{length}");
+    }
+    change(&store, 2, Some(whole));
+    assert_eq!(read(&logs, KEY, 0, 100), (texts(0..9), true));
+}
+
+#[test]
+fn offsets_that_no_writer_makes_are_damage() {
+    let chunk = |first_offset, lines| {
+        let chunk = LogChunk {
+            first_offset,
+            lines,
+        };
+        envelope::wrap(RecordKind::LogChunk, 0, &chunk.encode_to_vec())
+    };
+    let end = |count| {
+        let end = LogEnd { count };
+        envelope::wrap(RecordKind::LogEnd, 0, &end.encode_to_vec())
+    };
+    for (at, value) in [
+        // Another offset than its key says, far off or not.
+        (2, chunk(7, lines(0..1))),
+        (2, chunk(u64::MAX, lines(0..3))),
+        (0, chunk(0, Vec::new())),
+        (3, end(u64::MAX)),
+        (3, end(8)),
+        (3, chunk(u64::MAX, lines(0..1))),
+    ] {
+        let (store, logs) = sealed();
+        change(&store, at, Some(value));
+        let error = logs.read(KEY, 0, 100).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Corrupt);
+        if at == 3 && row(&store, 3) != end(8) {
+            let error = AttemptLog::load(&*store, KEY).unwrap_err();
+            assert_eq!(*error.kind(), ErrorKind::Corrupt);
+        }
+    }
+}
+
+/// A store to which lines are added between two of its answers.
+struct Growing {
+    store: Arc<Memory>,
+    /// What is added after the first scan.
+    then: std::sync::Mutex<Vec<std::ops::Range<u64>>>,
+}
+
+impl Store for Growing {
+    fn scan(
+        &self,
+        range: &conveyor_store::KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<conveyor_store::Page, conveyor_store::Error> {
+        let page = self.store.scan(range, direction, limit);
+        let logs = StoreLogs::new(self.store.clone());
+        for batch in std::mem::take(&mut *self.then.lock().unwrap()) {
+            logs.append(KEY, batch.start, lines(batch)).unwrap();
+        }
+        page
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, conveyor_store::Error> {
+        self.store.get(key)
+    }
+
+    fn commit(&self, transaction: &Transaction) -> Result<(), conveyor_store::CommitError> {
+        self.store.commit(transaction)
+    }
+
+    fn limits(&self) -> conveyor_store::Limits {
+        self.store.limits()
+    }
+
+    fn stats(&self) -> Result<conveyor_store::Stats, conveyor_store::Error> {
+        self.store.stats()
+    }
+}
+
+#[test]
+fn lines_that_come_while_a_reader_looks_leave_no_gap() {
+    for (there, from) in [(0, 0), (5, 3), (5, 5), (5, 6), (5, 8), (5, 9)] {
+        let store = Arc::new(Memory::new());
+        StoreLogs::new(store.clone())
+            .append(KEY, 0, lines(0..there))
+            .unwrap();
+        let growing = Growing {
+            store,
+            then: std::sync::Mutex::new(vec![there..7, 7..9, 9..12]),
+        };
+        let logs = StoreLogs::new(Arc::new(growing));
+        // A reader that was ahead may be told nothing at first.
+        let mut first = logs.read(KEY, from, 100).unwrap();
+        if first.lines.is_empty() {
+            first = logs.read(KEY, from, 100).unwrap();
+        }
+        let offsets: Vec<_> = first.lines.iter().map(|line| line.offset).collect();
+        assert_eq!(offsets, (from..12).collect::<Vec<_>>(), "{there}, {from}");
+    }
 }
 
 #[test]

@@ -9,6 +9,11 @@ use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
 use conveyor_engine::value::{Json, Value};
 use conveyor_mask::Mask;
 
+/// The code of outputs that are not what the driver says that it gives, or no object.
+pub(crate) const INVALID_OUTPUT: &str = "invalid_output";
+/// The code of outputs that contain a secret.
+pub(crate) const SECRET_IN_OUTPUTS: &str = "secret_in_outputs";
+
 /// As many violations of a schema as a failure tells.
 const TOLD: usize = 10;
 
@@ -90,7 +95,7 @@ pub(crate) fn ended(
             end(
                 AttemptState::Errored,
                 None,
-                Some(failure("invalid_output", message, None)),
+                Some(failure(INVALID_OUTPUT, message, None)),
             )
         }
         Outcome::Succeeded(outputs) => match keep(&outputs) {
@@ -100,7 +105,7 @@ pub(crate) fn ended(
                     Some(violations) => {
                         let what = "the outputs are not what the driver says that it gives";
                         let message = told(what, "outputs", &violations);
-                        let failure = failure("invalid_output", message, None);
+                        let failure = failure(INVALID_OUTPUT, message, None);
                         end(AttemptState::Errored, Some(value), Some(failure))
                     }
                 }
@@ -130,7 +135,7 @@ fn masked(mask: &Mask, outcome: Outcome) -> Outcome {
                 let message = format!(
                     "the outputs contain the secret `{name}`: hand it to other steps by their `secrets`"
                 );
-                Outcome::Errored(failure("secret_in_outputs", message, false))
+                Outcome::Errored(failure(SECRET_IN_OUTPUTS, message, false))
             }
         },
         Outcome::Failed(failure, outputs) => {
@@ -163,6 +168,16 @@ pub(crate) fn secret_in_checkpoint(mask: &Mask, data: &[u8]) -> Option<String> {
     let name = mask.find(data)?;
     Some(format!(
         "the checkpoint contains the secret `{name}`, and is kept on disk: save what names it"
+    ))
+}
+
+/// What is said of principals that a detached attempt names, where a secret is in one.
+pub(crate) fn secret_in_principals(mask: &Mask, principals: &[String]) -> Option<String> {
+    let name = principals
+        .iter()
+        .find_map(|name| mask.find(name.as_bytes()))?;
+    Some(format!(
+        "`principals` contains the secret `{name}`, and is kept on disk: name who may end the task"
     ))
 }
 

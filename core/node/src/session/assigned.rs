@@ -9,7 +9,7 @@ use crate::storage;
 use crate::token::Claimed;
 use conveyor_bus::{LogState, Refused};
 use conveyor_engine::plan::{ActionContract, DriverContract, Kind};
-use conveyor_engine::run::{Fact, Run};
+use conveyor_engine::run::{Fact, Report, Run};
 use conveyor_engine::time::{Duration, Time};
 use conveyor_mask::Mask;
 use conveyor_proto::storage::v1::LogLine;
@@ -156,14 +156,15 @@ pub(super) async fn append_logs(
     let mask = if let Some(assigned) = assigned(node, claimed).await? {
         assigned.mask
     } else {
-        let Some((ended, last)) = attempt_end(node, claimed).await? else {
+        let Some(end) = attempt_end(node, claimed).await? else {
             return Ok(Err(Refused::Sealed { count: 0 }));
         };
-        let count = last.map_or(0, |last| last + 1);
-        if ended.after(SEALED_AFTER) <= node.now() {
+        let last = end.report.and_then(|report| report.last_log);
+        let count = last.map_or(0, |last| last.saturating_add(1));
+        if end.at.after(SEALED_AFTER) <= node.now() {
             return Ok(Err(Refused::Sealed { count }));
         }
-        seal = last.is_some() && first + lines.len() as u64 >= count;
+        seal = last.is_some() && first.saturating_add(lines.len() as u64) >= count;
         mask_of_over(node, claimed).await?
     };
     // Line by line: what is sent again is masked alike, however it is cut into batches.
@@ -180,12 +181,19 @@ pub(super) async fn append_logs(
     node.log_writer().append(batch).await
 }
 
-/// When an attempt ended, and its last log offset as its result told it; `None` when there is no such
-/// attempt.
-async fn attempt_end(
+/// How an attempt ended.
+pub(super) struct AttemptEnd {
+    /// When.
+    at: Time,
+    /// The report that ended it; `None` where something else did.
+    pub(super) report: Option<Report>,
+}
+
+/// How an attempt ended; `None` when there is no such attempt.
+pub(super) async fn attempt_end(
     node: &Node,
     claimed: Claimed,
-) -> Result<Option<(Time, Option<u64>)>, NodeError> {
+) -> Result<Option<AttemptEnd>, NodeError> {
     let reader = node.reader().clone();
     let look = move || {
         let (mut claim, mut end, mut last_record) = (false, None, Time(0));
@@ -197,10 +205,16 @@ async fn attempt_end(
                         claim = made.nonce == claimed.nonce;
                     }
                     Fact::Reported(report) if report.id == claimed.id => {
-                        end = end.or(Some((entry.time, report.last_log)));
+                        end.get_or_insert_with(|| AttemptEnd {
+                            at: entry.time,
+                            report: Some(report.clone()),
+                        });
                     }
                     Fact::Lost { id, .. } if *id == claimed.id => {
-                        end = end.or(Some((entry.time, None)));
+                        end.get_or_insert(AttemptEnd {
+                            at: entry.time,
+                            report: None,
+                        });
                     }
                     _ => {}
                 }
@@ -208,7 +222,11 @@ async fn attempt_end(
             Ok(true)
         })?;
         // A timer, or a stop, may have ended it: by the last record it had ended.
-        Ok(claim.then(|| end.unwrap_or((last_record, None))))
+        let by_other = AttemptEnd {
+            at: last_record,
+            report: None,
+        };
+        Ok(claim.then(|| end.unwrap_or(by_other)))
     };
     let looked = node.reader().workers().run(look).await;
     looked.ok_or_else(|| NodeError::Corrupt("reading a journal panicked".into()))?
@@ -219,7 +237,7 @@ async fn attempt_end(
 pub(super) async fn seal(node: &Node, claimed: Claimed, last: u64) {
     let batch = Batch {
         attempt: keys::log(claimed.run, claimed.id),
-        first: last + 1,
+        first: last.saturating_add(1),
         lines: Vec::new(),
         seal: true,
     };

@@ -3,6 +3,7 @@
 use super::Reported;
 use super::assigned::{self, Assigned};
 use super::directory::Known;
+use super::repeat::is_repeat;
 use crate::driver::Outcome;
 use crate::error::NodeError;
 use crate::node::{Node, judge, parameters, resource, unexpected};
@@ -15,6 +16,9 @@ use conveyor_engine::value::{Json, Value};
 use conveyor_mask::Mask;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The code of a failure that stands for a report which breaks the contract (R26).
+pub const INVALID_REPORT: &str = "invalid_report";
 
 /// What a driver in another process is to be told.
 #[derive(Debug)]
@@ -149,11 +153,7 @@ pub(super) async fn report(
     last_log: Option<u64>,
 ) -> Result<Reported, NodeError> {
     let Some(judged_by) = assigned::assigned(node, claimed).await? else {
-        // It is over, perhaps by this very report, which was masked then: the owner knows. Nothing of it
-        // is kept.
-        let mask = assigned::mask_of_over(node, claimed).await;
-        let judged_by = Assigned::new(None, None, mask.unwrap_or_default());
-        return report_for(node, &judged_by, claimed, outcome, last_log).await;
+        return over(node, claimed, outcome, last_log).await;
     };
     let reported = report_for(node, &judged_by, claimed, outcome, last_log).await?;
     node.assignments().end(&claimed);
@@ -165,6 +165,34 @@ pub(super) async fn report(
     Ok(reported)
 }
 
+/// Takes a report of an attempt that is over, perhaps by this very report: nothing of it is kept.
+async fn over(
+    node: &Node,
+    claimed: Claimed,
+    outcome: Outcome,
+    last_log: Option<u64>,
+) -> Result<Reported, NodeError> {
+    // What it was masked with then. Where that cannot be found any more, the report looks like another.
+    let mask = assigned::mask_of_over(node, claimed).await;
+    let judged_by = Assigned::new(None, None, mask.unwrap_or_default());
+    let said = outcome.clone();
+    let reported = report_for(node, &judged_by, claimed, outcome, last_log).await?;
+    if reported != Reported::Stale {
+        return Ok(reported);
+    }
+    let most = node.limits().output_bytes;
+    let said = judge::ended(None, &Mask::default(), said, most, &mut Vec::new());
+    match is_repeat(node, claimed, &said, last_log).await? {
+        true => Ok(Reported::Already),
+        false => Ok(Reported::Stale),
+    }
+}
+
+/// Whether the report could not be read (R26): [`Failure::code`] says so.
+fn breaks_the_contract(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Errored(failure) if &*failure.code == INVALID_REPORT)
+}
+
 async fn report_for(
     node: &Node,
     judged_by: &Assigned,
@@ -173,7 +201,7 @@ async fn report_for(
     last_log: Option<u64>,
 ) -> Result<Reported, NodeError> {
     let (action, mask) = (judged_by.action(), judged_by.mask());
-    let gave = matches!(outcome, Outcome::Succeeded(_));
+    let gave = matches!(outcome, Outcome::Succeeded(_)) || breaks_the_contract(&outcome);
     let mut values = Vec::new();
     let result = judge::ended(
         action,

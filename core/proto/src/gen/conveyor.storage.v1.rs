@@ -579,6 +579,7 @@ pub struct ShardCommit {
 }
 /// What a store says about itself. Written once, when it is made.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct StoreMeta {
     /// Version of the layout of keys and records. A newer one is refused.
     #[prost(uint32, tag = "1")]

@@ -605,6 +605,7 @@ pub struct AttemptId {
 }
 /// An attempt as its driver sees it. It needs to ask nothing back.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Task {
     /// Which attempt.
     #[prost(message, optional, tag = "1")]
@@ -1393,6 +1394,7 @@ pub struct Action {
 }
 /// The session is open.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Welcome {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1452,6 +1454,7 @@ pub struct Limits {
 }
 /// Goes on with a session (PROTOCOL P25).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Resume {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1703,6 +1706,7 @@ pub struct RegisterResponse {
 }
 /// Asks for tasks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct PollRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1735,6 +1739,7 @@ pub struct PollResponse {
 }
 /// Answers tasks.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct AnswerRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1755,6 +1760,7 @@ pub struct AnswerResponse {
 }
 /// Tells that tasks are alive.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct HeartbeatRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -1854,6 +1860,7 @@ pub struct ExtendTaskResponse {
 }
 /// Ends a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct LeaveRequest {
     /// The session's id.
     #[prost(string, tag = "1")]
@@ -4166,6 +4173,7 @@ pub struct CreateTokenRequest {
 }
 /// A new token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct CreateTokenResponse {
     /// The token.
     #[prost(message, optional, tag = "1")]

@@ -1,6 +1,6 @@
 //! Log lines of a run, as they come.
 
-mod cursor;
+pub(crate) mod cursor;
 
 use self::cursor::Cursor;
 use super::watch::{BUFFER, Stream};
@@ -233,7 +233,7 @@ impl ControlHandlers {
 }
 
 /// Where a reader is.
-fn after(text: &str) -> Result<Cursor, Status> {
+pub(crate) fn after(text: &str) -> Result<Cursor, Status> {
     if text.is_empty() {
         return Ok(Cursor::default());
     }

@@ -20,6 +20,11 @@ const STEPS: usize = 1000;
 /// Runs of one answer, by default and at most.
 const RUNS: (u32, u32) = (100, 1000);
 
+/// Reads the page token of a listing of runs, as it was written.
+pub(crate) fn listed_before(token: &str) -> Option<RunId> {
+    RunId::parse(token).filter(|id| id.to_string() == token)
+}
+
 impl ControlHandlers {
     /// A run folded, with what its state does not keep.
     pub(super) async fn folded(&self, run: RunId) -> Result<Folded, NodeError> {
@@ -148,7 +153,7 @@ impl ControlHandlers {
         };
         let before = match request.page_token.as_str() {
             "" => None,
-            token => Some(RunId::parse(token).ok_or_else(|| {
+            token => Some(listed_before(token).ok_or_else(|| {
                 Status::invalid_argument("the page token is not one of this listing")
             })?),
         };

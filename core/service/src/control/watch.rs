@@ -127,26 +127,34 @@ impl ControlHandlers {
     }
 }
 
-/// Where a reader is: after an event, or after all of a record (`17`).
-struct After(String, Option<(u64, Option<u32>)>);
+/// Where a reader is: after an event (`17.0`), or after all of a record (`17`).
+pub(crate) struct After(String, Option<(u64, Option<u32>)>);
 
 fn after(text: &str) -> Result<After, Status> {
-    let at = match text {
-        "" => None,
-        text => match (EventId::parse(text), text.parse()) {
-            (Some(id), _) => Some((id.sequence, Some(id.ordinal))),
-            (None, Ok(sequence)) => Some((sequence, None)),
-            (None, Err(_)) => {
-                return Err(Status::invalid_argument(format!(
-                    "`{text}` is no event's id"
-                )));
-            }
-        },
-    };
-    Ok(After(text.to_owned(), at))
+    After::parse(text).ok_or_else(|| Status::invalid_argument(format!("`{text}` is no event's id")))
 }
 
 impl After {
+    /// Reads what an answer had as an event's id, and nothing else that looks like one; empty for the
+    /// beginning.
+    pub(crate) fn parse(text: &str) -> Option<After> {
+        let at = match (EventId::parse(text), text.parse()) {
+            (Some(id), _) => Some((id.sequence, Some(id.ordinal))),
+            (None, Ok(sequence)) => Some((sequence, None)),
+            (None, Err(_)) => None,
+        };
+        let after = After(text.to_owned(), at);
+        (after.text() == text).then_some(after)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        match self.1 {
+            None => String::new(),
+            Some((sequence, None)) => sequence.to_string(),
+            Some((sequence, Some(ordinal))) => EventId { sequence, ordinal }.to_string(),
+        }
+    }
+
     fn is_none(&self) -> bool {
         self.1.is_none()
     }

@@ -1,11 +1,12 @@
 //! The contract's messages in the node's words, and back.
 
 use super::DETAILS_BYTES;
+use conveyor_bus::LOG_LINES;
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::{Json, Value, canonical_bytes, parse_json};
 use conveyor_node::driver::Outcome;
-use conveyor_node::session::{DriverTask, Progress, Reported, Session};
+use conveyor_node::session::{DriverTask, INVALID_REPORT, Progress, Reported, Session};
 use conveyor_proto::storage::v1 as stored;
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
@@ -90,7 +91,14 @@ pub(super) fn outcome(result: Option<v1::Result>, most: u64) -> (Outcome, Option
         return (invalid("the report has no `result`".to_owned()), None);
     };
     let last = result.last_log_offset;
-    (ended(result, most).unwrap_or_else(invalid), last)
+    match last {
+        Some(last) if last >= LOG_LINES => {
+            let most = LOG_LINES - 1;
+            let why = format!("`last_log_offset` is {last}; the limit is {most}");
+            (invalid(why), None)
+        }
+        _ => (ended(result, most).unwrap_or_else(invalid), last),
+    }
 }
 
 fn ended(result: v1::Result, most: u64) -> Result<Outcome, String> {
@@ -160,7 +168,7 @@ fn failure(failure: v1::Failure) -> Result<Failure, String> {
 
 fn invalid(reason: String) -> Outcome {
     Outcome::Errored(Failure {
-        code: "invalid_report".into(),
+        code: INVALID_REPORT.into(),
         message: reason.into(),
         details: None,
         retryable: None,
@@ -168,29 +176,13 @@ fn invalid(reason: String) -> Outcome {
     })
 }
 
-/// Why a result broke the contract, where it did.
-pub(super) fn broken(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Errored(failure) if &*failure.code == "invalid_report" => {
-            Some(failure.message.to_string())
-        }
-        _ => None,
-    }
-}
-
 /// What became of a report.
-pub(super) fn report_outcome(
-    token: Bytes,
-    reported: Reported,
-    broken: Option<String>,
-) -> v1::ReportOutcome {
-    let (status, reason) = match (reported, broken) {
-        (Reported::Accepted, None) => (v1::ReportStatus::Accepted, String::new()),
-        (Reported::Accepted, Some(reason)) | (Reported::Invalid(reason), _) => {
-            (v1::ReportStatus::Invalid, reason)
-        }
-        (Reported::Already, _) => (v1::ReportStatus::Already, String::new()),
-        (Reported::Stale, _) => (v1::ReportStatus::Stale, String::new()),
+pub(super) fn report_outcome(token: Bytes, reported: Reported) -> v1::ReportOutcome {
+    let (status, reason) = match reported {
+        Reported::Accepted => (v1::ReportStatus::Accepted, String::new()),
+        Reported::Invalid(reason) => (v1::ReportStatus::Invalid, reason),
+        Reported::Already => (v1::ReportStatus::Already, String::new()),
+        Reported::Stale => (v1::ReportStatus::Stale, String::new()),
     };
     v1::ReportOutcome {
         token,

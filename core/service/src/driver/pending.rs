@@ -83,7 +83,8 @@ impl Pending {
 
     /// All messages up to this one are done with (R7), where `received` is the last.
     pub(super) fn acknowledged(&self, received: u64) -> u64 {
-        self.open.first().map_or(received, |first| first - 1)
+        let before = |first: &u64| first.saturating_sub(1);
+        self.open.first().map_or(received, before)
     }
 
     /// A report, or that a task goes on elsewhere. What is said again meanwhile has the same answer.

@@ -487,7 +487,10 @@ impl Conversation {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(MOST_PAUSE);
                     }
-                    Err(_) => break vec![token],
+                    Err(error) => {
+                        tracing::info!(run = %claimed.run, %error, "a task was not handed over");
+                        break vec![token];
+                    }
                 }
             };
             Done {
@@ -547,12 +550,11 @@ impl Conversation {
             return;
         }
         let (outcome, last) = convert::outcome(report.result, most);
-        let broken = convert::broken(&outcome);
         let (node, token) = (self.handlers.node.clone(), report.token);
         self.later.push(Box::pin(async move {
             let answer = match node.report(claimed, outcome, last).await {
                 Ok(reported) => {
-                    let told = convert::report_outcome(token, reported, broken);
+                    let told = convert::report_outcome(token, reported);
                     Answer::Tell(Box::new(Tell::Outcome(told)))
                 }
                 // Not answered: the driver sends it again (R25).

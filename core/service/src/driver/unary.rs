@@ -292,12 +292,11 @@ impl DriverHandlers {
         };
         let most = self.node.limits().output_bytes;
         let (outcome, last) = convert::outcome(report.result, most);
-        let broken = convert::broken(&outcome);
         let reported = self
             .node
             .report(claimed, outcome, last)
             .await
             .map_err(refuse)?;
-        Ok(convert::report_outcome(report.token, reported, broken))
+        Ok(convert::report_outcome(report.token, reported))
     }
 }

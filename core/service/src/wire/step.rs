@@ -41,7 +41,8 @@ impl Page {
             step: parts.next()?.parse().ok()?,
             instance: parts.next()?.parse().ok()?,
         };
-        parts.next().is_none().then_some((sequence, page))
+        // Numbers are read in more ways than they are written.
+        (page.token(sequence) == token).then_some((sequence, page))
     }
 
     /// For the next request.

@@ -2,10 +2,14 @@
 
 mod contract;
 mod keys;
+mod hostile;
 mod pages;
+mod places;
 mod refusals;
 mod resources;
 mod scopes;
+mod secrets;
+mod stream;
 
 use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 
 /// The longest text, in bytes: it travels in a header, and servers in between take 8 KiB.
-pub(super) const MOST: usize = 4096;
+pub(crate) const MOST: usize = 4096;
 
 /// Where a reader is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     /// Ranges of attempts that are done, by their starts; the ends are not part of them.
     done: BTreeMap<u32, u32>,
     /// The next offset of each attempt that was begun.
@@ -20,8 +20,8 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Reads what [`Cursor::text`] wrote.
-    pub(super) fn parse(text: &str) -> Option<Cursor> {
+    /// Reads what [`Cursor::text`] wrote, and nothing else: no sign, no zero in front, no other order.
+    pub(crate) fn parse(text: &str) -> Option<Cursor> {
         let mut cursor = Cursor::default();
         let (done, open) = text.split_once(';')?;
         let mut done = done.split(',');
@@ -38,18 +38,20 @@ impl Cursor {
             }
             cursor.done.insert(from, to);
         }
+        let mut last = None;
         for one in open.split(',').filter(|one| !one.is_empty()) {
             let (number, offset) = one.split_once(':')?;
             let (number, offset) = (number.parse().ok()?, offset.parse().ok()?);
+            last = Some(number);
             if cursor.is_done(number) || cursor.open.insert(number, offset).is_some() {
                 return None;
             }
         }
-        Some(cursor)
+        (cursor.text(last) == text).then_some(cursor)
     }
 
     /// For a later request; empty where it would be too long. `last` is the attempt that was read last.
-    pub(super) fn text(&self, last: Option<u32>) -> String {
+    pub(crate) fn text(&self, last: Option<u32>) -> String {
         let mut text = self.done.get(&0).unwrap_or(&0).to_string();
         for (from, to) in self.done.range(1..) {
             text.push_str(&format!(",{from}-{to}"));
@@ -75,29 +77,29 @@ impl Cursor {
     }
 
     /// The number after the highest that it knows.
-    pub(super) fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         let done = self.done.last_key_value().map_or(0, |(_, end)| *end);
         let open = self.open.last_key_value();
         done.max(open.map_or(0, |(number, _)| number.saturating_add(1)))
     }
 
-    pub(super) fn is_done(&self, number: u32) -> bool {
+    pub(crate) fn is_done(&self, number: u32) -> bool {
         let before = self.done.range(..=number).next_back();
         before.is_some_and(|(_, end)| number < *end)
     }
 
     /// The next offset of an attempt; `None` where nothing of it was read.
-    pub(super) fn next(&self, number: u32) -> Option<u64> {
+    pub(crate) fn next(&self, number: u32) -> Option<u64> {
         self.open.get(&number).copied()
     }
 
     /// The reader has an attempt up to an offset.
-    pub(super) fn has(&mut self, number: u32, next: u64) {
+    pub(crate) fn has(&mut self, number: u32, next: u64) {
         self.open.insert(number, next);
     }
 
     /// The reader has all of an attempt, or does not want it.
-    pub(super) fn finish(&mut self, number: u32) {
+    pub(crate) fn finish(&mut self, number: u32) {
         self.open.remove(&number);
         if self.is_done(number) {
             return;
@@ -153,6 +155,15 @@ mod tests {
             "0,2-2;",
             "0;1:2,1:3",
             "0,1-2,2-3;",
+            "00;",
+            "+1;",
+            "0;,",
+            "0;1:2,",
+            "0;3:1,2:1,4:1",
+            "0;1:02",
+            "0;1:18446744073709551616",
+            "4294967296;",
+            "0; 1:2",
         ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }

@@ -1,0 +1,31 @@
+//! What readers come back with, for `fuzz/` and the tests: parsed, and written again. No part of the API.
+
+use crate::control::logs::cursor::Cursor;
+use crate::control::read::listed_before;
+use crate::control::watch::After;
+use crate::wire::Page;
+
+/// Where readers go on: the words of one of [`PLACES`].
+pub type Place = fn(&str) -> Option<String>;
+
+/// Every parser of a text that an earlier answer had, by name. Each gives the text again where it takes it.
+pub const PLACES: [(&str, Place); 4] = [
+    ("`Last-Event-ID` of a run's events", |text| {
+        After::parse(text).map(|after| after.text())
+    }),
+    ("`Last-Event-ID` of a run's logs", |text| {
+        // The attempt that was read last stands last.
+        let last = text.rsplit([',', ';']).next()?.split_once(':');
+        let last = last.and_then(|(number, _)| number.parse().ok());
+        Cursor::parse(text).map(|cursor| {
+            assert!(cursor.end() >= last.unwrap_or(0), "an attempt is unknown");
+            cursor.text(last)
+        })
+    }),
+    ("`page_token` of a run's steps", |text| {
+        Page::parse(text).map(|(sequence, page)| page.token(sequence))
+    }),
+    ("`page_token` of runs", |text| {
+        listed_before(text).map(|id| id.to_string())
+    }),
+];

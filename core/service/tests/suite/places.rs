@@ -1,0 +1,97 @@
+//! Where readers go on: cursors, ids of events, page tokens. `fuzz/fuzz_targets/resume.rs` asks the same of
+//! any text.
+
+use conveyor_service::fuzzing::PLACES;
+
+/// As they are written, each by one of the parsers.
+const WRITTEN: [&str; 12] = [
+    "",
+    "17",
+    "17.0",
+    "18446744073709551615.4294967295",
+    "0;",
+    "2,3-5;2:7",
+    "0,1-2,3-5;0:3,2:7",
+    "0;2:7,0:3",
+    "0;4294967295:18446744073709551615",
+    "17.3.4294967295",
+    "0.0.0",
+    "0197a2d0-0000-7000-8000-000000000000",
+];
+
+/// Numbers that are the same each time: xorshift.
+fn numbers(mut state: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    }
+}
+
+#[test]
+fn what_was_written_is_read_by_one() {
+    for text in WRITTEN {
+        let read = |(_, place): &&(&str, fn(&str) -> Option<String>)| place(text).is_some();
+        assert_eq!(PLACES.iter().filter(read).count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn what_is_read_is_written_the_same() {
+    let hostile = [
+        "+1",
+        "01",
+        "-0",
+        "1.",
+        ".1",
+        "1.2.3.4",
+        "1.+2",
+        "18446744073709551616",
+        "0;,",
+        "0;1:2,",
+        ";",
+        ",;",
+        "0,5-4;",
+        "0,1-2,2-3;",
+        "0;0:1,0:2",
+        "1e3",
+        "0x1",
+        " 1",
+        "1 ",
+        "\u{0661}",
+        "0197A2D0-0000-7000-8000-000000000000",
+        "{0197a2d0-0000-7000-8000-000000000000}",
+        "0197a2d0000070008000000000000000",
+        "urn:uuid:0197a2d0-0000-7000-8000-000000000000",
+    ];
+    for text in hostile {
+        for (name, place) in PLACES {
+            assert_eq!(place(text), None, "{name}: {text}");
+        }
+    }
+    // And what is nearly right.
+    let mut below = numbers(42);
+    let letters = b"0123456789.,:;-+ a\xc3";
+    for _ in 0..50_000 {
+        let mut text = WRITTEN[below(WRITTEN.len())].as_bytes().to_vec();
+        for _ in 0..1 + below(3) {
+            let letter = letters[below(letters.len())];
+            let at = below(text.len() + 1);
+            match below(3) {
+                0 => text.insert(at, letter),
+                1 => text.truncate(at),
+                _ if at < text.len() => text[at] = letter,
+                _ => {}
+            }
+        }
+        let Ok(text) = String::from_utf8(text) else {
+            continue;
+        };
+        for (name, place) in PLACES {
+            if let Some(again) = place(&text) {
+                assert_eq!(again, text, "{name}");
+            }
+        }
+    }
+}
