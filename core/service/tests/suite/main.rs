@@ -1,8 +1,8 @@
 //! The control service's handlers, called as a client in the same process calls them.
 
 mod contract;
-mod keys;
 mod hostile;
+mod keys;
 mod pages;
 mod places;
 mod refusals;
