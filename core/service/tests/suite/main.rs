@@ -1,8 +1,10 @@
 //! The control service's handlers, called as a client in the same process calls them.
 
+mod changes;
 mod contract;
 mod pages;
 mod refusals;
+mod repeats;
 mod resources;
 mod scopes;
 
