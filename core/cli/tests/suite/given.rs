@@ -115,7 +115,7 @@ fn mixed_documents_are_applied_from_a_directory_from_standard_input_and_from_sev
 #[test]
 fn a_driver_is_told_the_resource_of_its_run_and_a_fork_keeps_resource_and_event() {
     let all = joined(&[DEFINITION, DEPLOY, WEB]);
-    let mut site = Site::new(&[("all.yaml", &all)]);
+    let mut site = Site::new(&[("all.yaml", all.as_str())]);
     let _server = site.serve();
     let driver = Polling::register(&site);
     applied(&site, &["-f", "all.yaml"], "");
@@ -152,7 +152,7 @@ fn a_driver_is_told_the_resource_of_its_run_and_a_fork_keeps_resource_and_event(
 #[test]
 fn the_deletion_of_a_resource_starts_the_pipeline_that_waits_for_it_with_the_last_version() {
     let all = joined(&[DEFINITION, REMOVE, WEB]);
-    let mut site = Site::new(&[("all.yaml", &all)]);
+    let mut site = Site::new(&[("all.yaml", all.as_str())]);
     let _server = site.serve();
     applied(&site, &["-f", "all.yaml"], "");
     let gone = site.conveyor(&["resources", "delete", "application", "web"]);
@@ -166,7 +166,7 @@ fn the_deletion_of_a_resource_starts_the_pipeline_that_waits_for_it_with_the_las
 #[test]
 fn an_action_of_the_sdk_reads_the_resource_of_its_run() {
     let all = joined(&[DEFINITION, DEPLOY, WEB]);
-    let mut site = Site::new(&[("all.yaml", &all)]);
+    let mut site = Site::new(&[("all.yaml", all.as_str())]);
     let _server = site.serve();
     let (sender, seen) = std::sync::mpsc::channel();
     let stop = Stop::new();

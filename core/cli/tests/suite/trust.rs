@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What the program and the SDK say about an address; both fail.
 fn said(site: &Site, url: &str, ca: Option<&str>) -> [String; 2] {
     let mut args = vec!["runs", "list", "--server", url];
-    args.extend(ca.iter().flat_map(|ca| ["--ca", ca]));
+    args.extend(ca.into_iter().flat_map(|ca| ["--ca", ca]));
     let ended = conveyor_with(site.dir.path(), &args, "");
     assert_eq!(ended.status, 3, "{}", ended.err);
     let options = ClientOptions {
