@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::tls::{self, Tls};
+use crate::unreachable::tls_advice;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -24,9 +25,7 @@ pub(crate) async fn dial(address: &str, tls: &Tls, token: Option<&str>) -> Resul
     if token.is_some() {
         tls::may_show(address)?;
     }
-    let unavailable = |error: tonic::transport::Error| {
-        Error::Unavailable(format!("{address}: {}", causes(&error)))
-    };
+    let unavailable = |error: tonic::transport::Error| Error::Unavailable(why(address, &error));
     if let Some(path) = address.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         let endpoint = tuned(Endpoint::from_static("http://conveyor.invalid"));
@@ -41,13 +40,19 @@ pub(crate) async fn dial(address: &str, tls: &Tls, token: Option<&str>) -> Resul
     endpoint.connect().await.map_err(unavailable)
 }
 
-/// An error and what caused it.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+/// An error of a connection and what caused it, or what to set where that is known.
+pub(crate) fn why(address: &str, error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(advice) = tls_advice(address, error) {
+        return advice;
+    }
+    let mut text = format!("{address}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
         source = cause.source();
     }
     text

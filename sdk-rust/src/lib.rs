@@ -52,6 +52,7 @@ mod sink;
 mod task;
 pub mod testing;
 mod tls;
+mod unreachable;
 
 pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Runs, Start, Told};
 /// The contract's messages, as [`Client`]'s calls take and give them.
@@ -68,6 +69,7 @@ pub use runtime::{Options, Stop};
 pub use secrets::SecretValues;
 pub use task::{Cancelled, Resource, Task};
 pub use tls::{Tls, token_file};
+pub use unreachable::tls_advice;
 
 /// Where a server listens unless it is told otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7420";

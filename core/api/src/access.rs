@@ -61,11 +61,7 @@ pub(crate) async fn enter(
     let grpc = is_grpc(request.headers());
     let caller = match caller {
         Ok(caller) if path == "/metrics" && caller.scope < Scope::Client => {
-            let why = format!(
-                "`{}` has the scope `driver`; figures take `client`",
-                caller.principal
-            );
-            return refuse(Status::permission_denied(why), grpc);
+            return refuse(caller.lacks("GET /metrics", Scope::Client), grpc);
         }
         Ok(caller) => caller,
         Err(status) => return refuse(status, grpc),

@@ -1,8 +1,11 @@
 //! `conveyor serve`: the server of one machine.
 
+mod log;
+
+use self::log::Log;
 use crate::args::ServeArgs;
 use crate::client::{Problem, data_dir, told, with_runtime};
-use crate::config::{Config, LogFormat, resolve};
+use crate::config::{Config, resolve};
 use crate::drivers::{local_drivers, step_environment};
 use crate::exit::{Exit, refuse};
 use crate::interrupts::{Interrupt, Interrupts};
@@ -20,7 +23,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tracing_subscriber::EnvFilter;
 
 /// `conveyor serve`.
 pub(crate) fn serve(args: &ServeArgs) -> Exit {
@@ -33,7 +35,11 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
         return Exit::Succeeded;
     }
     let config = resolved.config;
-    log(&config);
+    // Its last lines are written when this ends.
+    let _log = match Log::start(&config) {
+        Ok(log) => log,
+        Err(error) => return refuse(format!("cannot start a thread: {error}")),
+    };
     if let Some(file) = &resolved.file {
         tracing::info!(file = %file.display(), "configured");
     }
@@ -46,19 +52,6 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
             Err(problem) => problem.tell(),
         }
     })
-}
-
-fn log(config: &Config) {
-    // It was parsed before.
-    let filter = EnvFilter::new(&config.log_level);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
 }
 
 /// A server that answers.

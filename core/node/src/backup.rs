@@ -13,12 +13,13 @@
 //! What is not in it: the store's key of tokens and the rows of drivers' sessions. A restored store has a
 //! key of its own, so that no token of a claim or secret of a session that was handed out before is taken
 //! by it: drivers say hello anew, and attempts that were under way begin again under their next number,
-//! uncharged. Secrets are never in a store, only the names that they are found under.
+//! uncharged. Access tokens are in it, as hashes, and a restore leaves them out unless it is told to keep
+//! them. Secrets are never in a store, only the names that they are found under.
 
 mod read;
 mod write;
 
-pub use read::{Contents, restore, verify};
+pub use read::{Contents, Tokens, restore, verify};
 pub use write::Backup;
 
 /// The format that this release writes, and the newest that it reads.

@@ -1,6 +1,7 @@
 //! Who asks.
 
 use crate::access::Standing;
+use std::fmt;
 use std::sync::Arc;
 use tonic::{Extensions, Status};
 
@@ -73,19 +74,26 @@ impl Caller {
         extensions.get().cloned().unwrap_or_else(Caller::local)
     }
 
-    /// Whether it may do what takes a scope.
+    /// Whether it may make a call that takes a scope.
     ///
     /// # Errors
-    /// PERMISSION_DENIED, with both scopes.
-    pub(crate) fn may(&self, what: &str, least: Scope) -> Result<(), Status> {
-        if self.scope >= least {
-            return Ok(());
+    /// [`Caller::lacks`].
+    pub(crate) fn may(&self, call: &Call<'_>, least: Scope) -> Result<(), Status> {
+        match self.scope >= least {
+            true => Ok(()),
+            false => Err(self.lacks(call, least)),
         }
-        let (has, takes) = (self.scope.name(), least.name());
-        Err(Status::permission_denied(format!(
-            "`{}` has the scope `{has}`; {what} takes `{takes}`",
+    }
+
+    /// PERMISSION_DENIED, with the scope that it has and the one that the call takes.
+    #[must_use]
+    pub fn lacks(&self, call: impl fmt::Display, takes: Scope) -> Status {
+        let (has, takes) = (self.scope.name(), takes.name());
+        Status::permission_denied(format!(
+            "`{}` has the scope `{has}`; `{call}` takes `{takes}`: use a token with that scope \
+             (`conveyor tokens create --scope {takes}` makes one)",
             self.principal
-        )))
+        ))
     }
 
     /// Whether it may touch what is of a namespace.
@@ -106,13 +114,53 @@ impl Caller {
     ///
     /// # Errors
     /// PERMISSION_DENIED, with the namespace that it is bound to.
-    pub(crate) fn is_unbound(&self, what: &str) -> Result<(), Status> {
+    pub(crate) fn is_unbound(&self, call: &Call<'_>) -> Result<(), Status> {
         match &self.namespace {
             None => Ok(()),
             Some(own) => Err(Status::permission_denied(format!(
-                "`{}` is bound to the namespace `{own}`; {what} is for all of them",
+                "`{}` is bound to the namespace `{own}`; `{call}` is for all of them, and takes a token \
+                 that is bound to none",
                 self.principal
             ))),
         }
+    }
+}
+
+/// What was asked for where it was not by gRPC: whoever translates puts it into the request's extensions, so
+/// that a refusal names what its reader sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// In any case: `get`.
+    pub method: &'static str,
+    /// With the names of its parameters: `/v1/runs/{run}`.
+    pub path: &'static str,
+}
+
+/// A call, shown as whoever made it knows it: `GET /v1/runs/{run}`, or the method's name, `GetRun`.
+pub(crate) struct Call<'a> {
+    /// As the code names it: `get_run`.
+    name: &'a str,
+    asked: Option<Asked>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn of(name: &'a str, extensions: &Extensions) -> Call<'a> {
+        Call {
+            name,
+            asked: extensions.get().copied(),
+        }
+    }
+}
+
+impl fmt::Display for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Asked { method, path }) = self.asked {
+            return write!(f, "{} {path}", method.to_ascii_uppercase());
+        }
+        for word in self.name.split('_') {
+            let (first, rest) = word.split_at(word.len().min(1));
+            write!(f, "{}{rest}", first.to_ascii_uppercase())?;
+        }
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ pub(crate) mod watch;
 
 use self::folds::Folds;
 use crate::access::Access;
-use crate::caller::{Caller, Scope};
+use crate::caller::{Call, Caller, Scope};
 use crate::gate::Gate;
 use crate::refusal;
 use crate::values::StoredValues;
@@ -102,9 +102,10 @@ impl ControlHandlers {
     fn on_behalf(&self, call: &str, extensions: &Extensions) -> Result<ControlHandlers, Status> {
         let caller = Caller::of(extensions);
         let scope = calls::scope(call);
-        caller.may(call, scope)?;
+        let asked = Call::of(call, extensions);
+        caller.may(&asked, scope)?;
         if scope == Scope::Admin && calls::is_of_all(call) {
-            caller.is_unbound(call)?;
+            caller.is_unbound(&asked)?;
         }
         Ok(ControlHandlers {
             caller,

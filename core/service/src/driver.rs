@@ -12,7 +12,7 @@ mod unary;
 
 pub use polled::WAIT_MS;
 
-use crate::caller::Caller;
+use crate::caller::{Call, Caller, Scope};
 use conveyor_node::Node;
 use conveyor_proto::contract::PRINCIPALS;
 use conveyor_proto::v1;
@@ -118,13 +118,10 @@ impl DriverHandlers {
 }
 
 /// Who asks, if it may be a driver at all.
-fn driving(extensions: &tonic::Extensions) -> Result<Caller, tonic::Status> {
+fn driving(call: &str, extensions: &tonic::Extensions) -> Result<Caller, tonic::Status> {
     let caller = Caller::of(extensions);
     match caller.scope {
-        crate::Scope::Driver | crate::Scope::Admin => Ok(caller),
-        crate::Scope::Client => Err(tonic::Status::permission_denied(format!(
-            "`{}` has the scope `client`; a driver takes `driver`",
-            caller.principal
-        ))),
+        Scope::Driver | Scope::Admin => Ok(caller),
+        Scope::Client => Err(caller.lacks(Call::of(call, extensions), Scope::Driver)),
     }
 }

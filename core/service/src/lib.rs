@@ -30,7 +30,7 @@ mod values;
 mod wire;
 
 pub use access::{Access, Standing};
-pub use caller::{Caller, Scope};
+pub use caller::{Asked, Caller, Scope};
 pub use control::{About, ControlHandlers, LIMIT_LABELS};
 pub use driver::{
     CONTRACT_VERSIONS, DriverHandlers, Ending, HEARTBEAT_INTERVAL_MS, LOG_WINDOW, RESUME_WINDOW_MS,

@@ -64,6 +64,8 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A log that cannot be written ends nothing: the way to say so would be the same.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .init();
     let driver = match driver(&arguments) {

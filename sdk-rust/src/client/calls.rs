@@ -3,6 +3,7 @@
 use super::again::{Patience, Twice};
 use super::{Client, Transport};
 use crate::Error;
+use crate::unreachable::tls_advice;
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use futures_util::future::BoxFuture;
@@ -21,11 +22,22 @@ macro_rules! calls {
                     let send = |mut client: ControlServiceClient<Transport>, request| async move {
                         client.$call(request).await
                     };
-                    Ok(self.unary(&self.control, Twice::$twice, request, send).await?)
+                    let answer = self.unary(&self.control, Twice::$twice, request, send).await;
+                    answer.map_err(|status| self.unanswered(status))
                 }
             )*
         }
     };
+}
+
+impl Client {
+    /// Why a call was not done; where that is TLS, what to set.
+    fn unanswered(&self, status: Status) -> Error {
+        match tls_advice(&self.url, &status) {
+            Some(advice) => Error::Unavailable(advice),
+            None => status.into(),
+        }
+    }
 }
 
 calls! {

@@ -34,7 +34,7 @@ pub(super) async fn connect(options: Options) -> Result<Connection, Error> {
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
             Error::Refused(format!("{address}: {}", status.message()))
         }
-        _ => Error::Unavailable(format!("{address}: {}", dial::causes(&status))),
+        _ => Error::Unavailable(dial::why(&address, &status)),
     })?;
     Ok(Connection {
         incoming: incoming.into_inner(),

@@ -10,7 +10,7 @@ use axum::routing::{delete, get, post};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_proto::v1::driver_service_server::DriverService as _;
-use conveyor_service::{ControlHandlers, DriverHandlers};
+use conveyor_service::{Asked, ControlHandlers, DriverHandlers};
 use std::sync::Arc;
 
 /// Makes a table of routes and the router that answers them, both of the same rows. A row reads the
@@ -38,9 +38,14 @@ macro_rules! table {
                 $(.route($path, $method(
                     |State(handlers): State<Arc<$handlers>>, request: Request| async move {
                         let answer = async {
+                            let asked = Asked {
+                                method: stringify!($method),
+                                path: $path,
+                            };
                             #[allow(unused_mut, reason = "not every path implies a field")]
                             let mut read = read(
                                 request,
+                                asked,
                                 stringify!($request),
                                 Wants::$wants,
                                 Answers::Once,

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, header};
 use conveyor_engine::time::Duration;
+use conveyor_service::Asked;
 use prost::Message;
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::{Map, Value as Json};
@@ -58,6 +59,7 @@ pub(crate) const YAML: [&str; 3] = ["application/yaml", "application/x-yaml", "t
 /// Reads a request, for the message of a name.
 pub(super) async fn read(
     request: Request,
+    asked: Asked,
     name: &str,
     wants: Wants,
     answers: Answers,
@@ -87,6 +89,7 @@ pub(super) async fn read(
     }
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
     let conditional = conditions(&of, &parts.headers, changes, &mut fields)?;
+    parts.extensions.insert(asked);
     Ok(Read {
         told: Told { conditional },
         extensions: parts.extensions,

@@ -2,7 +2,7 @@
 //! where it was.
 
 use super::Problem;
-use super::request::{Wants, read};
+use super::request::{Read, Wants, read};
 use super::route::{Answers, Route};
 use crate::json;
 use axum::Router;
@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
-use conveyor_service::ControlHandlers;
+use conveyor_service::{Asked, ControlHandlers};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,10 +86,18 @@ fn last_event_id(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(id.to_owned()).filter(|id| !id.is_empty()))
 }
 
+async fn read_one(request: Request, route: &Route) -> Result<Read, Problem> {
+    let asked = Asked {
+        method: route.method,
+        path: route.path,
+    };
+    read(request, asked, route.request, route.wants, route.answers).await
+}
+
 async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
     let opened = async {
         let last = last_event_id(&request)?;
-        let mut read = read(request, STREAMS[0].request, Wants::Nothing, Answers::Events).await?;
+        let mut read = read_one(request, &STREAMS[0]).await?;
         // Whoever asks for server-sent events wants what is to come.
         read.set("follow", true)?;
         let (_, extensions, mut message) =
@@ -131,7 +139,7 @@ fn run_event(item: v1::WatchRunEventsResponse) -> Option<Event> {
 async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
     let opened = async {
         let last = last_event_id(&request)?;
-        let mut read = read(request, STREAMS[1].request, Wants::Nothing, Answers::Events).await?;
+        let mut read = read_one(request, &STREAMS[1]).await?;
         read.set("follow", true)?;
         let (_, extensions, mut message) =
             read.message::<v1::ReadLogsRequest>(STREAMS[1].request)?;

@@ -34,6 +34,8 @@ Examples:
 
 All of the file is checked before the directory appears; one that holds anything is refused. Tokens of claims
 and sessions of before are not taken by it: drivers say hello anew, and attempts that were under way begin again.
+Access tokens of the backup do not hold any more, unless --keep-tokens says so: which of them were revoked since,
+it cannot know. `conveyor tokens create --data-dir NEW` makes new ones.
 Never run a server over the restored directory and one over the old at once for the same drivers.";
 
 /// `restore`.
@@ -46,6 +48,9 @@ pub(crate) struct RestoreArgs {
     /// The data directory to make. It must not be there, or be empty.
     #[arg(long, value_name = "NEW", value_hint = clap::ValueHint::DirPath)]
     pub(crate) data_dir: PathBuf,
+    /// Let all access tokens of the backup hold again, those that were revoked since too.
+    #[arg(long)]
+    pub(crate) keep_tokens: bool,
     #[command(flatten)]
     pub(crate) form: Form,
 }

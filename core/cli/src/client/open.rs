@@ -11,11 +11,13 @@ use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use conveyor_proto::v1::{GetServerInfoRequest, GetServerInfoResponse};
 use conveyor_store::{Access, DataDir, ErrorKind};
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// How long a process that holds the directory has to answer. It may be busy opening it.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -112,17 +114,25 @@ impl Engine {
         let control = conveyor_api::connect_to(&server.url, &credentials).await;
         let control = control.map_err(|error| match error.kind() {
             // Of the connection itself.
-            std::io::ErrorKind::Other => Problem::no_server(&server.url, &error),
+            io::ErrorKind::Other => Problem::no_server(&server.url, &error),
             _ => Problem::refused(format!("{}: {error}", server.url)),
         })?;
         let mut client = client(control);
-        let told = client.get_server_info(GetServerInfoRequest {}).await?;
+        let other = match client.get_server_info(GetServerInfoRequest {}).await {
+            Ok(told) => Some(told.into_inner()),
+            // What was asked for takes the same scope: its own call is refused, by its name.
+            Err(status) if status.code() == Code::PermissionDenied => None,
+            Err(status) if status.source().is_some() => {
+                return Err(Problem::broken_off(&server.url, status));
+            }
+            Err(status) => return Err(status.into()),
+        };
         Ok(Engine {
             options,
             client,
             directory: PathBuf::new(),
             holder: None,
-            other: Some(told.into_inner()),
+            other,
         })
     }
 

@@ -37,6 +37,9 @@ impl Problem {
 
     /// No server answers at an address: exit status 3.
     pub(crate) fn no_server(url: &str, error: &std::io::Error) -> Problem {
+        if let Some(advice) = conveyor_sdk::tls_advice(url, error) {
+            return Problem::unreachable(format!("cannot talk to the server: {advice}"));
+        }
         let mut why = error.to_string();
         let mut source = error.get_ref().and_then(|error| error.source());
         while let Some(cause) = source {
@@ -47,6 +50,18 @@ impl Problem {
             "no server answers at {url}: {why}; start one with `conveyor serve`, or name another with \
              --server"
         ))
+    }
+
+    /// Something listens at an address, and ended the connection at the first call: exit status 3. What a client
+    /// without TLS is told by a server with it may be gone before it is read.
+    pub(crate) fn broken_off(url: &str, status: Status) -> Problem {
+        match url.strip_prefix("http://") {
+            Some(rest) => Problem::unreachable(format!(
+                "what listens at {url} broke the connection off before any answer: if it speaks TLS, use \
+                 https://{rest}; else look at its log"
+            )),
+            None => Problem::no_server(url, &std::io::Error::other(status)),
+        }
     }
 
     /// A refusal with the lines of the document, and of the inputs, that it is about.

@@ -8,6 +8,7 @@ use conveyor_engine::run::RunState;
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -47,18 +48,15 @@ async fn answered(
 ) -> Vec<Finding> {
     let control = match connected {
         Ok(control) => control,
-        Err(error) => {
-            return vec![Finding::wrong(
-                "server",
-                format!("nobody answers at {place}: {error}"),
-                advice,
-            )];
-        }
+        Err(error) => return vec![unreached(place, &error, advice)],
     };
     let mut client =
         ControlServiceClient::new(control).max_decoding_message_size(conveyor_api::MESSAGE_BYTES);
     match tokio::time::timeout(ANSWER, look(&mut client, place)).await {
         Ok(Ok(findings)) => findings,
+        Ok(Err(status)) if status.source().is_some() => {
+            vec![unreached(place, &io::Error::other(status), advice)]
+        }
         Ok(Err(status)) => {
             let said = format!("{place} says: {}", status.message());
             vec![Finding::wrong("server", said, advice)]
@@ -67,6 +65,18 @@ async fn answered(
             let said = format!("{place} does not answer within {} s", ANSWER.as_secs());
             vec![Finding::wrong("server", said, advice)]
         }
+    }
+}
+
+/// Nobody is there, or nobody whom this side believes.
+fn unreached(place: &str, error: &io::Error, advice: &str) -> Finding {
+    match conveyor_sdk::tls_advice(place, error) {
+        Some(why) => Finding::wrong("server", why, "both sides speak TLS, or neither does"),
+        None => Finding::wrong(
+            "server",
+            format!("nobody answers at {place}: {error}"),
+            advice,
+        ),
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::args::{Output, RestoreArgs};
 use crate::client::{Problem, with_runtime};
 use crate::exit::Exit;
-use crate::render::data;
+use crate::render::{data, human};
 use crate::terminal;
-use conveyor_node::backup::{self, Contents};
+use conveyor_node::backup::{self, Contents, Tokens};
 use conveyor_store::{Access, DataDir, Embedded};
 use serde_json::json;
 use std::fs::{self, File};
@@ -16,7 +16,11 @@ use std::path::{Path, PathBuf};
 pub(crate) fn restore(args: &RestoreArgs) -> Exit {
     with_runtime(Some(1), async {
         let (file, target) = (args.file.clone(), args.data_dir.clone());
-        match on_a_thread(move || make(&file, &target)).await {
+        let tokens = match args.keep_tokens {
+            true => Tokens::Kept,
+            false => Tokens::LeftOut,
+        };
+        match on_a_thread(move || make(&file, &target, tokens)).await {
             Ok(contents) => say(args, &contents),
             Err(problem) => problem.tell(),
         }
@@ -30,13 +34,17 @@ fn say(args: &RestoreArgs, contents: &Contents) -> Exit {
         "entries": contents.entries,
         "runs": contents.runs,
         "created_ms": contents.created_ms,
+        "tokens": contents.tokens,
+        "tokens_kept": args.keep_tokens,
     });
     let text = match args.form.output {
         Output::Json => data::json(&told),
         Output::Yaml => data::yaml(&told),
         Output::Table => Ok(format!(
-            "{directory} restored: {} runs, {} entries; `conveyor serve --data-dir {directory}` goes on with them\n",
-            contents.runs, contents.entries
+            "{directory} restored: {} runs, {} entries; `conveyor serve --data-dir {directory}` goes on with them\n{}",
+            contents.runs,
+            contents.entries,
+            about_tokens(args, contents.tokens)
         )),
     };
     match text {
@@ -45,6 +53,26 @@ fn say(args: &RestoreArgs, contents: &Contents) -> Exit {
             Exit::Succeeded
         }
         Err(why) => Problem::refused(why).tell(),
+    }
+}
+
+/// What whoever restores has to do about access tokens; nothing where the backup has none.
+fn about_tokens(args: &RestoreArgs, tokens: u64) -> String {
+    let directory = args.data_dir.display();
+    let count = human::count(
+        usize::try_from(tokens).unwrap_or(usize::MAX),
+        "access token",
+    );
+    match (tokens, args.keep_tokens) {
+        (0, _) => String::new(),
+        (_, true) => format!(
+            "{count} as of the backup; revoke again what was revoked since: \
+             `conveyor tokens list --data-dir {directory}`\n"
+        ),
+        (_, false) => format!(
+            "{count} left out, since they may have been revoked after the backup: make new ones with \
+             `conveyor tokens create --data-dir {directory}`, or restore with --keep-tokens\n"
+        ),
     }
 }
 
@@ -75,7 +103,7 @@ fn verify(file: &Path) -> Result<Contents, Problem> {
 
 /// Makes the directory aside and gives it its name once it is whole. Stopped in between, `target` is as it
 /// was.
-fn make(file: &Path, target: &Path) -> Result<Contents, Problem> {
+fn make(file: &Path, target: &Path, tokens: Tokens) -> Result<Contents, Problem> {
     let empty = match fs::read_dir(target) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
@@ -102,7 +130,7 @@ fn make(file: &Path, target: &Path) -> Result<Contents, Problem> {
             aside.display()
         )));
     }
-    let made = fill(file, &aside, &expected).and_then(|()| {
+    let made = fill(file, &aside, &expected, tokens).and_then(|()| {
         fs::rename(&aside, &absolute).map_err(|error| cannot("make", target, &error))
     });
     if let Err(problem) = made {
@@ -115,13 +143,13 @@ fn make(file: &Path, target: &Path) -> Result<Contents, Problem> {
     Ok(expected)
 }
 
-fn fill(file: &Path, aside: &Path, expected: &Contents) -> Result<(), Problem> {
+fn fill(file: &Path, aside: &Path, expected: &Contents, tokens: Tokens) -> Result<(), Problem> {
     let refused = |error: &dyn std::fmt::Display| {
         Problem::refused(format!("cannot make {}: {error}", aside.display()))
     };
     let directory = DataDir::open(aside, Access::Create).map_err(|error| refused(&error))?;
     let store = Embedded::open(directory).map_err(|error| refused(&error))?;
-    let restored = backup::restore(open(file)?, &store).map_err(|error| refused(&error))?;
+    let restored = backup::restore(open(file)?, &store, tokens).map_err(|error| refused(&error))?;
     if restored != *expected {
         return Err(Problem::refused(format!(
             "{} changed while it was restored",

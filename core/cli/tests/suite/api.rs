@@ -1,7 +1,8 @@
 //! The API against its own document, and the rules of HTTP that it keeps.
 
+use crate::polled::{Polling, report};
 use crate::program::root;
-use crate::rest::{Answer, Polling, get, http, post, report};
+use crate::rest::{Answer, get, http, post};
 use crate::serve::GATED;
 use crate::site::Site;
 use serde_json::{Value, json};

@@ -12,14 +12,14 @@ use std::process::Command;
 use std::time::Duration;
 
 /// A server that asks who comes.
-fn asking() -> (Site, Background) {
+pub(crate) fn asking() -> (Site, Background) {
     let mut site = Site::new(&[("gated.yaml", GATED)]);
     let server = site.serve_with("data", &["--auth-required"]);
     (site, server)
 }
 
 /// Makes a token over the data directory's socket.
-fn token(site: &Site, args: &[&str]) -> String {
+pub(crate) fn token(site: &Site, args: &[&str]) -> String {
     let mut all = vec!["tokens", "create", "--data-dir", "data"];
     all.extend(args);
     let made = conveyor_with(site.dir.path(), &all, "");
@@ -294,13 +294,13 @@ fn what_this_side_refuses_is_no_server_that_does_not_answer() {
 }
 
 /// An authority, and a certificate that it has signed, as PEM files.
-struct Authority {
+pub(crate) struct Authority {
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
-    pem: String,
+    pub(crate) pem: String,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().expect("a key");
@@ -312,8 +312,14 @@ impl Authority {
     }
 
     /// Writes a certificate for a name, and its key.
-    fn sign(&self, folder: &Path, file: &str, name: &str) {
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+    pub(crate) fn sign(&self, folder: &Path, file: &str, name: &str) {
+        self.sign_until(folder, file, name, 4096);
+    }
+
+    /// The same, that ends with a year.
+    pub(crate) fn sign_until(&self, folder: &Path, file: &str, name: &str, year: i32) {
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = rcgen::KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         std::fs::write(folder.join(format!("{file}.pem")), certificate.pem()).expect("writable");
@@ -322,7 +328,7 @@ impl Authority {
 }
 
 /// A server with TLS for `localhost`.
-fn with_tls(more: &[&str]) -> (Site, Background, Authority) {
+pub(crate) fn with_tls(more: &[&str]) -> (Site, Background, Authority) {
     let mut site = Site::new(&[]);
     let authority = Authority::new();
     let folder = site.dir.path().to_owned();

@@ -6,6 +6,7 @@ use crate::serve::GATED;
 use crate::site::{PATIENCE, Site};
 use crate::tally;
 use serde_json::json;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -101,4 +102,61 @@ fn a_server_without_its_store_reads_refuses_and_comes_back() {
         "the disk of a server is full",
         "reads are answered, writes refused with a time, readiness says so; then all went on",
     );
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_no_call() {
+    let mut site = Site::new(&[]);
+    let path = site.dir.path().join("log");
+    let log = std::fs::File::create(&path).expect("it is writable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conveyor"));
+    command
+        .args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"])
+        .env("NO_COLOR", "1")
+        .current_dir(site.dir.path())
+        .stderr(log);
+    let mut server = Ends(command.spawn().expect("the program starts"));
+    let read = || std::fs::read_to_string(&path).expect("it is there");
+    until("listening", || read().contains("url=\""));
+    let text = read();
+    let url = text.split("url=\"").nth(1);
+    let url = url.and_then(|rest| rest.split('"').next());
+    url.expect("the line has an address")
+        .clone_into(&mut site.url);
+    // Neither the store nor the log may grow, and the store's failure is worth a line of the log.
+    limit(server.0.id(), Some(1));
+    let document = "{apiVersion: conveyor/v1, kind: Pipeline, metadata: {name: p}, \
+                    spec: {steps: [{id: a, transform: {x: 1}}]}}";
+    let start = || {
+        post(
+            &site,
+            "/v1/runs",
+            &json!({"document": {"source": document}}),
+        )
+    };
+    for _ in 0..3 {
+        let refused = start();
+        assert!([503, 507].contains(&refused.status), "{}", refused.body);
+    }
+    assert_eq!(get(&site, "/healthz").status, 200);
+    limit(server.0.id(), None);
+    until("ready", || get(&site, "/readyz").status == 200);
+    assert_eq!(start().status, 200);
+    let pid = rustix::process::Pid::from_child(&server.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
+    assert!(server.0.wait().expect("it ends").success());
+    let text = read();
+    assert!(text.contains("lines of the log were lost"), "{text}");
+    assert!(text.contains("ended"), "its last line is written: {text}");
+}
+
+/// Killed with the value.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -1,6 +1,7 @@
 //! Server-sent log lines of many attempts: whoever comes back has each line once.
 
-use crate::rest::{Polling, http, post, report};
+use crate::polled::{Polling, report};
+use crate::rest::{http, post};
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,6 +1,7 @@
 //! A step that does not run says what it waits for, with the names.
 
-use crate::rest::{Polling, get, post, report};
+use crate::polled::{Polling, report};
+use crate::rest::{get, post};
 use crate::serve::GATED;
 use crate::site::{PATIENCE, Site};
 use serde_json::{Value, json};

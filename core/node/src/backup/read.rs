@@ -3,9 +3,10 @@ use crate::envelope;
 use crate::error::NodeError;
 use crate::keys;
 use crate::node::random_bytes;
+use crate::objects::Object as _;
 use crate::stored::{corrupt, decode};
 use bytes::Bytes;
-use conveyor_proto::storage::v1::{RecordKind, StoreMeta};
+use conveyor_proto::storage::v1::{RecordKind, StoreMeta, StoredToken};
 use conveyor_store::{Store, Transaction};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +27,8 @@ pub struct Contents {
     pub entries: u64,
     /// How many runs.
     pub runs: u64,
+    /// How many access tokens.
+    pub tokens: u64,
     /// Bytes of the file.
     pub bytes: u64,
 }
@@ -39,14 +42,26 @@ pub fn verify(input: impl Read) -> Result<Contents, NodeError> {
     each(input, |_, _| Ok(()))
 }
 
+/// What a restore makes of the access tokens of a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// None holds: which of them were revoked since, the backup cannot know.
+    LeftOut,
+    /// All hold as they did when the backup was made, those that were revoked since too.
+    Kept,
+}
+
 /// Writes a backup into an empty store. Verify it first: what comes before damage is written already when
-/// that is met. Blocks.
+/// that is met. The contents are those of the backup, whatever becomes of its tokens. Blocks.
 ///
 /// # Errors
 /// As [`verify`], and those of the store.
-pub fn restore(input: impl Read, store: &dyn Store) -> Result<Contents, NodeError> {
+pub fn restore(input: impl Read, store: &dyn Store, tokens: Tokens) -> Result<Contents, NodeError> {
     let (mut group, mut bytes, mut entries) = (Transaction::new(), 0, 0);
     let contents = each(input, |key, value| {
+        if tokens == Tokens::LeftOut && is_token(&key) {
+            return Ok(());
+        }
         let value = restored(&key, value)?;
         bytes += key.len() + value.len();
         entries += 1;
@@ -61,6 +76,11 @@ pub fn restore(input: impl Read, store: &dyn Store) -> Result<Contents, NodeErro
         store.commit(&group)?;
     }
     Ok(contents)
+}
+
+/// Whether a key is that of an access token; they have no namespace.
+fn is_token(key: &[u8]) -> bool {
+    key.starts_with(&keys::object(StoredToken::KIND, "", ""))
 }
 
 /// The store gets a key of tokens of its own: nothing that was handed out before is taken.
@@ -100,6 +120,7 @@ fn each(
                     }
                     contents.entries += 1;
                     contents.runs += u64::from(key.starts_with(&keys::summaries()));
+                    contents.tokens += u64::from(is_token(&key));
                     last = Some(key.clone());
                     entry(key, value)?;
                 }

@@ -13,7 +13,7 @@ use crate::owner::{Group, Input, Loaded, Outcome, Output, Owner, SessionEvent, T
 use crate::reader::{Reader, Topic};
 use crate::storage;
 use conveyor_engine::run::RunState;
-use conveyor_store::{Store, Transaction};
+use conveyor_store::{CommitError, Store, Transaction};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -22,6 +22,8 @@ use tokio::sync::oneshot;
 
 /// How many messages are taken before the owner looks at its group again.
 const MESSAGES: usize = 4096;
+/// How often a snapshot is tried to be kept whose run changes meanwhile: each try reads it as it is then.
+const CACHED: usize = 3;
 
 /// What the committer is asked for.
 pub(super) enum Commit {
@@ -60,6 +62,18 @@ pub(super) fn commit(
             return;
         }
     }
+}
+
+/// Commits one after another, and gives whether all were: false once one has met a change.
+fn each(store: &dyn Store, transactions: &[Transaction]) -> Result<bool, NodeError> {
+    for one in transactions {
+        match store.commit(one) {
+            Ok(()) => {}
+            Err(CommitError::Conflict(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
 }
 
 /// The owner's thread.
@@ -366,17 +380,21 @@ impl Runtime {
     fn cache(
         &self,
         run: RunId,
-        transactions: impl FnOnce(&dyn Store) -> Result<Vec<Transaction>, NodeError> + Send + 'static,
+        transactions: impl Fn(&dyn Store) -> Result<Vec<Transaction>, NodeError> + Send + 'static,
     ) {
         let reader = self.reader.clone();
         self.reader.workers().spawn(move || {
             let store = reader.store().as_ref();
-            let changed = transactions(store).and_then(|transactions| {
-                let mut each = transactions.iter();
-                each.try_for_each(|one| store.commit(one).map_err(NodeError::from))
-            });
-            if let Err(error) = changed {
-                tracing::debug!(%run, %error, "a snapshot was not kept");
+            for _ in 0..CACHED {
+                match transactions(store).and_then(|transactions| each(store, &transactions)) {
+                    Ok(true) => return,
+                    // A timer that the run got meanwhile is no reason to go without.
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::debug!(%run, %error, "a snapshot was not kept");
+                        return;
+                    }
+                }
             }
         });
     }

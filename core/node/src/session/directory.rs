@@ -240,7 +240,9 @@ impl Directory {
             .session(id)
             .filter(|known| node.tokens().is_secret_of(&known.id, secret));
         known.ok_or_else(|| {
-            NodeError::NotFound("there is no such session, or its secret is another".to_owned())
+            NodeError::NotFound(
+                "there is no such session, or its secret is another: say hello again".to_owned(),
+            )
         })
     }
 

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 /// The transactions that keep a snapshot, in their order: its pieces, then the pointer, which makes it
 /// valid and takes older ones away. Stopped in between, it is as if it had never begun. None where a
-/// later one is kept already.
+/// later one is kept already, or where the run has ended. Each holds only as long as the run is live as it was
+/// read here: what comes after its end, which takes snapshots away, would be left for ever.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -31,6 +32,10 @@ pub fn keep_snapshot(
         document,
         reason,
     } = kept;
+    let Some(live) = store.get(&keys::live(run))? else {
+        return Ok(Vec::new());
+    };
+    let live = Expected::Value(live);
     let key = keys::snapshot_pointer(run);
     let old = store.get(&key)?;
     let newest = old.as_deref().and_then(pointer).map(|old| old.sequence);
@@ -42,6 +47,7 @@ pub fn keep_snapshot(
     let mut transactions: Vec<_> = pieces
         .map(|(key, piece)| {
             let mut transaction = Transaction::new();
+            transaction.compare(keys::live(run), live.clone());
             transaction.put(key, piece);
             transaction
         })
@@ -57,6 +63,7 @@ pub fn keep_snapshot(
     // Two that are kept at once: the later one to come finds another pointer than it has seen.
     let expected = old.map_or(Expected::Absent, Expected::Value);
     let row = envelope::wrap(RecordKind::SnapshotPointer, 0, &row.encode_to_vec());
+    last.compare(keys::live(run), live.clone());
     last.compare(key.clone(), expected).put(key, row);
     let older = KeyRange {
         start: keys::snapshots(run).into(),

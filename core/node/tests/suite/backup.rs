@@ -3,7 +3,7 @@
 use crate::harness::chain;
 use crate::support::{finish, open, quick, start};
 use conveyor_engine::run::{Identity, RunState};
-use conveyor_node::backup::{Backup, restore, verify};
+use conveyor_node::backup::{Backup, Tokens, restore, verify};
 use conveyor_node::token::Claimed;
 use conveyor_node::{Adopt, RunId, envelope, keys};
 use conveyor_proto::storage::v1::{RecordKind, StoreMeta};
@@ -52,7 +52,7 @@ async fn no_token_of_before_is_taken_by_what_is_restored() {
     assert_eq!(verify(&file[..]).unwrap().runs, 1);
     node.shutdown().await.unwrap();
     let other: Arc<dyn Store> = Arc::new(Memory::new());
-    restore(&file[..], other.as_ref()).unwrap();
+    restore(&file[..], other.as_ref(), Tokens::Kept).unwrap();
     assert_ne!(token_key(other.as_ref()), key);
     let node = open(other, quick(), Adopt::All).await;
     assert_eq!(node.tokens().open("ci", &token), None);
@@ -90,7 +90,10 @@ fn a_backup_of_a_busy_store_is_of_the_instant_when_it_began() {
     }
     drop(backup);
     let copy = Memory::new();
-    assert_eq!(restore(&file[..], &copy).unwrap().entries, 300);
+    assert_eq!(
+        restore(&file[..], &copy, Tokens::LeftOut).unwrap().entries,
+        300
+    );
     let page = copy
         .scan(&KeyRange::all(), Direction::Forward, 1000)
         .unwrap();

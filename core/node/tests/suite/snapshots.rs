@@ -4,7 +4,7 @@ use crate::harness::{Harness, chain};
 use conveyor_engine::run::{RunState, SNAPSHOT_FORMAT, StopKind};
 use conveyor_node::owner::KeptSnapshot;
 use conveyor_node::{RunId, keys, storage};
-use conveyor_store::{Direction, KeyRange, Store as _, Transaction};
+use conveyor_store::{CommitError, Direction, KeyRange, Store as _, Transaction};
 
 const STEPS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
@@ -150,4 +150,30 @@ fn a_snapshot_that_the_journal_does_not_go_on_from_is_passed_over() {
     }
     let h = ends_well(h.reopen(true), run);
     assert_eq!(h.listed(run).reason, "");
+}
+
+#[test]
+fn a_snapshot_that_is_kept_while_its_run_ends_leaves_nothing() {
+    let mut h = Harness::with_snapshots(u64::MAX);
+    let run = h.start(&chain(&STEPS));
+    for step in &STEPS[..4] {
+        h.succeed(step);
+        h.settle();
+    }
+    let stored = h.stored(run);
+    let kept = KeptSnapshot {
+        snapshot: stored.snapshot().unwrap(),
+        document: stored.plan().digest,
+        reason: "".into(),
+    };
+    // It is read what to write; before that is written the run ends, and may be deleted.
+    let late = storage::keep_snapshot(h.store.as_ref(), run, &kept).unwrap();
+    assert!(late.len() > 1, "pieces and the pointer");
+    let h = ends_well(h, run);
+    for one in &late {
+        assert!(matches!(h.store.commit(one), Err(CommitError::Conflict(_))));
+    }
+    assert_eq!((pieces(&h, run), pointer(&h, run)), (0, None));
+    let later = storage::keep_snapshot(h.store.as_ref(), run, &kept).unwrap();
+    assert!(later.is_empty(), "it has ended");
 }

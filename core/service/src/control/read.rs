@@ -154,7 +154,9 @@ impl ControlHandlers {
         let before = match request.page_token.as_str() {
             "" => None,
             token => Some(listed_before(token).ok_or_else(|| {
-                Status::invalid_argument("the page token is not one of this listing")
+                Status::invalid_argument(
+                    "the page token is not one of this listing: give one that it told, or none to begin at its first page",
+                )
             })?),
         };
         let limit = page_size(request.page_size, RUNS)?;

@@ -57,7 +57,11 @@ impl ControlHandlers {
             Some(Pipeline::Stored(wanted)) => {
                 self.stored_document(&request.namespace, &wanted).await?
             }
-            None => return Err(Status::invalid_argument("give a document to run")),
+            None => {
+                return Err(Status::invalid_argument(
+                    "what is to run is missing: give `document`, or the name of an applied pipeline in `stored`",
+                ));
+            }
         };
         check::within(&self.caller, &document)?;
         let run = reserved.or(wanted(&request.run_id)?);

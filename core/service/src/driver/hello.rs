@@ -2,9 +2,12 @@
 
 use super::CONTRACT_VERSIONS;
 use crate::caller::{Caller, Scope};
+use crate::control::DEFAULT_NAMESPACE;
 use conveyor_engine::value::{Json, parse_json};
 use conveyor_node::driver::ActionInfo;
 use conveyor_node::session::Hello;
+use conveyor_node::{Node, NodeError};
+use conveyor_proto::storage::v1::StoredNamespace;
 use conveyor_proto::v1;
 use std::sync::Arc;
 
@@ -130,6 +133,27 @@ pub(super) fn read(
     Ok((read, *version, notes.collect()))
 }
 
+/// Whether the namespace that it is published in is there.
+///
+/// # Errors
+/// [`NodeError::NotFound`] where it is not; that of a store which cannot be read.
+pub(super) async fn is_somewhere(node: &Node, hello: &Hello) -> Result<(), NodeError> {
+    let Some(name) = hello.scope.as_deref() else {
+        return Ok(());
+    };
+    if name == DEFAULT_NAMESPACE {
+        return Ok(());
+    }
+    match node.reader().object::<StoredNamespace>("", name).await? {
+        Some(_) => Ok(()),
+        None => Err(NodeError::NotFound(format!(
+            "the driver `{}` is to be published in the namespace `{name}`, which is not there; make it first \
+             (`conveyor namespaces create {name}`), or name another in `namespace`",
+            hello.driver
+        ))),
+    }
+}
+
 fn read_action(action: &v1::Action) -> Result<(ActionInfo, String), Refused> {
     if action.name.is_empty() || action.name.len() > 63 {
         return Err(refused(format!(
@@ -165,7 +189,7 @@ fn scope(namespace: &str, caller: &Caller) -> Result<Option<Arc<str>>, Refused> 
                 .to_owned(),
         )),
         ("", Some(own)) => Ok(Some(Arc::clone(own))),
-        ("", None) => Ok(Some("default".into())),
+        ("", None) => Ok(Some(DEFAULT_NAMESPACE.into())),
         (name, Some(own)) if **own != *name => Err(refused(format!(
             "this token is bound to the namespace `{own}`, and cannot publish a driver in `{name}`"
         ))),

@@ -83,7 +83,7 @@ impl DriverHandlers {
         &self,
         request: Request<Streaming<v1::SessionRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("session", request.extensions())?;
         let incoming = request.into_inner();
         let (sender, receiver) = mpsc::channel(BUFFER);
         let handlers = self.clone();
@@ -144,6 +144,11 @@ impl DriverHandlers {
         let read = hello::read(said, caller);
         let (mut read, version, notes) =
             read.map_err(|refused| goodbye(refused.reason, refused.message))?;
+        let there = hello::is_somewhere(&self.node, &read).await;
+        there.map_err(|error| match error {
+            NodeError::NotFound(why) => goodbye(v1::GoodbyeReason::Refused, why),
+            error => unavailable(&error),
+        })?;
         let mut stale = Vec::new();
         for token in &said.adopts {
             match self.node.claim(&caller.principal, token) {

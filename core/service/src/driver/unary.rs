@@ -38,7 +38,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<RegisterRequest>,
     ) -> std::result::Result<Response<RegisterResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("register", request.extensions())?;
         let said = request.into_inner().hello;
         let said = said.ok_or_else(|| Status::invalid_argument("`hello` is missing"))?;
         let (mut read, version, notes) =
@@ -46,6 +46,8 @@ impl DriverService for DriverHandlers {
                 GoodbyeReason::Version => Status::failed_precondition(refused.message),
                 _ => Status::invalid_argument(refused.message),
             })?;
+        let there = hello::is_somewhere(&self.node, &read).await;
+        there.map_err(refuse)?;
         let (mut stale, mut named) = (Vec::new(), Vec::new());
         for token in said.adopts {
             match self.node.claim(&caller.principal, &token) {
@@ -77,7 +79,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<PollRequest>,
     ) -> std::result::Result<Response<PollResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("poll", request.extensions())?;
         self.take_tasks(&caller, request.into_inner())
             .await
             .map(Response::new)
@@ -87,7 +89,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<AnswerRequest>,
     ) -> std::result::Result<Response<AnswerResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("answer", request.extensions())?;
         let request = request.into_inner();
         let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
         if request.answers.len() > ANSWERS {
@@ -140,7 +142,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<HeartbeatRequest>,
     ) -> std::result::Result<Response<HeartbeatResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("heartbeat", request.extensions())?;
         let request = request.into_inner();
         let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
         let (mut named, mut tokens, mut stale_tokens) = (Vec::new(), Vec::new(), Vec::new());
@@ -172,7 +174,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<SaveCheckpointRequest>,
     ) -> std::result::Result<Response<SaveCheckpointResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("save_checkpoint", request.extensions())?;
         let checkpoint = request.into_inner().checkpoint;
         let checkpoint =
             checkpoint.ok_or_else(|| Status::invalid_argument("`checkpoint` is missing"))?;
@@ -198,7 +200,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<ReportRequest>,
     ) -> std::result::Result<Response<ReportResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("report", request.extensions())?;
         let outcome = self
             .take_report(&caller, request.into_inner().report)
             .await?;
@@ -211,7 +213,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<AppendLogsRequest>,
     ) -> std::result::Result<Response<AppendLogsResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("append_logs", request.extensions())?;
         let batch = request.into_inner().logs;
         let batch = batch.ok_or_else(|| Status::invalid_argument("`logs` is missing"))?;
         let claimed = self.node.claim_for(&caller.principal, &batch.token).await;
@@ -229,7 +231,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<CompleteTaskRequest>,
     ) -> std::result::Result<Response<CompleteTaskResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("complete_task", request.extensions())?;
         let outcome = self
             .take_report(&caller, request.into_inner().report)
             .await?;
@@ -242,7 +244,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<ExtendTaskRequest>,
     ) -> std::result::Result<Response<ExtendTaskResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("extend_task", request.extensions())?;
         let request = request.into_inner();
         let claimed = self.node.claim_for(&caller.principal, &request.token).await;
         let until = match claimed.map_err(refuse)? {
@@ -266,7 +268,7 @@ impl DriverService for DriverHandlers {
         &self,
         request: Request<LeaveRequest>,
     ) -> std::result::Result<Response<LeaveResponse>, Status> {
-        let caller = driving(request.extensions())?;
+        let caller = driving("leave", request.extensions())?;
         let request = request.into_inner();
         let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
         session.tell(SessionEvent::Left).map_err(refuse)?;

@@ -1,11 +1,13 @@
 //! The control service's handlers, called as a client in the same process calls them.
 
+mod changes;
 mod contract;
 mod hostile;
 mod keys;
 mod pages;
 mod places;
 mod refusals;
+mod repeats;
 mod resources;
 mod scopes;
 mod secrets;

@@ -130,7 +130,7 @@ async fn what_is_not_there_and_what_comes_later_is_said_by_name() {
     says(
         handlers.start_run(Request::new(stored)).await,
         Code::NotFound,
-        "there is no pipeline `release` in the namespace `default`",
+        "there is no pipeline `release` in the namespace `default`: apply it first, or name the one that it is in",
     );
     let mut about = request(ONE);
     about.resource = Some(v1::ResourceVersion {
@@ -141,6 +141,6 @@ async fn what_is_not_there_and_what_comes_later_is_said_by_name() {
     says(
         handlers.start_run(Request::new(about)).await,
         Code::NotFound,
-        "there is no Resource `application/web` in the namespace `default`",
+        "there is no Resource `application/web` in the namespace `default`: apply it first, or name the one that it is in",
     );
 }

@@ -177,7 +177,8 @@ impl ControlHandlers {
             .object::<StoredDefinition>(namespace, definition);
         let row = row.await.map_err(refuse)?.ok_or_else(|| {
             Status::not_found(format!(
-                "there is no ResourceDefinition `{definition}` in the namespace `{namespace}`"
+                "there is no ResourceDefinition `{definition}` in the namespace `{namespace}`: apply it \
+                 first, or name the one that it is in"
             ))
         })?;
         let wanted = version.unwrap_or(row.value.version);

@@ -221,7 +221,8 @@ impl ControlHandlers {
             .await;
         row.map_err(refuse)?.ok_or_else(|| {
             Status::not_found(format!(
-                "there is no pipeline `{pipeline}` in the namespace `{namespace}`"
+                "there is no pipeline `{pipeline}` in the namespace `{namespace}`: apply it first, or name \
+                 the one that it is in"
             ))
         })
     }

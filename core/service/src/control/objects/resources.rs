@@ -282,7 +282,8 @@ impl ControlHandlers {
         let row = self.reader.object::<StoredResource>(namespace, &key).await;
         row.map_err(refuse)?.ok_or_else(|| {
             Status::not_found(format!(
-                "there is no Resource `{definition}/{resource}` in the namespace `{namespace}`"
+                "there is no Resource `{definition}/{resource}` in the namespace `{namespace}`: apply it \
+                 first, or name the one that it is in"
             ))
         })
     }
