@@ -29,6 +29,8 @@ use std::sync::Arc;
 pub enum Topic {
     /// The run may have new records, rows or log lines.
     Run(RunId),
+    /// The run has ended.
+    Ended(RunId),
     /// Some run has.
     AnyRun,
 }

@@ -4,12 +4,13 @@
 use super::Problem;
 use super::request::{Wants, read};
 use super::route::{Answers, Route};
+use super::texts::Texts;
 use crate::json;
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::ControlHandlers;
@@ -48,6 +49,7 @@ pub(super) fn router(handlers: &Arc<ControlHandlers>) -> Router {
     Router::new()
         .route(STREAMS[0].path, get(events))
         .route(STREAMS[1].path, get(logs))
+        .layer(Extension(Texts::default()))
         .with_state(Arc::clone(handlers))
 }
 
@@ -86,7 +88,11 @@ fn last_event_id(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(id.to_owned()).filter(|id| !id.is_empty()))
 }
 
-async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
+async fn events(
+    State(handlers): State<Arc<ControlHandlers>>,
+    Extension(texts): Extension<Texts>,
+    request: Request,
+) -> Response {
     let opened = async {
         let last = last_event_id(&request)?;
         let mut read = read(request, STREAMS[0].request, Wants::Nothing, Answers::Events).await?;
@@ -102,9 +108,9 @@ async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) 
         Ok::<_, Problem>(handlers.watch_run_events(request).await?.into_inner())
     };
     match opened.await {
-        Ok(stream) => sse(stream.filter_map(|item| {
+        Ok(stream) => sse(stream.filter_map(move |item| {
             Some(Ok(match item {
-                Ok(item) => run_event(item)?,
+                Ok(item) => run_event(&texts, item)?,
                 Err(status) => broken(status),
             }))
         })),
@@ -112,14 +118,13 @@ async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) 
     }
 }
 
-fn run_event(item: v1::WatchRunEventsResponse) -> Option<Event> {
+fn run_event(texts: &Texts, item: v1::WatchRunEventsResponse) -> Option<Event> {
     use conveyor_proto::v1::watch_run_events_response::Item;
     Some(match item.item? {
-        Item::Event(told) => event(
-            "event",
-            Some(told.id.clone()),
-            &json::to_json("Event", &told),
-        ),
+        Item::Event(told) => Event::default()
+            .event("event")
+            .data(texts.of(&told))
+            .id(told.id),
         Item::End(end) => event(
             "end",
             Some(end.last.clone()),

@@ -107,4 +107,15 @@ impl Follower {
     pub async fn changed(&mut self) {
         self.changes.wait().await;
     }
+
+    /// Whether something may be new since the last call or wait: where nothing is, nothing need be read.
+    pub fn is_behind(&mut self) -> bool {
+        self.changes.is_due()
+    }
+
+    /// The last record that it has folded; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.run.as_ref().map_or(0, Run::sequence)
+    }
 }
