@@ -102,8 +102,8 @@ impl Follower {
         Ok((events, all))
     }
 
-    /// Waits until something of the run, its log included, may be new. Dropping the future loses
-    /// nothing.
+    /// Waits until something of the run may be new, its log lines aside ([`Topic::Log`]). Dropping the future
+    /// loses nothing.
     pub async fn changed(&mut self) {
         self.changes.wait().await;
     }
