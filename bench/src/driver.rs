@@ -1,4 +1,4 @@
-//! The driver `d` in a process of its own, in as many sessions as asked, and the hold on that process.
+//! The driver `d` in a process of its own, in as many sessions as asked, and the hold on such a process.
 
 use crate::load::{Failed, runtime};
 use conveyor_sdk::{Client, Driver, Failure, Stop, Task, v1};
@@ -55,7 +55,7 @@ fn now() -> u64 {
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }
 
-/// A driver's process. It is killed when this is dropped.
+/// A process beside this one: a driver, or followers. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
     ask: ChildStdin,
@@ -63,27 +63,28 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts one, and waits until the server has all its sessions.
+    /// Starts the driver `d`, and waits until the server has all its sessions.
     pub(crate) async fn start(
         url: &str,
         client: &Client,
         capacity: u32,
         sessions: u32,
     ) -> Result<Process, Failed> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["driver", url, &capacity.to_string(), &sessions.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let ask = child.stdin.take().ok_or("no standard input")?;
-        let answers = BufReader::new(child.stdout.take().ok_or("no standard output")?);
-        let mut process = Process {
-            child,
-            ask,
-            answers,
-        };
+        let words = ["driver", url, &capacity.to_string(), &sessions.to_string()];
+        Process::of(&words, client, "d", sessions).await
+    }
+
+    /// Starts this program with these words, and waits until the server has so many sessions of the
+    /// driver that it is.
+    pub(crate) async fn of(
+        words: &[&str],
+        client: &Client,
+        name: &str,
+        sessions: u32,
+    ) -> Result<Process, Failed> {
+        let mut process = Process::spawn(words)?;
         let begun = Instant::now();
-        while connected(client).await? < sessions as usize {
+        while connected(client, name).await? < sessions as usize {
             if let Some(status) = process.child.try_wait()? {
                 return Err(format!("the driver's process ended: {status}").into());
             }
@@ -95,13 +96,39 @@ impl Process {
         Ok(process)
     }
 
+    /// Starts this program with these words.
+    pub(crate) fn spawn(words: &[&str]) -> Result<Process, Failed> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let ask = child.stdin.take().ok_or("no standard input")?;
+        let answers = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        Ok(Process {
+            child,
+            ask,
+            answers,
+        })
+    }
+
     /// What ran since the last call, in the order of its ends.
     pub(crate) fn take(&mut self) -> Result<Vec<Ran>, Failed> {
-        self.ask.write_all(b"take\n")?;
+        self.ask("take")
+    }
+
+    /// Writes a line and reads the answer.
+    pub(crate) fn ask<T: serde::de::DeserializeOwned>(&mut self, word: &str) -> Result<T, Failed> {
+        self.ask.write_all(format!("{word}\n").as_bytes())?;
+        self.answer()
+    }
+
+    /// Reads a line that is JSON.
+    pub(crate) fn answer<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Failed> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         serde_json::from_str(&line)
-            .map_err(|_| format!("the driver's process said {line:?}").into())
+            .map_err(|_| format!("the process beside this one said {line:?}").into())
     }
 }
 
@@ -113,15 +140,15 @@ impl Drop for Process {
     }
 }
 
-/// How many sessions the server has.
-async fn connected(client: &Client) -> Result<usize, Failed> {
+/// How many sessions of a driver the server has.
+async fn connected(client: &Client, name: &str) -> Result<usize, Failed> {
     let answer = client
         .list_drivers(v1::ListDriversRequest::default())
         .await?;
     Ok(answer
         .drivers
         .iter()
-        .filter(|driver| driver.name == "d")
+        .filter(|driver| driver.name == name)
         .map(|driver| driver.sessions.len())
         .sum())
 }

@@ -2,18 +2,23 @@
 
 mod calibrate;
 mod chains;
+mod crowd;
 mod driver;
 mod external;
 mod faults;
+mod flood;
+mod followers;
 mod graphs;
 mod idle;
 mod load;
+mod logs;
 mod many;
 mod program;
 mod remote;
 mod report;
 mod server;
 mod sessions;
+mod sse;
 
 use report::{Line, Results};
 use std::path::Path;
@@ -44,8 +49,10 @@ fn main() -> ExitCode {
         ["external", "--quick"] => external(10),
         ["faults", folder] => faults::record(Path::new(folder)).and_then(|()| render()),
         ["render"] => render(),
-        // The process that `external` and its like let work.
+        // The processes that `external` and its like let work, log and read.
         ["driver", url, capacity, sessions] => driver::driver(url, capacity, sessions),
+        ["flood", url, tasks, rate] => flood::driver(url, tasks, rate),
+        ["followers", url, run, count] => crowd::readers(url, run, count),
         // The process that `graphs` starts for each size.
         ["layered", folder, size] => graphs::layered(Path::new(folder), size),
         // The process that `many` kills.
@@ -144,6 +151,13 @@ async fn outside(lines: &mut Vec<Line>, folder: &Path, f: f64, part: u32) -> Don
     show(
         lines,
         sessions::lines(folder, 1_000 / part, idle, runs).await?,
+    );
+    let each = Duration::from_secs(u64::from(10 / part));
+    show(lines, logs::lines(folder, 200 / part, each).await?);
+    let wait_ms = 5_000 / part;
+    show(
+        lines,
+        followers::lines(folder, 10_000 / part, wait_ms).await?,
     );
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `conveyor serve` in a process of its own, and what that process costs.
 
 use crate::load::{Failed, kib};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,12 +21,18 @@ pub(crate) struct Server {
 impl Server {
     /// The program beside this one, on a free port and a new data directory.
     pub(crate) fn start(data: &Path) -> Result<Server, Failed> {
+        Server::start_with(data, &[])
+    }
+
+    /// As [`Server::start`], with these settings as their variables.
+    pub(crate) fn start_with(data: &Path, settings: &[(&str, &str)]) -> Result<Server, Failed> {
         let program = program()?;
         let begun = Instant::now();
         let mut process = Command::new(&program)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
             .arg("--data-dir")
             .arg(data)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -64,8 +70,32 @@ impl Server {
 
     /// What it keeps resident, in KiB.
     pub(crate) fn resident_kib(&self) -> Result<f64, Failed> {
+        self.status_kib("VmRSS")
+    }
+
+    /// The most that it has kept resident so far, in KiB.
+    pub(crate) fn peak_kib(&self) -> Result<f64, Failed> {
+        self.status_kib("VmHWM")
+    }
+
+    fn status_kib(&self, field: &str) -> Result<f64, Failed> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        Ok(kib(&status, "VmRSS"))
+        Ok(kib(&status, field))
+    }
+
+    /// What it has counted so far, of `/metrics`.
+    pub(crate) fn metric(&self, name: &str) -> Result<u64, Failed> {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = std::net::TcpStream::connect(address)?;
+        // Of 1.0, so that the answer ends where the connection does.
+        write!(stream, "GET /metrics HTTP/1.0\r\nhost: {address}\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let mut lines = answer.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value
+            .ok_or_else(|| format!("/metrics has no {name}"))?
+            .parse()?)
     }
 }
 

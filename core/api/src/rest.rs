@@ -17,6 +17,7 @@ mod problem;
 mod request;
 mod route;
 mod stream;
+mod texts;
 
 pub(crate) use headers::{IDEMPOTENCY_KEY, etag_path};
 pub(crate) use problem::Problem;

@@ -17,6 +17,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+/// What a client may send on a connection before it is read, in bytes: as much as a session may have of log
+/// lines under way. A window that adapts would ping each connection that is not idle, to measure it.
+const WINDOW: u32 = 1 << 20;
+
 /// What connections may cost. Each has a name in the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
@@ -110,7 +114,8 @@ impl Answering {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams)
-            .adaptive_window(true)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .keep_alive_interval(limits.keepalive)
             .keep_alive_timeout(limits.keepalive);
         Answering {

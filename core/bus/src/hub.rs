@@ -102,6 +102,17 @@ impl<T: Eq + Hash> Subscription<T> {
         }
     }
 
+    /// Whether there was a wake-up since the subscription, the last wait or the last call: what
+    /// [`Subscription::wait`] would return for at once.
+    pub fn is_due(&mut self) -> bool {
+        let due = self.receiver.has_changed().unwrap_or_default();
+        if due {
+            // One that comes in between is of what the caller reads next.
+            self.receiver.mark_unchanged();
+        }
+        due
+    }
+
     /// The topic.
     #[must_use]
     pub fn topic(&self) -> &T {

@@ -27,8 +27,12 @@ use std::sync::Arc;
 /// What one may be woken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// The run may have new records, rows or log lines.
+    /// The run may have new records or rows.
     Run(RunId),
+    /// The run may have new log lines.
+    Log(RunId),
+    /// The run has ended.
+    Ended(RunId),
     /// Some run has.
     AnyRun,
 }

@@ -11,10 +11,12 @@ pub(crate) mod read;
 mod resolve;
 mod start;
 mod stop;
+mod tips;
 mod tokens;
 pub(crate) mod watch;
 
 use self::folds::Folds;
+use self::tips::Tips;
 use crate::access::Access;
 use crate::caller::{Call, Caller, Scope};
 use crate::gate::Gate;
@@ -63,6 +65,7 @@ pub struct ControlHandlers {
     gate: Arc<Gate>,
     about: Arc<About>,
     folds: Folds,
+    tips: Tips,
     access: Access,
     /// Who asks: each call has handlers of its own.
     caller: Caller,
@@ -82,6 +85,7 @@ impl ControlHandlers {
             },
             about: Arc::new(about),
             folds: Folds::default(),
+            tips: Tips::default(),
             access: Access::new(node.clone()),
             caller: Caller::local(),
             changes: Arc::default(),

@@ -4,12 +4,13 @@
 use super::Problem;
 use super::request::{Read, Wants, read};
 use super::route::{Answers, Route};
+use super::texts::Texts;
 use crate::json;
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::{Asked, ControlHandlers};
@@ -48,6 +49,7 @@ pub(super) fn router(handlers: &Arc<ControlHandlers>) -> Router {
     Router::new()
         .route(STREAMS[0].path, get(events))
         .route(STREAMS[1].path, get(logs))
+        .layer(Extension(Texts::default()))
         .with_state(Arc::clone(handlers))
 }
 
@@ -94,7 +96,11 @@ async fn read_one(request: Request, route: &Route) -> Result<Read, Problem> {
     read(request, asked, route.request, route.wants, route.answers).await
 }
 
-async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
+async fn events(
+    State(handlers): State<Arc<ControlHandlers>>,
+    Extension(texts): Extension<Texts>,
+    request: Request,
+) -> Response {
     let opened = async {
         let last = last_event_id(&request)?;
         let mut read = read_one(request, &STREAMS[0]).await?;
@@ -110,9 +116,9 @@ async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) 
         Ok::<_, Problem>(handlers.watch_run_events(request).await?.into_inner())
     };
     match opened.await {
-        Ok(stream) => sse(stream.filter_map(|item| {
+        Ok(stream) => sse(stream.filter_map(move |item| {
             Some(Ok(match item {
-                Ok(item) => run_event(item)?,
+                Ok(item) => run_event(&texts, item)?,
                 Err(status) => broken(status),
             }))
         })),
@@ -120,14 +126,13 @@ async fn events(State(handlers): State<Arc<ControlHandlers>>, request: Request) 
     }
 }
 
-fn run_event(item: v1::WatchRunEventsResponse) -> Option<Event> {
+fn run_event(texts: &Texts, item: v1::WatchRunEventsResponse) -> Option<Event> {
     use conveyor_proto::v1::watch_run_events_response::Item;
     Some(match item.item? {
-        Item::Event(told) => event(
-            "event",
-            Some(told.id.clone()),
-            &json::to_json("Event", &told),
-        ),
+        Item::Event(told) => Event::default()
+            .event("event")
+            .data(texts.of(&told))
+            .id(told.id),
         Item::End(end) => event(
             "end",
             Some(end.last.clone()),

@@ -200,7 +200,7 @@ impl Writer {
         }
         let runs: BTreeSet<_> = touched.iter().map(|key| RunId(key.run)).collect();
         for run in runs {
-            self.reader.hub().notify(&Topic::Run(run));
+            self.reader.hub().notify(&Topic::Log(run));
         }
     }
 

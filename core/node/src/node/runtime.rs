@@ -369,6 +369,9 @@ impl Runtime {
                     self.held.remove(run);
                 }
                 self.changed(run);
+                if state.is_terminal() {
+                    self.reader.hub().notify(&Topic::Ended(run));
+                }
             }
             Output::Deposed => {
                 tracing::error!("another process has taken the store over: this node stops");

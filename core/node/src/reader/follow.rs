@@ -102,9 +102,20 @@ impl Follower {
         Ok((events, all))
     }
 
-    /// Waits until something of the run, its log included, may be new. Dropping the future loses
-    /// nothing.
+    /// Waits until something of the run may be new, its log lines aside ([`Topic::Log`]). Dropping the future
+    /// loses nothing.
     pub async fn changed(&mut self) {
         self.changes.wait().await;
+    }
+
+    /// Whether something may be new since the last call or wait: where nothing is, nothing need be read.
+    pub fn is_behind(&mut self) -> bool {
+        self.changes.is_due()
+    }
+
+    /// The last record that it has folded; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.run.as_ref().map_or(0, Run::sequence)
     }
 }

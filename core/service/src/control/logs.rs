@@ -11,7 +11,7 @@ use conveyor_engine::plan::Plan;
 use conveyor_engine::run::{Decision, Identity};
 use conveyor_engine::time::Time;
 use conveyor_node::RunId;
-use conveyor_node::reader::{Event, Follower};
+use conveyor_node::reader::{Event, Follower, Topic};
 use conveyor_node::session::SEALED_AFTER;
 use conveyor_proto::v1;
 use conveyor_proto::v1::read_logs_response::Item;
@@ -114,6 +114,8 @@ impl ControlHandlers {
         sender: &Sender,
     ) -> Result<(), Status> {
         let mut closed = self.gate.closed();
+        // Before the first line is read: what is written in between is told.
+        let mut lines = self.reader.hub().subscribe(Topic::Log(run));
         // Whoever comes back has the end of what was there already.
         let mut there = request.after.is_empty();
         loop {
@@ -147,6 +149,7 @@ impl ControlHandlers {
             }
             tokio::select! {
                 () = follower.changed() => {}
+                () = lines.wait() => {}
                 // Lines that never come are waited for until their log is sealed.
                 () = tokio::time::sleep(LOOK), if last => {}
                 _ = closed.changed() => {}

@@ -6,6 +6,7 @@ use crate::stack::on_stack;
 use crate::{refusal, wire};
 use conveyor_engine::plan::Plan;
 use conveyor_engine::value::{Json, Value};
+use conveyor_node::reader::Topic;
 use conveyor_node::{NodeError, RunId, StartRun};
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
@@ -210,9 +211,10 @@ impl ControlHandlers {
     }
 
     async fn ended(&self, run: RunId) -> Result<(), NodeError> {
-        let mut follower = self.reader.follow(run);
+        // Not as a follower of all that it does: its row would be read after each step.
+        let mut end = self.reader.hub().subscribe(Topic::Ended(run));
         while !self.reader.summary(run).await?.state().is_terminal() {
-            follower.changed().await;
+            end.wait().await;
         }
         Ok(())
     }

@@ -1,11 +1,10 @@
 //! Events of a run, as they come.
 
+use super::tips::News;
 use super::{ControlHandlers, refuse};
-use crate::stack::on_stack;
-use crate::wire;
 use conveyor_engine::run::RunState;
 use conveyor_node::RunId;
-use conveyor_node::reader::{Event, EventId, Follower};
+use conveyor_node::reader::{Event, EventId, Follower, Topic};
 use conveyor_proto::v1;
 use conveyor_proto::v1::watch_run_events_response::Item;
 use tokio::sync::mpsc;
@@ -51,6 +50,8 @@ impl ControlHandlers {
         Ok(ReceiverStream::new(receiver))
     }
 
+    /// What is there is told from the follower's own reading; what comes then, together with all others who
+    /// follow the run.
     async fn send_events(
         &self,
         id: RunId,
@@ -62,69 +63,79 @@ impl ControlHandlers {
     ) -> Result<(), Status> {
         let mut closed = self.gate.closed();
         let mut events = first;
-        let mut last = None;
-        let mut state = None;
-        loop {
-            let all = std::mem::take(&mut events);
-            last = all.last().map(|event| event.id).or(last);
-            let new: Vec<_> = all
-                .into_iter()
-                .filter(|event| !after.covers(event.id))
-                .collect();
-            if let Some(run) = follower.run()
-                && !new.is_empty()
-            {
-                let plan = run.plan().clone();
-                let values = self.values(id);
-                let told = on_stack(move || {
-                    new.iter()
-                        .map(|event| wire::event(&plan, event, &values))
-                        .collect::<Vec<_>>()
-                });
-                for event in told.await? {
-                    let item = v1::WatchRunEventsResponse {
-                        item: Some(Item::Event(event)),
-                    };
-                    if sender.send(Ok(item)).await.is_err() {
+        let mut last: Option<EventId> = None;
+        let state = 'told: loop {
+            while !events.is_empty() {
+                let all = std::mem::take(&mut events);
+                let newest = all.last().map(|event| event.id);
+                let is_new = |event: &Event| {
+                    !after.covers(event.id) && last.is_none_or(|last| last < event.id)
+                };
+                let new = all.into_iter().filter(is_new).collect();
+                for event in self.told(id, &follower, new).await? {
+                    if !send(sender, Item::Event(event)).await {
                         return Ok(());
                     }
                 }
+                last = last.max(newest);
+                events = follower.poll().await.map_err(refuse)?;
             }
+            let state = follower.run().map_or(RunState::Queued, |run| run.state());
+            if !follow || state.is_terminal() {
+                break state;
+            }
+            let mut at = follower.sequence();
+            let mut changes = self.reader.hub().subscribe(Topic::Run(id));
+            let tip = self.tips.join(id, follower);
+            loop {
+                let news = tip.after(self, at).await?;
+                let News::New {
+                    batches,
+                    state,
+                    over,
+                } = news
+                else {
+                    break;
+                };
+                for batch in &batches {
+                    let new = batch.events.iter().filter(|(record, _)| *record > at);
+                    for (_, event) in new {
+                        if !send(sender, Item::Event(event.clone())).await {
+                            return Ok(());
+                        }
+                    }
+                    (at, last) = (batch.last.sequence, Some(batch.last));
+                }
+                if over || *closed.borrow() {
+                    break 'told state;
+                }
+                tokio::select! {
+                    () = changes.wait() => {}
+                    _ = closed.changed() => {}
+                    () = sender.closed() => return Ok(()),
+                }
+            }
+            // Too slow for the others: all that it has not seen is read again.
+            follower = self.reader.follow(id);
             events = follower.poll().await.map_err(refuse)?;
-            if !events.is_empty() {
-                continue;
-            }
-            let ended = follower.run().is_some_and(|run| run.state().is_terminal());
-            if ended || !follow || *closed.borrow() {
-                break;
-            }
-            // A run in quarantine gets no records: its row says so.
-            let row = self.reader.summary(id).await.map_err(refuse)?;
-            if row.state() == RunState::Quarantined {
-                state = Some(RunState::Quarantined);
-                break;
-            }
-            tokio::select! {
-                () = follower.changed() => {}
-                _ = closed.changed() => {}
-                () = sender.closed() => return Ok(()),
-            }
-        }
-        let state = state
-            .or(follower.run().map(|run| run.state()))
-            .unwrap_or(RunState::Queued);
+        };
         let end = v1::EventsEnd {
             state: state.code().into(),
             last: last.map(|last| last.to_string()).unwrap_or_default(),
         };
         // The reader may have gone.
-        let _ = sender
-            .send(Ok(v1::WatchRunEventsResponse {
-                item: Some(Item::End(end)),
-            }))
-            .await;
+        send(sender, Item::End(end)).await;
         Ok(())
     }
+}
+
+/// False when the reader has gone.
+async fn send(
+    sender: &mpsc::Sender<Result<v1::WatchRunEventsResponse, Status>>,
+    item: Item,
+) -> bool {
+    let item = v1::WatchRunEventsResponse { item: Some(item) };
+    sender.send(Ok(item)).await.is_ok()
 }
 
 /// Where a reader is: after an event (`17.0`), or after all of a record (`17`).

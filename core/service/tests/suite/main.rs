@@ -2,6 +2,7 @@
 
 mod changes;
 mod contract;
+mod followers;
 mod hostile;
 mod keys;
 mod pages;
