@@ -1,14 +1,17 @@
 # The project's commands. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-api test-full lint fmt bench faults fuzz generate
+.PHONY: help build dist test test-api test-full lint fmt bench faults fuzz generate
 
 CARGO ?= cargo
 # Where buf is installed; the version is pinned in its package.json.
 BUF := tools/buf/node_modules/.bin/buf
 # For `make test-api`.
 PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 20
+# What the program may have, in bytes, as `make dist` builds it.
+PROGRAM_BYTES := 25000000
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +19,11 @@ help: ## Lists these commands
 build: ## Builds the program and all tests, in the one profile that both use
 	$(CARGO) build --workspace --release --locked
 	$(CARGO) test --workspace --release --locked --no-run
+
+dist: ## Builds the program as packages have it, and holds it to its size
+	$(CARGO) build --profile dist --locked -p conveyor-cli
+	@bytes=$$(($$(wc -c <$(TARGET)/dist/conveyor))); echo "$(TARGET)/dist/conveyor: $$bytes bytes of $(PROGRAM_BYTES)"; \
+		[ $$bytes -le $(PROGRAM_BYTES) ]
 
 test: ## Runs all tests, simulator and examples included
 	$(CARGO) build --workspace --release --locked

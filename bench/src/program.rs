@@ -2,7 +2,7 @@
 
 use crate::load::{Failed, kib};
 use crate::report::{Line, percentile};
-use object::{Object as _, ObjectSegment as _};
+use object::{Object as _, ObjectSection as _};
 use std::io::BufRead as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -57,22 +57,42 @@ pub(crate) fn lines(folder: &Path) -> Result<Vec<Line>, Failed> {
         .at_most(100.0, "")
         .samples(&in_order),
         Line::plain(name, "resident, p50", percentile(&mut resident, 0.5), "MiB").at_most(30.0, ""),
-        Line::plain(
-            "the program, as it is loaded",
-            "size without symbols",
-            loaded_mib(&program)?,
-            "MiB",
-        )
-        .at_most(25.0, ""),
+        size(&program)?,
     ])
 }
 
-/// The size of what is loaded of a program: what `strip` leaves, but for a few tables.
-fn loaded_mib(program: &Path) -> Result<f64, Failed> {
+/// The size of a program. The budget is for what packages are made with.
+fn size(program: &Path) -> Result<Line, Failed> {
+    // Cargo names the directory after the profile.
+    let profile = program.parent().and_then(Path::file_name);
+    let profile = profile.unwrap_or_default().to_string_lossy();
+    let name = format!("the program, profile {profile}");
+    let megabytes = stripped_bytes(program)? as f64 / 1e6;
+    let line = Line::plain(&name, "size, stripped", megabytes, "MB").at_most(25.0, "");
+    Ok(match &*profile {
+        "dist" => line,
+        _ => Line {
+            budget: format!("{} in profile dist: make dist", line.budget),
+            met: None,
+            ..line
+        },
+    })
+}
+
+/// The size of a program without what `strip` takes off: symbols, and what debuggers read.
+fn stripped_bytes(program: &Path) -> Result<u64, Failed> {
     let bytes = std::fs::read(program)?;
     let file = object::File::parse(&*bytes)?;
-    let loaded: u64 = file.segments().map(|segment| segment.file_range().1).sum();
-    Ok(loaded as f64 / f64::from(1 << 20))
+    let taken = file.sections().filter(|section| {
+        section
+            .name()
+            .is_ok_and(|name| [".symtab", ".strtab"].contains(&name) || name.starts_with(".debug_"))
+    });
+    let taken: u64 = taken
+        .filter_map(|section| section.file_range())
+        .map(|(_, size)| size)
+        .sum();
+    Ok(bytes.len() as u64 - taken)
 }
 
 /// A process that holds a data directory with one run that waits.

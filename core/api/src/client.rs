@@ -1,7 +1,7 @@
 //! How a process reaches the control service.
 
 use crate::{Control, place, router};
-use conveyor_proto::v1::control_service_server::ControlService;
+use conveyor_service::ControlHandlers;
 use hyper_util::rt::TokioIo;
 use std::fmt;
 use std::io;
@@ -22,8 +22,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// The handlers of this process, without a socket in between.
-pub fn in_process<S: ControlService>(service: Arc<S>) -> Control {
-    let service = router::control_service(service);
+pub fn in_process(handlers: Arc<ControlHandlers>) -> Control {
+    let service = router::control_service(handlers);
     let service = ServiceExt::<Request<Body>>::map_err(service, |never| match never {});
     BoxCloneService::new(service)
 }

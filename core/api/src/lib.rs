@@ -11,6 +11,7 @@
 //! | `guard` | pages of a browser are kept out |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
+//! | `wire` | what their bytes go over |
 //! | `server` | where a process listens |
 //! | `place` | where the socket of a data directory lies, and how others find it |
 //! | `client` | others ask |
@@ -28,6 +29,7 @@ mod router;
 mod serve;
 mod server;
 mod tls;
+mod wire;
 
 pub use access::{Admission, Named};
 pub use client::{Credentials, connect, connect_to, in_process};

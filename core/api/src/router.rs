@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use conveyor_proto::v1::control_service_server::{ControlService, ControlServiceServer};
+use conveyor_proto::v1::control_service_server::ControlServiceServer;
 use conveyor_proto::v1::driver_service_server::DriverServiceServer;
 use conveyor_service::{Access, ControlHandlers, DriverHandlers};
 use std::sync::Arc;
@@ -28,8 +28,10 @@ pub struct Services {
 }
 
 /// The service under its limits.
-pub(crate) fn control_service<S: ControlService>(service: Arc<S>) -> ControlServiceServer<S> {
-    ControlServiceServer::from_arc(service)
+pub(crate) fn control_service(
+    handlers: Arc<ControlHandlers>,
+) -> ControlServiceServer<ControlHandlers> {
+    ControlServiceServer::from_arc(handlers)
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES)
 }

@@ -2,6 +2,7 @@
 
 use crate::access::Names;
 use crate::tls::{self, Tls};
+use crate::wire::Wire;
 use axum::Router;
 use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -12,7 +13,6 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
@@ -127,8 +127,8 @@ impl Answering {
 
     async fn answer(self, accepted: Accepted, watcher: Watcher) {
         match accepted {
-            Accepted::Unix(stream) => self.converse(stream, None, watcher).await,
-            Accepted::Tcp(stream, None) => self.converse(stream, None, watcher).await,
+            Accepted::Unix(stream) => self.converse(Wire::Unix(stream), None, watcher).await,
+            Accepted::Tcp(stream, None) => self.converse(Wire::Tcp(stream), None, watcher).await,
             Accepted::Tcp(stream, Some(tls)) => {
                 let greeted = tokio::time::timeout(self.head, tls.acceptor().accept(stream)).await;
                 let stream = match greeted {
@@ -138,15 +138,13 @@ impl Answering {
                 };
                 let certificates = stream.get_ref().1.peer_certificates();
                 let names = certificates.and_then(|all| all.first()).map(tls::names);
-                self.converse(stream, names, watcher).await;
+                let wire = Wire::Tls(Box::new(stream));
+                self.converse(wire, names, watcher).await;
             }
         }
     }
 
-    async fn converse<I>(self, io: I, names: Option<Arc<[String]>>, watcher: Watcher)
-    where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn converse(self, wire: Wire, names: Option<Arc<[String]>>, watcher: Watcher) {
         let service = self.router.map_request(move |request: http::Request<_>| {
             let mut request: Request = request.map(axum::body::Body::new);
             if let Some(names) = &names {
@@ -157,7 +155,7 @@ impl Answering {
         let service = TowerToHyperService::new(service);
         let connection = self
             .builder
-            .serve_connection_with_upgrades(TokioIo::new(io), service);
+            .serve_connection_with_upgrades(TokioIo::new(wire), service);
         if let Err(error) = watcher.watch(connection.into_owned()).await {
             tracing::debug!(%error, "a connection broke");
         }

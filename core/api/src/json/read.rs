@@ -31,10 +31,14 @@ fn flaw(pointer: &str, message: impl Into<String>) -> Flaw {
 /// # Errors
 /// The first thing that is not known or does not fit.
 pub(crate) fn from_json<M: Message + Default>(name: &str, json: &Json) -> Result<M, Flaw> {
+    M::decode(&encoded(name, json)?[..]).map_err(|error| flaw("", error.to_string()))
+}
+
+/// The bytes of that message.
+fn encoded(name: &str, json: &Json) -> Result<Vec<u8>, Flaw> {
     let descriptor = super::message(name);
     let descriptor = descriptor.ok_or_else(|| flaw("", format!("there is no message {name}")))?;
-    let message = object(&descriptor, json, "")?;
-    M::decode(&message.encode_to_vec()[..]).map_err(|error| flaw("", error.to_string()))
+    Ok(object(&descriptor, json, "")?.encode_to_vec())
 }
 
 fn kind_of(json: &Json) -> &'static str {

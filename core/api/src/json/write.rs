@@ -11,9 +11,13 @@ use serde_json::{Map, Number, Value as Json};
 
 /// A message as JSON, as REST tells it. `name` is its own in `conveyor.v1`.
 pub fn to_json(name: &str, message: &impl Message) -> Json {
+    told(name, &message.encode_to_vec())
+}
+
+/// The same, of the message's bytes.
+fn told(name: &str, bytes: &[u8]) -> Json {
     let descriptor = super::message(name);
-    let bytes = message.encode_to_vec();
-    let dynamic = descriptor.and_then(|of| DynamicMessage::decode(of, &bytes[..]).ok());
+    let dynamic = descriptor.and_then(|of| DynamicMessage::decode(of, bytes).ok());
     // Every message of the contract is in its descriptors, and is what it encodes to.
     dynamic.map_or(Json::Null, |message| object(&message))
 }

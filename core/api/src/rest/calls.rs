@@ -1,17 +1,23 @@
 //! Calls with one answer: the table of their paths.
 
-use super::request::{Wants, read};
-use super::respond;
+use super::request::{Read, Wants, read};
 use super::route::{Answers, Route};
+use super::{Problem, respond};
 use crate::json;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::routing::{delete, get, post};
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_proto::v1::driver_service_server::DriverService as _;
 use conveyor_service::{Asked, ControlHandlers, DriverHandlers};
+use futures_util::future::BoxFuture;
+use serde_json::Value as Json;
 use std::sync::Arc;
+
+/// A row's own part of the work: from the request that was read to the answer.
+type Call<H> = fn(Arc<H>, Read) -> BoxFuture<'static, Result<Json, Problem>>;
 
 /// Makes a table of routes and the router that answers them, both of the same rows. A row reads the
 /// message, calls, and writes the answer; what the path implies stands at its end, and is set last.
@@ -34,42 +40,72 @@ macro_rules! table {
 
         $(#[$about])*
         pub(super) fn $router(handlers: &Arc<$handlers>) -> Router {
-            Router::new()
-                $(.route($path, $method(
-                    |State(handlers): State<Arc<$handlers>>, request: Request| async move {
-                        let answer = async {
-                            let asked = Asked {
-                                method: stringify!($method),
-                                path: $path,
-                            };
-                            #[allow(unused_mut, reason = "not every path implies a field")]
-                            let mut read = read(
-                                request,
-                                asked,
-                                stringify!($request),
-                                Wants::$wants,
-                                Answers::Once,
-                            )
-                            .await?;
-                            $(read.set($field, $value)?;)*
-                            let (told, extensions, message) =
-                                read.message::<v1::$request>(stringify!($request))?;
-                            let mut request = tonic::Request::new(message);
-                            *request.extensions_mut() = extensions;
-                            match handlers.$call(request).await {
-                                Ok(answer) => {
-                                    let answer = answer.into_inner();
-                                    Ok(json::to_json(stringify!($response), &answer))
-                                }
-                                Err(status) => Err(told.refused(status)),
-                            }
-                        };
-                        respond(answer.await)
+            let calls: &[(MethodFilter, Call<$handlers>)] = &[$((
+                filter!($method),
+                |handlers, read| Box::pin(async move {
+                    let (told, extensions, message) =
+                        read.message::<v1::$request>(stringify!($request))?;
+                    let mut request = tonic::Request::new(message);
+                    *request.extensions_mut() = extensions;
+                    match handlers.$call(request).await {
+                        Ok(answer) => {
+                            let answer = answer.into_inner();
+                            Ok(json::to_json(stringify!($response), &answer))
+                        }
+                        Err(status) => Err(told.refused(status)),
                     }
-                )))*
-                .with_state(Arc::clone(handlers))
+                }),
+            )),*];
+            router($table, calls, handlers)
         }
     };
+}
+
+/// A row's method, as a router takes it.
+macro_rules! filter {
+    (get) => {
+        MethodFilter::GET
+    };
+    (post) => {
+        MethodFilter::POST
+    };
+    (delete) => {
+        MethodFilter::DELETE
+    };
+}
+
+/// The router of a table. What all rows do is compiled once (decision 0064).
+fn router<H: Send + Sync + 'static>(
+    table: &'static [Route],
+    calls: &[(MethodFilter, Call<H>)],
+    handlers: &Arc<H>,
+) -> Router {
+    let mut router = Router::new();
+    for (route, &(method, call)) in table.iter().zip(calls) {
+        let answer = move |State(handlers), request| answer(handlers, request, route, call);
+        router = router.route(route.path, on(method, answer));
+    }
+    router.with_state(Arc::clone(handlers))
+}
+
+async fn answer<H>(
+    handlers: Arc<H>,
+    request: Request,
+    route: &'static Route,
+    call: Call<H>,
+) -> Response {
+    let answer = async {
+        let asked = Asked {
+            method: route.method,
+            path: route.path,
+        };
+        let mut read = read(request, asked, route.request, route.wants, route.answers).await?;
+        for (field, value) in route.implied {
+            read.set(field, *value)?;
+        }
+        call(handlers, read).await
+    };
+    respond(answer.await)
 }
 
 table! {

@@ -1,6 +1,7 @@
 //! The threads that the verbs and the server run on.
 
 use crate::exit::{Exit, refuse};
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -9,6 +10,11 @@ const SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// Runs `work` to its end on threads of its own: so many, or one for each core.
 pub(crate) fn with_runtime(threads: Option<usize>, work: impl Future<Output = Exit>) -> Exit {
+    on_threads(threads, Box::pin(work))
+}
+
+/// Boxed, so that the runtime's loop is compiled once and not for each verb (decision 0064).
+fn on_threads(threads: Option<usize>, work: Pin<Box<dyn Future<Output = Exit> + '_>>) -> Exit {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = threads {
         builder.worker_threads(threads);
