@@ -29,8 +29,8 @@ use std::sync::Arc;
 pub enum Topic {
     /// The run may have new records, rows or log lines.
     Run(RunId),
-    /// Some run has.
-    AnyRun,
+    /// There may be new events for followers of namespaces.
+    Events,
 }
 
 /// Reads runs. Clones share everything. Every call does its work on threads of its own, so that it

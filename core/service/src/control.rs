@@ -3,10 +3,12 @@
 mod backup;
 mod calls;
 mod check;
+mod feed;
 mod folds;
 mod fork;
 mod logs;
 mod objects;
+mod plan;
 mod read;
 mod resolve;
 mod start;
@@ -67,6 +69,7 @@ pub struct ControlHandlers {
     /// Who asks: each call has handlers of its own.
     caller: Caller,
     changes: Arc<objects::Changing>,
+    feed: Arc<feed::Feed>,
 }
 
 impl ControlHandlers {
@@ -85,6 +88,7 @@ impl ControlHandlers {
             access: Access::new(node.clone()),
             caller: Caller::local(),
             changes: Arc::default(),
+            feed: Arc::default(),
             node,
         }
     }
