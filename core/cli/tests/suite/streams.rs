@@ -277,6 +277,11 @@ fn an_attempt_says_that_it_runs_and_by_which_version_over_a_restart() {
     assert_eq!(before["state"], "running", "{before}");
     let version = before["driver_version"].as_str().expect("a version");
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    let shown = site.show(&run)["steps"][0]["instances"][0]["attempts"][0].clone();
+    assert_eq!(
+        (&shown["state"], &shown["driver_version"]),
+        (&json!("running"), &json!(version))
+    );
     server.kill();
     let _server = site.serve();
     assert_eq!(attempt(&site)["state"], "running");
