@@ -310,13 +310,7 @@ spec:
     let mut site = Site::new(&[("bad.yaml", document), ("good.yaml", &good)]);
     let _server = site.serve();
     let yaml = "application/yaml";
-    let before = http(
-        &site.url,
-        "POST",
-        "/v1/plan?file_name=bad.yaml",
-        yaml,
-        document,
-    );
+    let before = http(&site.url, "POST", "/v1/plan", yaml, document);
     let plan = |file: &str| {
         let server = ["--server", site.url.as_str()];
         conveyor(site.dir.path(), &[&["plan", file][..], &server].concat())
@@ -331,21 +325,9 @@ spec:
     assert_eq!(plan("bad.yaml").status, 0);
     let mut driver = site.driver();
     driver.line(&["connected"]);
-    let after = http(
-        &site.url,
-        "POST",
-        "/v1/plan?file_name=bad.yaml",
-        yaml,
-        document,
-    );
+    let after = http(&site.url, "POST", "/v1/plan", yaml, document);
     assert_eq!(after.status, 422, "{}", after.body);
-    let applied = http(
-        &site.url,
-        "POST",
-        "/v1/pipelines?file_name=bad.yaml",
-        yaml,
-        document,
-    );
+    let applied = http(&site.url, "POST", "/v1/pipelines", yaml, document);
     assert_eq!(after.body, applied.body);
     let refused = plan("bad.yaml");
     assert_eq!(refused.status, 2, "{}", refused.out);

@@ -134,7 +134,8 @@ fn page(store: &dyn Store, after: Cursor, limit: usize) -> Result<Read, NodeErro
     Ok(Read::Page(page))
 }
 
-/// Merges the two lanes, which follow each other, by time; each keeps its order.
+/// Merges the two lanes, which follow each other, by time; each keeps its order. Of the same instant an
+/// object comes first: its change may have started the run.
 fn by_time(events: &mut Vec<Told>) {
     let objects = events.partition_point(|told| told.lane == Lane::Runs);
     let objects = events.split_off(objects);
@@ -142,7 +143,9 @@ fn by_time(events: &mut Vec<Told>) {
     let (mut runs, mut objects) = (runs.into_iter().peekable(), objects.into_iter().peekable());
     loop {
         let next = match (runs.peek(), objects.peek()) {
-            (Some(run), Some(object)) if object.event.time_ms < run.event.time_ms => objects.next(),
+            (Some(run), Some(object)) if object.event.time_ms <= run.event.time_ms => {
+                objects.next()
+            }
             (Some(_), _) => runs.next(),
             (None, _) => objects.next(),
         };

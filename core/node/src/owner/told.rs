@@ -12,7 +12,7 @@ use prost::Message as _;
 use std::sync::Arc;
 
 /// A change of a run's state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct StateChange {
     /// The place among the decisions of its record; `None` where no record decided it.
     pub(super) ordinal: Option<u32>,
@@ -34,8 +34,22 @@ pub(super) fn events(
     }
     let row = super::rows::summary(run, live);
     let each = changes.iter();
-    each.map(|change| event(row.clone(), sequence, change))
-        .collect()
+    each.map(|change| {
+        let time = match change.ordinal {
+            // As the run's own events have it: when the record's last fact happened.
+            Some(_) => live.run.time(),
+            None => change.time,
+        };
+        event(
+            row.clone(),
+            sequence,
+            &StateChange {
+                time,
+                ..change.clone()
+            },
+        )
+    })
+    .collect()
 }
 
 /// The event of one change; `row` is the run's row in the same commit.

@@ -547,7 +547,7 @@ async fn next_cursor(handlers: &ControlHandlers) -> String {
 
 #[tokio::test]
 async fn a_reader_that_is_slow_has_all_of_it_in_the_end() {
-    const CHANGES: usize = 6000;
+    const CHANGES: usize = 600;
     let handlers = handlers().await;
     define(&handlers).await;
     let mut slow = watch(&handlers, v1::WatchEventsRequest::default())

@@ -116,7 +116,9 @@ async fn a_page_is_told_again_to_who_lost_it_and_two_may_read_at_once() {
 #[tokio::test]
 async fn a_paused_step_says_whose_pause_it_waits_for() {
     let handlers = handlers().await;
-    let run = start(&handlers, "{steps: [{id: pause, wait: {duration: 1h}}]}").await;
+    let spec = "{steps: [{id: a, transform: {x: 1}}, {id: pause, wait: {duration: 1h}}]}";
+    let run = start(&handlers, spec).await;
+    waits(&handlers, &run).await;
     let asked = v1::PauseRunRequest {
         run: run.clone(),
         actor: "ada".to_owned(),
@@ -133,7 +135,7 @@ async fn a_paused_step_says_whose_pause_it_waits_for() {
             ..v1::GetRunRequest::default()
         },
     );
-    let step = &answer.await.expect("there it is").steps[0];
+    let step = &answer.await.expect("there it is").steps[1];
     let waits = [&step.waiting_for[0], &step.instances[0].waiting_for[0]];
     for wait in waits {
         assert_eq!(wait.message, "the end of the pause by ada");

@@ -48,7 +48,7 @@ const FANS: &str = r#"
       foreach: {items: '${{ lists.range(inputs.n) }}'}
       transform: {x: '${{ item }}'}
     - id: rest
-      needs: {rule: 'known.ok || asked.ok', handles: [known]}
+      needs: {rule: 'known.failed || asked.ok', handles: [known]}
       when: 'inputs.n > 1'
       wait: {duration: 10m}
   finally:
