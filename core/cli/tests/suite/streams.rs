@@ -331,7 +331,7 @@ spec:
     assert_eq!(after.body, applied.body);
     let refused = plan("bad.yaml");
     assert_eq!(refused.status, 2, "{}", refused.out);
-    assert!(refused.err.contains("bad.yaml:9:"), "{}", refused.err);
+    assert!(refused.err.contains("bad.yaml:8:"), "{}", refused.err);
     let planned = plan("good.yaml");
     assert_eq!((planned.status, planned.err.as_str()), (0, ""));
     let offline = conveyor(site.dir.path(), &["plan", "good.yaml"]);
