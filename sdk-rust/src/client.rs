@@ -8,11 +8,13 @@
 //! | `client/start.rs` | what a run is started with |
 //! | `client/run.rs`, `client/runs.rs` | one run, and all of them |
 //! | `client/events.rs`, `client/logs.rs` | what happens, and what is said, without gap or repeat |
+//! | `client/feed.rs` | what happens to all runs and objects of a namespace |
 //! | `client/tasks.rs` | tasks that go on outside of their drivers |
 
 mod again;
 mod calls;
 mod events;
+mod feed;
 mod logs;
 mod options;
 mod run;
@@ -21,6 +23,7 @@ mod start;
 mod tasks;
 
 pub use events::Events;
+pub use feed::Feed;
 pub use logs::Logs;
 pub use options::ClientOptions;
 pub use run::{Ended, Run};

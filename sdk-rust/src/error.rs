@@ -1,4 +1,4 @@
-use conveyor_proto::v1::{Diagnostic, Refusal};
+use conveyor_proto::v1::{Diagnostic, EventsGap, Refusal};
 use prost::Message as _;
 use std::error::Error as _;
 use std::fmt;
@@ -29,6 +29,7 @@ pub struct Answer {
     message: String,
     details: Vec<Diagnostic>,
     retry_after: Option<Duration>,
+    oldest_cursor: Option<String>,
 }
 
 /// What kind of error it is, for programs.
@@ -53,7 +54,8 @@ pub enum ErrorKind {
     Conflict,
     /// It does not fit the state that is there.
     Precondition,
-    /// There is no such place: an event that the run does not have.
+    /// There is no such place: an event that the run does not have, or events of a namespace that are not
+    /// kept any more ([`Error::oldest_cursor`]).
     OutOfRange,
     /// A limit, or the disk, is full.
     Exhausted,
@@ -116,12 +118,22 @@ impl Error {
         }
     }
 
+    /// Where events of a namespace can be followed from, where those that were asked for are not kept.
+    #[must_use]
+    pub fn oldest_cursor(&self) -> Option<&str> {
+        match self {
+            Error::Answer(answer) => answer.oldest_cursor.as_deref(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn answer(kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::Answer(Box::new(Answer {
             kind,
             message: message.into(),
             details: Vec::new(),
             retry_after: None,
+            oldest_cursor: None,
         }))
     }
 }
@@ -131,12 +143,20 @@ impl From<Status> for Error {
         if is_broken(&status) {
             return Error::Unavailable(with_causes(&status));
         }
-        let details = Refusal::decode(status.details()).unwrap_or_default();
+        let (mut details, mut oldest_cursor) = (Refusal::default(), None);
+        match (status.code(), status.details()) {
+            (_, []) => {}
+            (Code::OutOfRange, told) => {
+                oldest_cursor = EventsGap::decode(told).ok().map(|gap| gap.oldest);
+            }
+            (_, told) => details = Refusal::decode(told).unwrap_or_default(),
+        }
         Error::Answer(Box::new(Answer {
             kind: kind(status.code()),
             message: status.message().to_owned(),
             details: details.diagnostics,
             retry_after: retry_after(&status),
+            oldest_cursor,
         }))
     }
 }

@@ -54,7 +54,7 @@ pub mod testing;
 mod tls;
 mod unreachable;
 
-pub use client::{Client, ClientOptions, Ended, Events, Fork, Logs, Run, Runs, Start, Told};
+pub use client::{Client, ClientOptions, Ended, Events, Feed, Fork, Logs, Run, Runs, Start, Told};
 /// The contract's messages, as [`Client`]'s calls take and give them.
 pub use conveyor_mask::Masker;
 pub use conveyor_proto::v1;

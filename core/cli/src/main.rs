@@ -64,6 +64,7 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Namespaces(args) => online::namespaces(&args.verb),
         Verb::Tokens(args) => online::tokens(&args.verb),
         Verb::Check(args) => offline::check(&args),
+        Verb::Plan(args) if args.place.is_named() => online::plan(&args),
         Verb::Plan(args) => offline::plan(&args),
         Verb::Test(args) => offline::test(&args),
         Verb::Runs(args) => match args.verb {

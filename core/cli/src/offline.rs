@@ -10,6 +10,6 @@ mod test;
 pub(crate) use check::check;
 pub(crate) use completion::completion;
 pub(crate) use contract::contract;
-pub(crate) use plan::plan;
+pub(crate) use plan::{plan, show as show_plan};
 pub(crate) use restore::{restore, verified};
 pub(crate) use test::test;

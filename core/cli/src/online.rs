@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `run`, `fork` | runs begin, and go on |
 //! | `apply` | pipelines are stored and started |
+//! | `plan` | how a document would run there |
 //! | `documents` | what `apply` reads |
 //! | `resources` | definitions and resources of a server |
 //! | `objects` | pipelines, drivers and namespaces of a server |
@@ -23,6 +24,7 @@ mod fork;
 mod given;
 mod logs;
 mod objects;
+mod plan;
 mod resources;
 mod run;
 mod runs;
@@ -35,6 +37,7 @@ pub(crate) use events::events;
 pub(crate) use fork::fork;
 pub(crate) use logs::logs;
 pub(crate) use objects::{drivers, namespaces, pipelines};
+pub(crate) use plan::plan;
 pub(crate) use resources::{definitions, resources};
 pub(crate) use run::run;
 pub(crate) use runs::{runs_delete, runs_list, runs_release, runs_show};

@@ -308,6 +308,7 @@ fn retention(config: &Config) -> Retention {
         failed: config.keep_failed,
         cancelled: config.keep_cancelled,
         logs: config.keep_logs,
+        events: config.keep_events,
     }
 }
 

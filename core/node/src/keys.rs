@@ -6,6 +6,7 @@
 //! | `s D NAME SCOPE VERSION` | a driver in one version |
 //! | `s d DIGEST` | a pipeline revision: canonical JSON and source |
 //! | `s e SESSION` | a session of a driver in another process; gone at its end |
+//! | `s f` | which events were deleted |
 //! | `s g DIGEST` | a document that may have lost its last user |
 //! | `s i RUN` | the row of a run that listings read |
 //! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
@@ -17,11 +18,12 @@
 //! | `s r RUN` | a run that has not ended, with its earliest timer; gone at the end |
 //! | `s s RUN SEQUENCE` | a snapshot of a run after that record |
 //! | `s v RUN HASH` | a value of a run that is too long for its record (PROTOCOL P32) |
+//! | `s w LANE EPOCH NUMBER INDEX` | an event for whoever follows a namespace |
 //! | `s x RUN` | a run that is going away: nobody sees it any more |
 //! | `s y` | how much was deleted since files were last merged |
 //!
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
-//! are 32, SEQUENCE is 8 bytes, most significant first. NAME, NAMESPACE, SCOPE and VERSION are texts, each but the
+//! are 32, SEQUENCE, EPOCH and NUMBER are 8 bytes, INDEX is 4, most significant first. LANE is `o` or `r`. NAME, NAMESPACE, SCOPE and VERSION are texts, each but the
 //! last ended by a zero byte. The keys of logs are the
 //! bus's own, beginning with `l/`.
 
@@ -175,6 +177,37 @@ pub fn all_unused() -> Vec<u8> {
     key(b'g', &[])
 }
 
+/// An event for whoever follows a namespace, by its lane and its place there.
+#[must_use]
+pub fn event(lane: u8, (epoch, number, index): (u64, u64, u32)) -> Vec<u8> {
+    let (epoch, number) = (epoch.to_be_bytes(), number.to_be_bytes());
+    key(b'w', &[&[lane], &epoch, &number, &index.to_be_bytes()])
+}
+
+/// Before all events of a lane.
+#[must_use]
+pub fn events(lane: u8) -> Vec<u8> {
+    key(b'w', &[&[lane]])
+}
+
+/// The place in its lane that an event's key has.
+#[must_use]
+pub fn event_place(key: &[u8]) -> Option<(u64, u64, u32)> {
+    let epoch = u64::from_be_bytes(key.get(3..11)?.try_into().ok()?);
+    let number = u64::from_be_bytes(key.get(11..19)?.try_into().ok()?);
+    Some((
+        epoch,
+        number,
+        u32::from_be_bytes(key.get(19..)?.try_into().ok()?),
+    ))
+}
+
+/// Which events were deleted.
+#[must_use]
+pub fn event_floor() -> Vec<u8> {
+    key(b'f', &[])
+}
+
 /// How much was deleted since files were last merged.
 #[must_use]
 pub fn reclaim() -> Vec<u8> {
@@ -237,5 +270,14 @@ mod tests {
         assert!(record(run, 9) < record(run, 10));
         assert!(record(run, u64::MAX) < records(RunId([8; 16])));
         assert_eq!(run_of(&live(run)), Some(run));
+    }
+
+    #[test]
+    fn events_of_a_lane_sort_by_their_place() {
+        let places = [(0, 9, 9), (1, 0, 300), (1, 2, 0), (256, 1, 0)];
+        let keys = places.map(|place| event(b'r', place));
+        assert!(keys.is_sorted());
+        assert_eq!(keys.map(|key| event_place(&key)), places.map(Some));
+        assert!(event(b'o', (u64::MAX, u64::MAX, u32::MAX)) < events(b'r'));
     }
 }

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`node`] | the node of a process: open it, start and stop runs |
 //! | [`reader`] | what is durable: rows, journals, events, logs, followers |
+//! | [`feed`] | what followers of a namespace are told |
 //! | [`driver`] | what a driver in this process is |
 //! | [`session`] | drivers in other processes: hello, tasks, reports, logs |
 //! | [`owner`] | the deterministic machine over all runs: the simulator drives it as the node does |
@@ -23,6 +24,7 @@ mod chunks;
 mod clock;
 pub mod driver;
 mod error;
+pub mod feed;
 mod held;
 mod id;
 pub mod keys;

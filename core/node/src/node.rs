@@ -27,6 +27,7 @@ pub(crate) use parameters::{parameters, resource};
 use crate::clock::Clock;
 use crate::driver::contracts;
 use crate::error::NodeError;
+use crate::feed::Told;
 use crate::held::Held;
 use crate::id::RunId;
 use crate::metrics::{Figures, Metrics};
@@ -82,6 +83,7 @@ struct Shared {
     condition: Arc<Condition>,
     metrics: Arc<Metrics>,
     sweeps: Sweeps,
+    told: Arc<Told>,
 }
 
 impl Node {
@@ -143,6 +145,7 @@ impl Node {
                 condition,
                 metrics,
                 sweeps: Sweeps::default(),
+                told: Arc::default(),
             }),
         })
     }
@@ -184,6 +187,10 @@ impl Node {
 
     pub(crate) fn log_writer(&self) -> &LogWriter {
         &self.shared.logs
+    }
+
+    pub(crate) fn told(&self) -> &Arc<Told> {
+        &self.shared.told
     }
 
     pub(crate) fn sweeps(&self) -> &Sweeps {

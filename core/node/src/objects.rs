@@ -9,9 +9,9 @@ use crate::reader::Reader;
 use crate::stored::decode;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
-    RecordKind, StoredChange, StoredDefinition, StoredDefinitionVersion, StoredIdempotency,
-    StoredMeta, StoredNamespace, StoredPipeline, StoredResource, StoredResourceVersion,
-    StoredRevision, StoredToken, StoredTriggers, StoredUse,
+    RecordKind, StoredChange, StoredDefinition, StoredDefinitionVersion, StoredEvent,
+    StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline, StoredResource,
+    StoredResourceVersion, StoredRevision, StoredToken, StoredTriggers, StoredUse,
 };
 use conveyor_store::{Bytes, CommitError, Direction, Expected, KeyRange, Store, Transaction};
 use prost::Message;
@@ -127,6 +127,7 @@ pub struct ObjectPage<M> {
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     transaction: Transaction,
+    event: Option<StoredEvent>,
 }
 
 impl Changes {
@@ -173,6 +174,12 @@ impl Changes {
         let key = keys::object(M::KIND, namespace, name);
         let expected = Expected::Value(was.raw.clone());
         self.transaction.compare(key.clone(), expected).delete(key);
+        self
+    }
+
+    /// Tells followers of the namespace of it.
+    pub fn tell(&mut self, event: StoredEvent) -> &mut Changes {
+        self.event = Some(event);
         self
     }
 
@@ -265,11 +272,14 @@ impl Node {
     /// [`NodeError::Conflict`] when a row is not as it was read: nothing has changed;
     /// [`NodeError::Unavailable`] and the like when the store fails.
     pub async fn change(&self, changes: Changes) -> Result<(), NodeError> {
-        let store = Arc::clone(self.reader().store());
-        let commit = move || store.commit(&changes.transaction);
+        let (reader, told) = (self.reader().clone(), Arc::clone(self.told()));
+        let commit = move || match &changes.event {
+            None => Ok(reader.store().commit(&changes.transaction)),
+            Some(event) => told.commit(&reader, changes.transaction, event),
+        };
         let committed = self.reader().workers().run(commit).await;
         let panicked = || NodeError::Unavailable("changing an object panicked".into());
-        match committed.ok_or_else(panicked)? {
+        match committed.ok_or_else(panicked)?? {
             Ok(()) => Ok(()),
             Err(CommitError::Conflict(_)) => Err(NodeError::Conflict(
                 "somebody else changed it meanwhile: read it again, and decide anew".into(),

@@ -23,6 +23,7 @@ mod rest;
 mod rows;
 mod sessions;
 mod timers;
+mod told;
 mod values;
 
 pub use messages::{

@@ -33,8 +33,8 @@ pub enum Topic {
     Log(RunId),
     /// The run has ended.
     Ended(RunId),
-    /// Some run has.
-    AnyRun,
+    /// There may be new events for followers of namespaces.
+    Events,
 }
 
 /// Reads runs. Clones share everything. Every call does its work on threads of its own, so that it

@@ -10,10 +10,12 @@
 //! | --- | --- |
 //! | `run` | one run goes away |
 //! | `pass` | all that has come of age |
+//! | `events` | events of namespaces that have come of age |
 //! | `documents` | documents that no run needs |
 //! | `space` | bounded turns, and files merged once enough was deleted |
 
 mod documents;
+mod events;
 mod pass;
 mod run;
 mod space;
@@ -34,6 +36,8 @@ pub struct Retention {
     pub cancelled: Option<Duration>,
     /// Logs of runs that have ended, from the run's end on. They go with the run at the latest.
     pub logs: Option<Duration>,
+    /// Events of namespaces, from when they happened on. They outlive their runs.
+    pub events: Option<Duration>,
 }
 
 impl Retention {
@@ -59,4 +63,6 @@ pub struct Swept {
     pub logs: usize,
     /// Documents.
     pub documents: usize,
+    /// Events of namespaces.
+    pub events: usize,
 }

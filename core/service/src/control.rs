@@ -3,10 +3,12 @@
 mod backup;
 mod calls;
 mod check;
+mod feed;
 mod folds;
 mod fork;
 pub(crate) mod logs;
 mod objects;
+mod plan;
 pub(crate) mod read;
 mod resolve;
 mod start;
@@ -70,6 +72,7 @@ pub struct ControlHandlers {
     /// Who asks: each call has handlers of its own.
     caller: Caller,
     changes: Arc<objects::Changing>,
+    feed: Arc<feed::Feed>,
 }
 
 impl ControlHandlers {
@@ -89,6 +92,7 @@ impl ControlHandlers {
             access: Access::new(node.clone()),
             caller: Caller::local(),
             changes: Arc::default(),
+            feed: Arc::default(),
             node,
         }
     }

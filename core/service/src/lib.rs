@@ -38,3 +38,4 @@ pub use driver::{
 };
 pub use gate::Gate;
 pub use refusal::CLOSING;
+pub use wire::plan;

@@ -5,14 +5,18 @@
 
 mod event;
 mod history;
+mod planned;
 mod run;
 mod step;
+mod told;
 mod waiting;
 
 pub(crate) use event::event;
 pub(crate) use history::History;
+pub use planned::plan;
 pub(crate) use run::{flaw, listed, quarantine};
 pub(crate) use step::{Page, Shown, step_counts};
+pub(crate) use told::told;
 pub(crate) use waiting::{Around, Offered};
 
 use crate::values::StoredValues;

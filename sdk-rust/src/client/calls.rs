@@ -175,7 +175,7 @@ impl Client {
     }
 
     /// Follows what happens to all runs and Resources of a namespace, as it comes: a connection that
-    /// breaks ends it. Go on from the last cursor.
+    /// breaks ends it. [`Client::feed`] goes on by itself.
     ///
     /// # Errors
     /// As the contract says, by [`crate::ErrorKind`].
@@ -198,6 +198,15 @@ impl Client {
     ) -> BoxFuture<'static, Result<Streaming<v1::WatchRunEventsResponse>, Status>> {
         let (mut client, request) = (self.control.clone(), self.request(request));
         Box::pin(async move { Ok(client.watch_run_events(request).await?.into_inner()) })
+    }
+
+    /// As [`Client::open_events`], for a namespace.
+    pub(super) fn open_feed(
+        &self,
+        request: v1::WatchEventsRequest,
+    ) -> BoxFuture<'static, Result<Streaming<v1::WatchEventsResponse>, Status>> {
+        let (mut client, request) = (self.control.clone(), self.request(request));
+        Box::pin(async move { Ok(client.watch_events(request).await?.into_inner()) })
     }
 
     /// As [`Client::open_events`], for log lines.

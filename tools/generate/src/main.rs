@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 /// The contract, in the order in which its files import each other.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "conveyor/v1/options.proto",
     "conveyor/v1/types.proto",
     "conveyor/v1/driver.proto",
@@ -19,6 +19,7 @@ const FILES: [&str; 7] = [
     "conveyor/storage/v1/journal.proto",
     "conveyor/storage/v1/objects.proto",
     "conveyor/storage/v1/retention.proto",
+    "conveyor/storage/v1/events.proto",
 ];
 
 /// The files that `conveyor contract export` writes: those of drivers and clients, and their text.

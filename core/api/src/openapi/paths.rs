@@ -203,7 +203,10 @@ fn sent(answer: Option<&MessageDescriptor>, schemas: &mut Schemas<'_>) -> Json {
         .into_iter()
         .flat_map(|of| of.fields().collect::<Vec<_>>());
     let mut items: Vec<Json> = Vec::new();
-    for field in fields {
+    // What says more than its choice comes whole.
+    let whole = answer.filter(|of| of.fields().any(|field| field.containing_oneof().is_none()));
+    items.extend(whole.map(|of| schemas.message(of, Way::Answer)));
+    for field in fields.into_iter().filter(|_| whole.is_none()) {
         if let Kind::Message(item) = field.kind() {
             // Lines that come together are an event each.
             let line = item
@@ -266,10 +269,16 @@ fn responses(route: &Route, request: &MessageDescriptor, schemas: &mut Schemas<'
     let conditional = route.method != "get" && etag_path(request).is_some();
     let condition = [(412, "The object has another etag than `If-Match`.")];
     let body = route.method != "get";
+    let kept = route.answers == Answers::Events && request.get_field_by_name("cursor").is_some();
+    let gone = [(
+        410,
+        "The cursor is of no event that is kept; `errors` has the oldest cursor there is, as `allowed`.",
+    )];
     let said = ALWAYS
         .iter()
         .chain(WITH_BODY.iter().filter(|_| body))
-        .chain(condition.iter().filter(|_| conditional));
+        .chain(condition.iter().filter(|_| conditional))
+        .chain(gone.iter().filter(|_| kept));
     for (status, about) in said {
         let mut response = json!({
             "description": about,

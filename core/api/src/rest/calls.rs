@@ -113,6 +113,7 @@ table! {
     CONTROL, control(ControlHandlers);
     get "/v1/server" get_server_info(GetServerInfoRequest => GetServerInfoResponse) Nothing;
     post "/v1/check" check_pipeline(CheckPipelineRequest => CheckPipelineResponse) Fields;
+    post "/v1/plan" plan_pipeline(PlanPipelineRequest => PlanPipelineResponse) Document;
     get "/v1/runs" list_runs(ListRunsRequest => ListRunsResponse) Nothing;
     post "/v1/runs" start_run(StartRunRequest => StartRunResponse) Document;
     get "/v1/runs/{run}" get_run(GetRunRequest => GetRunResponse) Nothing;

@@ -4,7 +4,7 @@ use crate::json::{self, Flaw};
 use axum::Json as Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use conveyor_proto::v1::Refusal;
+use conveyor_proto::v1::{EventsGap, Refusal};
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 use tonic::{Code, Status};
@@ -70,8 +70,24 @@ impl From<Flaw> for Problem {
 
 impl From<Status> for Problem {
     fn from(status: Status) -> Problem {
-        let refusal = Refusal::decode(status.details()).unwrap_or_default();
         let (mut http, code) = of(status.code());
+        let mut refusal = Refusal::default();
+        match (status.code(), status.details()) {
+            (_, []) => {}
+            (Code::OutOfRange, details) => {
+                let gap = EventsGap::decode(details).unwrap_or_default();
+                return Problem {
+                    errors: vec![json!({
+                        "pointer": "/cursor",
+                        "code": "gap",
+                        "message": "go on from the oldest cursor, or from now",
+                        "allowed": [gap.oldest],
+                    })],
+                    ..Problem::new(StatusCode::GONE, "gap", status.message())
+                };
+            }
+            (_, details) => refusal = Refusal::decode(details).unwrap_or_default(),
+        }
         if !refusal.diagnostics.is_empty() {
             // The request can be read; the document in it, or the inputs, cannot be accepted.
             http = StatusCode::UNPROCESSABLE_ENTITY;

@@ -43,12 +43,22 @@ pub(crate) const STREAMS: &[Route] = &[
         implied: &[],
         answers: Answers::Events,
     },
+    Route {
+        method: "get",
+        path: "/v1/events",
+        request: "WatchEventsRequest",
+        response: "WatchEventsResponse",
+        wants: Wants::Nothing,
+        implied: &[],
+        answers: Answers::Events,
+    },
 ];
 
 pub(super) fn router(handlers: &Arc<ControlHandlers>) -> Router {
     Router::new()
         .route(STREAMS[0].path, get(events))
         .route(STREAMS[1].path, get(logs))
+        .route(STREAMS[2].path, get(namespace_events))
         .layer(Extension(Texts::default()))
         .with_state(Arc::clone(handlers))
 }
@@ -139,6 +149,38 @@ fn run_event(texts: &Texts, item: v1::WatchRunEventsResponse) -> Option<Event> {
             &json::to_json("EventsEnd", &end),
         ),
     })
+}
+
+async fn namespace_events(
+    State(handlers): State<Arc<ControlHandlers>>,
+    request: Request,
+) -> Response {
+    let opened = async {
+        let last = last_event_id(&request)?;
+        let read = read_one(request, &STREAMS[2]).await?;
+        let (_, extensions, mut message) =
+            read.message::<v1::WatchEventsRequest>(STREAMS[2].request)?;
+        if let Some(last) = last {
+            message.cursor = last;
+        }
+        let mut request = tonic::Request::new(message);
+        *request.extensions_mut() = extensions;
+        Ok::<_, Problem>(handlers.watch_events(request).await?.into_inner())
+    };
+    match opened.await {
+        Ok(stream) => sse(stream.map(|item| {
+            Ok(match item {
+                Ok(item) if item.item.is_some() => {
+                    let data = json::to_json("WatchEventsResponse", &item);
+                    event("event", Some(item.cursor), &data)
+                }
+                // Without data a reader sees nothing of it, and comes back there.
+                Ok(item) => Event::default().id(item.cursor),
+                Err(status) => broken(status),
+            })
+        })),
+        Err(problem) => problem.into_response(),
+    }
 }
 
 async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {

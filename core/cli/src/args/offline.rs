@@ -1,6 +1,6 @@
 //! Verbs that need nothing but files.
 
-use super::{CheckOutput, Inputs, PlanOutput};
+use super::{CheckOutput, Inputs, Place, PlanOutput};
 use clap::Args;
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -34,6 +34,10 @@ Examples:
   conveyor plan pipeline.yaml -i env=prod        A matrix that depends on inputs
   conveyor plan pipeline.yaml -o svg > graph.svg
   conveyor plan pipeline.yaml -o dot | dot -Tpdf > graph.pdf
+  conveyor plan pipeline.yaml --server https://ci.example:7420
+
+With --server or --data-dir the engine there plans it, by the drivers that it knows, and refuses what it
+would not take. Without, nothing but the file is read.
 
 The critical path is the longest chain of steps that wait for each other.
 A picture has at most 2,000 steps.";
@@ -50,6 +54,8 @@ pub(crate) struct PlanArgs {
     pub(crate) output: PlanOutput,
     #[command(flatten)]
     pub(crate) inputs: Inputs,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 const TEST: &str = "\

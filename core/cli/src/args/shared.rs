@@ -79,6 +79,11 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Place {
+    /// Whether the command line itself names one.
+    pub(crate) fn is_named(&self) -> bool {
+        self.server.is_some() || self.data_dir.is_some()
+    }
+
     /// The server to ask, if one is named.
     pub(crate) fn server(&self) -> Option<Server> {
         let named = variable("CONVEYOR_URL").filter(|_| self.data_dir.is_none());

@@ -109,6 +109,8 @@ fn attempt(attempt: &v1::Attempt) -> AttemptView {
     AttemptView {
         number: attempt.number,
         state: attempt_state(attempt.state),
+        driver_version: attempt.driver_version.clone(),
+        last_log_offset: attempt.last_log_offset,
         claimed_at: attempt.claimed_ms.map(Time),
         ended_at: attempt.ended_ms.map(Time),
         failure: attempt.failure.as_ref().map(failure),

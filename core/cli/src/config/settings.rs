@@ -97,6 +97,8 @@ settings! {
         "The same for runs that were cancelled.";
     keep_logs: Kept<LOGS_MS>, "retention.logs" = "never",
         "Logs of runs that have ended are deleted so long after the run's end, and with the run at the latest.";
+    keep_events: Kept<60_000>, "retention.events" = "7d",
+        "Events of namespaces are deleted so long after they happened. Who follows them and comes back later is told that some are missing. Runs keep their own events.";
     retention_interval: Time<1_000, 86_400_000>, "retention.interval" = "10m",
         "How often it is looked for what is to be deleted.";
     secrets_directory: Place, "secrets.directory" = "",

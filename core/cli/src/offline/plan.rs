@@ -1,6 +1,5 @@
 //! `conveyor plan`.
 
-mod preview;
 mod text;
 mod view;
 
@@ -10,7 +9,7 @@ use crate::render::style::Style;
 use crate::render::{data, graph};
 use crate::source;
 use crate::terminal;
-use preview::Preview;
+use conveyor_proto::v1;
 
 /// Prints what a pipeline would do.
 pub(crate) fn plan(args: &PlanArgs) -> Exit {
@@ -34,8 +33,13 @@ pub(crate) fn plan(args: &PlanArgs) -> Exit {
     terminal::print_err(&source::diagnostics_text(&document.diagnostics));
     let foreign = source::foreign_drivers(&document, &args.file);
     terminal::print_err(&source::diagnostics_text(&foreign));
-    let view = view::PlanView::new(&plan, &Preview::new(&plan, inputs));
-    let text = match args.output {
+    show(&conveyor_service::plan(&plan, inputs), args.output)
+}
+
+/// Prints a plan.
+pub(crate) fn show(plan: &v1::Plan, output: PlanOutput) -> Exit {
+    let view = view::PlanView::new(plan);
+    let text = match output {
         PlanOutput::Text => Ok(text::text(
             &view,
             Style {

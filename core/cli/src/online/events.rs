@@ -1,5 +1,7 @@
 //! `events`.
 
+mod feed;
+
 use super::follow::whole;
 use super::{reading, with_engine};
 use crate::args::{EventsArgs, Output};
@@ -20,14 +22,15 @@ use serde_json::json;
 
 /// `conveyor events`.
 pub(crate) fn events(args: &EventsArgs) -> Exit {
-    with_engine(reading(&args.place), async |engine| {
-        watch(engine, args).await
+    with_engine(reading(&args.place), async |engine| match &args.run {
+        Some(run) => watch(engine, args, run).await,
+        None => feed::watch(engine, args).await,
     })
 }
 
-async fn watch(engine: &Engine, args: &EventsArgs) -> Result<Exit, Problem> {
+async fn watch(engine: &Engine, args: &EventsArgs, run: &str) -> Result<Exit, Problem> {
     let mut client = engine.client();
-    let (run, steps) = whole(&mut client, &args.run).await?;
+    let (run, steps) = whole(&mut client, run).await?;
     if args.follow && run.interrupted {
         terminal::warning(&format!(
             "run {} is interrupted: nothing more comes",
@@ -118,7 +121,7 @@ fn fields(told: &Told) -> Json {
             "attempt_claimed",
             one.id.as_ref(),
             json!({
-                "session": one.session,
+                "session": one.session, "driver_version": one.driver_version,
             }),
         ),
         Told::AttemptCancelling(one) => with_id(

@@ -215,16 +215,19 @@ pub(crate) struct InstanceView {
 }
 
 /// An attempt of an instance.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct AttemptView {
     /// Its number, from 1.
     pub(crate) number: u32,
     /// How it ended; `None` while it goes on.
-    #[serde(
-        serialize_with = "text::display_option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(serialize_with = "text::or_running")]
     pub(crate) state: Option<AttemptState>,
+    /// The version of the driver that took it; empty where that is not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) driver_version: String,
+    /// The offset of its last log line, once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_log_offset: Option<u64>,
     /// When a driver took it.
     #[serde(serialize_with = "text::time")]
     pub(crate) claimed_at: Option<Time>,

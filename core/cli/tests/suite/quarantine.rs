@@ -92,6 +92,27 @@ fn a_run_that_does_not_fold_is_shown_with_its_reason_and_goes_on_once_it_is_rele
         "who released it moved it to its end"
     );
     assert_eq!(&text(&dir.join("ran"))[before..], "second 2\nthird\nbye\n");
+    let changes = changes(dir, &run);
+    for wanted in [("running", "quarantined"), ("quarantined", "running")] {
+        let found = changes
+            .iter()
+            .any(|(from, to)| (&from[..], &to[..]) == wanted);
+        assert!(found, "no {wanted:?} among {changes:?}");
+    }
+    assert_eq!(changes.last().map(|(_, to)| to.as_str()), Some("succeeded"));
+}
+
+/// The changes of a run's state that followers of its namespace are told.
+fn changes(dir: &Path, run: &str) -> Vec<(String, String)> {
+    let events = tell(dir, &["events", "-o", "json"]);
+    assert_eq!(events.status, 0, "{}", events.err);
+    let events = events.out.lines();
+    let events = events.map(|line| serde_json::from_str(line).expect("it is JSON"));
+    let of_run = events.filter(|event: &serde_json::Value| event["run"] == *run);
+    let word = |word: &serde_json::Value| word.as_str().unwrap_or_default().to_owned();
+    of_run
+        .map(|event| (word(&event["from"]), word(&event["to"])))
+        .collect()
 }
 
 #[test]
@@ -125,4 +146,6 @@ fn a_run_that_does_not_fold_can_be_ended() {
         "repeating it changes nothing: {}",
         again.err
     );
+    let last = changes(dir, &run).pop().expect("there are some");
+    assert_eq!(last, ("quarantined".to_owned(), "cancelled".to_owned()));
 }

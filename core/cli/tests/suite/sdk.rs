@@ -406,3 +406,110 @@ fn a_task_that_is_handed_over_while_the_connection_breaks_is_handed_over_once_it
         driver.await.expect("no panic").expect("it was told to");
     });
 }
+
+#[test]
+fn a_namespace_is_followed_over_killed_servers_without_gap_or_repeat() {
+    const QUICK: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: quick}
+spec: {steps: [{id: a, transform: {x: 1}}]}
+";
+    let mut site = Site::new(&[]);
+    let mut server = site.serve();
+    let runtime = runtime();
+    let client = runtime.block_on(connect(&site));
+    let mut feed = runtime.block_on(async {
+        let begun = client.watch_events(v1::WatchEventsRequest::default()).await;
+        let first = begun
+            .expect("it is followed")
+            .message()
+            .await
+            .expect("it is told");
+        // Before anything happens it is told where it is.
+        client.feed(v1::WatchEventsRequest {
+            cursor: first.expect("it goes on").cursor,
+            ..v1::WatchEventsRequest::default()
+        })
+    });
+    // One word for each change, of runs by the order in which they were started.
+    let mut runs: Vec<String> = Vec::new();
+    let mut told: Vec<(String, i32)> = Vec::new();
+    let until_ended =
+        async |feed: &mut conveyor_sdk::Feed, told: &mut Vec<(String, i32)>, run: &str| loop {
+            let next = tokio::time::timeout(PATIENCE, feed.next()).await;
+            let event = next
+                .expect("it comes in time")
+                .expect("it goes on")
+                .expect("it is told");
+            let run_told = event.run.expect("nothing but runs");
+            told.push((run_told.id.clone(), run_told.state));
+            if run_told.id == run && run_told.state() == v1::RunState::Succeeded {
+                return;
+            }
+        };
+    for round in 0..6 {
+        let run = runtime.block_on(async {
+            let run = client.start(Start::document(QUICK)).await.expect("a run");
+            let run = run.id().to_owned();
+            // Some are told before the server dies, others are not.
+            if round % 2 == 0 {
+                until_ended(&mut feed, &mut told, &run).await;
+            }
+            run
+        });
+        runs.push(run);
+        server.kill();
+        server = site.serve();
+    }
+    let last = runtime.block_on(async {
+        let last = client.start(Start::document(QUICK)).await.expect("a run");
+        let last = last.id().to_owned();
+        until_ended(&mut feed, &mut told, &last).await;
+        last
+    });
+    runs.push(last);
+    // Runs that were cut off go on beside later ones; wait for the end of each.
+    for run in &runs {
+        let over = |told: &[(String, i32)]| {
+            told.iter()
+                .any(|(id, state)| id == run && *state == i32::from(v1::RunState::Succeeded))
+        };
+        if !over(&told) {
+            runtime.block_on(until_ended(&mut feed, &mut told, run));
+        }
+    }
+    let all = runtime.block_on(async {
+        let mut all = Vec::new();
+        let mut again = client.feed(v1::WatchEventsRequest {
+            from_oldest: true,
+            until_now: true,
+            ..v1::WatchEventsRequest::default()
+        });
+        while let Some(event) = again.next().await {
+            let run = event.expect("it is told").run.expect("nothing but runs");
+            all.push((run.id, run.state));
+        }
+        all
+    });
+    assert_eq!(told, all, "each once, in the order of commits");
+    // Of each run the events are those of its own journal.
+    for run in &runs {
+        let of_run: Vec<i32> = all
+            .iter()
+            .filter(|(id, _)| id == run)
+            .map(|(_, state)| *state)
+            .collect();
+        let own = runtime.block_on(async {
+            let mut events = client.run(run.as_str()).events();
+            let mut own = Vec::new();
+            while let Some(event) = events.next().await {
+                if let Some(v1::event::Event::RunChanged(changed)) = event.expect("told").event {
+                    own.push(changed.to);
+                }
+            }
+            own
+        });
+        assert_eq!(of_run, own, "{run}");
+    }
+}

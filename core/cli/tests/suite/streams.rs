@@ -1,7 +1,9 @@
 //! Server-sent log lines of many attempts: whoever comes back has each line once.
 
 use crate::polled::{Polling, report};
+use crate::program::conveyor;
 use crate::rest::{http, post};
+use crate::serve::GATED;
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -152,4 +154,187 @@ spec:
         let detail = refused.body["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(words), "{detail}");
     }
+}
+
+/// All lines of a stream that ends by itself.
+fn lines_of(site: &Site, path: &str) -> Vec<String> {
+    let address = site.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("the server answers");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("it is sent");
+    let lines = BufReader::new(stream).lines();
+    lines.map(|line| line.expect("it is read")).collect()
+}
+
+/// Where lines begin so.
+fn starting(lines: &[String], with: &str) -> Vec<usize> {
+    let lines = lines.iter().enumerate();
+    let such = lines.filter(|(_, line)| line.starts_with(with));
+    such.map(|(at, _)| at).collect()
+}
+
+#[test]
+fn a_reader_of_a_namespace_comes_back_after_any_event() {
+    let document = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: quick, labels: {team: web}}
+spec: {steps: [{id: a, transform: {x: 1}}]}
+";
+    let mut site = Site::new(&[("quick.yaml", document)]);
+    let mut server = site.serve();
+    let run = site.start("quick.yaml");
+    let path = "/v1/events?from_oldest=true";
+    let ended = |event: &Event| event.data["run"]["state"] == "succeeded";
+    let live = read(&site, path, "", ended);
+    for event in &live {
+        assert_eq!(event.kind, "event", "{event:?}");
+        assert_eq!(
+            event.id.as_deref(),
+            event.data["cursor"].as_str(),
+            "{event:?}"
+        );
+        assert_eq!(event.data["namespace"], "default");
+        assert_eq!(event.data["run"]["id"], run.as_str());
+        assert_eq!(event.data["run"]["labels"]["team"], "web");
+    }
+    assert_eq!(live[0].data["run_event"]["run_changed"]["to"], "queued");
+    server.kill();
+    let _server = site.serve();
+    for (at, event) in live[..live.len() - 1].iter().enumerate() {
+        let id = event.id.as_ref().expect("it has one");
+        let rest = read(&site, path, id, ended);
+        assert_eq!(rest, live[at + 1..], "after {id}");
+    }
+    // The one word before all is an id without data.
+    let of_state = "/v1/events?from_oldest=true&until_now=true&states=succeeded&labels=team=web";
+    let lines = lines_of(&site, of_state);
+    let (ids, events) = (starting(&lines, "id: "), starting(&lines, "event: "));
+    assert_eq!((ids.len(), events.len()), (2, 1), "{lines:#?}");
+    assert!(ids[0] < events[0], "{lines:#?}");
+    let malformed = http(&site.url, "GET", "/v1/events?cursor=17.2", "", "");
+    assert_eq!(
+        (malformed.status, &malformed.body["code"]),
+        (400, &json!("invalid_argument"))
+    );
+    let gap = http(
+        &site.url,
+        "GET",
+        "/v1/events?cursor=1.2.0.00000000-0.00000000",
+        "",
+        "",
+    );
+    assert_eq!(
+        (gap.status, &gap.body["code"]),
+        (410, &json!("gap")),
+        "{}",
+        gap.body
+    );
+    let oldest = gap.body["errors"][0]["allowed"][0]
+        .as_str()
+        .expect("a cursor");
+    let again = read(&site, &format!("/v1/events?cursor={oldest}"), "", ended);
+    assert_eq!(again, live);
+    let said = conveyor(
+        site.dir.path(),
+        &["events", "--data-dir", "data", "--state", "succeeded"],
+    );
+    assert_eq!(said.status, 0, "{}", said.err);
+    let line = said.out.trim_end();
+    assert!(line.contains(&format!("run {run} of quick ")), "{line}");
+    assert!(line.ends_with("succeeded"), "{line}");
+    let after = live[0].id.as_deref().expect("it has one");
+    let said = conveyor(
+        site.dir.path(),
+        &[
+            "events",
+            "--data-dir",
+            "data",
+            "--after",
+            after,
+            "-o",
+            "json",
+        ],
+    );
+    assert_eq!(said.out.lines().count(), live.len() - 1, "{}", said.out);
+}
+
+#[test]
+fn an_attempt_says_that_it_runs_and_by_which_version_over_a_restart() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let mut server = site.serve();
+    let _driver = site.driver();
+    let run = site.start("gated.yaml");
+    let path = format!("/v1/runs/{run}");
+    // The first line of its log: it runs.
+    read(&site, &format!("{path}/logs"), "", |event| {
+        event.kind == "line"
+    });
+    let attempt = |site: &Site| {
+        let run = http(&site.url, "GET", &path, "", "").body;
+        run["steps"][0]["instances"][0]["attempts"][0].clone()
+    };
+    let before = attempt(&site);
+    assert_eq!(before["state"], "running", "{before}");
+    let version = before["driver_version"].as_str().expect("a version");
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    let shown = site.show(&run)["steps"][0]["instances"][0]["attempts"][0].clone();
+    assert_eq!(
+        (&shown["state"], &shown["driver_version"]),
+        (&json!("running"), &json!(version))
+    );
+    server.kill();
+    let _server = site.serve();
+    assert_eq!(attempt(&site)["state"], "running");
+    assert_eq!(attempt(&site)["driver_version"], version);
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    site.ended(&run);
+    let after = attempt(&site);
+    assert_eq!(after["state"], "succeeded", "{after}");
+    assert_eq!(after["driver_version"], version);
+    assert_eq!(after["last_log_offset"], 1, "{after}");
+}
+
+#[test]
+fn a_server_plans_by_the_drivers_that_it_knows() {
+    let document = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: greet}
+spec:
+  steps:
+    - id: greet
+      driver: exec
+      with: {nothing: true}
+";
+    let good = document.replace("{nothing: true}", "{run: 'true'}");
+    let mut site = Site::new(&[("bad.yaml", document), ("good.yaml", &good)]);
+    let _server = site.serve();
+    let yaml = "application/yaml";
+    let before = http(&site.url, "POST", "/v1/plan", yaml, document);
+    let plan = |file: &str| {
+        let server = ["--server", site.url.as_str()];
+        conveyor(site.dir.path(), &[&["plan", file][..], &server].concat())
+    };
+    // Nobody has registered the driver yet.
+    assert_eq!(before.status, 200, "{}", before.body);
+    assert_eq!(
+        before.body["diagnostics"][0]["code"], "unknown_driver",
+        "{}",
+        before.body
+    );
+    assert_eq!(plan("bad.yaml").status, 0);
+    let mut driver = site.driver();
+    driver.line(&["connected"]);
+    let after = http(&site.url, "POST", "/v1/plan", yaml, document);
+    assert_eq!(after.status, 422, "{}", after.body);
+    let applied = http(&site.url, "POST", "/v1/pipelines", yaml, document);
+    assert_eq!(after.body, applied.body);
+    let refused = plan("bad.yaml");
+    assert_eq!(refused.status, 2, "{}", refused.out);
+    assert!(refused.err.contains("bad.yaml:8:"), "{}", refused.err);
+    let planned = plan("good.yaml");
+    assert_eq!((planned.status, planned.err.as_str()), (0, ""));
+    let offline = conveyor(site.dir.path(), &["plan", "good.yaml"]);
+    assert_eq!(planned.out, offline.out, "a server says the same");
 }

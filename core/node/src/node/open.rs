@@ -83,9 +83,9 @@ pub(super) fn open(
     let no_thread = |error: std::io::Error| NodeError::Unavailable(format!("no thread: {error}"));
     let back = messages.clone();
     let metrics = Arc::clone(owner.metrics());
-    let counts = Arc::clone(&metrics);
+    let (counts, hub) = (Arc::clone(&metrics), reader.hub().clone());
     let committer = thread("conveyor-commit")
-        .spawn(move || commit(store.as_ref(), &groups, &back, &counts))
+        .spawn(move || commit(store.as_ref(), &groups, &back, &counts, &hub))
         .map_err(no_thread)?;
     let (logs, log_thread) = LogWriter::start(reader.clone(), Arc::clone(&metrics))?;
     let tasks = Tasks::new(

@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::owner::{Group, Input, Loaded, Outcome, Output, Owner, SessionEvent, Ticket};
 use crate::reader::{Reader, Topic};
 use crate::storage;
+use conveyor_bus::Hub;
 use conveyor_engine::run::RunState;
 use conveyor_store::{CommitError, Store, Transaction};
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ pub(super) fn commit(
     groups: &Receiver<Commit>,
     back: &Sender<Message>,
     metrics: &Metrics,
+    hub: &Hub<Topic>,
 ) {
     for commit in groups {
         let input = match commit {
@@ -44,6 +46,9 @@ pub(super) fn commit(
                 let began = Instant::now();
                 let result = store.commit(&storage::transaction(&group));
                 let outcome = storage::outcome(&group, result);
+                if group.tells() {
+                    hub.notify(&Topic::Events);
+                }
                 metrics
                     .commit_time
                     .observe(began.elapsed().as_micros() as u64);
@@ -56,7 +61,12 @@ pub(super) fn commit(
                 }
                 Input::Committed(outcome)
             }
-            Commit::Read => Input::CommitKey(storage::commit_point(store).ok().flatten()),
+            Commit::Read => {
+                let point = storage::commit_point(store).ok().flatten();
+                // What it tells of may have been committed after all.
+                hub.notify(&Topic::Events);
+                Input::CommitKey(point)
+            }
         };
         if back.send(Message::Input(input)).is_err() {
             return;
@@ -404,7 +414,6 @@ impl Runtime {
 
     fn changed(&self, run: RunId) {
         self.reader.hub().notify(&Topic::Run(run));
-        self.reader.hub().notify(&Topic::AnyRun);
     }
 
     fn load(&self, run: RunId) {

@@ -6,6 +6,7 @@ use super::part::{Flight, Part};
 use super::quarantine::quarantined;
 use super::{Owner, RETRY, RETRY_MAX};
 use crate::error::NodeError;
+use crate::feed::RUNS;
 use crate::id::RunId;
 use conveyor_engine::planted;
 use conveyor_engine::time::{Duration, Time};
@@ -53,6 +54,17 @@ impl Owner {
                 }
             }
         }
+        let to = CommitPoint {
+            number: self.point.number + u64::from(!planted!(CommitNumberKept)),
+            ..self.point
+        };
+        // Last of all, so that [`Group::tells`] finds them. Their keys are in the order of commits: whoever has read up to one has missed none before it. A
+        // part that goes into another group gets others there.
+        let events = parts.values().flat_map(|part| &part.events);
+        writes.extend((0..).zip(events).map(|(index, event)| Write {
+            key: crate::keys::event(RUNS, (to.epoch, to.number, index)),
+            value: Some(event.clone()),
+        }));
         // After a failure a commit of nothing tells whether the store works again: nobody may have
         // anything else to commit, for a server that is not ready is given nothing, and claims wait for
         // that.
@@ -60,10 +72,6 @@ impl Owner {
         if writes.is_empty() && !doubtful {
             return None;
         }
-        let to = CommitPoint {
-            number: self.point.number + u64::from(!planted!(CommitNumberKept)),
-            ..self.point
-        };
         let group = Arc::new(Group {
             from: self.point,
             to,
@@ -104,6 +112,10 @@ impl Owner {
                 let was = live.row.as_ref().map(|row| row.state);
                 part.sealed = super::rows::seal(run, live, &mut part.writes);
                 part.moved = Some((was, live.run.state()));
+                let sequence = part.sealed.map_or(0, |(sequence, _)| sequence);
+                let changes = std::mem::take(&mut part.changes);
+                part.events
+                    .extend(super::told::events(run, live, sequence, &changes));
                 part.snapshot = live.snapshot(self.config.snapshot_facts);
                 if planted!(SnapshotBeforeDurable)
                     && let Some(kept) = part.snapshot.take()
@@ -115,8 +127,9 @@ impl Owner {
                 self.outputs.append(&mut part.outputs);
                 continue;
             }
-            writes += part.writes.len();
+            writes += part.writes.len() + part.events.len();
             bytes += part.writes.iter().map(Write::len).sum::<usize>();
+            bytes += part.events.iter().map(Vec::len).sum::<usize>();
             sealed.insert(run, part);
         }
         self.load_unread();

@@ -5,6 +5,7 @@ use super::live::Slot;
 use super::messages::{Output, StartTask};
 use super::queues::{QueueKey, Queues};
 use super::sessions::Held;
+use super::told::StateChange;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::{Kind, Plan, StepIndex};
@@ -44,9 +45,21 @@ impl Owner {
 
     fn follow(&mut self, run: RunId, at: Time, decisions: Vec<Decision>) {
         let mut reoffer = false;
-        let tally = &mut self.collecting.entry(run).or_default().tally;
-        for decision in &decisions {
+        let part = self.collecting.entry(run).or_default();
+        let first = part.decided;
+        part.decided += decisions.len() as u32;
+        let (tally, changes) = (&mut part.tally, &mut part.changes);
+        for (ordinal, decision) in (first..).zip(&decisions) {
             match decision {
+                Decision::Run {
+                    from, to, reason, ..
+                } => changes.push(StateChange {
+                    ordinal: Some(ordinal),
+                    time: at,
+                    from: *from,
+                    to: *to,
+                    reason: Arc::clone(reason),
+                }),
                 Decision::Instance { to, .. } if to.is_terminal() => {
                     tally.steps[usize::from(to.code())] += 1;
                 }

@@ -5,12 +5,13 @@ use super::live::{Live, Slot};
 use super::messages::{Answer, Control, Input, Loaded, LoadedRun, Output};
 use super::quarantine::{ended_as, lifts, quarantined};
 use super::sessions::Held;
+use super::told::StateChange;
 use super::{LOADS, Owner, Write, rows};
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::planted;
-use conveyor_engine::run::{Identity, LostCause};
+use conveyor_engine::run::{Identity, LostCause, RunState};
 use conveyor_engine::time::{Duration, Time};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -167,8 +168,16 @@ impl Owner {
             self.is_over(run);
         }
         if lifted {
+            let change = self.live(run).map(|live| StateChange {
+                ordinal: None,
+                time: now,
+                from: RunState::Quarantined,
+                to: live.run.state(),
+                reason: Arc::clone(&live.reason),
+            });
             let part = self.part(run);
             part.rows = true;
+            part.changes.extend(change);
             part.writes.push(Write {
                 key: crate::keys::quarantine(run),
                 value: None,

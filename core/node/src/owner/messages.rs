@@ -1,6 +1,7 @@
 //! What goes into an owner, and what comes out.
 
 use crate::error::NodeError;
+use crate::feed::RUNS;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::Plan;
@@ -402,6 +403,13 @@ pub struct Group {
 }
 
 impl Group {
+    /// Whether it has something that followers of namespaces are told.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        let last = self.writes.last();
+        last.is_some_and(|write| write.key.starts_with(&crate::keys::events(RUNS)))
+    }
+
     /// How many bytes it writes, keys included.
     #[must_use]
     pub fn bytes(&self) -> u64 {

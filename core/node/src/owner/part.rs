@@ -3,6 +3,7 @@
 
 use super::Owner;
 use super::messages::{Group, KeptSnapshot, Output, Write};
+use super::told::StateChange;
 use crate::error::NodeError;
 use crate::id::RunId;
 use conveyor_engine::planted;
@@ -39,6 +40,12 @@ pub(super) struct Part {
     pub(super) sealed: Option<(u64, RunState)>,
     /// What it moves the run from and to, where its row says another state.
     pub(super) moved: Option<(Option<RunState>, RunState)>,
+    /// How many decisions the open record has.
+    pub(super) decided: u32,
+    /// The run's changes of state since the last record, or without one.
+    pub(super) changes: Vec<StateChange>,
+    /// What followers of the run's namespace are told with the group: stored events.
+    pub(super) events: Vec<Vec<u8>>,
     /// What it ends.
     pub(super) tally: Tally,
     /// When the first report that it has came, for [`crate::metrics`]; 0 for none.

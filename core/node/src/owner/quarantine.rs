@@ -2,6 +2,7 @@
 
 use super::live::Slot;
 use super::messages::{Answer, Control, Flaw, Input, Output};
+use super::told::{self, StateChange};
 use super::{Owner, rows};
 use crate::error::NodeError;
 use crate::id::RunId;
@@ -34,8 +35,10 @@ impl Owner {
         }
         self.slots.insert(run, Slot::Quarantined);
         let writes = rows::quarantine(now, run, flaw, summary.cloned());
+        let event = told_of(now, summary, RunState::Quarantined, &flaw.reason);
         let part = self.part(run);
         part.writes.extend(writes);
+        part.events.extend(event);
         part.moved = Some((state_of(summary), RunState::Quarantined));
         let reason = &flaw.reason;
         let error = NodeError::Quarantined(format!("run {run} is quarantined: {reason}"));
@@ -53,9 +56,18 @@ impl Owner {
         stop: &Stop,
         waiting: Vec<Input>,
     ) {
-        let writes = rows::terminate(now, run, summary.cloned(), stop);
+        let (ended, writes) = rows::terminate(now, run, summary.cloned(), stop);
+        let change = state_of(summary).map(|from| StateChange {
+            ordinal: None,
+            time: now,
+            from,
+            to: RunState::Cancelled,
+            reason: ended.reason.as_str().into(),
+        });
+        let event = change.map(|change| told::event(ended, 0, &change));
         let part = self.part(run);
         part.writes.extend(writes);
+        part.events.extend(event);
         part.moved = Some((state_of(summary), RunState::Cancelled));
         self.stage(run, Output::DropSnapshots { run });
         for input in waiting {
@@ -122,9 +134,11 @@ impl Owner {
             }
         }
         self.slots.insert(run, Slot::Quarantined);
+        let event = told_of(now, summary.as_ref(), RunState::Quarantined, reason);
         let writes = rows::quarantine(now, run, &Flaw::at(sequence, reason), summary);
         let part = self.part(run);
         part.writes.extend(writes);
+        part.events.extend(event);
         part.moved = Some((was, RunState::Quarantined));
         self.stage(
             run,
@@ -135,6 +149,18 @@ impl Owner {
             },
         );
     }
+}
+
+/// The event of a change that no record decides; `None` where the run has no row to tell of it by.
+fn told_of(now: Time, row: Option<&RunSummary>, to: RunState, reason: &str) -> Option<Vec<u8>> {
+    let change = StateChange {
+        ordinal: None,
+        time: now,
+        from: state_of(row)?,
+        to,
+        reason: reason.into(),
+    };
+    Some(told::event(row?.clone(), 0, &change))
 }
 
 /// A run's state, by its row.

@@ -153,13 +153,13 @@ pub(super) fn quarantine(
     writes
 }
 
-/// Ends a run that does not fold.
+/// Ends a run that does not fold: its row then, and the writes.
 pub(super) fn terminate(
     now: Time,
     run: RunId,
     summary: Option<RunSummary>,
     stop: &Stop,
-) -> Vec<Write> {
+) -> (RunSummary, Vec<Write>) {
     let mut row = summary.unwrap_or_else(|| RunSummary {
         run: run.to_string(),
         ..RunSummary::default()
@@ -171,7 +171,7 @@ pub(super) fn terminate(
         row.reason.push_str(": ");
         row.reason.push_str(&stop.reason);
     }
-    vec![
+    let writes = vec![
         put(keys::summary(run), RecordKind::RunSummary, &row),
         Write {
             key: keys::live(run),
@@ -181,7 +181,8 @@ pub(super) fn terminate(
             key: keys::quarantine(run),
             value: None,
         },
-    ]
+    ];
+    (row, writes)
 }
 
 fn put(key: Vec<u8>, kind: RecordKind, message: &impl prost::Message) -> Write {

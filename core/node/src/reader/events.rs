@@ -2,8 +2,9 @@ use super::Reader;
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::storage;
-use conveyor_engine::run::{Decision, Fact, Record, Run};
+use conveyor_engine::run::{Decision, Fact, Record, Run, RunState};
 use conveyor_engine::time::Time;
+use std::sync::Arc;
 
 /// An event's place: the record, and the decision in it (PROTOCOL P30). Prints `SEQUENCE.ORDINAL`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +44,8 @@ pub struct Event {
     pub decision: Decision,
     /// Of the end of an attempt: its last log offset, as its result told it.
     pub last_log: Option<u64>,
+    /// Of a claim: the version of the session's driver. Of a pause: who asked for it.
+    pub by: Option<Arc<str>>,
 }
 
 /// Folds a record and numbers what it decides. `run` is `None` before the first.
@@ -80,6 +83,7 @@ pub(super) fn fold(
         },
         time,
         last_log: last_log(record, &decision),
+        by: by(record, &decision),
         decision,
     });
     Ok(numbered.collect())
@@ -94,6 +98,25 @@ fn last_log(record: &Record, decision: &Decision) -> Option<u64> {
         Fact::Reported(report) if report.id == *id => report.last_log,
         _ => None,
     })
+}
+
+/// What a decision does not say of its fact.
+fn by(record: &Record, decision: &Decision) -> Option<Arc<str>> {
+    let mut facts = record.entries.iter().rev().map(|entry| &entry.fact);
+    match decision {
+        Decision::Claimed { id, .. } => facts.find_map(|fact| match fact {
+            Fact::Claimed(claim) if claim.id == *id => Some(Arc::clone(&claim.version)),
+            _ => None,
+        }),
+        Decision::Run {
+            to: RunState::Paused,
+            ..
+        } => facts.find_map(|fact| match fact {
+            Fact::Paused { actor, .. } => Some(Arc::clone(actor)),
+            _ => None,
+        }),
+        _ => None,
+    }
 }
 
 impl Reader {

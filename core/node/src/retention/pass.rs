@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Rows, or runs with logs, that one turn looks at.
 const PAGE: usize = 256;
 /// The rest after a turn that only looked: what others wait for goes first.
-const REST: Duration = Duration::from_millis(5);
+pub(super) const REST: Duration = Duration::from_millis(5);
 
 /// What a turn found, and where the next begins.
 type Found = (Vec<RunId>, Option<KeyRange>);
@@ -50,6 +50,7 @@ impl Node {
             tokio::time::sleep(REST).await;
         }
         swept.logs = self.retain_logs(&kept, now).await?;
+        swept.events = self.retain_events(kept.events, now).await?;
         swept.documents = self.drop_unused_documents().await?;
         self.reclaim_if_can().await;
         Ok(swept)
@@ -63,13 +64,21 @@ impl Node {
                     runs: 0,
                     logs: 0,
                     documents: 0,
+                    events: 0,
                 }) => {}
                 Ok(Swept {
                     runs,
                     logs,
                     documents,
+                    events,
                 }) => {
-                    tracing::info!(runs, logs, documents, "deleted what had come of age");
+                    tracing::info!(
+                        runs,
+                        logs,
+                        documents,
+                        events,
+                        "deleted what had come of age"
+                    );
                 }
                 Err(error) => {
                     tracing::warn!(%error, "what has come of age is still there: the next pass tries again");

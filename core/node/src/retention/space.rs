@@ -58,7 +58,7 @@ fn turn(
 }
 
 /// Changes how much was deleted, in a transaction of whoever holds the turn.
-fn count(
+pub(super) fn count(
     store: &dyn Store,
     transaction: &mut Transaction,
     change: impl FnOnce(u64) -> u64,

@@ -270,6 +270,7 @@ async fn runs_go_by_outcome_and_age_and_logs_before_them() {
         failed: Some(hours(3)),
         cancelled: None,
         logs: Some(hours(1)),
+        events: None,
     };
     assert_eq!(node.retain(&kept).await.unwrap(), Swept::default());
     let pass = async |at: u64| {

@@ -118,6 +118,9 @@ pub struct Plan {
     /// `spec.finally_timeout`. Default 600,000.
     #[prost(uint64, tag = "12")]
     pub finally_timeout_ms: u64,
+    /// `spec.fail_fast`.
+    #[prost(enumeration = "PlanFailFast", tag = "13")]
+    pub fail_fast: i32,
 }
 /// A step of a plan.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -155,12 +158,11 @@ pub struct PlanStep {
     /// `when`; empty where the document has none.
     #[prost(string, tag = "11")]
     pub when: ::prost::alloc::string::String,
-    /// Parameters of each instance, JSON objects in instance order, where a matrix can be known before the
-    /// run. At most 10,000 are promised.
+    /// Parameters of each instance in their order, where they can be known before the run: for a matrix an
+    /// object of the axes, for a foreach the item. Of all steps together, those of the first 16 MiB.
     #[prost(bytes = "bytes", repeated, tag = "12")]
     pub instances: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// Whether the step is a fan-out: a matrix or a foreach. True with no `instances` means that their
-    /// number is known only at run time.
+    /// Whether the step is a fan-out: a matrix or a foreach.
     #[prost(bool, tag = "13")]
     pub fan_out: bool,
     /// `max_parallel`; 0 for no bound.
@@ -169,6 +171,47 @@ pub struct PlanStep {
     /// JSON pointer of the step in the document, such as `/spec/steps/3`.
     #[prost(string, tag = "15")]
     pub pointer: ::prost::alloc::string::String,
+    /// What is known of a fan-out; absent for other steps.
+    #[prost(message, optional, tag = "16")]
+    pub fan: ::core::option::Option<PlanFanOut>,
+    /// How long a `wait` waits, as it is written, or `until` and an instant; empty for other kinds, and where
+    /// an expression says it.
+    #[prost(string, tag = "17")]
+    pub wait: ::prost::alloc::string::String,
+    /// Whether a `wait` waits for an instant.
+    #[prost(bool, tag = "18")]
+    pub wait_until: bool,
+    /// How many tries an instance has in all; 1 is no retry.
+    #[prost(uint32, tag = "19")]
+    pub tries: u32,
+    /// How long an attempt may take; absent for other kinds than drivers.
+    #[prost(uint64, optional, tag = "20")]
+    pub attempt_timeout_ms: ::core::option::Option<u64>,
+    /// `allow_failure`: `always`, or the condition; empty for never.
+    #[prost(string, tag = "21")]
+    pub allow_failure: ::prost::alloc::string::String,
+}
+/// What is known of a fan-out before a run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanFanOut {
+    /// What it goes over.
+    #[prost(enumeration = "PlanFanOutKind", tag = "1")]
+    pub kind: i32,
+    /// The axes of a matrix as they are written, or the name of a foreach's item.
+    #[prost(string, repeated, tag = "2")]
+    pub over: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many instances; absent where that is not known.
+    #[prost(uint32, optional, tag = "3")]
+    pub count: ::core::option::Option<u32>,
+    /// What the instances depend on, where they are not known.
+    #[prost(string, repeated, tag = "4")]
+    pub depends_on: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Why the step would end `errored`; empty where it would not.
+    #[prost(string, tag = "5")]
+    pub error: ::prost::alloc::string::String,
+    /// Whether a failed instance ends the others.
+    #[prost(bool, tag = "6")]
+    pub fail_fast: bool,
 }
 /// A run, without its steps.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -371,7 +414,7 @@ pub struct Attempt {
     /// Its number, from 1.
     #[prost(uint32, tag = "1")]
     pub number: u32,
-    /// How it ended; unspecified while it runs.
+    /// How it is: running until it ended.
     #[prost(enumeration = "AttemptState", tag = "2")]
     pub state: i32,
     /// When it was queued.
@@ -386,7 +429,7 @@ pub struct Attempt {
     /// The session that had it.
     #[prost(string, tag = "6")]
     pub session: ::prost::alloc::string::String,
-    /// Version of the driver that had it.
+    /// Version of the driver that had it, as its session said when it took the attempt; empty if none did.
     #[prost(string, tag = "7")]
     pub driver_version: ::prost::alloc::string::String,
     /// What went wrong; absent if nothing did.
@@ -488,9 +531,6 @@ pub struct WaitingForCapacity {
     /// How many tasks its sessions take at once.
     #[prost(uint32, tag = "2")]
     pub capacity: u32,
-    /// How many queued attempts stand before this one; absent where that is not known.
-    #[prost(uint32, optional, tag = "3")]
-    pub ahead: ::core::option::Option<u32>,
 }
 /// Waits for siblings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -789,6 +829,9 @@ pub struct AttemptClaimed {
     /// The session that took it.
     #[prost(string, tag = "2")]
     pub session: ::prost::alloc::string::String,
+    /// Version of its driver.
+    #[prost(string, tag = "3")]
+    pub driver_version: ::prost::alloc::string::String,
 }
 /// An attempt has to stop.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -946,11 +989,11 @@ impl StepState {
         }
     }
 }
-/// How an attempt ended (SEMANTICS 9).
+/// How an attempt is, or ended (SEMANTICS 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AttemptState {
-    /// It has not ended, or it is not told.
+    /// Not told.
     Unspecified = 0,
     /// It gave its outputs.
     Succeeded = 1,
@@ -964,6 +1007,8 @@ pub enum AttemptState {
     Lost = 5,
     /// It was told to stop.
     Cancelled = 6,
+    /// It has not ended. Never of a result.
+    Running = 7,
 }
 impl AttemptState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -979,6 +1024,7 @@ impl AttemptState {
             Self::TimedOut => "ATTEMPT_STATE_TIMED_OUT",
             Self::Lost => "ATTEMPT_STATE_LOST",
             Self::Cancelled => "ATTEMPT_STATE_CANCELLED",
+            Self::Running => "ATTEMPT_STATE_RUNNING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -991,6 +1037,7 @@ impl AttemptState {
             "ATTEMPT_STATE_TIMED_OUT" => Some(Self::TimedOut),
             "ATTEMPT_STATE_LOST" => Some(Self::Lost),
             "ATTEMPT_STATE_CANCELLED" => Some(Self::Cancelled),
+            "ATTEMPT_STATE_RUNNING" => Some(Self::Running),
             _ => None,
         }
     }
@@ -1241,6 +1288,76 @@ impl LogStream {
             "LOG_STREAM_STDOUT" => Some(Self::Stdout),
             "LOG_STREAM_STDERR" => Some(Self::Stderr),
             "LOG_STREAM_DRIVER" => Some(Self::Driver),
+            _ => None,
+        }
+    }
+}
+/// What a fan-out goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PlanFanOutKind {
+    /// Not told.
+    Unspecified = 0,
+    /// Combinations of axes.
+    Matrix = 1,
+    /// Items of a list.
+    Foreach = 2,
+}
+impl PlanFanOutKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PLAN_FAN_OUT_KIND_UNSPECIFIED",
+            Self::Matrix => "PLAN_FAN_OUT_KIND_MATRIX",
+            Self::Foreach => "PLAN_FAN_OUT_KIND_FOREACH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PLAN_FAN_OUT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "PLAN_FAN_OUT_KIND_MATRIX" => Some(Self::Matrix),
+            "PLAN_FAN_OUT_KIND_FOREACH" => Some(Self::Foreach),
+            _ => None,
+        }
+    }
+}
+/// What a failed step means for the others (SEMANTICS 16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PlanFailFast {
+    /// Not told.
+    Unspecified = 0,
+    /// `false`: independent branches go on.
+    Off = 1,
+    /// `true`: nothing new starts, what runs goes on.
+    NothingNew = 2,
+    /// `cancel`: nothing new starts, what runs is cancelled.
+    Cancel = 3,
+}
+impl PlanFailFast {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PLAN_FAIL_FAST_UNSPECIFIED",
+            Self::Off => "PLAN_FAIL_FAST_OFF",
+            Self::NothingNew => "PLAN_FAIL_FAST_NOTHING_NEW",
+            Self::Cancel => "PLAN_FAIL_FAST_CANCEL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PLAN_FAIL_FAST_UNSPECIFIED" => Some(Self::Unspecified),
+            "PLAN_FAIL_FAST_OFF" => Some(Self::Off),
+            "PLAN_FAIL_FAST_NOTHING_NEW" => Some(Self::NothingNew),
+            "PLAN_FAIL_FAST_CANCEL" => Some(Self::Cancel),
             _ => None,
         }
     }
@@ -3047,11 +3164,21 @@ pub struct CheckPipelineResponse {
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
 /// Asks how a document would run.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlanPipelineRequest {
-    /// The document.
+    /// The document. Required.
     #[prost(message, optional, tag = "1")]
     pub document: ::core::option::Option<Document>,
+    /// A JSON object of inputs; empty for none. Without them, what depends on them is told to be unknown. At
+    /// most 16 MiB.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub inputs: ::prost::bytes::Bytes,
+    /// More inputs as a person typed them, as in StartRunRequest.
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub text_inputs: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// How a document would run.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4209,30 +4336,51 @@ pub struct RevokeTokenRequest {
 /// The token is over. Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeTokenResponse {}
-/// Asks for the events of many runs.
+/// Asks for the events of a namespace. They are kept for a while (`retention.events`): a cursor that is older
+/// is refused as OUT_OF_RANGE, with an EventsGap in the details.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchEventsRequest {
     /// Namespace; empty for all that the caller may see.
     #[prost(string, tag = "1")]
     pub namespace: ::prost::alloc::string::String,
-    /// `cursor` of the last answer that the reader has; empty: from now.
+    /// `cursor` of the last answer that the reader has; empty: from now. At most 256 bytes.
     #[prost(string, tag = "2")]
     pub cursor: ::prost::alloc::string::String,
-    /// Only events of runs with all of these labels. At most 64.
+    /// Only events of runs, Resources and pipelines with all of these labels. At most 64.
     #[prost(btree_map = "string, string", tag = "3")]
     pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Only events of runs of this pipeline, and of the pipeline itself. At most 63 bytes.
+    #[prost(string, tag = "4")]
+    pub pipeline: ::prost::alloc::string::String,
+    /// Only events of runs that came into one of these states, and of nothing else. At most 10.
+    #[prost(enumeration = "RunState", repeated, tag = "5")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Without a cursor: from the oldest event that is kept.
+    #[prost(bool, tag = "6")]
+    pub from_oldest: bool,
+    /// Ends where there are no more events, instead of waiting for the next.
+    #[prost(bool, tag = "7")]
+    pub until_now: bool,
 }
-/// An event of a run or a Resource.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+/// What happened to a run or an object. Each event is told once, those of a run and those of an object each
+/// in their order. An answer without an item says only where to go on from: the first one, and one now and
+/// then where all that comes is filtered out.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchEventsResponse {
     /// Where to go on from. Opaque.
     #[prost(string, tag = "1")]
     pub cursor: ::prost::alloc::string::String,
+    /// The run of a `run_event`, as it was then: as in listings.
+    #[prost(message, optional, tag = "4")]
+    pub run: ::core::option::Option<Run>,
+    /// The namespace of what the event is about.
+    #[prost(string, tag = "5")]
+    pub namespace: ::prost::alloc::string::String,
     /// What came.
-    #[prost(oneof = "watch_events_response::Item", tags = "2, 3")]
+    #[prost(oneof = "watch_events_response::Item", tags = "2, 3, 6")]
     pub item: ::core::option::Option<watch_events_response::Item>,
 }
 /// Nested message and enum types in `WatchEventsResponse`.
@@ -4240,26 +4388,66 @@ pub mod watch_events_response {
     /// What came.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Item {
-        /// Something happened in a run.
+        /// A run came into another state, or began: always a `run_changed`. Its id is empty where that is not
+        /// in the run's own events: it came into quarantine, or out of it.
         #[prost(message, tag = "2")]
         RunEvent(super::Event),
         /// A Resource was made, changed or removed.
         #[prost(message, tag = "3")]
         ResourceEvent(super::ResourceEvent),
+        /// Another object was.
+        #[prost(message, tag = "6")]
+        ObjectEvent(super::ObjectEvent),
     }
 }
-/// A change of a Resource. Later release.
+/// The details of an OUT_OF_RANGE: the cursor is of no event that is kept. Events came in between that nobody
+/// can tell any more, or the store was restored from a backup.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EventsGap {
+    /// The oldest cursor that there is.
+    #[prost(string, tag = "1")]
+    pub oldest: ::prost::alloc::string::String,
+}
+/// A change of a Resource.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResourceEvent {
     /// What happened to it.
     #[prost(enumeration = "ResourceChange", tag = "1")]
     pub change: i32,
-    /// The version that it made; for a removal, the last one.
+    /// The version that it made; for a removal, the last one. `spec` is left out.
     #[prost(message, optional, tag = "2")]
     pub resource: ::core::option::Option<ResourceVersion>,
     /// When.
     #[prost(uint64, tag = "3")]
     pub time_ms: u64,
+    /// Who did it.
+    #[prost(string, tag = "4")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// A change of a pipeline or a ResourceDefinition.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ObjectEvent {
+    /// What it is.
+    #[prost(enumeration = "ObjectKind", tag = "1")]
+    pub kind: i32,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// What happened to it.
+    #[prost(enumeration = "ResourceChange", tag = "3")]
+    pub change: i32,
+    /// The revision, or version, that is the newest now; for a removal, the last one.
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    /// Digest of a pipeline's newest revision; empty for other kinds.
+    #[prost(string, tag = "5")]
+    pub digest: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "6")]
+    pub time_ms: u64,
+    /// Who did it.
+    #[prost(string, tag = "7")]
+    pub actor: ::prost::alloc::string::String,
 }
 /// How much of a run to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -4335,7 +4523,40 @@ impl TokenScope {
         }
     }
 }
-/// What happened to a Resource.
+/// A kind of object that is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ObjectKind {
+    /// Not told.
+    Unspecified = 0,
+    /// A pipeline.
+    Pipeline = 1,
+    /// A ResourceDefinition.
+    Definition = 2,
+}
+impl ObjectKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "OBJECT_KIND_UNSPECIFIED",
+            Self::Pipeline => "OBJECT_KIND_PIPELINE",
+            Self::Definition => "OBJECT_KIND_DEFINITION",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OBJECT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "OBJECT_KIND_PIPELINE" => Some(Self::Pipeline),
+            "OBJECT_KIND_DEFINITION" => Some(Self::Definition),
+            _ => None,
+        }
+    }
+}
+/// What happened to a Resource, or another object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ResourceChange {
@@ -5340,7 +5561,7 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "RevokeToken"));
             self.inner.unary(req, path, codec).await
         }
-        /// Events (later). Follows what happens to all runs and Resources of a namespace.
+        /// Events. Follows what happens to the runs and objects of a namespace.
         pub async fn watch_events(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchEventsRequest>,
@@ -5673,7 +5894,7 @@ pub mod control_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Events (later). Follows what happens to all runs and Resources of a namespace.
+        /// Events. Follows what happens to the runs and objects of a namespace.
         async fn watch_events(
             &self,
             request: tonic::Request<super::WatchEventsRequest>,

@@ -1,4 +1,4 @@
-//! The table of calls: those that this release serves, and those that come later.
+//! The table of calls.
 
 use super::ControlHandlers;
 use super::watch::Stream;
@@ -9,8 +9,7 @@ use tonic::{Request, Response, Status};
 
 macro_rules! calls {
     (
-        served { $($call:ident($request:ident) -> $response:ty = $method:ident;)* }
-        later { $($later:ident($later_request:ident) -> $later_response:ident = $name:literal;)* }
+        $($call:ident($request:ident) -> $response:ty = $method:ident;)*
     ) => {
         #[tonic::async_trait]
         impl ControlService for ControlHandlers {
@@ -40,21 +39,6 @@ macro_rules! calls {
                 asked.back_up().await.map(Response::new)
             }
 
-            async fn watch_events(
-                &self,
-                request: Request<WatchEventsRequest>,
-            ) -> std::result::Result<Response<Self::WatchEventsStream>, Status> {
-                self.on_behalf("watch_events", request.extensions())?;
-                Err(not_yet("WatchEvents"))
-            }
-
-            $(async fn $later(
-                &self,
-                request: Request<$later_request>,
-            ) -> std::result::Result<Response<$later_response>, Status> {
-                self.on_behalf(stringify!($later), request.extensions())?;
-                Err(not_yet($name))
-            })*
         }
     };
 }
@@ -73,18 +57,15 @@ pub(super) fn is_of_all(call: &str) -> bool {
     matches!(call, "create_namespace" | "delete_namespace" | "backup")
 }
 
-fn not_yet(call: &str) -> Status {
-    Status::unimplemented(format!("{call} comes with a later release"))
-}
-
 calls! {
-    served {
         check_pipeline(CheckPipelineRequest) -> CheckPipelineResponse = check_documents;
+        plan_pipeline(PlanPipelineRequest) -> PlanPipelineResponse = plan;
         start_run(StartRunRequest) -> StartRunResponse = start;
         continue_run(ContinueRunRequest) -> ContinueRunResponse = go_on;
         get_run(GetRunRequest) -> GetRunResponse = get;
         list_runs(ListRunsRequest) -> ListRunsResponse = list;
         watch_run_events(WatchRunEventsRequest) -> Stream<WatchRunEventsResponse> = watch;
+        watch_events(WatchEventsRequest) -> Stream<WatchEventsResponse> = watch_all;
         read_logs(ReadLogsRequest) -> Stream<ReadLogsResponse> = logs;
         stop_run(StopRunRequest) -> StopRunResponse = stop;
         pause_run(PauseRunRequest) -> PauseRunResponse = pause;
@@ -111,8 +92,4 @@ calls! {
         create_token(CreateTokenRequest) -> CreateTokenResponse = create_one_token;
         list_tokens(ListTokensRequest) -> ListTokensResponse = all_tokens;
         revoke_token(RevokeTokenRequest) -> RevokeTokenResponse = revoke_one_token;
-    }
-    later {
-        plan_pipeline(PlanPipelineRequest) -> PlanPipelineResponse = "PlanPipeline";
-    }
 }

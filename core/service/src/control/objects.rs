@@ -6,6 +6,7 @@
 //! | `definitions`, `resources` | versioned JSON Schemas, and objects of them |
 //! | `triggers` | which runs a change of a Resource starts |
 //! | `firing` | those runs, started |
+//! | `tell` | what followers of a namespace are told of it |
 //! | `repeats` | requests with an idempotency key |
 
 mod definitions;
@@ -15,6 +16,7 @@ mod namespaces;
 mod pipelines;
 mod repeats;
 mod resources;
+mod tell;
 mod triggers;
 
 pub(super) use repeats::{Keyed, KeyedRun};
@@ -70,7 +72,7 @@ fn name(what: &str, text: &str) -> Result<(), Status> {
     }
 }
 
-fn labels_fit(labels: &BTreeMap<String, String>) -> Result<(), Status> {
+pub(super) fn labels_fit(labels: &BTreeMap<String, String>) -> Result<(), Status> {
     if labels.len() > LIMIT_LABELS {
         return Err(refusal::limit("labels", labels.len(), LIMIT_LABELS));
     }

@@ -60,6 +60,7 @@ pub(crate) fn event(plan: &Plan, event: &Event, values: &StoredValues) -> v1::Ev
         } => Told::AttemptClaimed(v1::AttemptClaimed {
             id: id(claimed),
             session: session.to_string(),
+            driver_version: event.by.as_deref().unwrap_or_default().to_owned(),
         }),
         Decision::Cancel {
             id: cancelled,

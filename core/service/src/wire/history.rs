@@ -16,6 +16,8 @@ pub(crate) struct History {
     pub(crate) started: Option<Time>,
     /// Why the run is in its state.
     pub(crate) reason: Arc<str>,
+    /// Who paused it last; `None` where nobody did.
+    pub(crate) paused_by: Option<Arc<str>>,
 }
 
 /// The attempts of one instance.
@@ -35,6 +37,8 @@ pub(crate) struct AttemptHistory {
     pub(crate) queued: Time,
     pub(crate) claimed: Option<Time>,
     pub(crate) session: Arc<str>,
+    /// The version of the session's driver.
+    pub(crate) version: Arc<str>,
     /// How it ended; `None` while it goes on.
     pub(crate) end: Option<AttemptEnd>,
 }
@@ -47,6 +51,7 @@ pub(crate) struct AttemptEnd {
     pub(crate) failure: Option<Failure>,
     pub(crate) outputs: Option<Value>,
     pub(crate) reason: Arc<str>,
+    pub(crate) last_log: Option<u64>,
 }
 
 impl History {
@@ -61,6 +66,9 @@ impl History {
         match &event.decision {
             Decision::Run { to, reason, .. } => {
                 self.reason = Arc::clone(reason);
+                if *to == RunState::Paused {
+                    self.paused_by.clone_from(&event.by);
+                }
                 if *to == RunState::Succeeded {
                     self.reason = Arc::from("");
                 }
@@ -82,8 +90,10 @@ impl History {
             Decision::Claimed { id, session } => {
                 self.started.get_or_insert(time);
                 let history = self.instances.entry((id.step, id.instance)).or_default();
-                history.attempt(id.attempt, time).claimed = Some(time);
-                history.attempt(id.attempt, time).session = Arc::clone(session);
+                let attempt = history.attempt(id.attempt, time);
+                attempt.claimed = Some(time);
+                attempt.session = Arc::clone(session);
+                attempt.version = event.by.clone().unwrap_or_default();
             }
             Decision::Attempt {
                 id,
@@ -99,6 +109,7 @@ impl History {
                     failure: failure.clone(),
                     outputs: outputs.clone(),
                     reason: Arc::clone(reason),
+                    last_log: event.last_log,
                 });
             }
             Decision::Expanded { .. }
@@ -122,6 +133,7 @@ impl InstanceHistory {
                 queued: self.last_queued.unwrap_or(now),
                 claimed: None,
                 session: Arc::from(""),
+                version: Arc::from(""),
                 end: None,
             });
             self.attempts.len() - 1

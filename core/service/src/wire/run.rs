@@ -1,6 +1,7 @@
 //! A run's row.
 
 use conveyor_engine::run::SEMANTICS;
+use conveyor_node::RunId;
 use conveyor_node::owner::Flaw;
 use conveyor_node::reader::RunRow;
 use conveyor_proto::{storage, v1};
@@ -8,14 +9,22 @@ use std::fmt::Write as _;
 
 /// A run as listings show it: without inputs, outputs and counts.
 pub(crate) fn listed(row: &RunRow) -> v1::Run {
-    let stored = &row.row;
     v1::Run {
-        id: row.id.to_string(),
+        state: i32::from(row.state().code()),
+        interrupted: row.interrupted,
+        ..summary(row.id, &row.row)
+    }
+}
+
+/// A run as its row tells it.
+pub(super) fn summary(id: RunId, stored: &storage::v1::RunSummary) -> v1::Run {
+    v1::Run {
+        id: id.to_string(),
         namespace: stored.namespace.clone(),
         pipeline: stored.pipeline.clone(),
         digest: hex(&stored.document),
         semantics: SEMANTICS,
-        state: i32::from(row.state().code()),
+        state: stored.state,
         reason: stored.reason.clone(),
         labels: stored.labels.clone(),
         actor: stored.actor.clone(),
@@ -31,7 +40,6 @@ pub(crate) fn listed(row: &RunRow) -> v1::Run {
             version: resource.version,
             spec: Default::default(),
         }),
-        interrupted: row.interrupted,
         ..v1::Run::default()
     }
 }
@@ -59,7 +67,7 @@ pub(crate) fn flaw(flaw: &Flaw) -> v1::Quarantine {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -5,8 +5,9 @@ use super::history::{AttemptHistory, History};
 use super::waiting::{Around, waiting};
 use crate::values::StoredValues;
 use conveyor_engine::plan::{Kind, StepIndex};
-use conveyor_engine::run::{Identity, InstanceView, Run};
+use conveyor_engine::run::{Identity, InstanceView, Run, Waiting};
 use conveyor_proto::v1;
+use conveyor_proto::v1::waiting_for::What;
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,7 +115,7 @@ impl Shown<'_> {
             _ => 0,
         };
         let waits = self.run.waiting(at);
-        let waits = waits.map(|waits| waiting(plan, at, attempts, &waits, self.around));
+        let waits = waits.map(|waits| self.waiting(at, attempts, &waits));
         let inherited = self.run.forked_from().filter(|_| view.inherited);
         let (kind, driver) = match &step.kind {
             Kind::Driver { driver, .. } => (v1::StepKind::Driver, driver.to_string()),
@@ -182,8 +183,19 @@ impl Shown<'_> {
 
     fn instance_waits(&self, step: StepIndex, index: u32, attempts: u32) -> Vec<v1::WaitingFor> {
         let waits = self.run.instance_waiting(step, index);
-        let told = waits.map(|waits| waiting(self.run.plan(), step, attempts, &waits, self.around));
+        let told = waits.map(|waits| self.waiting(step, attempts, &waits));
         told.into_iter().collect()
+    }
+
+    fn waiting(&self, step: StepIndex, attempts: u32, waits: &Waiting) -> v1::WaitingFor {
+        let mut told = waiting(self.run.plan(), step, attempts, waits, self.around);
+        if let Some(What::Resume(resume)) = &mut told.what
+            && let Some(actor) = &self.history.paused_by
+        {
+            resume.actor = actor.to_string();
+            told.message = format!("the end of the pause by {actor}");
+        }
+        told
     }
 
     fn attempt(&self, step: StepIndex, instance: u32, attempt: &AttemptHistory) -> v1::Attempt {
@@ -201,12 +213,14 @@ impl Shown<'_> {
         });
         v1::Attempt {
             number: attempt.number,
-            state: end.map_or(0, |end| end.state.code().into()),
+            state: end.map_or(v1::AttemptState::Running.into(), |end| {
+                end.state.code().into()
+            }),
             queued_ms: attempt.queued.0,
             claimed_ms: attempt.claimed.map(|at| at.0),
             ended_ms: end.map(|end| end.at.0),
             session: attempt.session.to_string(),
-            driver_version: String::new(),
+            driver_version: attempt.version.to_string(),
             failure: end
                 .and_then(|end| end.failure.as_ref())
                 .map(|wrong| failure(wrong, self.values)),
@@ -215,7 +229,7 @@ impl Shown<'_> {
                 .map(|value| self.values.text(value))
                 .unwrap_or_default(),
             reason: end.map(|end| end.reason.to_string()).unwrap_or_default(),
-            last_log_offset: None,
+            last_log_offset: end.and_then(|end| end.last_log),
             progress,
         }
     }

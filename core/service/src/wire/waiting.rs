@@ -100,7 +100,6 @@ pub(crate) fn waiting(
                 let capacity = v1::WaitingForCapacity {
                     driver: name.to_string(),
                     capacity,
-                    ahead: None,
                 };
                 (What::Capacity(capacity), message)
             }

@@ -2,11 +2,13 @@
 
 mod changes;
 mod contract;
+mod feed;
 mod followers;
 mod hostile;
 mod keys;
 mod pages;
 mod places;
+mod plan;
 mod refusals;
 mod repeats;
 mod resources;
@@ -18,7 +20,7 @@ use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::{About, ControlHandlers};
-use conveyor_store::Memory;
+use conveyor_store::{Memory, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::{Request, Status};
@@ -30,7 +32,11 @@ async fn handlers() -> ControlHandlers {
 
 /// The same, by a clock that a test moves.
 async fn handlers_at(clock: Arc<dyn Clock>) -> ControlHandlers {
-    let store = Arc::new(Memory::new());
+    handlers_over(Arc::new(Memory::new()), clock).await
+}
+
+/// The same, over a store of the test's own.
+async fn handlers_over(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> ControlHandlers {
     let config = Config::new(store, Vec::new(), tokio::runtime::Handle::current());
     let node = Node::open(Config {
         adopt: Adopt::All,

@@ -112,3 +112,36 @@ async fn a_page_is_told_again_to_who_lost_it_and_two_may_read_at_once() {
     let again = get(&handlers, seven(&run, token())).await.expect("a page");
     assert_eq!(second, again);
 }
+
+#[tokio::test]
+async fn a_paused_step_says_whose_pause_it_waits_for() {
+    let handlers = handlers().await;
+    let spec = "{steps: [{id: a, transform: {x: 1}}, {id: pause, wait: {duration: 1h}}]}";
+    let run = start(&handlers, spec).await;
+    waits(&handlers, &run).await;
+    let asked = v1::PauseRunRequest {
+        run: run.clone(),
+        actor: "ada".to_owned(),
+        reason: "lunch".to_owned(),
+    };
+    handlers
+        .pause_run(Request::new(asked))
+        .await
+        .expect("it is paused");
+    let answer = get(
+        &handlers,
+        v1::GetRunRequest {
+            run,
+            ..v1::GetRunRequest::default()
+        },
+    );
+    let step = &answer.await.expect("there it is").steps[1];
+    let waits = [&step.waiting_for[0], &step.instances[0].waiting_for[0]];
+    for wait in waits {
+        assert_eq!(wait.message, "the end of the pause by ada");
+        let resume = v1::WaitingForResume {
+            actor: "ada".to_owned(),
+        };
+        assert_eq!(wait.what, Some(v1::waiting_for::What::Resume(resume)));
+    }
+}

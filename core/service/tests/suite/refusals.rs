@@ -119,8 +119,8 @@ async fn what_is_not_there_and_what_comes_later_is_said_by_name() {
         handlers
             .plan_pipeline(Request::new(v1::PlanPipelineRequest::default()))
             .await,
-        Code::Unimplemented,
-        "PlanPipeline comes with a later release",
+        Code::InvalidArgument,
+        "`document` is missing",
     );
     let mut stored = request(ONE);
     stored.pipeline = Some(v1::start_run_request::Pipeline::Stored(v1::PipelineRef {

@@ -1,14 +1,12 @@
 //! A plan as readers see it.
 
-use super::preview::{Instances, Preview};
 use crate::render::graph::{Edge, EdgeKind, Graph, Node, NodeKind};
 use crate::render::human;
-use conveyor_engine::plan::{
-    AllowFailure, FailFast, FanSource, Kind, Needs, Ordering, Plan, Step, StepIndex, Wait,
-};
-use conveyor_engine::value::Json;
+use conveyor_engine::time::Duration;
+use conveyor_engine::value::{Json, parse_json};
+use conveyor_proto::v1;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A plan.
 #[derive(Debug, Serialize)]
@@ -67,7 +65,7 @@ pub(super) struct StepView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) allow_failure: Option<String>,
     #[serde(skip)]
-    parents: Vec<(StepIndex, EdgeKind)>,
+    parents: Vec<(usize, EdgeKind)>,
 }
 
 /// A fan-out of a plan.
@@ -95,37 +93,41 @@ pub(super) struct FanView {
 
 impl PlanView {
     /// The view of a plan.
-    pub(super) fn new(plan: &Plan, preview: &Preview) -> PlanView {
-        let mut rank = vec![0; plan.steps.len()];
-        for step in &plan.topological {
-            let parents = plan.steps[*step as usize].parents.iter();
-            rank[*step as usize] = parents.map(|p| rank[*p as usize] + 1).max().unwrap_or(0);
-        }
-        let path = plan.critical_path(|_| 1);
-        let critical: BTreeSet<_> = path.iter().copied().collect();
-        let id = |step: &StepIndex| plan.steps[*step as usize].id.to_string();
-        let steps = plan.steps.iter().enumerate().map(|(index, step)| {
-            let critical = critical.contains(&(index as StepIndex));
-            StepView::new(plan, step, rank[index], critical, preview)
+    pub(super) fn new(plan: &v1::Plan) -> PlanView {
+        let index: BTreeMap<&str, usize> = (plan.steps.iter().enumerate())
+            .map(|(at, step)| (step.id.as_str(), at))
+            .collect();
+        let parents: Vec<Vec<usize>> = (plan.steps.iter())
+            .map(|step| {
+                let parents = step.parents.iter();
+                parents
+                    .filter_map(|id| index.get(id.as_str()).copied())
+                    .collect()
+            })
+            .collect();
+        let rank = ranks(&parents);
+        let critical: BTreeSet<_> = plan.critical_path.iter().collect();
+        let steps = plan.steps.iter().enumerate().map(|(at, step)| {
+            StepView::new(step, rank[at], critical.contains(&step.id), &parents[at])
         });
         PlanView {
-            pipeline: plan.name.to_string(),
-            namespace: plan.namespace.to_string(),
-            digest: plan.digest.to_string(),
-            description: plan.description.as_ref().map(ToString::to_string),
-            resource: plan.resource.as_ref().map(ToString::to_string),
-            ordering: match plan.ordering {
-                Ordering::Listed => "listed",
-                Ordering::Graph => "graph",
+            pipeline: plan.name.clone(),
+            namespace: plan.namespace.clone(),
+            digest: plan.digest.clone(),
+            description: given(&plan.description),
+            resource: given(&plan.resource),
+            ordering: match plan.ordering() {
+                v1::PlanOrdering::Listed => "listed",
+                _ => "graph",
             },
-            fail_fast: match plan.fail_fast {
-                FailFast::Off => "false",
-                FailFast::NothingNew => "true",
-                FailFast::Cancel => "cancel",
+            fail_fast: match plan.fail_fast() {
+                v1::PlanFailFast::Off => "false",
+                v1::PlanFailFast::Cancel => "cancel",
+                _ => "true",
             },
-            timeout: plan.timeout.map(|timeout| timeout.to_string()),
-            depth: path.len(),
-            critical_path: path.iter().map(id).collect(),
+            timeout: plan.timeout_ms.map(|timeout| Duration(timeout).to_string()),
+            depth: plan.critical_path.len(),
+            critical_path: plan.critical_path.clone(),
             steps: steps.collect(),
         }
     }
@@ -135,7 +137,7 @@ impl PlanView {
         let mut edges = Vec::new();
         for (to, step) in self.steps.iter().enumerate() {
             for (from, kind) in &step.parents {
-                let from = *from as usize;
+                let from = *from;
                 // Both ends on the path and ranks apart by one: neighbours on it.
                 let critical = step.critical
                     && self.steps[from].critical
@@ -170,72 +172,48 @@ impl PlanView {
 }
 
 impl StepView {
-    fn new(plan: &Plan, step: &Step, rank: usize, critical: bool, preview: &Preview) -> StepView {
-        let id = |step: &StepIndex| plan.steps[*step as usize].id.to_string();
-        let (rule, handles) = match &step.needs {
-            Needs::All => (None, &[][..]),
-            Needs::Rule { rule, handles } => (Some(rule.source().to_owned()), &handles[..]),
-        };
-        let edge = |parent: &StepIndex| match (&rule, handles.contains(parent)) {
+    fn new(step: &v1::PlanStep, rank: usize, critical: bool, parents: &[usize]) -> StepView {
+        let edge = |(parent, id): (&usize, &String)| match (
+            step.rule.is_empty(),
+            step.handles.contains(id),
+        ) {
             (_, true) => (*parent, EdgeKind::Handles),
-            (Some(_), _) => (*parent, EdgeKind::Rule),
-            (None, _) => (*parent, EdgeKind::Ok),
+            (false, _) => (*parent, EdgeKind::Rule),
+            (true, _) => (*parent, EdgeKind::Ok),
         };
-        let (kind, does) = match &step.kind {
-            Kind::Driver {
-                driver,
-                version,
-                action,
-                ..
-            } => {
-                let version = version
-                    .as_ref()
-                    .map(|v| format!("@{v}"))
-                    .unwrap_or_default();
-                let action = action.as_ref().map(|a| format!(" {a}")).unwrap_or_default();
-                ("driver", format!("{driver}{version}{action}"))
-            }
-            Kind::Transform { .. } => ("transform", String::new()),
-            Kind::Wait(Wait::Duration(template)) => {
-                let text = template.constant().and_then(Json::as_str);
-                (
-                    "wait",
-                    text.unwrap_or("as long as an expression says").to_owned(),
-                )
-            }
-            Kind::Wait(Wait::Until(template)) => {
-                let text = template.constant().and_then(Json::as_str);
-                (
-                    "wait",
-                    format!("until {}", text.unwrap_or("an expression's instant")),
-                )
+        let (kind, does) = match step.kind() {
+            v1::StepKind::Transform => ("transform", String::new()),
+            v1::StepKind::Wait => ("wait", waits(step)),
+            _ => {
+                let mut does = step.driver.clone();
+                if !step.driver_version.is_empty() {
+                    does.push_str(&format!("@{}", step.driver_version));
+                }
+                if !step.action.is_empty() {
+                    does.push_str(&format!(" {}", step.action));
+                }
+                ("driver", does)
             }
         };
         StepView {
-            id: step.id.to_string(),
-            name: step.name.as_ref().map(ToString::to_string),
+            id: step.id.clone(),
+            name: given(&step.name),
             kind,
             does,
             finally: step.finally,
             rank,
             critical,
-            needs: step.parents.iter().map(id).collect(),
-            parents: step.parents.iter().map(edge).collect(),
-            handles: handles.iter().map(id).collect(),
-            rule,
-            when: step
-                .when
-                .as_ref()
-                .map(|when| when.condition.source().to_owned()),
-            fan: step.fan.as_ref().map(|fan| FanView::new(fan, preview)),
-            tries: step.retry.as_ref().map_or(1, |retry| retry.attempts),
-            timeout: matches!(step.kind, Kind::Driver { .. })
-                .then(|| step.timeouts.attempt.to_string()),
-            allow_failure: match &step.allow_failure {
-                AllowFailure::Never => None,
-                AllowFailure::Always => Some("always".to_owned()),
-                AllowFailure::If(condition) => Some(condition.source().to_owned()),
-            },
+            needs: step.parents.clone(),
+            parents: parents.iter().zip(&step.parents).map(edge).collect(),
+            handles: step.handles.clone(),
+            rule: given(&step.rule),
+            when: given(&step.when),
+            fan: step.fan.as_ref().map(|fan| FanView::new(fan, step)),
+            tries: step.tries,
+            timeout: step
+                .attempt_timeout_ms
+                .map(|timeout| Duration(timeout).to_string()),
+            allow_failure: given(&step.allow_failure),
         }
     }
 
@@ -294,32 +272,59 @@ impl StepView {
 }
 
 impl FanView {
-    fn new(fan: &conveyor_engine::plan::Fan, preview: &Preview) -> FanView {
-        let (kind, over) = match &fan.source {
-            FanSource::Matrix { axes, .. } => (
-                "matrix",
-                axes.iter().map(|(name, _)| name.to_string()).collect(),
-            ),
-            FanSource::Foreach { name, .. } => ("foreach", vec![name.to_string()]),
-        };
-        let mut view = FanView {
-            kind,
-            over,
-            count: None,
-            instances: None,
-            depends_on: Vec::new(),
-            error: None,
-            max_parallel: fan.max_parallel,
+    fn new(fan: &v1::PlanFanOut, step: &v1::PlanStep) -> FanView {
+        let count = fan.count.map(|count| count as usize);
+        let texts = step.instances.iter();
+        let instances = texts.map(|text| parse_json(text).unwrap_or_default());
+        FanView {
+            kind: match fan.kind() {
+                v1::PlanFanOutKind::Matrix => "matrix",
+                _ => "foreach",
+            },
+            over: fan.over.clone(),
+            count,
+            // More than an answer has are only counted.
+            instances: (count == Some(step.instances.len())).then(|| instances.collect()),
+            depends_on: fan.depends_on.clone(),
+            error: given(&fan.error),
+            max_parallel: (step.max_parallel > 0).then_some(step.max_parallel),
             fail_fast: fan.fail_fast,
-        };
-        match preview.instances(fan) {
-            Instances::Known(instances) => {
-                view.count = Some(instances.len());
-                view.instances = Some(instances);
-            }
-            Instances::DependOn(names) => view.depends_on = names,
-            Instances::Wrong(message) => view.error = Some(message),
         }
-        view
     }
+}
+
+/// A text that is there.
+fn given(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// What a `wait` waits for.
+fn waits(step: &v1::PlanStep) -> String {
+    match (step.wait_until, step.wait.as_str()) {
+        (false, "") => "as long as an expression says".to_owned(),
+        (false, length) => length.to_owned(),
+        (true, "") => "until an expression's instant".to_owned(),
+        (true, instant) => format!("until {instant}"),
+    }
+}
+
+/// How many steps are before each at most.
+fn ranks(parents: &[Vec<usize>]) -> Vec<usize> {
+    let mut children = vec![Vec::new(); parents.len()];
+    let mut open: Vec<usize> = parents.iter().map(Vec::len).collect();
+    for (at, own) in parents.iter().enumerate() {
+        own.iter().for_each(|parent| children[*parent].push(at));
+    }
+    let mut rank = vec![0; parents.len()];
+    let mut ready: Vec<usize> = (0..parents.len()).filter(|at| open[*at] == 0).collect();
+    while let Some(at) = ready.pop() {
+        for child in &children[at] {
+            rank[*child] = rank[*child].max(rank[at] + 1);
+            open[*child] -= 1;
+            if open[*child] == 0 {
+                ready.push(*child);
+            }
+        }
+    }
+    rank
 }

@@ -15,7 +15,7 @@ fn failed(number: u32) -> AttemptView {
             code: "exit_status".to_owned(),
             message: "exit 1".to_owned(),
         }),
-        reason: String::new(),
+        ..AttemptView::default()
     }
 }
 

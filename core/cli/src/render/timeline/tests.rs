@@ -10,7 +10,7 @@ fn attempt(number: u32, from: u64, to: Option<u64>, state: AttemptState) -> Atte
         claimed_at: Some(Time(from)),
         ended_at: to.map(Time),
         failure: None,
-        reason: String::new(),
+        ..AttemptView::default()
     }
 }
 

@@ -136,11 +136,7 @@ impl RunView {
         let at = at.unwrap_or_else(|| {
             attempts.push(AttemptView {
                 number: id.attempt,
-                state: None,
-                claimed_at: None,
-                ended_at: None,
-                failure: None,
-                reason: String::new(),
+                ..AttemptView::default()
             });
             attempts.len() - 1
         });

@@ -10,18 +10,22 @@ pub(super) fn display<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::
     to.collect_str(value)
 }
 
-pub(super) fn display_option<T: Display, S: Serializer>(
+/// A state, or that there is none yet.
+pub(super) fn or_running<T: Display, S: Serializer>(
     value: &Option<T>,
     to: S,
 ) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => to.collect_str(value),
-        None => to.serialize_none(),
+        None => to.serialize_str("running"),
     }
 }
 
 pub(super) fn time<S: Serializer>(value: &Option<Time>, to: S) -> Result<S::Ok, S::Error> {
-    display_option(value, to)
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
 }
 
 #[expect(

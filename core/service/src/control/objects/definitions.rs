@@ -2,16 +2,19 @@
 
 use super::super::{ControlHandlers, refuse};
 use super::repeats::Keyed;
+use super::tell::{Changed, applied};
 use super::{
     JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
     version_key,
 };
 use crate::refusal;
 use crate::stack::on_stack;
-use conveyor_engine::plan::Schema;
+use conveyor_engine::plan::{ResourceEvent, Schema};
 use conveyor_engine::value::{Json, canonical_bytes, parse_json};
 use conveyor_node::objects::{Changes, Row};
-use conveyor_proto::storage::v1::{StoredDefinition, StoredDefinitionVersion, StoredUse};
+use conveyor_proto::storage::v1::{
+    StoredDefinition, StoredDefinitionVersion, StoredObjectKind, StoredUse,
+};
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
 use tonic::Status;
@@ -142,6 +145,18 @@ impl ControlHandlers {
             changed: !same,
         };
         if !request.validate_only && (!same || key.is_some()) {
+            if !same {
+                let changed = Changed {
+                    namespace: &namespace,
+                    kind: StoredObjectKind::Definition,
+                    name: &meta.name,
+                    event: applied(was.is_some()),
+                    version: row.value.version,
+                    meta: row.value.meta.as_ref(),
+                    time_ms: now,
+                };
+                self.tell(&mut changes, &changed);
+            }
             key.keep(&mut changes, &answer);
             self.node.change(changes).await.map_err(refuse)?;
         }
@@ -253,6 +268,16 @@ impl ControlHandlers {
             Some(used) => changes.delete(&namespace, &request.name, used),
             None => changes.absent::<StoredUse>(&namespace, &request.name),
         };
+        let changed = Changed {
+            namespace: &namespace,
+            kind: StoredObjectKind::Definition,
+            name: &request.name,
+            event: ResourceEvent::Deleted,
+            version: row.value.version,
+            meta: row.value.meta.as_ref(),
+            time_ms: self.node.now().0,
+        };
+        self.tell(&mut changes, &changed);
         self.node.change(changes).await.map_err(refuse)?;
         Ok(v1::DeleteDefinitionResponse {})
     }

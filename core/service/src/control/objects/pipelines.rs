@@ -2,14 +2,18 @@
 
 use super::super::{ControlHandlers, check, refuse};
 use super::repeats::Keyed;
+use super::tell::{Changed, applied};
 use super::{
     JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
 };
 use crate::refusal;
 use crate::stack::on_stack;
+use conveyor_engine::plan::ResourceEvent;
 use conveyor_engine::value::Hash;
 use conveyor_node::objects::{Changes, Row};
-use conveyor_proto::storage::v1::{StoredPipeline, StoredRevision, StoredTriggers};
+use conveyor_proto::storage::v1::{
+    StoredObjectEvent, StoredObjectKind, StoredPipeline, StoredRevision, StoredTriggers,
+};
 use conveyor_proto::v1;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -167,6 +171,8 @@ impl ControlHandlers {
             changes.revision(&namespace, &pipeline, &digest, &made);
         }
         let row = Row::new(stored);
+        let (event, name) = (applied(was.is_some()), &pipeline);
+        self.tell_of_pipeline(&mut changes, (&namespace, name), &row, event, now);
         let answer = v1::ApplyPipelineResponse {
             pipeline: Some(told(&namespace, &pipeline, &row)),
             changed: true,
@@ -326,7 +332,33 @@ impl ControlHandlers {
         self.triggered(&namespace, &request.name, Some(&row), None, &mut changes)
             .await?;
         changes.delete(&namespace, &request.name, &row);
+        let (event, now) = (ResourceEvent::Deleted, self.node.now().0);
+        self.tell_of_pipeline(&mut changes, (&namespace, &request.name), &row, event, now);
         self.node.change(changes).await.map_err(refuse)?;
         Ok(v1::DeletePipelineResponse {})
+    }
+
+    fn tell_of_pipeline(
+        &self,
+        changes: &mut Changes,
+        (namespace, name): (&str, &str),
+        row: &Row<StoredPipeline>,
+        event: ResourceEvent,
+        time_ms: u64,
+    ) {
+        let changed = Changed {
+            namespace,
+            kind: StoredObjectKind::Pipeline,
+            name,
+            event,
+            version: row.value.revision,
+            meta: row.value.meta.as_ref(),
+            time_ms,
+        };
+        let base = StoredObjectEvent {
+            digest: row.value.digest.clone(),
+            ..StoredObjectEvent::default()
+        };
+        self.tell_of(changes, &changed, base);
     }
 }

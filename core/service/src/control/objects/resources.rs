@@ -3,6 +3,7 @@
 use super::super::{ControlHandlers, refuse};
 use super::definitions::stored_schema;
 use super::repeats::Keyed;
+use super::tell::Changed;
 use super::triggers::{Decided, Happened};
 use super::{
     JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
@@ -15,7 +16,8 @@ use conveyor_engine::plan::ResourceEvent;
 use conveyor_engine::value::{Json, canonical_bytes, parse_json};
 use conveyor_node::objects::{Changes, Row};
 use conveyor_proto::storage::v1::{
-    StoredDefinitionVersion, StoredResource, StoredResourceVersion, StoredUse,
+    StoredDefinitionVersion, StoredObjectEvent, StoredObjectKind, StoredResource,
+    StoredResourceVersion, StoredUse,
 };
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
@@ -191,9 +193,32 @@ impl ControlHandlers {
         if request.validate_only {
             return Ok(answer);
         }
+        self.tell_of_resource(&mut changes, &happened, &row);
         key.keep(&mut changes, &answer);
         self.made(changes, turn, decided, entry).await?;
         Ok(answer)
+    }
+
+    fn tell_of_resource(
+        &self,
+        changes: &mut Changes,
+        happened: &Happened,
+        row: &Row<StoredResource>,
+    ) {
+        let changed = Changed {
+            namespace: &happened.namespace,
+            kind: StoredObjectKind::Resource,
+            name: &happened.name,
+            event: happened.event,
+            version: happened.version,
+            meta: row.value.meta.as_ref(),
+            time_ms: happened.time_ms,
+        };
+        let base = StoredObjectEvent {
+            definition: happened.definition.clone(),
+            ..StoredObjectEvent::default()
+        };
+        self.tell_of(changes, &changed, base);
     }
 
     /// Makes a change durable with what it starts, and starts that: to the end, whether or not somebody
@@ -380,6 +405,7 @@ impl ControlHandlers {
         changes.delete(&namespace, &object, &row);
         self.count(&namespace, definition, &mut changes, false)
             .await?;
+        self.tell_of_resource(&mut changes, &happened, &row);
         let answer = v1::DeleteResourceResponse {
             runs: decided.runs(),
             diagnostics: decided.refused.clone(),

@@ -1,0 +1,79 @@
+use super::super::{LIMIT_LABELS, short};
+use crate::refusal;
+use conveyor_engine::run::RunState;
+use conveyor_proto::storage::v1::stored_event::What;
+use conveyor_proto::storage::v1::{StoredEvent, StoredObjectKind};
+use conveyor_proto::v1;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tonic::Status;
+
+/// The most states of a filter: as many as there are.
+const STATES: usize = 10;
+
+/// Which events a reader wants.
+pub(super) struct Wanted {
+    namespace: Option<Arc<str>>,
+    labels: BTreeMap<String, String>,
+    pipeline: String,
+    states: Vec<i32>,
+}
+
+impl Wanted {
+    pub(super) fn of(
+        namespace: Option<String>,
+        request: &v1::WatchEventsRequest,
+    ) -> Result<Wanted, Status> {
+        if request.labels.len() > LIMIT_LABELS {
+            return Err(refusal::limit("labels", request.labels.len(), LIMIT_LABELS));
+        }
+        short("pipeline", &request.pipeline, 63)?;
+        if request.states.len() > STATES {
+            return Err(refusal::limit("states", request.states.len(), STATES));
+        }
+        let known = |state: &i32| {
+            let state = u8::try_from(*state).ok();
+            state.and_then(RunState::from_code).is_some()
+        };
+        if !request.states.iter().all(known) {
+            return Err(Status::invalid_argument("a state of the filter is not one"));
+        }
+        Ok(Wanted {
+            namespace: namespace.map(Arc::from),
+            labels: request.labels.clone(),
+            pipeline: request.pipeline.clone(),
+            states: request.states.clone(),
+        })
+    }
+
+    pub(super) fn namespace(&self) -> Option<Arc<str>> {
+        self.namespace.clone()
+    }
+
+    pub(super) fn fits(&self, event: &StoredEvent) -> bool {
+        if self
+            .namespace
+            .as_ref()
+            .is_some_and(|own| **own != *event.namespace)
+        {
+            return false;
+        }
+        let (labels, pipeline, state) = match &event.what {
+            Some(What::Run(told)) => {
+                let Some(run) = &told.run else { return false };
+                (&run.labels, Some(&run.pipeline), Some(told.to))
+            }
+            Some(What::Object(object)) => {
+                let pipeline = object.kind() == StoredObjectKind::Pipeline;
+                (&object.labels, pipeline.then_some(&object.name), None)
+            }
+            None => return false,
+        };
+        (self.pipeline.is_empty() || pipeline == Some(&self.pipeline))
+            && (self.states.is_empty() || state.is_some_and(|state| self.states.contains(&state)))
+            && self
+                .labels
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+    }
+}

@@ -1,0 +1,45 @@
+//! How a document would run, with nothing stored.
+
+use super::{ControlHandlers, check, objects};
+use crate::stack::on_stack;
+use crate::{refusal, wire};
+use conveyor_proto::v1;
+use tonic::Status;
+
+impl ControlHandlers {
+    pub(super) async fn plan(
+        &self,
+        request: v1::PlanPipelineRequest,
+    ) -> Result<v1::PlanPipelineResponse, Status> {
+        let document = request.document;
+        let document = document.ok_or_else(|| Status::invalid_argument("`document` is missing"))?;
+        check::within(&self.caller, &document)?;
+        let (node, about) = (self.node.clone(), self.about.clone());
+        let (inputs, texts) = (request.inputs, request.text_inputs);
+        let (plan, diagnostics) = on_stack(move || -> Result<_, Status> {
+            let read = check::read(&node, &document)?;
+            let plan = read.plan();
+            check::drivers(&about, &plan, Some(&document))?;
+            let asked = !inputs.is_empty() || !texts.is_empty();
+            let given = check::given(&plan, &inputs, &texts, None)?;
+            let inputs = match check::inputs(&plan, &given) {
+                Ok(inputs) => Some(inputs),
+                // Nobody gave inputs: what depends on them is told to be unknown.
+                Err(_) if !asked => None,
+                Err(refused) => return Err(refused),
+            };
+            let found = read.diagnostics.iter().map(refusal::diagnostic);
+            let mut diagnostics: Vec<_> = found.collect();
+            diagnostics.extend(check::unregistered(&node, &about, &plan, &document));
+            Ok((wire::plan(&plan, inputs), diagnostics))
+        })
+        .await??;
+        // As an apply of it would say.
+        self.namespace(&plan.namespace).await?;
+        objects::labels_fit(&plan.labels)?;
+        Ok(v1::PlanPipelineResponse {
+            plan: Some(plan),
+            diagnostics,
+        })
+    }
+}

@@ -1,0 +1,630 @@
+//! What followers of a namespace are told: each event once, whatever becomes of them meanwhile.
+
+use super::{handlers, handlers_over, request, start};
+use conveyor_engine::time::{Duration, Time};
+use conveyor_node::retention::Retention;
+use conveyor_node::{Clock, SystemClock};
+use conveyor_proto::v1;
+use conveyor_proto::v1::control_service_server::ControlService as _;
+use conveyor_proto::v1::watch_events_response::Item;
+use conveyor_service::{Caller, ControlHandlers, Scope};
+use conveyor_store::{
+    Bytes, CommitError, Direction, Error, KeyRange, Limits, Memory, Page, Stats, Store, Transaction,
+};
+use prost::Message as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Status};
+
+type Stream = ReceiverStream<Result<v1::WatchEventsResponse, Status>>;
+
+const ONE: &str = "{steps: [{id: a, transform: {x: 1}}]}";
+
+async fn watch(
+    handlers: &ControlHandlers,
+    request: v1::WatchEventsRequest,
+) -> Result<Stream, Status> {
+    let answer = handlers.watch_events(Request::new(request)).await?;
+    Ok(answer.into_inner())
+}
+
+fn after(cursor: &str) -> v1::WatchEventsRequest {
+    v1::WatchEventsRequest {
+        cursor: cursor.to_owned(),
+        ..v1::WatchEventsRequest::default()
+    }
+}
+
+/// All that there is now, from the oldest on.
+fn whole() -> v1::WatchEventsRequest {
+    v1::WatchEventsRequest {
+        from_oldest: true,
+        until_now: true,
+        ..v1::WatchEventsRequest::default()
+    }
+}
+
+async fn next(stream: &mut Stream) -> v1::WatchEventsResponse {
+    loop {
+        let told = stream.next().await.expect("it goes on").expect("told");
+        if told.item.is_some() {
+            return told;
+        }
+    }
+}
+
+async fn rest(mut stream: Stream) -> Vec<v1::WatchEventsResponse> {
+    let mut all = Vec::new();
+    while let Some(told) = stream.next().await {
+        let told = told.expect("told");
+        if told.item.is_some() {
+            all.push(told);
+        }
+    }
+    all
+}
+
+/// An event in a few words.
+fn word(told: &v1::WatchEventsResponse) -> String {
+    match told.item.as_ref().expect("an event") {
+        Item::RunEvent(event) => {
+            let Some(v1::event::Event::RunChanged(changed)) = &event.event else {
+                panic!("a run changes: {event:?}");
+            };
+            let run = told.run.as_ref().expect("its run");
+            assert_eq!(run.state, changed.to);
+            assert_eq!(
+                run.ended_ms.is_some(),
+                changed.to() == v1::RunState::Succeeded
+            );
+            assert_eq!((&run.id, &run.namespace), (&event.run, &told.namespace));
+            let state = |state: v1::RunState| state.as_str_name()[10..].to_lowercase();
+            format!(
+                "{} {}>{}",
+                run.pipeline,
+                state(changed.from()),
+                state(changed.to())
+            )
+        }
+        Item::ResourceEvent(event) => {
+            let of = event.resource.as_ref().expect("a version");
+            let change = event.change().as_str_name()[16..].to_lowercase();
+            format!(
+                "{}/{} {} {change} by {}",
+                of.definition, of.name, of.version, event.actor
+            )
+        }
+        Item::ObjectEvent(event) => {
+            let kind = event.kind().as_str_name()[12..].to_lowercase();
+            let change = event.change().as_str_name()[16..].to_lowercase();
+            format!(
+                "{kind} {} {} {change} by {}",
+                event.name, event.version, event.actor
+            )
+        }
+    }
+}
+
+fn words(all: &[v1::WatchEventsResponse]) -> Vec<String> {
+    all.iter().map(word).collect()
+}
+
+/// Follows until a run has succeeded.
+async fn until_succeeded(stream: &mut Stream) -> Vec<v1::WatchEventsResponse> {
+    let mut all = Vec::new();
+    loop {
+        all.push(next(stream).await);
+        if word(all.last().expect("one")).ends_with(">succeeded") {
+            return all;
+        }
+    }
+}
+
+fn document(spec: &str) -> v1::Document {
+    match request(spec).pipeline {
+        Some(v1::start_run_request::Pipeline::Document(document)) => document,
+        _ => unreachable!("it is one"),
+    }
+}
+
+async fn store(handlers: &ControlHandlers, spec: &str) {
+    let request = v1::ApplyPipelineRequest {
+        document: Some(document(spec)),
+        ..v1::ApplyPipelineRequest::default()
+    };
+    let stored = handlers.apply_pipeline(Request::new(request)).await;
+    stored.expect("it is stored");
+}
+
+fn named(name: &str, labels: &[(&str, &str)]) -> Option<v1::Metadata> {
+    let labels = labels.iter();
+    Some(v1::Metadata {
+        name: name.to_owned(),
+        labels: labels
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+        ..v1::Metadata::default()
+    })
+}
+
+async fn namespace(handlers: &ControlHandlers, name: &str) {
+    let request = v1::CreateNamespaceRequest {
+        namespace: Some(v1::Namespace {
+            metadata: named(name, &[]),
+        }),
+        ..v1::CreateNamespaceRequest::default()
+    };
+    let made = handlers.create_namespace(Request::new(request)).await;
+    made.expect("a namespace");
+}
+
+async fn define(handlers: &ControlHandlers) {
+    let request = v1::ApplyDefinitionRequest {
+        definition: Some(v1::ResourceDefinition {
+            metadata: named("app", &[]),
+            schema: Bytes::from_static(b"{\"type\": \"object\"}"),
+            ..v1::ResourceDefinition::default()
+        }),
+        ..v1::ApplyDefinitionRequest::default()
+    };
+    handlers
+        .apply_definition(Request::new(request))
+        .await
+        .expect("defined");
+}
+
+async fn put(handlers: &ControlHandlers, name: &str, n: u32, labels: &[(&str, &str)]) {
+    let request = v1::ApplyResourceRequest {
+        resource: Some(v1::Resource {
+            metadata: named(name, labels),
+            definition: "app".to_owned(),
+            spec: format!("{{\"n\": {n}}}").into_bytes().into(),
+            ..v1::Resource::default()
+        }),
+        ..v1::ApplyResourceRequest::default()
+    };
+    handlers
+        .apply_resource(Request::new(request))
+        .await
+        .expect("applied");
+}
+
+#[tokio::test]
+async fn what_happens_is_told_as_it_happens_and_again_after_any_cursor() {
+    let handlers = handlers().await;
+    let mut live = watch(&handlers, v1::WatchEventsRequest::default())
+        .await
+        .expect("it follows");
+    let first = live.next().await.expect("it begins").expect("told");
+    assert_eq!(first.item, None, "first it is told where it is");
+    define(&handlers).await;
+    put(&handlers, "web", 1, &[]).await;
+    put(&handlers, "web", 1, &[]).await;
+    put(&handlers, "web", 2, &[]).await;
+    let gone = v1::DeleteResourceRequest {
+        definition: "app".to_owned(),
+        name: "web".to_owned(),
+        ..v1::DeleteResourceRequest::default()
+    };
+    handlers
+        .delete_resource(Request::new(gone))
+        .await
+        .expect("deleted");
+    store(&handlers, ONE).await;
+    store(&handlers, ONE).await;
+    store(&handlers, "{steps: [{id: b, transform: {x: 1}}]}").await;
+    let gone = v1::DeletePipelineRequest {
+        name: "p".to_owned(),
+        ..v1::DeletePipelineRequest::default()
+    };
+    handlers
+        .delete_pipeline(Request::new(gone))
+        .await
+        .expect("deleted");
+    start(&handlers, ONE).await;
+    let told = until_succeeded(&mut live).await;
+    let said = words(&told);
+    let objects = [
+        "definition app 1 created by local",
+        "app/web 1 created by local",
+        "app/web 2 updated by local",
+        "app/web 2 deleted by local",
+        "pipeline p 1 created by local",
+        "pipeline p 2 updated by local",
+        "pipeline p 2 deleted by local",
+    ];
+    assert_eq!(said[..objects.len()], objects);
+    // What comes of a run is a chain.
+    let mut at = "queued".to_owned();
+    for change in &said[objects.len()..] {
+        let (from, to) = change
+            .strip_prefix("p ")
+            .and_then(|of| of.split_once('>'))
+            .expect("of p");
+        assert_eq!(from, at, "{said:?}");
+        to.clone_into(&mut at);
+    }
+    assert_eq!(said[objects.len()], "p queued>queued");
+    assert_eq!(at, "succeeded");
+    // An event of a run is the one that the run's own events have.
+    let Some(Item::RunEvent(last)) = &told.last().expect("one").item else {
+        panic!("{told:?}");
+    };
+    let own = v1::WatchRunEventsRequest {
+        run: last.run.clone(),
+        ..v1::WatchRunEventsRequest::default()
+    };
+    let own = handlers
+        .watch_run_events(Request::new(own))
+        .await
+        .expect("its events");
+    let own: Vec<_> = own.into_inner().collect().await;
+    let same = own
+        .into_iter()
+        .flatten()
+        .any(|one| one.item == Some(v1::watch_run_events_response::Item::Event(last.clone())));
+    assert!(same, "{last:?}");
+    for (count, told_then) in std::iter::once(&first).chain(&told).enumerate() {
+        let again = v1::WatchEventsRequest {
+            until_now: true,
+            ..after(&told_then.cursor)
+        };
+        let again = rest(watch(&handlers, again).await.expect("it goes on")).await;
+        // Of each lane in its order; how both lie together may differ.
+        let by_lane = |all: &[v1::WatchEventsResponse]| -> (Vec<String>, Vec<String>) {
+            words(all)
+                .into_iter()
+                .partition(|word| word.starts_with("p "))
+        };
+        assert_eq!(by_lane(&again), by_lane(&told[count..]), "after {count}");
+    }
+    let all = rest(watch(&handlers, whole()).await.expect("all")).await;
+    assert_eq!(all.len(), told.len());
+}
+
+#[tokio::test]
+async fn a_filter_leaves_the_rest_out_and_still_says_where_to_go_on() {
+    let handlers = handlers().await;
+    define(&handlers).await;
+    put(&handlers, "web", 1, &[("team", "web")]).await;
+    put(&handlers, "db", 1, &[("team", "data")]).await;
+    store(&handlers, ONE).await;
+    let mut labelled = request(ONE);
+    labelled.labels.insert("team".to_owned(), "web".to_owned());
+    labelled.wait_ms = 60_000;
+    handlers
+        .start_run(Request::new(labelled))
+        .await
+        .expect("a run");
+    let all = async |request: v1::WatchEventsRequest| {
+        words(&rest(watch(&handlers, request).await.expect("events")).await)
+    };
+    let of_team = v1::WatchEventsRequest {
+        labels: [("team".to_owned(), "web".to_owned())].into(),
+        ..whole()
+    };
+    let said = all(of_team).await;
+    assert_eq!(said[0], "app/web 1 created by local");
+    assert!(
+        said[1..].iter().all(|word| word.starts_with("p ")),
+        "{said:?}"
+    );
+    let of_pipeline = v1::WatchEventsRequest {
+        pipeline: "p".to_owned(),
+        ..whole()
+    };
+    let said = all(of_pipeline.clone()).await;
+    assert!(
+        said.iter()
+            .all(|word| word.starts_with("p ") || word.starts_with("pipeline p "))
+    );
+    assert!(said.len() > 2, "{said:?}");
+    let mut ended = v1::WatchEventsRequest {
+        states: vec![v1::RunState::Succeeded.into(), v1::RunState::Failed.into()],
+        ..of_pipeline
+    };
+    let said = all(ended.clone()).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].ends_with(">succeeded"));
+    // Nothing fits, and so much is passed over that it is told where to go on.
+    ended.states = vec![v1::RunState::Paused.into()];
+    (ended.from_oldest, ended.until_now) = (false, false);
+    let mut quiet = watch(&handlers, ended).await.expect("it follows");
+    let begin = quiet.next().await.expect("it begins").expect("told").cursor;
+    for n in 0..1001 {
+        put(&handlers, "db", n, &[]).await;
+    }
+    let moved = quiet.next().await.expect("it goes on").expect("told");
+    assert_eq!(moved.item, None);
+    assert_ne!(moved.cursor, begin);
+    // So it is for a namespace where nothing happens.
+    namespace(&handlers, "team").await;
+    let of_team = v1::WatchEventsRequest {
+        namespace: "team".to_owned(),
+        ..v1::WatchEventsRequest::default()
+    };
+    let mut quiet = watch(&handlers, of_team).await.expect("it follows");
+    let begin = quiet.next().await.expect("it begins").expect("told").cursor;
+    for n in 1001..2002 {
+        put(&handlers, "db", n, &[]).await;
+    }
+    let moved = quiet.next().await.expect("it goes on").expect("told");
+    assert_eq!(moved.item, None);
+    assert_ne!(moved.cursor, begin);
+    for (request, limit) in [
+        (
+            v1::WatchEventsRequest {
+                labels: (0..65).map(|n| (n.to_string(), String::new())).collect(),
+                ..whole()
+            },
+            "the limit `labels` is 64; the request has 65",
+        ),
+        (
+            v1::WatchEventsRequest {
+                states: vec![1; 11],
+                ..whole()
+            },
+            "the limit `states` is 10; the request has 11",
+        ),
+        (
+            v1::WatchEventsRequest {
+                states: vec![99],
+                ..whole()
+            },
+            "a state of the filter is not one",
+        ),
+    ] {
+        let refused = watch(&handlers, request).await.expect_err("refused");
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (Code::InvalidArgument, limit)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_none_is_refused_and_one_of_another_store_is_a_gap() {
+    let handlers = handlers().await;
+    for text in ["x", "17.2", "1.2.3.00000000", &"1".repeat(257)] {
+        let refused = watch(&handlers, after(text)).await.expect_err("no cursor");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{text}");
+    }
+    define(&handlers).await;
+    start(&handlers, ONE).await;
+    let told = rest(watch(&handlers, whole()).await.expect("all")).await;
+    let cursor = told.last().expect("one").cursor.clone();
+    watch(&handlers, after(&cursor)).await.expect("its own");
+    // Another store has other events in the same places.
+    let other = super::handlers().await;
+    put_something_else(&other).await;
+    let refused = watch(&other, after(&cursor)).await.expect_err("another's");
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    let gap = v1::EventsGap::decode(refused.details()).expect("a gap");
+    let from = watch(&other, after(&gap.oldest)).await;
+    assert_eq!(
+        word(&next(&mut from.expect("it follows")).await),
+        "pipeline p 1 created by local"
+    );
+}
+
+async fn put_something_else(handlers: &ControlHandlers) {
+    store(handlers, ONE).await;
+    let mut request = request(ONE);
+    request.wait_ms = 60_000;
+    handlers
+        .start_run(Request::new(request))
+        .await
+        .expect("a run");
+}
+
+#[tokio::test]
+async fn a_bound_caller_is_told_of_its_own_namespace_alone() {
+    let handlers = handlers().await;
+    namespace(&handlers, "team").await;
+    let by = |request: v1::WatchEventsRequest| {
+        let mut request = Request::new(request);
+        request.extensions_mut().insert(Caller {
+            principal: "someone".into(),
+            scope: Scope::Client,
+            namespace: Some("team".into()),
+            standing: None,
+        });
+        request
+    };
+    let live = handlers
+        .watch_events(by(v1::WatchEventsRequest::default()))
+        .await;
+    let mut live = live.expect("it follows").into_inner();
+    let mut all = watch(&handlers, v1::WatchEventsRequest::default())
+        .await
+        .expect("it follows");
+    for namespace in ["default", "none-such"] {
+        let theirs = v1::WatchEventsRequest {
+            namespace: namespace.to_owned(),
+            ..v1::WatchEventsRequest::default()
+        };
+        let refused = handlers
+            .watch_events(by(theirs))
+            .await
+            .expect_err("not its own");
+        assert_eq!(refused.code(), Code::PermissionDenied, "{namespace}");
+    }
+    let missing = v1::WatchEventsRequest {
+        namespace: "none-such".to_owned(),
+        ..v1::WatchEventsRequest::default()
+    };
+    let refused = watch(&handlers, missing).await.expect_err("none such");
+    assert_eq!(refused.code(), Code::NotFound);
+    start(&handlers, ONE).await;
+    until_succeeded(&mut all).await;
+    let mut own = request(ONE);
+    if let Some(v1::start_run_request::Pipeline::Document(document)) = &mut own.pipeline {
+        let text = String::from_utf8(document.source.to_vec()).expect("a text");
+        let text = text.replace("{name: p}", "{name: ours, namespace: team}");
+        document.source = text.into_bytes().into();
+    }
+    handlers.start_run(Request::new(own)).await.expect("a run");
+    let told = until_succeeded(&mut live).await;
+    assert!(told.iter().all(|one| one.namespace == "team"), "{told:?}");
+    assert!(words(&until_succeeded(&mut all).await)[0].starts_with("ours "));
+    let again = handlers
+        .watch_events(by(whole()))
+        .await
+        .expect("all of its own");
+    let again = rest(again.into_inner()).await;
+    assert_eq!(words(&again), words(&told));
+}
+
+/// A clock that a test moves on.
+struct Later(SystemClock, AtomicU64);
+
+impl Clock for Later {
+    fn now(&self) -> Time {
+        self.0.now().after(Duration(self.1.load(Ordering::SeqCst)))
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_later_than_events_are_kept_is_told_so() {
+    const HOUR: u64 = 3_600_000;
+    let clock = Arc::new(Later(SystemClock::new(), AtomicU64::new(0)));
+    let handlers = handlers_over(Arc::new(Memory::new()), Arc::clone(&clock) as _).await;
+    define(&handlers).await;
+    put(&handlers, "web", 1, &[]).await;
+    // More than one segment.
+    for n in 0..600 {
+        put(&handlers, "db", n, &[]).await;
+    }
+    put_something_else(&handlers).await;
+    let told = rest(watch(&handlers, whole()).await.expect("all")).await;
+    let kept = Retention {
+        events: Some(Duration::millis(2 * HOUR)),
+        ..Retention::default()
+    };
+    let retain = async || handlers.node().retain(&kept).await.expect("a pass").events;
+    assert_eq!(retain().await, 0, "all is young");
+    clock.1.store(HOUR, Ordering::SeqCst);
+    put(&handlers, "late", 1, &[]).await;
+    clock.1.store(5 * HOUR / 2, Ordering::SeqCst);
+    assert_eq!(retain().await, told.len());
+    let early = &told[told.len() - 2].cursor;
+    let refused = watch(&handlers, after(early))
+        .await
+        .expect_err("it is too late");
+    assert_eq!(refused.code(), Code::OutOfRange);
+    let oldest = v1::EventsGap::decode(refused.details())
+        .expect("a gap")
+        .oldest;
+    assert!(refused.message().contains(&oldest), "{refused}");
+    // Whoever had all that was deleted has missed nothing.
+    for cursor in [&told[told.len() - 1].cursor, &oldest] {
+        let request = v1::WatchEventsRequest {
+            until_now: true,
+            ..after(cursor)
+        };
+        let rest = rest(watch(&handlers, request).await.expect("nothing is missing")).await;
+        assert_eq!(words(&rest), ["app/late 1 created by local"]);
+    }
+    // The numbers go on where all events of a lane are gone.
+    clock.1.store(5 * HOUR, Ordering::SeqCst);
+    assert_eq!(retain().await, 1);
+    let mut live = watch(&handlers, v1::WatchEventsRequest::default())
+        .await
+        .expect("it follows");
+    put(&handlers, "later", 1, &[]).await;
+    assert_eq!(word(&next(&mut live).await), "app/later 1 created by local");
+    let again = watch(&handlers, after(&next_cursor(&handlers).await)).await;
+    again.expect("a cursor of what is there now");
+}
+
+async fn next_cursor(handlers: &ControlHandlers) -> String {
+    let told = rest(watch(handlers, whole()).await.expect("all")).await;
+    assert_eq!(words(&told), ["app/later 1 created by local"]);
+    told[0].cursor.clone()
+}
+
+#[tokio::test]
+async fn a_reader_that_is_slow_has_all_of_it_in_the_end() {
+    const CHANGES: usize = 600;
+    let handlers = handlers().await;
+    define(&handlers).await;
+    let mut slow = watch(&handlers, v1::WatchEventsRequest::default())
+        .await
+        .expect("it follows");
+    // More than waits for it, and more than waits for anybody.
+    for n in 0..CHANGES {
+        put(&handlers, "web", n as u32, &[]).await;
+    }
+    for n in 1..=CHANGES {
+        let told = next(&mut slow).await;
+        let Some(Item::ResourceEvent(event)) = told.item else {
+            panic!("{told:?}");
+        };
+        assert_eq!(event.resource.expect("a version").version, n as u64);
+    }
+}
+
+/// A store that counts how often events are looked for.
+struct Counting(Memory, AtomicUsize);
+
+impl Store for Counting {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        self.0.get(key)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Page, Error> {
+        if range.start.starts_with(&[0, b'w']) {
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+        self.0.scan(range, direction, limit)
+    }
+
+    fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
+        self.0.commit(transaction)
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    fn stats(&self) -> Result<Stats, Error> {
+        self.0.stats()
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_followers_are_one_reading_and_quiet_ones_none() {
+    let store = Arc::new(Counting(Memory::new(), AtomicUsize::new(0)));
+    let handlers = handlers_over(Arc::clone(&store) as _, Arc::new(SystemClock::new())).await;
+    define(&handlers).await;
+    let mut followers = Vec::new();
+    for _ in 0..1000 {
+        let follower = watch(&handlers, v1::WatchEventsRequest::default()).await;
+        followers.push(follower.expect("it follows"));
+    }
+    // Each has read up to where it began.
+    put(&handlers, "web", 1, &[]).await;
+    for follower in &mut followers {
+        assert_eq!(word(&next(follower).await), "app/web 1 created by local");
+    }
+    let before = store.1.load(Ordering::SeqCst);
+    for n in 2..12 {
+        put(&handlers, "web", n, &[]).await;
+        for follower in &mut followers {
+            next(follower).await;
+        }
+    }
+    let read = store.1.load(Ordering::SeqCst) - before;
+    // Two lanes for each of ten changes; a wake-up may find nothing more.
+    assert!(read <= 2 * 2 * 10, "{read} readings");
+    drop(followers);
+    // The last of them has gone: nobody reads any more. Tasks see that by themselves.
+    while handlers.reader().hub().topics() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let before = store.1.load(Ordering::SeqCst);
+    put(&handlers, "web", 100, &[]).await;
+    assert_eq!(store.1.load(Ordering::SeqCst), before);
+}
