@@ -67,6 +67,9 @@ pub(crate) struct StartArgs {
     /// A label of the run, `key=value`; may be given several times.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) labels: Vec<(String, String)>,
+    /// An annotation of the run, `key=value`; may be given several times.
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) annotations: Vec<(String, String)>,
     /// The run's id, a UUIDv7 made before the first try: a repeat finds the first.
     #[arg(long, value_name = "ID")]
     pub(crate) run_id: Option<String>,

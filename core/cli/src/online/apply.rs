@@ -216,6 +216,7 @@ fn request(args: &StartArgs) -> Result<(v1::StartRunRequest, Given), Problem> {
         inputs: given::bytes(&inputs).into(),
         text_inputs: inputs.texts.clone(),
         labels: args.labels.iter().cloned().collect(),
+        annotations: args.annotations.iter().cloned().collect(),
         run_id: args
             .run_id
             .clone()

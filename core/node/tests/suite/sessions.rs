@@ -373,3 +373,57 @@ fn a_runs_own_namespace_has_the_first_word() {
     let task = h.take("a");
     assert_eq!((&*task.session, task.claimed.run), ("own", run));
 }
+
+#[test]
+fn silence_counts_only_while_the_owner_could_have_heard() {
+    let (mut h, run, task) = Harness::with_task("s");
+    h.tell("s", SessionEvent::Accepted(task.claimed));
+    // The process stood still for longer than any lease: what came meanwhile is not read yet.
+    h.now = h.now.after(Duration::secs(120));
+    h.pass(Duration::secs(0));
+    assert_eq!(
+        h.attempts(run, 0),
+        (StepState::Running, 1),
+        "a window of its own (PROTOCOL P23)"
+    );
+    assert_eq!(h.beat("s", &[task.claimed], None), []);
+    h.pass(Duration::secs(39));
+    assert_eq!(h.attempts(run, 0), (StepState::Running, 1));
+    // It stands still again, and nobody is there any more: the new window is as long as the first.
+    h.now = h.now.after(Duration::secs(120));
+    h.pass(Duration::secs(0));
+    h.pass(Duration::secs(39));
+    assert_eq!(h.attempts(run, 0), (StepState::Running, 1));
+    h.pass(Duration::secs(2));
+    assert_eq!(h.attempts(run, 0), (StepState::Queued, 1));
+}
+
+#[test]
+fn namespaces_take_turns_however_much_each_has_waiting() {
+    let mut h = Harness::new(1);
+    h.connect("s", 0);
+    let document = |namespace: &str| {
+        DOCUMENT.replace(
+            "{name: far}",
+            &format!("{{name: far, namespace: {namespace}}}"),
+        )
+    };
+    let mut of = BTreeMap::new();
+    for (namespace, runs) in [("many", 6), ("few", 2)] {
+        for _ in 0..runs {
+            of.insert(h.start(&document(namespace)), namespace);
+        }
+    }
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        h.tell("s", SessionEvent::Credits(1));
+        let task = h.tasks.pop().expect("a task for the credit");
+        order.push(of[&task.claimed.run]);
+    }
+    let few = order.iter().filter(|one| **one == "few").count();
+    assert_eq!(few, 2, "{order:?}");
+    assert!(
+        order[..4].windows(2).all(|two| two[0] != two[1]),
+        "{order:?}"
+    );
+}
