@@ -23,7 +23,7 @@
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
 //! are 32, SEQUENCE is 8 bytes, most significant first. NAME, NAMESPACE, SCOPE and VERSION are texts, each but the
 //! last ended by a zero byte. The keys of logs are the
-//! bus's own, beginning with `l/`.
+//! bus's own, beginning with `l/`; `l.` counts the commits of log lines.
 
 use crate::id::RunId;
 use conveyor_bus::AttemptKey;

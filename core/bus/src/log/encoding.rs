@@ -1,7 +1,7 @@
 //! Chunks and ends in their envelopes, read strictly (PROTOCOL P3, P35).
 
 use conveyor_proto::storage::envelope;
-use conveyor_proto::storage::v1::{LogChunk, LogEnd, RecordKind};
+use conveyor_proto::storage::v1::{LogChunk, LogCommits, LogEnd, RecordKind};
 use conveyor_store::{Bytes, Error, ErrorKind};
 use prost::Message;
 
@@ -16,6 +16,10 @@ pub(super) fn chunk(bytes: &[u8]) -> Result<LogChunk, Error> {
 
 pub(super) fn end(bytes: &[u8]) -> Result<LogEnd, Error> {
     decode(RecordKind::LogEnd, bytes)
+}
+
+pub(super) fn commits(bytes: &[u8]) -> Result<LogCommits, Error> {
+    decode(RecordKind::LogCommits, bytes)
 }
 
 fn decode<M: Message + Default>(kind: RecordKind, bytes: &[u8]) -> Result<M, Error> {

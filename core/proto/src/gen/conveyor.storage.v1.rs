@@ -534,6 +534,17 @@ pub struct LogChunk {
     /// The lines; line i has the offset first_offset + i.
     #[prost(message, repeated, tag = "2")]
     pub lines: ::prost::alloc::vec::Vec<LogLine>,
+    /// The commit that wrote it: its number among the store's commits of log lines, from 1. 0: written before
+    /// they were numbered.
+    #[prost(uint64, tag = "3")]
+    pub commit: u64,
+}
+/// How many commits of log lines a store has had. It is part of each of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LogCommits {
+    /// The number of the last one, from 1.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
 }
 /// One log line.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -652,6 +663,8 @@ pub enum RecordKind {
     Deletion = 40,
     /// A Reclaim: what was deleted and still takes space.
     Reclaim = 41,
+    /// A LogCommits: how many commits of log lines the store has had.
+    LogCommits = 50,
 }
 impl RecordKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -689,6 +702,7 @@ impl RecordKind {
             Self::Change => "RECORD_KIND_CHANGE",
             Self::Deletion => "RECORD_KIND_DELETION",
             Self::Reclaim => "RECORD_KIND_RECLAIM",
+            Self::LogCommits => "RECORD_KIND_LOG_COMMITS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -723,6 +737,7 @@ impl RecordKind {
             "RECORD_KIND_CHANGE" => Some(Self::Change),
             "RECORD_KIND_DELETION" => Some(Self::Deletion),
             "RECORD_KIND_RECLAIM" => Some(Self::Reclaim),
+            "RECORD_KIND_LOG_COMMITS" => Some(Self::LogCommits),
             _ => None,
         }
     }

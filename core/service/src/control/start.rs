@@ -110,8 +110,12 @@ impl ControlHandlers {
         drop(entry);
         if request.wait_ms > 0 {
             let limit = Duration::from_millis(request.wait_ms);
-            // Too slow is no error: the answer tells the state.
-            let _ = tokio::time::timeout(limit, self.ended(started.run)).await;
+            let mut closed = self.gate.closed();
+            // Too slow is no error, nor is a process that ends before: the answer tells the state.
+            tokio::select! {
+                _ = tokio::time::timeout(limit, self.ended(started.run)) => {}
+                () = async { let _ = closed.wait_for(|closed| *closed).await; } => {}
+            }
         }
         let mut run = self.brief(started.run).await?;
         run.inputs = text;

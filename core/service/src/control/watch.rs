@@ -22,6 +22,7 @@ impl ControlHandlers {
         &self,
         request: v1::WatchRunEventsRequest,
     ) -> Result<Stream<v1::WatchRunEventsResponse>, Status> {
+        self.gate.still_here()?;
         let id = self.resolve(&request.run).await?;
         let after = after(&request.after)?;
         // A run that is not there has no events, and none would come.
@@ -90,12 +91,19 @@ impl ControlHandlers {
                     }
                 }
             }
+            if follow {
+                self.gate.still_here()?;
+            }
             events = follower.poll().await.map_err(refuse)?;
             if !events.is_empty() {
                 continue;
             }
             let ended = follower.run().is_some_and(|run| run.state().is_terminal());
-            if ended || !follow || *closed.borrow() {
+            if ended || !follow {
+                break;
+            }
+            if *closed.borrow() {
+                self.gate.still_here()?;
                 break;
             }
             // A run in quarantine gets no records: its row says so.

@@ -1,6 +1,7 @@
 //! The control service's handlers, called as a client in the same process calls them.
 
 mod contract;
+mod logs;
 mod pages;
 mod refusals;
 mod resources;
