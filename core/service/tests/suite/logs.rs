@@ -173,7 +173,7 @@ async fn read(
     let (mut places, mut count) = (Vec::new(), 0);
     let mut place = String::new();
     while !enough(&had) {
-        if !place.is_empty() && (count < 20 || count % 101 == 0) {
+        if !place.is_empty() && (count < 5 || count % 307 == 0) {
             places.push((place, had.clone()));
         }
         count += 1;
