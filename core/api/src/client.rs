@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tonic::body::Body;
+use tonic::codegen::StdError;
 use tonic::codegen::http::header::{AUTHORIZATION, HeaderValue};
 use tonic::codegen::http::{Request, Uri};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
@@ -20,6 +21,22 @@ use tower::util::BoxCloneService;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a silent server is waited for before it is asked whether it is there, and as long again.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// What became of a connection: a type of its own, so that futures of calls can be sent.
+#[derive(Debug)]
+pub struct Broken(StdError);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Broken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
 
 /// The handlers of this process, without a socket in between.
 pub fn in_process(handlers: Arc<ControlHandlers>) -> Control {
@@ -43,7 +60,9 @@ pub async fn connect(data_dir: &Path) -> io::Result<Control> {
         }))
         .await
         .map_err(io::Error::other)?;
-    Ok(BoxCloneService::new(channel.map_err(Into::into)))
+    Ok(BoxCloneService::new(
+        channel.map_err(|error| Broken(error.into())),
+    ))
 }
 
 /// What a connection shows, and whom it believes.
@@ -136,5 +155,7 @@ pub async fn connect_to(url: &str, credentials: &Credentials) -> io::Result<Cont
         }
         request
     });
-    Ok(BoxCloneService::new(shown.map_err(Into::into)))
+    Ok(BoxCloneService::new(
+        shown.map_err(|error| Broken(error.into())),
+    ))
 }

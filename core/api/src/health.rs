@@ -40,6 +40,7 @@ pub(crate) fn service(
 ) -> HealthServer<Readiness> {
     HealthServer::new(Readiness {
         failing: handlers.node().watch_failing(),
+        closed: handlers.gate().closed(),
         names,
     })
 }
@@ -48,11 +49,27 @@ pub(crate) fn service(
 #[derive(Clone, Debug)]
 pub(crate) struct Readiness {
     failing: watch::Receiver<Option<String>>,
+    /// Whether the process is about to end: nobody is told anything after that.
+    closed: watch::Receiver<bool>,
     /// Those that may be asked for, besides the whole server (the empty name).
     names: Vec<&'static str>,
 }
 
 impl Readiness {
+    /// A stream of answers that ends with the process.
+    fn until_closed(
+        &self,
+        answers: impl Stream<Item = Result<HealthCheckResponse, Status>> + Send + 'static,
+    ) -> tonic::Response<Statuses> {
+        let mut closed = self.closed.clone();
+        let closed = async move {
+            // Its sender lives as long as the process.
+            let _ = closed.wait_for(|closed| *closed).await;
+        };
+        let answers = futures_util::StreamExt::take_until(answers, Box::pin(closed));
+        tonic::Response::new(Box::pin(answers))
+    }
+
     fn knows(&self, name: &str) -> bool {
         name.is_empty() || self.names.contains(&name)
     }
@@ -99,15 +116,14 @@ impl Health for Readiness {
         if !self.knows(&request.into_inner().service) {
             // It may come with a later release: whoever watches is told then.
             let unknown = tokio_stream::once(Ok(answer(ServingStatus::ServiceUnknown)));
-            let stream = unknown.chain(tokio_stream::pending());
-            return Ok(tonic::Response::new(Box::pin(stream)));
+            return Ok(self.until_closed(unknown.chain(tokio_stream::pending())));
         }
         let mut last = None;
         let changes = WatchStream::new(self.failing.clone()).filter_map(move |failing| {
             let now = status(failing.as_ref());
             (last.replace(now) != Some(now)).then(|| Ok(answer(now)))
         });
-        Ok(tonic::Response::new(Box::pin(changes)))
+        Ok(self.until_closed(changes))
     }
 }
 
@@ -124,35 +140,44 @@ mod tests {
     #[tokio::test]
     async fn health_follows_the_store() {
         let (store, failing) = watch::channel(None);
+        let (closing, closed) = watch::channel(false);
         let readiness = Readiness {
             failing,
+            closed,
             names: vec!["conveyor.v1.ControlService"],
         };
         let check = async |name| readiness.check(asked(name)).await.map(|it| it.into_inner());
         let watch = readiness.watch(asked("")).await.expect("it is known");
         let mut watch = watch.into_inner();
-        let mut next = async || watch.next().await.expect("it goes on").expect("it is told");
-        assert_eq!(next().await, answer(ServingStatus::Serving));
+        let next = async |watch: &mut Statuses| {
+            let next = watch.next().await.expect("it goes on");
+            next.expect("it is told")
+        };
+        assert_eq!(next(&mut watch).await, answer(ServingStatus::Serving));
         store.send_replace(Some("the disk is full".to_owned()));
-        assert_eq!(next().await, answer(ServingStatus::NotServing));
+        assert_eq!(next(&mut watch).await, answer(ServingStatus::NotServing));
         let named = check("conveyor.v1.ControlService").await;
         assert_eq!(
             named.expect("it is known"),
             answer(ServingStatus::NotServing)
         );
         store.send_replace(None);
-        assert_eq!(next().await, answer(ServingStatus::Serving));
+        assert_eq!(next(&mut watch).await, answer(ServingStatus::Serving));
         assert_eq!(
             check("").await.expect("it is known"),
             answer(ServingStatus::Serving)
         );
+        closing.send_replace(true);
+        assert!(watch.next().await.is_none(), "it holds up no end");
     }
 
     #[tokio::test]
     async fn a_service_that_is_not_there_is_said_so() {
         let (_store, failing) = watch::channel(None);
+        let (_closing, closed) = watch::channel(false);
         let readiness = Readiness {
             failing,
+            closed,
             names: Vec::new(),
         };
         let check = readiness.check(asked("nothing")).await;

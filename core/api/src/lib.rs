@@ -32,7 +32,7 @@ mod tls;
 mod wire;
 
 pub use access::{Admission, Named};
-pub use client::{Credentials, connect, connect_to, in_process};
+pub use client::{Broken, Credentials, connect, connect_to, in_process};
 pub use json::to_json;
 pub use openapi::openapi;
 pub use place::{POINTER_FILE, SOCKET_FILE};
@@ -46,5 +46,5 @@ pub use tls::{Tls, TlsFiles};
 pub type Control = tower::util::BoxCloneService<
     tonic::codegen::http::Request<tonic::body::Body>,
     tonic::codegen::http::Response<tonic::body::Body>,
-    tonic::codegen::StdError,
+    Broken,
 >;

@@ -9,6 +9,6 @@ mod log;
 
 pub use hub::{Hub, Subscription};
 pub use log::{
-    AttemptKey, AttemptLog, LINE_BYTES, LOG_LINES, LogError, LogPage, LogState, LogStore,
-    NumberedLine, Refused, StoreLogs,
+    AttemptKey, AttemptLog, LINE_BYTES, LOG_LINES, LogCommits, LogError, LogPage, LogState,
+    LogStore, NumberedLine, Refused, StoreLogs,
 };

@@ -8,6 +8,7 @@
 //! | `holder` | what this process does for others while it holds the directory |
 //! | `runtime` | the threads that all of it runs on |
 //! | `told` | that store, with words where it cannot write |
+//! | `steady` | streams that outlive their server |
 //! | `status` | an answer that says no, as a message and an exit status |
 //! | `view`, `event` | answers as what is drawn |
 
@@ -17,6 +18,7 @@ mod holder;
 mod open;
 mod runtime;
 mod status;
+mod steady;
 mod told;
 mod view;
 
@@ -25,6 +27,7 @@ pub(crate) use event::Events;
 pub(crate) use open::{Engine, Options};
 pub(crate) use runtime::with_runtime;
 pub(crate) use status::Problem;
+pub(crate) use steady::Steady;
 pub(crate) use told::told;
 pub(crate) use view::{json, run_view};
 

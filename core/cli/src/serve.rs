@@ -57,6 +57,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
 /// A server that answers.
 struct Server {
     node: Node,
+    control: Arc<ControlHandlers>,
     drivers: Arc<DriverHandlers>,
     stop: watch::Sender<bool>,
     listeners: Vec<tokio::task::JoinHandle<()>>,
@@ -108,7 +109,7 @@ impl Server {
         let control = Arc::new(ControlHandlers::new(node.clone(), about));
         let changes = Arc::clone(&control);
         let services = Services {
-            control,
+            control: Arc::clone(&control),
             driver: Some(Arc::clone(&drivers)),
         };
         let (stop, stopped) = watch::channel(false);
@@ -132,6 +133,7 @@ impl Server {
         let kept = node.clone();
         Ok(Server {
             node,
+            control,
             drivers,
             stop,
             listeners,
@@ -178,6 +180,8 @@ impl Server {
             tracing::warn!("tasks of this process are cut off: their attempts begin again");
         }
         self.drivers.end(Ending::Goodbye);
+        // Whoever follows a run is told to come back, and holds up nothing.
+        self.control.gate().close();
         self.stop.send_replace(true);
         for listener in self.listeners {
             // It panicked, or it is done.

@@ -25,7 +25,7 @@
 //! `s` is one byte, the shard: 0, the only one of a local store. RUN is 16 bytes, DIGEST and HASH
 //! are 32, SEQUENCE, EPOCH and NUMBER are 8 bytes, INDEX is 4, most significant first. LANE is `o` or `r`. NAME, NAMESPACE, SCOPE and VERSION are texts, each but the
 //! last ended by a zero byte. The keys of logs are the
-//! bus's own, beginning with `l/`.
+//! bus's own, beginning with `l/`; `l.` counts the commits of log lines.
 
 use crate::id::RunId;
 use conveyor_bus::AttemptKey;

@@ -14,13 +14,7 @@ pub const PLACES: [(&str, Place); 4] = [
         After::parse(text).map(|after| after.text())
     }),
     ("`Last-Event-ID` of a run's logs", |text| {
-        // The attempt that was read last stands last.
-        let last = text.rsplit([',', ';']).next()?.split_once(':');
-        let last = last.and_then(|(number, _)| number.parse().ok());
-        Cursor::parse(text).map(|cursor| {
-            assert!(cursor.end() >= last.unwrap_or(0), "an attempt is unknown");
-            cursor.text(last)
-        })
+        Cursor::parse(text).map(|cursor| cursor.text())
     }),
     ("`page_token` of a run's steps", |text| {
         Page::parse(text).map(|(sequence, page)| page.token(sequence))

@@ -77,8 +77,25 @@ impl Gate {
     }
 
     /// Told once the gate is closed.
-    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+    #[must_use]
+    pub fn closed(&self) -> watch::Receiver<bool> {
         self.closed.subscribe()
+    }
+
+    /// Whether this process ends and its runs go on with the next: whoever follows them is to ask again.
+    pub(crate) fn is_left(&self) -> bool {
+        self.open && *self.closed.borrow()
+    }
+
+    /// Whether it is worth while to begin to follow a run here.
+    ///
+    /// # Errors
+    /// What tells to ask again.
+    pub(crate) fn still_here(&self) -> Result<(), Status> {
+        match self.is_left() {
+            true => Err(refusal::closing()),
+            false => Ok(()),
+        }
     }
 
     /// Runs that were given and have not ended.

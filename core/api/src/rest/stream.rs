@@ -192,8 +192,6 @@ async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) ->
             read.message::<v1::ReadLogsRequest>(STREAMS[1].request)?;
         if let Some(last) = last {
             message.after = last;
-            // That was where the first connection began.
-            message.from_offset = 0;
         }
         let mut request = tonic::Request::new(message);
         *request.extensions_mut() = extensions;
@@ -216,7 +214,6 @@ async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) ->
 
 fn log_events(item: v1::ReadLogsResponse) -> Vec<Event> {
     use conveyor_proto::v1::read_logs_response::Item;
-    let known = |cursor: &str| Some(cursor.to_owned()).filter(|cursor| !cursor.is_empty());
     match item.item {
         Some(Item::Records(records)) => {
             let line = |record: &v1::LogRecord| {
@@ -229,7 +226,7 @@ fn log_events(item: v1::ReadLogsResponse) -> Vec<Event> {
         }
         Some(Item::LogEnd(end)) => vec![event(
             "log_end",
-            known(&end.cursor),
+            Some(end.cursor.clone()),
             &json::to_json("LogEnd", &end),
         )],
         Some(Item::End(end)) => vec![event("end", None, &json::to_json("LogsEnd", &end))],

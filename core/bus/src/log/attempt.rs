@@ -95,14 +95,16 @@ impl AttemptLog {
         self.state
     }
 
-    /// The rows that add `lines`, of which the first has the offset `first`. Lines that are there
-    /// already are dropped; none is left of a batch that only repeats.
+    /// The rows that add `lines`, of which the first has the offset `first`, to the commit of that number
+    /// ([`crate::LogCommits`]). Lines that are there already are dropped; none is left of a batch that only
+    /// repeats.
     ///
     /// # Errors
     ///
     /// [`Refused`]; nothing is added. A repeat is refused too once the log is sealed.
     pub fn append(
         &mut self,
+        commit: u64,
         first: u64,
         lines: Vec<LogLine>,
     ) -> Result<Vec<(Bytes, Bytes)>, Refused> {
@@ -121,6 +123,7 @@ impl AttemptLog {
         let mut chunk = LogChunk {
             first_offset: next,
             lines: Vec::new(),
+            commit,
         };
         let mut bytes = 0;
         for mut line in lines.into_iter().skip(repeated) {
@@ -132,6 +135,7 @@ impl AttemptLog {
                 chunk = LogChunk {
                     first_offset,
                     lines: Vec::new(),
+                    commit,
                 };
                 bytes = 0;
             }

@@ -2,7 +2,7 @@
 
 use super::key::AttemptKey;
 use conveyor_proto::storage::envelope;
-use conveyor_proto::storage::v1::{LogChunk, LogEnd, RecordKind};
+use conveyor_proto::storage::v1::{LogChunk, LogCommits, LogEnd, RecordKind};
 use conveyor_store::{Bytes, Error, ErrorKind};
 use prost::Message;
 
@@ -33,6 +33,10 @@ pub(super) fn end(bytes: &[u8]) -> Result<LogEnd, Error> {
         true => Err(damaged("an end that no writer makes")),
         false => Ok(end),
     }
+}
+
+pub(super) fn commits(bytes: &[u8]) -> Result<LogCommits, Error> {
+    decode(RecordKind::LogCommits, bytes)
 }
 
 fn decode<M: Message + Default>(kind: RecordKind, bytes: &[u8]) -> Result<M, Error> {

@@ -1,6 +1,8 @@
 use conveyor_store::{Bytes, KeyRange};
 
 const PREFIX: &[u8] = b"l/";
+/// Where the number of commits lies: before all logs.
+pub(super) const COMMITS: &[u8] = b"l.";
 /// Bytes of a key before the offset: prefix, run, step, instance, attempt.
 const ATTEMPT_BYTES: usize = PREFIX.len() + 16 + 4 + 4 + 4;
 /// The offset under which an attempt's end lies, after every line.

@@ -1,4 +1,5 @@
 use super::attempt::{AttemptLog, LogState, Refused};
+use super::commits::LogCommits;
 use super::encoding;
 use super::key::AttemptKey;
 use conveyor_proto::storage::v1::LogLine;
@@ -28,7 +29,30 @@ pub trait LogStore: Send + Sync {
     /// # Errors
     ///
     /// The store's, and [`conveyor_store::ErrorKind::Corrupt`] where lines are missing.
-    fn read(&self, attempt: AttemptKey, from: u64, limit: usize) -> Result<LogPage, Error>;
+    fn read(&self, attempt: AttemptKey, from: u64, limit: usize) -> Result<LogPage, Error> {
+        self.read_before(attempt, from, limit, u64::MAX)
+    }
+
+    /// As [`LogStore::read`], of what was written before the commit of a number ([`LogCommits`]).
+    ///
+    /// # Errors
+    ///
+    /// As of [`LogStore::read`].
+    fn read_before(
+        &self,
+        attempt: AttemptKey,
+        from: u64,
+        limit: usize,
+        commit: u64,
+    ) -> Result<LogPage, Error>;
+
+    /// How many lines of a log were written before the commit of a number: the offset of the first later
+    /// one. Reads the log backwards from its end: as much as was written since, and one chunk.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    fn count_before(&self, attempt: AttemptKey, commit: u64) -> Result<u64, Error>;
 
     /// Takes no more lines of `attempt`. Sealing twice is no error.
     ///
@@ -76,6 +100,9 @@ pub enum LogError {
     Read(Error),
 }
 
+/// Chunks that one look at the end of a log reads: the first look mostly ends the search.
+const BACKWARDS: usize = 4;
+
 /// Logs in a [`Store`], one commit a call.
 ///
 /// One writer at a time may write an attempt's log: either through this or, in a group commit, by
@@ -92,6 +119,8 @@ enum Held {
     Lines,
     /// A chunk that ends before.
     Before,
+    /// A chunk that was written later than what is asked for.
+    Later,
     /// No chunk: nothing was written, or all of it has come of age.
     Nothing,
 }
@@ -110,14 +139,22 @@ impl StoreLogs {
     ///
     /// What comes of age goes from its first row on: where a chunk is there, so is whatever was written after
     /// it.
-    fn hold(&self, attempt: AttemptKey, at: u64, page: &mut LogPage) -> Result<Held, Error> {
+    fn hold(
+        &self,
+        attempt: AttemptKey,
+        at: u64,
+        commit: u64,
+        page: &mut LogPage,
+    ) -> Result<Held, Error> {
         let range = attempt.chunks_to(at);
         let holder = self.store.scan(&range, Direction::Reverse, 1)?;
         let Some((key, bytes)) = holder.entries.first() else {
             return Ok(Held::Nothing);
         };
         let next = page.next;
-        page.take(key, bytes)?;
+        if !page.take(key, bytes, commit)? {
+            return Ok(Held::Later);
+        }
         Ok(match page.next > next {
             true => Held::Lines,
             false => Held::Before,
@@ -127,17 +164,19 @@ impl StoreLogs {
     fn write(
         &self,
         attempt: AttemptKey,
-        rows: impl FnOnce(&mut AttemptLog) -> Result<Vec<(Bytes, Bytes)>, Refused>,
+        rows: impl FnOnce(&mut AttemptLog, u64) -> Result<Vec<(Bytes, Bytes)>, Refused>,
     ) -> Result<LogState, LogError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut log = AttemptLog::load(&*self.store, attempt).map_err(LogError::Read)?;
+        let commits = LogCommits::load(&*self.store).map_err(LogError::Read)?;
         let mut transaction = Transaction::new();
-        for (key, value) in rows(&mut log).map_err(LogError::Refused)? {
+        for (key, value) in rows(&mut log, commits.next().count()).map_err(LogError::Refused)? {
             transaction
                 .compare(key.clone(), Expected::Absent)
                 .put(key, value);
         }
         if !transaction.writes_nothing() {
+            commits.count_in(&mut transaction);
             self.store.commit(&transaction).map_err(LogError::Commit)?;
         }
         Ok(log.state())
@@ -151,10 +190,16 @@ impl LogStore for StoreLogs {
         first: u64,
         lines: Vec<LogLine>,
     ) -> Result<LogState, LogError> {
-        self.write(attempt, |log| log.append(first, lines))
+        self.write(attempt, |log, commit| log.append(commit, first, lines))
     }
 
-    fn read(&self, attempt: AttemptKey, from: u64, limit: usize) -> Result<LogPage, Error> {
+    fn read_before(
+        &self,
+        attempt: AttemptKey,
+        from: u64,
+        limit: usize,
+        commit: u64,
+    ) -> Result<LogPage, Error> {
         // Read before the lines: what is sealed now has all of its lines.
         let end = self
             .store
@@ -167,9 +212,11 @@ impl LogStore for StoreLogs {
             end: false,
         };
         // The chunk that holds `from` may begin before it.
-        self.hold(attempt, from, &mut page)?;
-        // From the end of that chunk, and not from behind `from`: the next one may have come meanwhile.
-        let mut rest = Some(attempt.chunks_from(page.next));
+        let mut rest = match self.hold(attempt, from, commit, &mut page)? {
+            Held::Later => None,
+            // From the end of that chunk, and not from behind `from`: the next one may have come meanwhile.
+            _ => Some(attempt.chunks_from(page.next)),
+        };
         let mut all = false;
         while let Some(range) = rest.filter(|_| page.lines.len() < limit) {
             let chunks = self.store.scan(&range, Direction::Forward, 64)?;
@@ -178,10 +225,18 @@ impl LogStore for StoreLogs {
                     return Ok(page);
                 }
                 let behind = AttemptKey::offset_of(key).is_none_or(|first| first > page.next);
-                if behind && self.hold(attempt, page.next, &mut page)? == Held::Before {
-                    return Err(encoding::damaged("lines are missing before a chunk"));
+                if behind {
+                    match self.hold(attempt, page.next, commit, &mut page)? {
+                        Held::Before => {
+                            return Err(encoding::damaged("lines are missing before a chunk"));
+                        }
+                        Held::Later => return Ok(page),
+                        Held::Lines | Held::Nothing => {}
+                    }
                 }
-                page.take(key, bytes)?;
+                if !page.take(key, bytes, commit)? {
+                    return Ok(page);
+                }
             }
             rest = chunks.rest(&range, Direction::Forward);
             all = rest.is_none();
@@ -193,16 +248,36 @@ impl LogStore for StoreLogs {
             }
             Some(end) if page.next >= end.count => true,
             Some(_) if !all => false,
-            Some(end) => match self.hold(attempt, end.count, &mut page)? {
+            Some(end) => match self.hold(attempt, end.count, commit, &mut page)? {
                 Held::Nothing => true,
-                _ => return Err(encoding::damaged("lines are missing before the end")),
+                Held::Later => false,
+                Held::Lines | Held::Before => {
+                    return Err(encoding::damaged("lines are missing before the end"));
+                }
             },
         };
         Ok(page)
     }
 
+    fn count_before(&self, attempt: AttemptKey, commit: u64) -> Result<u64, Error> {
+        let mut rest = Some(attempt.chunks_from(0));
+        let mut limit = 1;
+        while let Some(range) = rest {
+            let chunks = self.store.scan(&range, Direction::Reverse, limit)?;
+            for (key, bytes) in &chunks.entries {
+                let chunk = encoding::chunk(key, bytes)?;
+                if chunk.commit < commit {
+                    return Ok(chunk.first_offset + chunk.lines.len() as u64);
+                }
+            }
+            rest = chunks.rest(&range, Direction::Reverse);
+            limit = BACKWARDS;
+        }
+        Ok(0)
+    }
+
     fn seal(&self, attempt: AttemptKey) -> Result<LogState, LogError> {
-        self.write(attempt, |log| Ok(log.seal().into_iter().collect()))
+        self.write(attempt, |log, _| Ok(log.seal().into_iter().collect()))
     }
 
     fn state(&self, attempt: AttemptKey) -> Result<LogState, Error> {
@@ -211,16 +286,20 @@ impl LogStore for StoreLogs {
 }
 
 impl LogPage {
-    /// Adds the lines of a stored chunk from `next` on.
-    fn take(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), Error> {
+    /// Adds the lines of a stored chunk from `next` on; false where it was not written before `commit`,
+    /// as none after it was.
+    fn take(&mut self, key: &[u8], bytes: &[u8], commit: u64) -> Result<bool, Error> {
         let chunk = encoding::chunk(key, bytes)?;
+        if chunk.commit >= commit {
+            return Ok(false);
+        }
         for (offset, line) in (chunk.first_offset..).zip(chunk.lines) {
             if offset >= self.next {
                 self.next = offset + 1;
                 self.lines.push(NumberedLine { offset, line });
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,6 +1,6 @@
 use conveyor_bus::{
-    AttemptKey, AttemptLog, LINE_BYTES, LogError, LogState, LogStore, NumberedLine, Refused,
-    StoreLogs,
+    AttemptKey, AttemptLog, LINE_BYTES, LogCommits, LogError, LogState, LogStore, NumberedLine,
+    Refused, StoreLogs,
 };
 use conveyor_proto::storage::envelope;
 use conveyor_proto::storage::v1::{LogChunk, LogEnd, LogLine, LogStream, RecordKind};
@@ -177,11 +177,15 @@ fn rows_join_the_commit_of_another() {
     // Two batches built ahead, and the end, in one commit with a journal's record.
     let mut transaction = Transaction::new();
     transaction.put("journal", "record");
-    transaction.puts.extend(log.append(0, lines(0..3)).unwrap());
-    transaction.puts.extend(log.append(2, lines(2..6)).unwrap());
+    transaction
+        .puts
+        .extend(log.append(1, 0, lines(0..3)).unwrap());
+    transaction
+        .puts
+        .extend(log.append(1, 2, lines(2..6)).unwrap());
     transaction.puts.extend(log.seal());
     assert_eq!(
-        log.append(6, lines(6..7)),
+        log.append(1, 6, lines(6..7)),
         Err(Refused::Sealed { count: 6 })
     );
     store.commit(&transaction).unwrap();
@@ -380,4 +384,31 @@ fn a_chunk_with_an_unknown_field_is_declined() {
     store.commit(&transaction).unwrap();
     let error = logs.read(KEY, 0, 1).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_commits_number_says_what_was_there_before_it_in_each_log() {
+    let store = Arc::new(Memory::new());
+    let logs = StoreLogs::new(store.clone());
+    let other = AttemptKey { attempt: 2, ..KEY };
+    assert_eq!(logs.count_before(KEY, u64::MAX).unwrap(), 0);
+    // Commits 1 to 4, and a batch that only repeats, which is none.
+    logs.append(KEY, 0, lines(0..3)).unwrap();
+    logs.append(other, 0, lines(0..1)).unwrap();
+    logs.append(KEY, 0, lines(0..3)).unwrap();
+    logs.append(KEY, 3, lines(3..5)).unwrap();
+    logs.append(KEY, 5, lines(5..9)).unwrap();
+    assert_eq!(LogCommits::load(&*store).unwrap().count(), 4);
+    let counts = (0..6).map(|commit| logs.count_before(KEY, commit).unwrap());
+    assert_eq!(counts.collect::<Vec<_>>(), [0, 0, 3, 3, 5, 9]);
+    assert_eq!(logs.count_before(other, 2).unwrap(), 0);
+    assert_eq!(logs.count_before(other, 3).unwrap(), 1);
+    for from in 0..6 {
+        let page = logs.read_before(KEY, from, 100, 4).unwrap();
+        let offsets: Vec<_> = page.lines.iter().map(|line| line.offset).collect();
+        assert_eq!(offsets, (from..5).collect::<Vec<_>>(), "from {from}");
+    }
+    logs.seal(KEY).unwrap();
+    assert!(!logs.read_before(KEY, 0, 100, 4).unwrap().end);
+    assert!(logs.read_before(KEY, 0, 100, 5).unwrap().end);
 }

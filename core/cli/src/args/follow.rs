@@ -8,7 +8,8 @@ const LOGS: &str = "\
 Examples:
   conveyor logs RUN
   conveyor logs RUN test --instance 2 --attempt 1
-  conveyor logs RUN --follow --timestamps";
+  conveyor logs RUN --follow --timestamps
+  conveyor logs RUN test --attempt 1 --after 41   From the line 42 on";
 
 /// `logs`.
 #[derive(Debug, Args)]
@@ -24,9 +25,12 @@ pub(crate) struct LogsArgs {
     /// Only this attempt, from 1. Default: all.
     #[arg(long, value_name = "N", requires = "step")]
     pub(crate) attempt: Option<u32>,
-    /// Go on until the run ends.
+    /// Go on until the run ends. A server that goes away is tried again for 60 s.
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Only lines after the one with this offset, which `-o json` tells. Needs --attempt.
+    #[arg(long, value_name = "OFFSET", requires = "attempt")]
+    pub(crate) after: Option<u64>,
     /// Only the last lines of each attempt.
     #[arg(long, value_name = "N")]
     pub(crate) tail: Option<u64>,
@@ -60,7 +64,7 @@ pub(crate) struct EventsArgs {
     /// Only what came after this event; without a run, after this cursor.
     #[arg(long, value_name = "EVENT")]
     pub(crate) after: Option<String>,
-    /// Go on until the run ends; without a run, for ever.
+    /// Go on until the run ends; without a run, for ever. A server that goes away is tried again for 60 s.
     #[arg(short, long)]
     pub(crate) follow: bool,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 use super::holder::Holder;
 use super::status::{Problem, is_closing, is_of_transport};
+use super::steady::Link;
 use super::{Client, data_dir};
 use crate::args::Server;
 use crate::drivers::step_environment;
@@ -147,6 +148,15 @@ impl Engine {
             Some(server) => format!("at {}", server.url),
             None => format!("in {}", self.directory.display()),
         }
+    }
+
+    /// Who is asked, for what goes on while that is away.
+    pub(crate) fn link(&self) -> Link {
+        let server = self
+            .other
+            .as_ref()
+            .is_some_and(|other| other.role == "serve");
+        Link::new(self.place(), server)
     }
 
     /// Whether this process holds the directory.

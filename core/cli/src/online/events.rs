@@ -5,7 +5,7 @@ mod feed;
 use super::follow::whole;
 use super::{reading, with_engine};
 use crate::args::{EventsArgs, Output};
-use crate::client::{Engine, Events, Problem, json, run_view};
+use crate::client::{Engine, Events, Problem, Steady, json, run_view};
 use crate::exit::Exit;
 use crate::render::data;
 use crate::render::progress::line;
@@ -42,7 +42,7 @@ async fn watch(engine: &Engine, args: &EventsArgs, run: &str) -> Result<Exit, Pr
         after: args.after.clone().unwrap_or_default(),
         follow: args.follow && !run.interrupted,
     };
-    let mut stream = client.watch_run_events(request).await?.into_inner();
+    let mut stream = Steady::open(&engine.link(), client, request).await?;
     let mut view = run_view(&run, &steps);
     let names = Events::of(&view);
     while let Some(item) = stream.message().await? {

@@ -10,7 +10,7 @@ mod screen;
 
 use super::{actor, now};
 use crate::args::{Output, Progress};
-use crate::client::{Client, Engine, Events, Problem, json, run_view};
+use crate::client::{Client, Engine, Events, Problem, Steady, json, run_view};
 use crate::exit::Exit;
 use crate::interrupts::{Interrupt, Interrupts};
 use crate::render::style::Style;
@@ -24,7 +24,7 @@ use order::Order;
 use screen::Screen;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 /// How often a tree is drawn.
 const DRAWN: Duration = Duration::from_millis(100);
@@ -93,8 +93,9 @@ pub(super) async fn follow(
         follow: true,
         ..v1::ReadLogsRequest::default()
     };
-    let events = client.watch_run_events(watch).await?.into_inner();
-    let logs = client.read_logs(read).await?.into_inner();
+    let link = engine.link();
+    let events = Steady::open(&link, client.clone(), watch).await?;
+    let logs = Steady::open(&link, client.clone(), read).await?;
     let mut following = Following {
         names: Events::of(&view),
         screen: Screen::new(progress),
@@ -105,11 +106,17 @@ pub(super) async fn follow(
     };
     let outcome = following.until_the_end(events, logs).await;
     following.screen.clear();
-    let mut client = engine.client();
+    let client = engine.client();
     match outcome {
         Ok(Some(exit)) => return Ok(exit),
         Ok(None) => {}
         Err(status) if engine.holds() => return Err(status.into()),
+        Err(status) if link.comes_back() => {
+            return Err(Problem::unreachable(format!(
+                "{}; the run {run} goes on with the server: `conveyor runs show {run}` tells how",
+                status.message()
+            )));
+        }
         Err(status) => {
             return Err(Problem::unreachable(format!(
                 "the process that moves the run {run} has gone ({}); once it is listed as \
@@ -118,7 +125,11 @@ pub(super) async fn follow(
             )));
         }
     }
-    let told = match whole(&mut client, run).await {
+    let told = link.insist(|| {
+        let mut client = client.clone();
+        async move { whole(&mut client, run).await }
+    });
+    let told = match told.await {
         // The holder may end as soon as the run has: who holds the directory next knows the rest.
         Err(status) if engine.has_gone(&status) => {
             engine.reopen().await?;
@@ -241,8 +252,8 @@ impl Following {
     /// Until both streams have ended; an exit status when the person leaves before.
     async fn until_the_end(
         &mut self,
-        mut events: Streaming<v1::WatchRunEventsResponse>,
-        mut logs: Streaming<v1::ReadLogsResponse>,
+        mut events: Steady<v1::WatchRunEventsResponse>,
+        mut logs: Steady<v1::ReadLogsResponse>,
     ) -> Result<Option<Exit>, Status> {
         let mut interrupts = Interrupts::new();
         let mut tick = tokio::time::interval(DRAWN);

@@ -3,7 +3,7 @@
 use super::follow::whole;
 use super::{reading, with_engine};
 use crate::args::{LogsArgs, Output};
-use crate::client::{Engine, Events, Problem, run_view};
+use crate::client::{Engine, Events, Problem, Steady, run_view};
 use crate::exit::Exit;
 use crate::render::data;
 use crate::render::human;
@@ -40,12 +40,12 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
         step: args.step.clone().unwrap_or_default(),
         instance: args.instance,
         attempt: args.attempt,
-        from_offset: 0,
+        from_offset: args.after.map_or(0, |after| after.saturating_add(1)),
         tail: args.tail,
         follow: args.follow && !run.interrupted,
         after: String::new(),
     };
-    let mut stream = client.read_logs(request).await?.into_inner();
+    let mut stream = Steady::open(&engine.link(), client, request).await?;
     while let Some(item) = stream.message().await? {
         match item.item {
             Some(Item::Records(records)) => {

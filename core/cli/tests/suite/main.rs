@@ -1,5 +1,6 @@
 //! The real program, by its real command line.
 
+mod acknowledged;
 mod api;
 mod auth;
 mod beside;
@@ -11,6 +12,7 @@ mod disk;
 mod engine;
 mod examples;
 mod exec;
+mod followers;
 mod given;
 mod help;
 mod hostile;

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub(crate) struct Proxy {
 struct Network {
     to: SocketAddr,
     over: AtomicBool,
+    /// How much came through.
+    bytes: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -55,6 +57,7 @@ impl Proxy {
         let network = Arc::new(Network {
             to: to.expect("it is an address"),
             over: AtomicBool::new(false),
+            bytes: AtomicU64::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -91,6 +94,11 @@ impl Proxy {
     /// How long each piece of what is sent takes.
     pub(crate) fn slow(&self, delay: Duration) {
         self.network.state().delay = delay;
+    }
+
+    /// How many bytes came through, both ways.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.network.bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -135,6 +143,7 @@ fn forward(network: Arc<Network>, mut from: TcpStream, mut to: TcpStream) {
         loop {
             let read = from.read(&mut piece).unwrap_or(0);
             network.pass();
+            network.bytes.fetch_add(read as u64, Ordering::Relaxed);
             if read == 0 || to.write_all(&piece[..read]).is_err() {
                 break;
             }

@@ -147,7 +147,10 @@ spec:
         .expect("an id");
     let nothing = read(&site, &path, &over, |event| event.kind == "end");
     assert_eq!(nothing.len(), 1, "{nothing:#?}");
-    for (after, status, words) in [("7", 400, "no cursor"), ("99;", 400, "of another run")] {
+    for (after, status, words) in [
+        ("7", 400, "no cursor"),
+        ("99;0-1;98:1", 400, "of another run"),
+    ] {
         let path = format!("{path}?after={after}");
         let refused = http(&site.url, "GET", &path, "", "");
         assert_eq!(refused.status, status, "{}", refused.body);

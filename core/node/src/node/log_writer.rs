@@ -6,7 +6,7 @@ use crate::error::NodeError;
 use crate::keys;
 use crate::metrics::Metrics;
 use crate::reader::{Reader, Topic};
-use conveyor_bus::{AttemptKey, AttemptLog, LogState, Refused};
+use conveyor_bus::{AttemptKey, AttemptLog, LogCommits, LogState, Refused};
 use conveyor_proto::storage::v1::LogLine;
 use conveyor_store::{Bytes, Store, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +63,7 @@ impl LogWriter {
         let writer = Writer {
             reader,
             states: BTreeMap::new(),
+            commits: None,
             metrics,
             ended: Arc::clone(&ended),
         };
@@ -115,6 +116,8 @@ struct Writer {
     reader: Reader,
     /// How far each log is that was written of late.
     states: BTreeMap<AttemptKey, AttemptLog>,
+    /// How many commits there were; `None` where only the store can tell.
+    commits: Option<LogCommits>,
     metrics: Arc<Metrics>,
     ended: Arc<AtomicBool>,
 }
@@ -163,7 +166,10 @@ impl Writer {
             let key = batch.attempt;
             touched.insert(key);
             let sent = (batch.lines.len() as u64, text_bytes(&batch));
-            match self.rows(&*store, batch) {
+            let rows_of = self
+                .commits(&*store)
+                .and_then(|commits| self.rows(&*store, commits, batch));
+            match rows_of {
                 Ok(Ok((state, mut added))) => {
                     if !added.is_empty() {
                         (lines, bytes) = (lines + sent.0, bytes + sent.1);
@@ -177,7 +183,7 @@ impl Writer {
         }
         let began = Instant::now();
         let wrote = !rows.is_empty();
-        let committed = commit(&*store, rows);
+        let committed = self.commit(&*store, rows);
         if wrote && committed.is_ok() {
             self.metrics.log_lines.add(lines);
             self.metrics.log_bytes.add(bytes);
@@ -209,10 +215,39 @@ impl Writer {
         Ok(self.reader.store().get(&keys::summary(run))?.is_none())
     }
 
+    /// How many commits there were.
+    fn commits(&mut self, store: &dyn Store) -> Result<LogCommits, NodeError> {
+        let commits = match self.commits {
+            Some(commits) => commits,
+            None => LogCommits::load(store)?,
+        };
+        self.commits = Some(commits);
+        Ok(commits)
+    }
+
+    /// Writes rows as the next commit.
+    fn commit(&mut self, store: &dyn Store, rows: Vec<(Bytes, Bytes)>) -> Result<(), NodeError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let commits = self.commits(store)?;
+        let mut transaction = Transaction::new();
+        for (key, value) in rows {
+            transaction.put(key, value);
+        }
+        commits.count_in(&mut transaction);
+        // After a failure only the store can tell whether it happened.
+        self.commits = None;
+        store.commit(&transaction)?;
+        self.commits = Some(commits.next());
+        Ok(())
+    }
+
     #[expect(clippy::type_complexity, reason = "one place uses it")]
     fn rows(
         &mut self,
         store: &dyn Store,
+        commits: LogCommits,
         batch: Batch,
     ) -> Result<Result<(LogState, Vec<(Bytes, Bytes)>), Refused>, NodeError> {
         let mut log = match self.states.get(&batch.attempt) {
@@ -222,7 +257,7 @@ impl Writer {
             }
             None => AttemptLog::load(store, batch.attempt)?,
         };
-        let rows = match log.append(batch.first, batch.lines) {
+        let rows = match log.append(commits.next().count(), batch.first, batch.lines) {
             Ok(mut rows) => {
                 rows.extend(batch.seal.then(|| log.seal()).flatten());
                 Ok((log.state(), rows))
@@ -240,15 +275,4 @@ fn text_bytes(batch: &Batch) -> u64 {
 
 fn size(batch: &Batch) -> usize {
     batch.lines.iter().map(|line| line.text.len() + 32).sum()
-}
-
-fn commit(store: &dyn Store, rows: Vec<(Bytes, Bytes)>) -> Result<(), NodeError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let mut transaction = Transaction::new();
-    for (key, value) in rows {
-        transaction.put(key, value);
-    }
-    Ok(store.commit(&transaction)?)
 }

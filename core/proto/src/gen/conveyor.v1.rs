@@ -3442,18 +3442,19 @@ pub struct ReadLogsRequest {
     /// Only this attempt; absent for all. Needs `instance`.
     #[prost(uint32, optional, tag = "4")]
     pub attempt: ::core::option::Option<u32>,
-    /// First offset. Default 0. Needs `attempt`.
+    /// No line before this offset. Default 0. Needs `attempt`.
     #[prost(uint64, tag = "5")]
     pub from_offset: u64,
-    /// Only the last so many lines of each attempt; absent for all. At most 100,000.
+    /// Of the lines that are there already, only the last so many of each attempt; absent for all. At most
+    /// 100,000.
     #[prost(uint64, optional, tag = "6")]
     pub tail: ::core::option::Option<u64>,
     /// Wait for more until every log that is asked for has ended.
     #[prost(bool, tag = "7")]
     pub follow: bool,
     /// `cursor` of the last answer that the reader has, of a request for the same step, instance and
-    /// attempt: it goes on after it, without gap and without repeat. Empty: from the beginning. Not with
-    /// `from_offset`; `tail` then counts for nothing. At most 4,096 bytes.
+    /// attempt: it goes on after it, without gap and without repeat, however many logs there are. Empty: from
+    /// the beginning. At most 4,096 bytes.
     #[prost(string, tag = "8")]
     pub after: ::prost::alloc::string::String,
 }
@@ -3487,8 +3488,7 @@ pub struct LogRecords {
     #[prost(message, repeated, tag = "1")]
     pub records: ::prost::alloc::vec::Vec<LogRecord>,
     /// Where to go on from after the last of these lines: `after` of a later request. It ends in `:` and
-    /// the offset after that line; that of an earlier line has its own next offset there. Empty where more
-    /// logs are open at once than a cursor can hold.
+    /// the offset after that line; that of an earlier line has its own next offset there.
     #[prost(string, tag = "2")]
     pub cursor: ::prost::alloc::string::String,
 }

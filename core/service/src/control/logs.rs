@@ -1,21 +1,24 @@
 //! Log lines of a run, as they come.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `logs/attempts.rs` | whose logs are asked for, and how far each was read |
+//! | `logs/cursor.rs` | where a reader is, as a text that it comes back with |
 
+mod attempts;
 pub(crate) mod cursor;
 
-use self::cursor::Cursor;
+use self::attempts::{Attempts, Followed};
+use self::cursor::{Cursor, Start};
 use super::watch::{BUFFER, Stream};
 use super::{ControlHandlers, refuse, short};
 use crate::refusal;
 use conveyor_bus::NumberedLine;
 use conveyor_engine::plan::Plan;
-use conveyor_engine::run::{Decision, Identity};
-use conveyor_engine::time::Time;
 use conveyor_node::RunId;
-use conveyor_node::reader::{Event, Follower, Topic};
-use conveyor_node::session::SEALED_AFTER;
+use conveyor_node::reader::{Follower, Topic};
 use conveyor_proto::v1;
 use conveyor_proto::v1::read_logs_response::Item;
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,11 +34,26 @@ const TAIL: u64 = 100_000;
 
 type Sender = mpsc::Sender<Result<v1::ReadLogsResponse, Status>>;
 
+/// What is read of all logs in one go.
+struct Round<'a> {
+    run: RunId,
+    plan: Arc<Plan>,
+    request: &'a v1::ReadLogsRequest,
+    /// Whether attempts that have ended get no more lines but those that their results told of.
+    last: bool,
+    /// Whether anything was written since the round before.
+    news: bool,
+    /// Whether nobody waits for lines that may still come: the process ends with the runs that it has.
+    leaves: bool,
+    sender: &'a Sender,
+}
+
 impl ControlHandlers {
     pub(super) async fn logs(
         &self,
         request: v1::ReadLogsRequest,
     ) -> Result<Stream<v1::ReadLogsResponse>, Status> {
+        self.gate.still_here()?;
         let id = self.resolve(&request.run).await?;
         if request.tail.is_some_and(|tail| tail > TAIL) {
             let tail = request.tail.unwrap_or_default() as usize;
@@ -57,11 +75,6 @@ impl ControlHandlers {
                 request.attempt.is_some(),
                 "`from_offset` needs `attempt`",
             ),
-            (
-                !request.after.is_empty(),
-                request.from_offset == 0,
-                "`after` and `from_offset` exclude each other",
-            ),
         ];
         if let Some((_, _, message)) = needs.into_iter().find(|(given, there, _)| *given && !there)
         {
@@ -69,8 +82,9 @@ impl ControlHandlers {
         }
         let cursor = after(&request.after)?;
         self.reader.summary(id).await.map_err(refuse)?;
+        let written = self.reader.next_log_commit().await.map_err(refuse)?;
         let mut follower = self.reader.follow(id);
-        let first = follower.poll().await.map_err(refuse)?;
+        let mut events = follower.poll().await.map_err(refuse)?;
         if let Some(run) = follower.run()
             && !request.step.is_empty()
             && !run.plan().index.contains_key(request.step.as_str())
@@ -80,16 +94,22 @@ impl ControlHandlers {
                 request.step
             )));
         }
-        let mut attempts = Attempts {
-            cursor,
-            ..Attempts::default()
-        };
-        attempts.take(&first, &request, follower.run().map(|run| run.plan()));
-        if attempts.cursor.end() > attempts.claimed {
-            return Err(Status::out_of_range(format!(
-                "the run has no logs up to {}: `after` is of another run",
-                request.after
-            )));
+        let unknown = cursor.now() > written;
+        let mut attempts = Attempts::after(cursor);
+        loop {
+            let plan = follower.run().map(|run| run.plan().clone());
+            attempts.take(&events, &request, plan.as_deref());
+            if unknown || events.is_empty() && !attempts.know_the_cursor() {
+                return Err(Status::out_of_range(format!(
+                    "the run has no logs up to {}: `after` is of another run, or of another step, instance or \
+                     attempt",
+                    request.after
+                )));
+            }
+            if attempts.know_the_cursor() {
+                break;
+            }
+            events = follower.poll().await.map_err(refuse)?;
         }
         let (sender, receiver) = mpsc::channel(BUFFER);
         let handlers = self.clone();
@@ -116,42 +136,67 @@ impl ControlHandlers {
         let mut closed = self.gate.closed();
         // Before the first line is read: what is written in between is told.
         let mut lines = self.reader.hub().subscribe(Topic::Log(run));
-        // Whoever comes back has the end of what was there already.
-        let mut there = request.after.is_empty();
+        let is_over = |follower: &Follower| {
+            let run = follower.run();
+            run.is_some_and(|run| run.state().is_terminal())
+        };
+        // Whoever came back ends the round that it was in, and has what is new in the next one.
+        let mut goes_on = attempts.cursor.is_under_way();
         loop {
-            // Events first: what was claimed before has its lines read below, and whatever comes
-            // later is told as a change.
-            loop {
-                let events = follower.poll().await.map_err(refuse)?;
-                if events.is_empty() {
-                    break;
-                }
-                attempts.take(&events, request, follower.run().map(|run| run.plan()));
+            attempts.catch_up(&mut follower, request).await?;
+            let over = is_over(&follower);
+            attempts.settle();
+            let mut news = true;
+            if !goes_on {
+                let written = self.reader.next_log_commit().await.map_err(refuse)?;
+                news = written != attempts.cursor.now();
+                attempts.cursor.begin(written);
             }
-            let tail = request.tail.filter(|_| std::mem::take(&mut there));
-            let ended = follower.run().is_some_and(|run| run.state().is_terminal());
-            let last = ended || !request.follow || *closed.borrow();
+            // Whatever was written by then is of an attempt that was claimed by now.
+            attempts.catch_up(&mut follower, request).await?;
             let Some(plan) = follower.run().map(|run| run.plan().clone()) else {
                 return Ok(());
             };
+            let closing = *closed.borrow();
+            if closing && request.follow {
+                self.gate.still_here()?;
+            }
+            let leaves = closing && !self.gate.is_left();
+            let round = Round {
+                run,
+                plan,
+                request,
+                last: !goes_on && (over || !request.follow || leaves),
+                news,
+                leaves,
+                sender,
+            };
             let Attempts { open, cursor, .. } = &mut attempts;
-            for (id, attempt) in &mut *open {
-                let whole = (last, request.follow && !*closed.borrow());
-                let to = Reader { sender, cursor };
-                let sent = Self::send_attempt(self, run, &plan, *id, attempt, tail, whole, to);
-                if !sent.await? {
-                    return Ok(());
+            let mut held = false;
+            for (number, attempt) in &mut *open {
+                if goes_on && cursor.is_past(*number) {
+                    continue;
+                }
+                match self.send_attempt(&round, *number, attempt, cursor).await? {
+                    Sent::All => {}
+                    Sent::HeldBack => held = true,
+                    Sent::ToNobody => return Ok(()),
                 }
             }
-            open.retain(|_, attempt| !attempt.complete);
-            if last && (attempts.open.is_empty() || !request.follow || *closed.borrow()) {
+            let finished = attempts.forget();
+            // In the next round: what is new to who came back, ends that had no room, lines of a run that has
+            // ended just now.
+            if std::mem::take(&mut goes_on) || held && finished || over != is_over(&follower) {
+                continue;
+            }
+            if !request.follow || leaves || over && attempts.open.is_empty() {
                 break;
             }
             tokio::select! {
                 () = follower.changed() => {}
                 () = lines.wait() => {}
                 // Lines that never come are waited for until their log is sealed.
-                () = tokio::time::sleep(LOOK), if last => {}
+                () = tokio::time::sleep(LOOK), if over => {}
                 _ = closed.changed() => {}
                 () = sender.closed() => return Ok(()),
             }
@@ -161,78 +206,100 @@ impl ControlHandlers {
         Ok(())
     }
 
-    /// Sends what an attempt's log has now. False when the reader has gone.
-    #[expect(clippy::too_many_arguments, reason = "one place calls it, in one loop")]
+    /// Sends what an attempt's log has new.
     async fn send_attempt(
         &self,
-        run: RunId,
-        plan: &Plan,
-        id: Identity,
+        round: &Round<'_>,
+        number: u32,
         attempt: &mut Followed,
-        tail: Option<u64>,
-        (last, follow): (bool, bool),
-        mut to: Reader<'_>,
-    ) -> Result<bool, Status> {
-        let named = v1::AttemptId {
-            run: run.to_string(),
-            step: plan.steps[id.step as usize].id.to_string(),
-            instance: id.instance,
-            attempt: id.attempt,
+        cursor: &mut Cursor,
+    ) -> Result<Sent, Status> {
+        let id = v1::AttemptId {
+            run: round.run.to_string(),
+            step: round.plan.steps[attempt.id.step as usize].id.to_string(),
+            instance: attempt.id.instance,
+            attempt: attempt.id.attempt,
         };
-        // Of the part that is there when a reader comes, a tail is the end.
-        let mut tail = tail.map(|tail| (tail, VecDeque::new()));
-        loop {
+        let mut next = match attempt.next {
+            Some(next) => next,
+            None => self.begin(round, number, attempt, cursor).await?,
+        };
+        let mut more = !attempt.complete && (round.news || attempt.next.is_none());
+        attempt.next = Some(next);
+        while more {
+            self.gate.still_here()?;
             let page = self
                 .reader
-                .log(run, id, attempt.next, LINES)
-                .await
-                .map_err(refuse)?;
-            attempt.next = page.next;
+                .log_before(round.run, attempt.id, next, LINES, cursor.now());
+            let page = page.await.map_err(refuse)?;
+            next = page.next;
+            attempt.next = Some(next);
             attempt.complete |= page.end;
-            let done = page.lines.is_empty();
-            match &mut tail {
-                Some((most, kept)) => {
-                    kept.extend(page.lines);
-                    while kept.len() as u64 > *most {
-                        kept.pop_front();
-                    }
-                }
-                None => {
-                    for some in page.lines.chunks(LINES) {
-                        if !to.lines(&named, attempt.number, some).await {
-                            return Ok(false);
-                        }
-                    }
-                }
-            }
-            if done || attempt.complete {
-                break;
-            }
-        }
-        if let Some((_, kept)) = tail {
-            let kept: Vec<_> = kept.into();
-            for some in kept.chunks(LINES) {
-                if !to.lines(&named, attempt.number, some).await {
-                    return Ok(false);
+            more = page.lines.len() >= LINES && !page.end;
+            for some in page.lines.chunks(LINES) {
+                let Some(last) = some.last() else {
+                    continue;
+                };
+                cursor.has(number, last.offset + 1);
+                let told = lines(&id, some, cursor.text());
+                if round.sender.send(Ok(told)).await.is_err() {
+                    return Ok(Sent::ToNobody);
                 }
             }
         }
         // A process that died left no end; nothing more comes of an attempt that has ended, but what its
         // result told of.
-        let awaited = follow && attempt.awaits(self.node.now());
-        attempt.complete |= last && attempt.ended.is_some() && !awaited;
+        let awaited = round.request.follow && attempt.awaits(self.node.now());
+        attempt.complete |= round.last && attempt.is_settled() && (!awaited || round.leaves);
         attempt.complete |= attempt.has_all();
-        if attempt.complete {
-            to.cursor.finish(attempt.number);
-            let end = v1::LogEnd {
-                id: Some(named),
-                next_offset: attempt.next,
-                cursor: to.cursor.text(None),
-            };
-            return Ok(to.sender.send(Ok(answer(Item::LogEnd(end)))).await.is_ok());
+        if !attempt.complete {
+            return Ok(Sent::All);
         }
-        Ok(true)
+        if !cursor.finish(number, next) {
+            return Ok(Sent::HeldBack);
+        }
+        let end = v1::LogEnd {
+            id: Some(id),
+            next_offset: next,
+            cursor: cursor.text(),
+        };
+        let sent = round.sender.send(Ok(answer(Item::LogEnd(end)))).await;
+        Ok(sent.map_or(Sent::ToNobody, |()| Sent::All))
     }
+
+    /// Where reading an attempt's log begins.
+    async fn begin(
+        &self,
+        round: &Round<'_>,
+        number: u32,
+        attempt: &Followed,
+        cursor: &Cursor,
+    ) -> Result<u64, Status> {
+        let lines_before = |commit| self.reader.lines_before(round.run, attempt.id, commit);
+        let begin = match cursor.start(number) {
+            Start::At(offset) => offset,
+            // Of the part that was there when a reader came, a tail is the end.
+            Start::After(0) => match round.request.tail {
+                None => 0,
+                Some(tail) => {
+                    let there = lines_before(cursor.now()).await.map_err(refuse)?;
+                    there.saturating_sub(tail)
+                }
+            },
+            Start::After(commit) => lines_before(commit).await.map_err(refuse)?,
+        };
+        Ok(begin.max(round.request.from_offset))
+    }
+}
+
+/// What became of an attempt's lines.
+enum Sent {
+    /// The reader has what there is.
+    All,
+    /// Its end has to wait: the cursor has no room to say it.
+    HeldBack,
+    /// The reader has gone.
+    ToNobody,
 }
 
 /// Where a reader is.
@@ -246,100 +313,6 @@ pub(crate) fn after(text: &str) -> Result<Cursor, Status> {
             "`after` is {text:?}: no cursor that an answer had, and no id of a line's event"
         ))
     })
-}
-
-/// Who reads, and how far.
-struct Reader<'a> {
-    sender: &'a Sender,
-    cursor: &'a mut Cursor,
-}
-
-impl Reader<'_> {
-    /// Sends lines of an attempt. False when the reader has gone.
-    async fn lines(&mut self, id: &v1::AttemptId, number: u32, some: &[NumberedLine]) -> bool {
-        let Some(last) = some.last() else {
-            return true;
-        };
-        self.cursor.has(number, last.offset + 1);
-        let cursor = self.cursor.text(Some(number));
-        self.sender.send(Ok(lines(id, some, cursor))).await.is_ok()
-    }
-}
-
-/// Attempts whose logs are asked for.
-#[derive(Default)]
-struct Attempts {
-    /// Those that are not complete yet.
-    open: BTreeMap<Identity, Followed>,
-    /// How many the run has had, others included: the next one's number.
-    claimed: u32,
-    /// What the reader has.
-    cursor: Cursor,
-}
-
-struct Followed {
-    /// Its place in the order of claims.
-    number: u32,
-    next: u64,
-    /// When it ended, and its last offset as its result told it.
-    ended: Option<(Time, Option<u64>)>,
-    complete: bool,
-}
-
-impl Followed {
-    /// Whether all that its result told of was read.
-    fn has_all(&self) -> bool {
-        matches!(self.ended, Some((_, Some(last))) if self.next > last)
-    }
-
-    /// Whether lines that its result told of may still come (PROTOCOL P33).
-    fn awaits(&self, now: Time) -> bool {
-        match self.ended {
-            Some((at, Some(last))) => self.next <= last && now < at.after(SEALED_AFTER),
-            _ => false,
-        }
-    }
-}
-
-impl Attempts {
-    fn take(&mut self, events: &[Event], request: &v1::ReadLogsRequest, plan: Option<&Arc<Plan>>) {
-        let asked = |id: &Identity| {
-            let step = plan.and_then(|plan| plan.steps.get(id.step as usize));
-            (request.step.is_empty() || step.is_some_and(|step| *step.id == *request.step))
-                && request
-                    .instance
-                    .is_none_or(|instance| instance == id.instance)
-                && request.attempt.is_none_or(|attempt| attempt == id.attempt)
-        };
-        for event in events {
-            match &event.decision {
-                Decision::Claimed { id, .. } => {
-                    let number = self.claimed;
-                    self.claimed += 1;
-                    if !asked(id) {
-                        self.cursor.finish(number);
-                    }
-                    if self.cursor.is_done(number) {
-                        continue;
-                    }
-                    let next = self.cursor.next(number).unwrap_or(request.from_offset);
-                    let followed = Followed {
-                        number,
-                        next,
-                        ended: None,
-                        complete: false,
-                    };
-                    self.open.insert(*id, followed);
-                }
-                Decision::Attempt { id, .. } => {
-                    if let Some(followed) = self.open.get_mut(id) {
-                        followed.ended = Some((event.time, event.last_log));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
 }
 
 fn answer(item: Item) -> v1::ReadLogsResponse {

@@ -197,8 +197,12 @@ impl ControlHandlers {
     async fn wait(&self, run: RunId, wait_ms: u64) {
         if wait_ms > 0 {
             let limit = Duration::from_millis(wait_ms);
-            // Too slow is no error: the answer tells the state.
-            let _ = tokio::time::timeout(limit, self.ended(run)).await;
+            let mut closed = self.gate.closed();
+            // Too slow is no error, nor is a process that ends before: the answer tells the state.
+            tokio::select! {
+                _ = tokio::time::timeout(limit, self.ended(run)) => {}
+                () = async { let _ = closed.wait_for(|closed| *closed).await; } => {}
+            }
         }
     }
 

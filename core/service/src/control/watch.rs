@@ -21,6 +21,7 @@ impl ControlHandlers {
         &self,
         request: v1::WatchRunEventsRequest,
     ) -> Result<Stream<v1::WatchRunEventsResponse>, Status> {
+        self.gate.still_here()?;
         let id = self.resolve(&request.run).await?;
         let after = after(&request.after)?;
         // A run that is not there has no events, and none would come.
@@ -106,7 +107,12 @@ impl ControlHandlers {
                     }
                     (at, last) = (batch.last.sequence, Some(batch.last));
                 }
-                if over || *closed.borrow() {
+                if over {
+                    break 'told state;
+                }
+                if *closed.borrow() {
+                    // Its runs go on with the next process: whoever follows asks there.
+                    self.gate.still_here()?;
                     break 'told state;
                 }
                 tokio::select! {

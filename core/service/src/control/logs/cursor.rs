@@ -1,86 +1,93 @@
-//! Where a reader of many logs is: which attempts it has whole, and how far it has the others.
+//! Where a reader of many logs is, in a text whose length does not grow with them.
 //!
-//! Attempts are numbered in the order of their claims, which the journal fixes. The text is
-//! `FIRST[,FROM-TO]…;[NUMBER:OFFSET,]…`: all attempts before `FIRST` and those of the ranges are done;
-//! of others the next offset follows. The one that was read last stands last, so that a reader of a
-//! batch of lines knows the cursor after each of them.
+//! A reader goes over all logs again and again, in the order of their attempts' claims, which the journal
+//! fixes: each time it reads what was written before a commit of log lines ([`conveyor_bus::LogCommits`])
+//! and not before the one of the time before. So two numbers of commits, and the attempt and offset at
+//! which it is, say what it has of every log.
+//!
+//! The text is `FIRST[.OPEN.DONE]…;BEFORE-NOW;NUMBER:OFFSET`. All attempts before `FIRST` are done, then
+//! so many are not, and so many are, and so on. What was written before the commit `NOW` is had of
+//! attempts before `NUMBER`, of those after it what was written before `BEFORE`, of itself what is before
+//! `OFFSET`: that stands last, so that a reader of a batch of lines knows the cursor after each of them.
 
 use std::collections::BTreeMap;
 
 /// The longest text, in bytes: it travels in a header, and servers in between take 8 KiB.
 pub(crate) const MOST: usize = 4096;
+/// What of it tells which attempts are done: two numbers of 20 digits and two of 10 stand after it.
+const DONE: usize = MOST - 96;
 
 /// Where a reader is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// Ranges of attempts that are done, by their starts; the ends are not part of them.
     done: BTreeMap<u32, u32>,
-    /// The next offset of each attempt that was begun.
-    open: BTreeMap<u32, u64>,
+    /// The same as text.
+    text: String,
+    /// What was written before this commit the reader has of all logs.
+    before: u64,
+    /// What was written before this one it is about to have.
+    now: u64,
+    /// The attempt at which it is, and the next offset there; `None` before it has anything new.
+    at: Option<(u32, u64)>,
+}
+
+/// Where reading a log begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// At an offset.
+    At(u64),
+    /// After all that was written before a commit; 0: at the beginning.
+    After(u64),
+}
+
+impl Default for Cursor {
+    fn default() -> Cursor {
+        Cursor {
+            done: BTreeMap::new(),
+            text: "0".to_owned(),
+            before: 0,
+            now: 0,
+            at: None,
+        }
+    }
 }
 
 impl Cursor {
     /// Reads what [`Cursor::text`] wrote, and nothing else: no sign, no zero in front, no other order.
     pub(crate) fn parse(text: &str) -> Option<Cursor> {
-        let mut cursor = Cursor::default();
-        let (done, open) = text.split_once(';')?;
-        let mut done = done.split(',');
-        match done.next()?.parse().ok()? {
-            0 => {}
-            first => drop(cursor.done.insert(0, first)),
+        let mut parts = text.split(';');
+        let (done, commits, at) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
         }
-        for range in done {
-            let (from, to) = range.split_once('-')?;
-            let (from, to) = (from.parse().ok()?, to.parse().ok()?);
-            let before = cursor.done.last_key_value().map_or(0, |(_, end)| *end);
-            if from <= before && before > 0 || from >= to {
-                return None;
-            }
-            cursor.done.insert(from, to);
-        }
-        let mut last = None;
-        for one in open.split(',').filter(|one| !one.is_empty()) {
-            let (number, offset) = one.split_once(':')?;
-            let (number, offset) = (number.parse().ok()?, offset.parse().ok()?);
-            last = Some(number);
-            if cursor.is_done(number) || cursor.open.insert(number, offset).is_some() {
-                return None;
-            }
-        }
-        (cursor.text(last) == text).then_some(cursor)
+        let done = parse_done(done)?;
+        let (before, now) = commits.split_once('-')?;
+        let (number, offset) = at.split_once(':')?;
+        let cursor = Cursor {
+            text: done_text(&done),
+            done,
+            before: before.parse().ok()?,
+            now: now.parse().ok()?,
+            at: Some((number.parse().ok()?, offset.parse().ok()?)),
+        };
+        (cursor.before <= cursor.now && cursor.text() == text).then_some(cursor)
     }
 
-    /// For a later request; empty where it would be too long. `last` is the attempt that was read last.
-    pub(crate) fn text(&self, last: Option<u32>) -> String {
-        let mut text = self.done.get(&0).unwrap_or(&0).to_string();
-        for (from, to) in self.done.range(1..) {
-            text.push_str(&format!(",{from}-{to}"));
-            if text.len() > MOST {
-                return String::new();
-            }
-        }
-        let last = last.and_then(|last| Some((last, *self.open.get(&last)?)));
-        let others = self.open.iter().map(|(number, offset)| (*number, *offset));
-        let others = others.filter(|(number, _)| Some(*number) != last.map(|(last, _)| last));
-        let mut separator = ';';
-        for (number, offset) in others.chain(last) {
-            text.push_str(&format!("{separator}{number}:{offset}"));
-            separator = ',';
-            if text.len() > MOST {
-                return String::new();
-            }
-        }
-        if separator == ';' {
-            text.push(';');
-        }
-        text
+    /// For a later request.
+    pub(crate) fn text(&self) -> String {
+        let (number, offset) = self.at.unwrap_or_default();
+        let Cursor {
+            text, before, now, ..
+        } = self;
+        format!("{text};{before}-{now};{number}:{offset}")
     }
 
     /// The number after the highest that it knows.
     pub(crate) fn end(&self) -> u32 {
         let done = self.done.last_key_value().map_or(0, |(_, end)| *end);
-        let open = self.open.last_key_value();
-        done.max(open.map_or(0, |(number, _)| number.saturating_add(1)))
+        let at = self.at.map_or(0, |(number, _)| number.saturating_add(1));
+        done.max(at)
     }
 
     pub(crate) fn is_done(&self, number: u32) -> bool {
@@ -88,57 +95,130 @@ impl Cursor {
         before.is_some_and(|(_, end)| number < *end)
     }
 
-    /// The next offset of an attempt; `None` where nothing of it was read.
-    pub(crate) fn next(&self, number: u32) -> Option<u64> {
-        self.open.get(&number).copied()
+    /// What is read now was written before this commit.
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Whether the reader is in the middle of all logs.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// Begins anew with the first log: to read what was written before `commit`.
+    pub(super) fn begin(&mut self, commit: u64) {
+        (self.before, self.now, self.at) = (self.now, commit, None);
+    }
+
+    /// Whether the reader has been at an attempt already, this time.
+    pub(super) fn is_past(&self, number: u32) -> bool {
+        self.at.is_some_and(|(at, _)| number < at)
+    }
+
+    /// Where reading an attempt's log begins.
+    pub(super) fn start(&self, number: u32) -> Start {
+        match self.at {
+            Some((at, offset)) if at == number => Start::At(offset),
+            _ if self.is_past(number) => Start::After(self.now),
+            _ => Start::After(self.before),
+        }
     }
 
     /// The reader has an attempt up to an offset.
-    pub(crate) fn has(&mut self, number: u32, next: u64) {
-        self.open.insert(number, next);
+    pub(super) fn has(&mut self, number: u32, next: u64) {
+        self.at = Some((number, next));
     }
 
-    /// The reader has all of an attempt, or does not want it.
-    pub(crate) fn finish(&mut self, number: u32) {
-        self.open.remove(&number);
-        if self.is_done(number) {
-            return;
-        }
-        let end = match self.done.remove(&(number + 1)) {
+    /// The reader has all of an attempt, up to an offset. False where that cannot be said yet: too many
+    /// have ended out of their order. The first that is not done can always be said, and makes room.
+    pub(super) fn finish(&mut self, number: u32, next: u64) -> bool {
+        let mut done = self.done.clone();
+        let end = match done.remove(&number.saturating_add(1)) {
             Some(end) => end,
-            None => number + 1,
+            None => number.saturating_add(1),
         };
-        match self.done.range_mut(..number).next_back() {
+        match done.range_mut(..number).next_back() {
             Some((_, before)) if *before == number => *before = end,
-            _ => drop(self.done.insert(number, end)),
+            _ => drop(done.insert(number, end)),
         }
+        let text = done_text(&done);
+        let first = done.get(&0).is_some_and(|end| number < *end);
+        if text.len() > DONE && !first {
+            return false;
+        }
+        (self.done, self.text) = (done, text);
+        self.has(number, next);
+        true
     }
+}
+
+fn parse_done(text: &str) -> Option<BTreeMap<u32, u32>> {
+    let mut done = BTreeMap::new();
+    let mut numbers = text.split('.');
+    let mut end: u32 = numbers.next()?.parse().ok()?;
+    if end > 0 {
+        done.insert(0, end);
+    }
+    while let Some(open) = numbers.next() {
+        let (open, more): (u32, u32) = (open.parse().ok()?, numbers.next()?.parse().ok()?);
+        if open == 0 || more == 0 {
+            return None;
+        }
+        let from = end.checked_add(open)?;
+        end = from.checked_add(more)?;
+        done.insert(from, end);
+    }
+    Some(done)
+}
+
+fn done_text(done: &BTreeMap<u32, u32>) -> String {
+    let mut end = done.get(&0).copied().unwrap_or_default();
+    let mut text = end.to_string();
+    for (from, to) in done.range(1..) {
+        text.push_str(&format!(".{}.{}", from - end, to - from));
+        end = *to;
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cursor, MOST};
+    use super::{Cursor, MOST, Start};
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
         let mut cursor = Cursor::default();
-        assert_eq!(cursor.text(None), "0;");
-        cursor.has(2, 7);
+        cursor.begin(8);
         cursor.has(0, 3);
-        assert_eq!(cursor.text(Some(2)), "0;0:3,2:7");
-        assert_eq!(cursor.text(Some(0)), "0;2:7,0:3");
-        cursor.finish(1);
-        cursor.finish(4);
-        cursor.finish(3);
-        assert_eq!(cursor.text(Some(2)), "0,1-2,3-5;0:3,2:7");
-        assert_eq!(Cursor::parse(&cursor.text(Some(0))), Some(cursor.clone()));
+        assert_eq!(cursor.text(), "0;0-8;0:3");
+        cursor.has(2, 7);
+        assert_eq!(cursor.text(), "0;0-8;2:7");
+        for number in [1, 4, 3] {
+            assert!(cursor.finish(number, 9));
+        }
+        assert_eq!(cursor.text(), "0.1.1.1.2;0-8;3:9");
+        assert_eq!(Cursor::parse(&cursor.text()), Some(cursor.clone()));
         assert_eq!(cursor.end(), 5);
-        cursor.finish(0);
-        assert_eq!(cursor.text(Some(2)), "2,3-5;2:7");
-        assert_eq!(Cursor::parse("2,3-5;2:7"), Some(cursor.clone()));
-        cursor.finish(2);
-        assert_eq!(cursor.text(None), "5;");
-        assert_eq!(Cursor::parse("5;"), Some(cursor));
+        cursor.begin(11);
+        assert!(cursor.finish(0, 4));
+        assert_eq!(cursor.text(), "2.1.2;8-11;0:4");
+        assert!(cursor.finish(2, 7));
+        assert_eq!(cursor.text(), "5;8-11;2:7");
+        assert_eq!(Cursor::parse("5;8-11;2:7"), Some(cursor));
+    }
+
+    #[test]
+    fn a_cursor_says_where_each_log_goes_on() {
+        let cursor = Cursor::parse("1;8-11;4:7").expect("it is one");
+        assert!(cursor.is_done(0));
+        assert!(cursor.is_past(3) && !cursor.is_past(4));
+        assert_eq!(cursor.start(3), Start::After(11));
+        assert_eq!(cursor.start(4), Start::At(7));
+        assert_eq!(cursor.start(5), Start::After(8));
+        let mut next = cursor.clone();
+        next.begin(20);
+        assert_eq!(next.start(3), Start::After(11));
+        assert_eq!(next.start(5), Start::After(11));
     }
 
     #[test]
@@ -146,35 +226,54 @@ mod tests {
         for text in [
             "",
             "7",
-            "x;",
-            ";",
+            "x;0-1;0:0",
+            ";0-1;0:0",
             "0;1",
-            "0;1:",
-            "2;1:5",
-            "3,1-2;",
-            "0,2-2;",
-            "0;1:2,1:3",
-            "0,1-2,2-3;",
-            "00;",
-            "+1;",
-            "0;,",
-            "0;1:2,",
-            "0;3:1,2:1,4:1",
-            "0;1:02",
-            "0;1:18446744073709551616",
-            "4294967296;",
-            "0; 1:2",
+            "0;0-1;1:",
+            "0;2-1;1:0",
+            "0;0-1;1:5;",
+            "3.1;0-1;1:5",
+            "3.0.1;0-1;1:5",
+            "3.1.0;0-1;1:5",
+            "3.1.4294967295;0-1;1:5",
+            "0,1-2;0:3",
+            "00;0-1;0:0",
+            "+1;0-1;0:0",
+            "0;0-01;0:0",
+            "0;0-1;0:+5",
+            "0; 0-1;0:5",
+            "4294967296;0-1;0:0",
+            "0;0-1;0:18446744073709551616",
         ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }
 
     #[test]
-    fn a_cursor_that_would_be_too_long_is_none() {
+    fn a_cursor_never_grows_too_long_and_always_takes_the_first_that_is_not_done() {
         let mut cursor = Cursor::default();
-        for number in 0..MOST as u32 {
-            cursor.has(number, 1);
+        cursor.begin(u64::MAX);
+        let many = 6_000;
+        // The worst order: each second one first.
+        let odd = (0..many).filter(|number| number % 2 == 1);
+        let mut held: Vec<_> = odd
+            .filter(|number| !cursor.finish(*number, u64::MAX))
+            .collect();
+        assert!(!held.is_empty());
+        for number in (0..many).filter(|number| number % 2 == 0) {
+            assert!(cursor.finish(number, u64::MAX) || held.contains(&(number - 1)));
+            assert!(cursor.text().len() <= MOST, "{}", cursor.text().len());
+            if !cursor.is_done(number) {
+                held.push(number);
+            }
         }
-        assert_eq!(cursor.text(None), "");
+        held.sort_unstable();
+        for number in held {
+            assert!(cursor.finish(number, 1), "{number} is the first");
+        }
+        assert_eq!(
+            cursor.text(),
+            format!("{many};0-{};{}:1", u64::MAX, many - 1)
+        );
     }
 }
