@@ -197,7 +197,7 @@ spec: {steps: [{id: a, transform: {x: 1}}]}
         assert_eq!(event.data["run"]["id"], run.as_str());
         assert_eq!(event.data["run"]["labels"]["team"], "web");
     }
-    assert_eq!(live[0].data["run_event"]["run_changed"]["to"], "queued");
+    assert_eq!(live[0].data["run_event"]["run_changed"]["from"], "queued");
     server.kill();
     let _server = site.serve();
     for (at, event) in live[..live.len() - 1].iter().enumerate() {
