@@ -323,8 +323,7 @@ spec:
         before.body
     );
     assert_eq!(plan("bad.yaml").status, 0);
-    let mut driver = site.driver();
-    driver.line(&["connected"]);
+    let _driver = site.driver();
     let after = http(&site.url, "POST", "/v1/plan", yaml, document);
     assert_eq!(after.status, 422, "{}", after.body);
     let applied = http(&site.url, "POST", "/v1/pipelines", yaml, document);
