@@ -34,7 +34,6 @@ Examples:
   conveyor plan pipeline.yaml -i env=prod        A matrix that depends on inputs
   conveyor plan pipeline.yaml -o svg > graph.svg
   conveyor plan pipeline.yaml -o dot | dot -Tpdf > graph.pdf
-  conveyor plan pipeline.yaml --server https://ci.example:7420
 
 With --server or --data-dir the engine there plans it, by the drivers that it knows, and refuses what it
 would not take. Without, nothing but the file is read.

@@ -423,9 +423,11 @@ steps:
         "\"changed\":true",
         "\"state\":\"succeeded\"",
         "\"id\":\"greet\"",
+        "\"critical_path\":[\"greet\"]",
         "\"pipeline\":\"hello\"",
         "{}",
         "event: end",
+        "\"change\":\"created\"",
         "known are `namespace`",
         "conveyor_runs_started_total 1",
     ];
@@ -434,8 +436,8 @@ steps:
         assert!(said.contains(word), "{block}: {said}");
     }
     assert!(
-        said[5].contains("event: line") && said[5].contains("\"text\":\"hello\""),
+        said[6].contains("event: line") && said[6].contains("\"text\":\"hello\""),
         "{}",
-        said[5]
+        said[6]
     );
 }

@@ -201,7 +201,7 @@ spec: {steps: [{id: a, transform: {x: 1}}]}
         assert_eq!(event.data["run"]["id"], run.as_str());
         assert_eq!(event.data["run"]["labels"]["team"], "web");
     }
-    assert_eq!(live[0].data["run_event"]["run_changed"]["to"], "queued");
+    assert_eq!(live[0].data["run_event"]["run_changed"]["from"], "queued");
     server.kill();
     let _server = site.serve();
     for (at, event) in live[..live.len() - 1].iter().enumerate() {
@@ -327,8 +327,7 @@ spec:
         before.body
     );
     assert_eq!(plan("bad.yaml").status, 0);
-    let mut driver = site.driver();
-    driver.line(&["connected"]);
+    let _driver = site.driver();
     let after = http(&site.url, "POST", "/v1/plan", yaml, document);
     assert_eq!(after.status, 422, "{}", after.body);
     let applied = http(&site.url, "POST", "/v1/pipelines", yaml, document);

@@ -190,7 +190,7 @@ impl Shown<'_> {
     fn waiting(&self, step: StepIndex, attempts: u32, waits: &Waiting) -> v1::WaitingFor {
         let mut told = waiting(self.run.plan(), step, attempts, waits, self.around);
         if let Some(What::Resume(resume)) = &mut told.what
-            && let Some(actor) = &self.history.paused_by
+            && let Some(actor) = self.history.paused_by.as_ref().filter(|by| !by.is_empty())
         {
             resume.actor = actor.to_string();
             told.message = format!("the end of the pause by {actor}");

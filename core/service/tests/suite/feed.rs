@@ -246,7 +246,6 @@ async fn what_happens_is_told_as_it_happens_and_again_after_any_cursor() {
         assert_eq!(from, at, "{said:?}");
         to.clone_into(&mut at);
     }
-    assert_eq!(said[objects.len()], "p queued>queued");
     assert_eq!(at, "succeeded");
     // An event of a run is the one that the run's own events have.
     let Some(Item::RunEvent(last)) = &told.last().expect("one").item else {

@@ -40,8 +40,7 @@ const FANS: &str = r#"
       transform: {x: 1}
     - id: known
       needs: [first]
-      matrix: {axes: {os: [linux, mac], n: [1]}}
-      max_parallel: 2
+      matrix: {axes: {os: [linux, mac], n: [1]}, max_parallel: 2}
       transform: {x: 1}
     - id: asked
       needs: [first]
