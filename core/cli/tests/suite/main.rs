@@ -41,3 +41,4 @@ mod terminal;
 mod test_cases;
 mod transcripts;
 mod waiting;
+mod words;
