@@ -1,5 +1,5 @@
-//! Whatever the secrets and the text: no secret is left, and a stream is masked as the whole, wherever
-//! it is cut.
+//! Whatever the secrets and the text: no secret is left, however each of its bytes is written, and a stream is
+//! masked as the whole, wherever it is cut.
 #![no_main]
 
 use conveyor_mask::{Mask, SHORTEST};
@@ -17,6 +17,21 @@ fuzz_target!(|data: (Vec<Vec<u8>>, Vec<u8>, Vec<u8>)| {
     let whole = mask.mask(&text).into_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST) {
         assert!(!whole.windows(secret.len()).any(|part| part == &secret[..]));
+    }
+    for secret in secrets.iter().filter(|secret| secret.len() >= SHORTEST) {
+        let ways = cuts.iter().copied().chain(std::iter::repeat(0));
+        let spelled: Vec<u8> = secret
+            .iter()
+            .zip(ways)
+            .flat_map(|(byte, way)| match way % 4 {
+                0 => vec![*byte],
+                1 => format!("%{byte:02X}").into_bytes(),
+                2 => format!("%{byte:02x}").into_bytes(),
+                _ => format!("\\x{byte:02x}").into_bytes(),
+            })
+            .collect();
+        let masked = mask.mask(&[&text[..], &spelled].concat()).into_owned();
+        assert!(!masked.windows(spelled.len()).any(|part| part == spelled));
     }
     let (mut masker, mut given, mut rest) = (mask.stream(), Vec::new(), &text[..]);
     for cut in cuts {

@@ -20,7 +20,8 @@ const LINE: usize = 8;
 /// How long the label of an armour is, in bytes: `ENCRYPTED PRIVATE KEY` has 21.
 const LABELS: RangeInclusive<usize> = 1..=32;
 
-/// All forms of a value, and of each of its lines that says something of it.
+/// All forms of a value, and of each of its lines that says something of it: escapes of their letters are
+/// not among them, but read where they stand.
 pub(crate) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     of(value, &mut found);
@@ -81,21 +82,6 @@ fn of(value: &[u8], found: &mut Vec<Vec<u8>>) {
             found.extend(pieces.map(|(piece, _)| piece.to_vec()));
         }
     }
-    for hex in [b"0123456789ABCDEF", b"0123456789abcdef"] {
-        // What JavaScript, and what forms leave as it is.
-        found.push(url(value, b"-_.~", None, hex));
-        found.push(url(value, b"-_.~!*'()", None, hex));
-        found.push(url(value, b"-_.*", Some(b'+'), hex));
-    }
-    if let Ok(text) = std::str::from_utf8(value) {
-        let quoted = serde_json::Value::from(text).to_string();
-        found.push(quoted.as_bytes()[1..quoted.len() - 1].to_vec());
-        // As writers do that keep to ASCII, or that escape the slash.
-        found.push(ascii(&quoted[1..quoted.len() - 1]));
-        found.push(quoted[1..quoted.len() - 1].replace('/', "\\/").into_bytes());
-        // As a key of JSON in a pointer (RFC 6901), by which errors name places.
-        found.push(text.replace('~', "~0").replace('/', "~1").into_bytes());
-    }
 }
 
 /// The letters that the value alone decides where so many bytes stand before it.
@@ -105,33 +91,4 @@ fn base64(engine: &impl base64::Engine, before: usize, value: &[u8]) -> Vec<u8> 
     let text = engine.encode(&bytes).into_bytes();
     let (first, last) = ((8 * before).div_ceil(6), 8 * bytes.len() / 6);
     text[first..last].to_vec()
-}
-
-fn url(value: &[u8], kept: &[u8], space: Option<u8>, hex: &[u8; 16]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(value.len());
-    for byte in value {
-        match (byte, space) {
-            (b' ', Some(space)) => text.push(space),
-            _ if byte.is_ascii_alphanumeric() || kept.contains(byte) => text.push(*byte),
-            _ => {
-                let digit = |four: u8| hex[usize::from(four)];
-                text.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
-            }
-        }
-    }
-    text
-}
-
-fn ascii(text: &str) -> Vec<u8> {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_ascii() {
-            escaped.push(letter);
-        } else {
-            for unit in letter.encode_utf16(&mut [0; 2]) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    escaped.into_bytes()
 }

@@ -1,11 +1,12 @@
 //! What is looked for.
 
+use crate::automaton::Automaton;
 use crate::forms::{SHORTEST, forms};
-use crate::stream::Masker;
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use crate::runs::Runs;
+use crate::scan::Scan;
+use crate::stream::{CutLines, Masker};
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// What stands in a secret's place.
@@ -16,13 +17,8 @@ pub const HIDDEN: &str = "***";
 pub struct Mask(Option<Arc<Found>>);
 
 struct Found {
-    search: AhoCorasick,
-    /// Sorted.
-    needles: Vec<Vec<u8>>,
-    /// Of each needle, its secret's place in `names`.
-    of: Vec<usize>,
+    automaton: Automaton,
     names: Vec<String>,
-    longest: usize,
 }
 
 impl fmt::Debug for Mask {
@@ -34,31 +30,17 @@ impl fmt::Debug for Mask {
 impl Mask {
     /// Secrets by name. Values under [`SHORTEST`] bytes are not masked: [`Mask::is_short`] tells.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Mask {
-        let (mut names, mut all) = (Vec::new(), Vec::new());
+        let (mut names, mut needles) = (Vec::new(), Vec::new());
         for (name, value) in secrets {
             let place = names.len();
-            all.extend(forms(value).into_iter().map(|form| (form, place)));
+            needles.extend(forms(value).into_iter().map(|form| (form, place)));
             names.push(name.to_owned());
         }
-        all.sort_unstable();
-        all.dedup_by(|one, other| one.0 == other.0);
-        let (needles, of): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let Some(longest) = needles.iter().map(Vec::len).max() else {
+        if needles.is_empty() {
             return Mask::default();
-        };
-        let search = AhoCorasick::builder()
-            // Others take more memory, and secrets may be long.
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&needles);
-        // It refuses only what is longer than memory holds.
-        let search = search.expect("secrets have a limit far below that of the search");
-        Mask(Some(Arc::new(Found {
-            search,
-            needles,
-            of,
-            names,
-            longest,
-        })))
+        }
+        let automaton = Automaton::new(needles);
+        Mask(Some(Arc::new(Found { automaton, names })))
     }
 
     /// Whether a value is too short to be masked.
@@ -77,25 +59,25 @@ impl Mask {
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Option<&str> {
         let found = self.0.as_ref()?;
-        let hit = found.search.find(text)?;
-        Some(&found.names[found.of[hit.pattern().as_usize()]])
+        let mut first = None;
+        Scan::default().read(&found.automaton, text, false, |_, of| {
+            first.get_or_insert(of);
+        });
+        Some(&found.names[first?])
     }
 
     /// The text with `***` in place of each secret. Where secrets overlap, one covers them all.
     #[must_use]
     pub fn mask<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        let runs = self.runs(text, 0);
+        let Some(automaton) = self.automaton() else {
+            return Cow::Borrowed(text);
+        };
+        let mut runs = Runs::default();
+        Scan::default().read(automaton, text, false, |run, _| runs.add(run));
         if runs.is_empty() {
             return Cow::Borrowed(text);
         }
-        let (mut masked, mut from) = (Vec::with_capacity(text.len()), 0);
-        for run in runs {
-            masked.extend_from_slice(&text[from..run.start]);
-            masked.extend_from_slice(HIDDEN.as_bytes());
-            from = run.end;
-        }
-        masked.extend_from_slice(&text[from..]);
-        Cow::Owned(masked)
+        Cow::Owned(runs.hide(0, text))
     }
 
     /// [`Mask::mask`] of a text. A letter of which a part was a secret is shown as U+FFFD.
@@ -113,39 +95,13 @@ impl Mask {
         Masker::new(self.clone())
     }
 
-    /// What is hidden, in order and apart: the first `hidden` bytes, and every needle; what overlaps is
-    /// one.
-    pub(crate) fn runs(&self, text: &[u8], hidden: usize) -> Vec<Range<usize>> {
-        let Some(found) = &self.0 else {
-            return Vec::new();
-        };
-        let hits = found.search.find_overlapping_iter(text);
-        let mut hits: Vec<_> = hits.map(|hit| hit.range()).collect();
-        if hidden > 0 {
-            hits.push(0..hidden);
-        }
-        hits.sort_unstable_by_key(|hit| (hit.start, hit.end));
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for hit in hits {
-            match runs.last_mut() {
-                Some(run) if hit.start < run.end => run.end = run.end.max(hit.end),
-                _ => runs.push(hit),
-            }
-        }
-        runs
+    /// Masks lines of which some go on in the next one.
+    #[must_use]
+    pub fn cut_lines(&self) -> CutLines {
+        CutLines::new(self.clone())
     }
 
-    /// How many of the last bytes may be the beginning of a needle.
-    pub(crate) fn begun(&self, text: &[u8]) -> usize {
-        let Some(found) = &self.0 else { return 0 };
-        let most = text.len().min(found.longest - 1);
-        let begins = |len: &usize| {
-            let end = &text[text.len() - len..];
-            let at = found.needles.partition_point(|needle| &**needle <= end);
-            // Those that begin with it come right after it.
-            let next = found.needles.get(at);
-            next.is_some_and(|needle| needle.starts_with(end))
-        };
-        (1..=most).rev().find(begins).unwrap_or(0)
+    pub(crate) fn automaton(&self) -> Option<&Automaton> {
+        self.0.as_ref().map(|found| &found.automaton)
     }
 }

@@ -3,26 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use conveyor_mask::Mask;
+use numbers::Numbers;
 
-/// Numbers that are the same each time: xorshift.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() % most as u64) as usize
-    }
-
-    fn bytes(&mut self, len: usize, of: &[u8]) -> Vec<u8> {
-        (0..len).map(|_| of[self.below(of.len())]).collect()
-    }
-}
+mod numbers;
 
 fn contains(text: &[u8], what: &[u8]) -> bool {
     text.windows(what.len()).any(|part| part == what)
@@ -72,14 +55,14 @@ fn base64_is_hidden_wherever_the_value_stands_in_it() {
     let all: Vec<u8> = (0..=255).filter(|byte| *byte != b'\n').collect();
     for _ in 0..500 {
         let len = 6 + numbers.below(60);
-        let value = numbers.bytes(len, &all);
+        let value = numbers.some(len, &all);
         let mask = Mask::new([("token", &value[..])]);
         for before in 0..7 {
             let after = numbers.below(4);
             let text = [
-                numbers.bytes(before, &all),
+                numbers.some(before, &all),
                 value.clone(),
-                numbers.bytes(after, &all),
+                numbers.some(after, &all),
             ]
             .concat();
             for encoded in [STANDARD.encode(&text), URL_SAFE.encode(&text)] {
@@ -228,12 +211,12 @@ fn however_a_stream_is_cut_it_is_masked_as_the_whole() {
         let values: Vec<Vec<u8>> = (0..1 + numbers.below(3))
             .map(|_| {
                 let len = 4 + numbers.below(6);
-                numbers.bytes(len, letters)
+                numbers.some(len, letters)
             })
             .collect();
         let mask = Mask::new(values.iter().map(|value| ("s", &value[..])));
         let len = numbers.below(60);
-        let text = numbers.bytes(len, letters);
+        let text = numbers.some(len, letters);
         let whole = mask.mask(&text).into_owned();
         for value in &values {
             assert!(!contains(&whole, value), "{round}");

@@ -5,6 +5,7 @@
 //! the driver, and what the driver sends goes into its methods.
 
 mod assigned;
+mod cut;
 mod directory;
 mod registration;
 mod repeat;

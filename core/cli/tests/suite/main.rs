@@ -48,3 +48,4 @@ mod test_cases;
 mod transcripts;
 mod trust;
 mod waiting;
+mod words;

@@ -66,6 +66,12 @@ impl Background {
         panic!("it did not end: {:#?}", self.said);
     }
 
+    /// All that it said, now that it has ended.
+    pub(crate) fn rest(&mut self) -> String {
+        self.said.extend(self.lines.iter());
+        self.said.join("\n")
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it is there");
         self.child.wait().expect("it ends");

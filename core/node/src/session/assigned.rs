@@ -1,10 +1,11 @@
 //! Attempts that are with drivers in other processes: what their reports are judged by, and whether
 //! their logs take lines.
 
+use super::cut::CutLogs;
 use super::of;
 use crate::error::NodeError;
 use crate::keys;
-use crate::node::{Batch, Node, masked};
+use crate::node::{Batch, Node};
 use crate::storage;
 use crate::token::Claimed;
 use conveyor_bus::{LogState, Refused};
@@ -58,6 +59,7 @@ impl Assigned {
 #[derive(Debug, Default)]
 pub(crate) struct Assignments {
     known: Mutex<HashMap<Claimed, Assigned>>,
+    cut: CutLogs,
 }
 
 impl Assignments {
@@ -167,18 +169,21 @@ pub(super) async fn append_logs(
         seal = last.is_some() && first.saturating_add(lines.len() as u64) >= count;
         mask_of_over(node, claimed).await?
     };
-    // Line by line: what is sent again is masked alike, however it is cut into batches.
-    let lines = lines.into_iter().map(|line| LogLine {
-        text: masked(&mask, line.text),
-        ..line
-    });
+    let cut = &node.assignments().cut;
     let batch = Batch {
         attempt,
         first,
-        lines: lines.collect(),
+        lines: cut.mask(claimed, &mask, first, lines),
         seal,
     };
-    node.log_writer().append(batch).await
+    let kept = node.log_writer().append(batch).await;
+    match &kept {
+        Ok(Ok(state)) if !seal => cut.kept(&claimed, state.next),
+        // Where it has a gap, what is missing is sent again.
+        Ok(Err(Refused::Gap { .. })) | Err(_) => {}
+        Ok(_) => cut.end(&claimed),
+    }
+    kept
 }
 
 /// How an attempt ended.

@@ -62,6 +62,16 @@ fn shows(bytes: &[u8]) -> bool {
     })
 }
 
+/// A line of standard output; `truncated`: it goes on in the next.
+fn line(text: &str, truncated: bool) -> v1::LogLine {
+    v1::LogLine {
+        time_ms: 1,
+        stream: v1::LogStream::Stdout.into(),
+        text: text.to_owned().into(),
+        truncated,
+    }
+}
+
 /// A server without a socket, and a driver that does not use the SDK.
 struct World {
     dir: tempfile::TempDir,
@@ -149,23 +159,23 @@ impl World {
     }
 
     async fn log(&self, task: &v1::Task, first_offset: u64, texts: &[String]) {
-        let line = |text: &String| v1::LogLine {
-            time_ms: 1,
-            stream: v1::LogStream::Stdout.into(),
-            text: text.clone().into(),
-            ..v1::LogLine::default()
-        };
+        let lines = texts.iter().map(|text| line(text, false)).collect();
+        self.log_lines(task, first_offset, lines).await;
+    }
+
+    async fn log_lines(&self, task: &v1::Task, first_offset: u64, lines: Vec<v1::LogLine>) {
+        let next_offset = first_offset + lines.len() as u64;
         let request = v1::AppendLogsRequest {
             logs: Some(v1::LogBatch {
                 token: task.token.clone(),
                 first_offset,
-                lines: texts.iter().map(line).collect(),
+                lines,
             }),
         };
         let kept = self.drivers.append_logs(Request::new(request)).await;
         let kept = kept.expect("kept").into_inner().acknowledgement;
         let next = kept.expect("told").next_offset;
-        assert!(next >= first_offset + texts.len() as u64);
+        assert!(next >= next_offset);
     }
 
     async fn lines(&self, run: &str) -> Vec<String> {
@@ -570,4 +580,65 @@ async fn an_offset_beyond_all_numbers_ends_an_attempt_and_no_server() {
     let told = world.drivers.append_logs(Request::new(request)).await;
     let told = told.expect("an answer").into_inner().acknowledgement;
     assert_eq!(told.expect("told").next_offset, 2);
+}
+
+#[tokio::test]
+async fn a_secret_that_goes_on_in_the_next_line_is_masked_in_both() {
+    let world = World::with("hunter2-\"q\"-end").await;
+    let (run, task) = world.task().await;
+    let error = |text: &str| v1::LogLine {
+        stream: v1::LogStream::Stderr.into(),
+        ..line(text, false)
+    };
+    // In one batch, with a line of another stream between.
+    let lines = vec![
+        line("half hunter2-\"q", true),
+        error("\"-end"),
+        line("\"-end.", false),
+    ];
+    world.log_lines(&task, 0, lines).await;
+    // Over batches, escaped, and cut in an escape.
+    world
+        .log_lines(&task, 3, vec![line("more hunter2%2", true)])
+        .await;
+    let second = vec![line("D\\u0022q", true)];
+    world.log_lines(&task, 4, second.clone()).await;
+    // Sent again: alone, and with what comes next.
+    world.log_lines(&task, 4, second.clone()).await;
+    let next = [second, vec![line("&quot;-end!", false)]].concat();
+    world.log_lines(&task, 4, next).await;
+    // The attempt ends between the two.
+    world
+        .log_lines(&task, 6, vec![line("last hunter2-\"q", true)])
+        .await;
+    let result = v1::Result {
+        last_log_offset: Some(7),
+        ..failed("no", "no", "")
+    };
+    let told = world.report(&task, result).await;
+    assert_eq!(told.status(), v1::ReportStatus::Accepted);
+    world
+        .log_lines(&task, 7, vec![line("\"-end?", false)])
+        .await;
+    let expected = [
+        "half ***", "\"-end", "***.", "more ***", "***", "***!", "last ***", "***?",
+    ];
+    assert_eq!(world.lines(&run).await, expected);
+}
+
+#[tokio::test]
+async fn lines_that_do_not_go_on_are_masked_by_themselves() {
+    let world = World::with("hunter2-\"q\"-end").await;
+    let (run, task) = world.task().await;
+    let lines = vec![
+        line("half hunter2-\"q", false),
+        line("\"-end.", false),
+        // What may be a beginning is hidden before anybody knows, and nothing else.
+        line("cut hunter", true),
+        line("s hut", true),
+        line("\"-end.", false),
+    ];
+    world.log_lines(&task, 0, lines).await;
+    let expected = ["half hunter2-\"q", "\"-end.", "cut ***", "s hut", "\"-end."];
+    assert_eq!(world.lines(&run).await, expected);
 }
