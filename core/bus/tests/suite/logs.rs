@@ -278,6 +278,7 @@ fn a_chunk_that_is_torn_is_damage() {
 fn offsets_that_no_writer_makes_are_damage() {
     let chunk = |first_offset, lines| {
         let chunk = LogChunk {
+            commit: 0,
             first_offset,
             lines,
         };

@@ -1,7 +1,8 @@
 //! Words of drivers that nobody asked for, with a secret in them: the server says them to nobody.
 
+use crate::polled::{Polling, report};
 use crate::raw::{Raw, talk};
-use crate::rest::{Polling, get, post, report};
+use crate::rest::{get, post};
 use crate::site::{Background, Site};
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;

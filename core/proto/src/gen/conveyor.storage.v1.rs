@@ -208,6 +208,12 @@ pub struct Started {
     /// What triggered it: a JSON object; absent where somebody started it.
     #[prost(message, optional, tag = "10")]
     pub event: ::core::option::Option<Value>,
+    /// Annotations that it was given, over those of its document.
+    #[prost(btree_map = "string, string", tag = "11")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// A step result copied from another run (SEMANTICS 27).
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -584,6 +590,7 @@ pub struct ShardCommit {
 }
 /// What a store says about itself. Written once, when it is made.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct StoreMeta {
     /// Version of the layout of keys and records. A newer one is refused.
     #[prost(uint32, tag = "1")]
@@ -663,6 +670,10 @@ pub enum RecordKind {
     Deletion = 40,
     /// A Reclaim: what was deleted and still takes space.
     Reclaim = 41,
+    /// A StoredEvent: what happened to a run or an object, for whoever follows a namespace.
+    Event = 42,
+    /// A StoredEventFloor: which events were deleted.
+    EventFloor = 43,
     /// A LogCommits: how many commits of log lines the store has had.
     LogCommits = 50,
 }
@@ -702,6 +713,8 @@ impl RecordKind {
             Self::Change => "RECORD_KIND_CHANGE",
             Self::Deletion => "RECORD_KIND_DELETION",
             Self::Reclaim => "RECORD_KIND_RECLAIM",
+            Self::Event => "RECORD_KIND_EVENT",
+            Self::EventFloor => "RECORD_KIND_EVENT_FLOOR",
             Self::LogCommits => "RECORD_KIND_LOG_COMMITS",
         }
     }
@@ -737,6 +750,8 @@ impl RecordKind {
             "RECORD_KIND_CHANGE" => Some(Self::Change),
             "RECORD_KIND_DELETION" => Some(Self::Deletion),
             "RECORD_KIND_RECLAIM" => Some(Self::Reclaim),
+            "RECORD_KIND_EVENT" => Some(Self::Event),
+            "RECORD_KIND_EVENT_FLOOR" => Some(Self::EventFloor),
             "RECORD_KIND_LOG_COMMITS" => Some(Self::LogCommits),
             _ => None,
         }
@@ -1370,7 +1385,7 @@ pub struct StoredIdempotency {
     /// SHA-256 of what was asked: 32 bytes. Another request under the same key is refused.
     #[prost(bytes = "bytes", tag = "1")]
     pub request: ::prost::bytes::Bytes,
-    /// The id of the run that it made; empty for other calls.
+    /// The id of the run that it makes, chosen before the run is there; empty for other calls.
     #[prost(string, tag = "2")]
     pub run: ::prost::alloc::string::String,
     /// When it was made.
@@ -1533,4 +1548,146 @@ pub struct Reclaim {
     /// Keys and values.
     #[prost(uint64, tag = "1")]
     pub bytes: u64,
+}
+/// Something that happened to a run or an object. It needs nothing else to be told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredEvent {
+    /// Its namespace.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// When.
+    #[prost(uint64, tag = "2")]
+    pub time_ms: u64,
+    /// To what.
+    #[prost(oneof = "stored_event::What", tags = "3, 4")]
+    pub what: ::core::option::Option<stored_event::What>,
+}
+/// Nested message and enum types in `StoredEvent`.
+pub mod stored_event {
+    /// To what.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum What {
+        /// A run.
+        #[prost(message, tag = "3")]
+        Run(super::StoredRunEvent),
+        /// An object.
+        #[prost(message, tag = "4")]
+        Object(super::StoredObjectEvent),
+    }
+}
+/// A run came into a state.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredRunEvent {
+    /// Its row in the commit that tells of it.
+    #[prost(message, optional, tag = "1")]
+    pub run: ::core::option::Option<RunSummary>,
+    /// The journal record that decided it; 0 where none did.
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    /// The place among the record's decisions, from 0.
+    #[prost(uint32, tag = "3")]
+    pub ordinal: u32,
+    /// Before; as `to` for the first state.
+    #[prost(enumeration = "RunState", tag = "4")]
+    pub from: i32,
+    /// Now.
+    #[prost(enumeration = "RunState", tag = "5")]
+    pub to: i32,
+    /// Why; may be empty.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// An object was made, changed or removed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StoredObjectEvent {
+    /// What it is.
+    #[prost(enumeration = "StoredObjectKind", tag = "1")]
+    pub kind: i32,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// A Resource's ResourceDefinition; empty for other kinds.
+    #[prost(string, tag = "3")]
+    pub definition: ::prost::alloc::string::String,
+    /// `created`, `updated` or `deleted`.
+    #[prost(string, tag = "4")]
+    pub event: ::prost::alloc::string::String,
+    /// The version, or revision, that is the newest now; for a removal, the last one.
+    #[prost(uint64, tag = "5")]
+    pub version: u64,
+    /// Digest of a pipeline's newest revision: 32 bytes; empty for other kinds.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub digest: ::prost::bytes::Bytes,
+    /// Its labels.
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Who did it.
+    #[prost(string, tag = "8")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// Which events were deleted: all up to these, of both lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredEventFloor {
+    /// The last of those that runs' commits told.
+    #[prost(message, optional, tag = "1")]
+    pub runs: ::core::option::Option<StoredEventPlace>,
+    /// The last of those that changes of objects told.
+    #[prost(message, optional, tag = "2")]
+    pub objects: ::core::option::Option<StoredEventPlace>,
+}
+/// The place of an event in its lane.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoredEventPlace {
+    /// The owner's epoch; 0 among objects.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// Number of the commit in it; among objects, of the change.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+    /// The place in the commit, from 0.
+    #[prost(uint32, tag = "3")]
+    pub index: u32,
+    /// Of the event's bytes, so that another store's event in the same place is told apart.
+    #[prost(uint32, tag = "4")]
+    pub check: u32,
+}
+/// A kind of object that is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum StoredObjectKind {
+    /// Never written.
+    Unspecified = 0,
+    /// A pipeline.
+    Pipeline = 1,
+    /// A ResourceDefinition.
+    Definition = 2,
+    /// A Resource.
+    Resource = 3,
+}
+impl StoredObjectKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STORED_OBJECT_KIND_UNSPECIFIED",
+            Self::Pipeline => "STORED_OBJECT_KIND_PIPELINE",
+            Self::Definition => "STORED_OBJECT_KIND_DEFINITION",
+            Self::Resource => "STORED_OBJECT_KIND_RESOURCE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STORED_OBJECT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "STORED_OBJECT_KIND_PIPELINE" => Some(Self::Pipeline),
+            "STORED_OBJECT_KIND_DEFINITION" => Some(Self::Definition),
+            "STORED_OBJECT_KIND_RESOURCE" => Some(Self::Resource),
+            _ => None,
+        }
+    }
 }
