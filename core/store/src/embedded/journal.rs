@@ -9,16 +9,14 @@
 //! and what is damaged before a whole one was damaged by something else: that is refused.
 
 mod batch;
+mod file;
 
 use crate::{Error, ErrorKind};
 use batch::{Batch, NotWhole};
-use std::fs::{self, File, OpenOptions};
+use file::Journal;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-/// Bytes read at once: a few hundred batches of the hot path.
-const READ: usize = 256 << 10;
 
 /// How much higher a batch's seqno can be than that of the one before: each flush and merge takes
 /// some. More is a sign of damage, since the checksum does not cover it.
@@ -282,117 +280,6 @@ fn cut(files: &[Journal], end: &End, keep: Keep<'_>) -> Result<Option<Cut>, Erro
         later.truncate(0)?;
     }
     Ok(told)
-}
-
-/// A journal's file, with a part of it in memory.
-struct Journal {
-    path: PathBuf,
-    file: File,
-    /// Where in the file `window` begins.
-    begin: u64,
-    window: Vec<u8>,
-}
-
-impl Journal {
-    fn open(path: &Path) -> Result<Self, Error> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|error| io_error(error, path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            begin: 0,
-            window: Vec::new(),
-        })
-    }
-
-    /// The batch at `offset`; `None` at the file's end.
-    fn batch(&mut self, offset: u64) -> Result<Option<Result<Batch, NotWhole>>, Error> {
-        let mut at = offset.saturating_sub(self.begin) as usize;
-        loop {
-            let found = batch::parse(self.window.get(at..).unwrap_or_default());
-            if found != Err(NotWhole::EndsEarly) {
-                return Ok(Some(found));
-            }
-            self.window.drain(..at.min(self.window.len()));
-            (self.begin, at) = (offset, 0);
-            let had = self.window.len();
-            let more = READ.max(had);
-            self.window.resize(had + more, 0);
-            let read = self.read(offset + had as u64, had)?;
-            self.window.truncate(had + read);
-            if read == 0 {
-                return Ok((had > 0).then_some(found));
-            }
-        }
-    }
-
-    /// Reads what is at `offset` into the window from `at` on; 0 at the file's end.
-    fn read(&mut self, offset: u64, at: usize) -> Result<usize, Error> {
-        loop {
-            match self.file.read_at(&mut self.window[at..], offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read.map_err(|error| io_error(error, &self.path)),
-            }
-        }
-    }
-
-    /// Where the last byte after `offset` is that is not zero.
-    fn last_byte(&self, offset: u64) -> Result<Option<u64>, Error> {
-        let failed = |error| io_error(error, &self.path);
-        let mut end = self.file.metadata().map_err(failed)?.len();
-        let mut bytes = vec![0; READ];
-        while end > offset {
-            let begin = end.saturating_sub(READ as u64).max(offset);
-            let part = &mut bytes[..(end - begin) as usize];
-            self.file.read_exact_at(part, begin).map_err(failed)?;
-            if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
-                return Ok(Some(begin + last as u64));
-            }
-            end = begin;
-        }
-        Ok(None)
-    }
-
-    /// What is after `offset`, without zeros at the file's end.
-    fn rest(&self, offset: u64) -> Result<Vec<u8>, Error> {
-        let Some(last) = self.last_byte(offset)? else {
-            return Ok(Vec::new());
-        };
-        let mut rest = vec![0; (last - offset) as usize + 1];
-        self.file
-            .read_exact_at(&mut rest, offset)
-            .map_err(|error| io_error(error, &self.path))?;
-        Ok(rest)
-    }
-
-    fn truncate(&self, length: u64) -> Result<(), Error> {
-        let failed = |error| io_error(error, &self.path);
-        if self.file.metadata().map_err(failed)?.len() != length {
-            self.file.set_len(length).map_err(failed)?;
-        }
-        self.file.sync_all().map_err(failed)
-    }
-
-    /// Writes and syncs what is there already. After a failed `fdatasync` the kernel serves from
-    /// memory what never reached the disk, takes it for written and does not try again; whoever saw
-    /// that failure may have been killed before it could do anything about it.
-    fn write_again(&self, offset: u64, bytes: usize) -> Result<(), Error> {
-        let failed = |error| io_error(error, &self.path);
-        let mut batch = vec![0; bytes];
-        self.file
-            .read_exact_at(&mut batch, offset)
-            .map_err(failed)?;
-        match self.file.write_all_at(&batch, offset).map_err(failed) {
-            // A file system that never writes in place has no room for it. What is there can be read
-            // all the same, and all but sure to be on the disk.
-            Err(error) if *error.kind() == ErrorKind::DiskFull => {}
-            written => written?,
-        }
-        self.file.sync_data().map_err(failed)
-    }
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
