@@ -74,7 +74,12 @@ fn certificate(why: &CertificateError) -> String {
              server one for this name",
             match presented.is_empty() {
                 true => "no name".to_owned(),
-                false => presented.join(", "),
+                // Each is written as `DnsName("…")`.
+                false => {
+                    let names = presented.iter();
+                    let names = names.map(|name| name.split('"').nth(1).unwrap_or(name));
+                    names.collect::<Vec<_>>().join(", ")
+                }
             },
             expected.to_str()
         ),

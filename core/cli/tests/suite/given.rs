@@ -2,7 +2,7 @@
 
 use crate::polled::{Polling, report};
 use crate::program::conveyor_with;
-use crate::rest::get;
+use crate::rest::{get, post};
 use crate::site::{PATIENCE, Site};
 use conveyor_sdk::{Driver, Failure, Stop, Task};
 use serde_json::{Value, json};
@@ -135,8 +135,9 @@ fn a_driver_is_told_the_resource_of_its_run_and_a_fork_keeps_resource_and_event(
     assert_eq!(first["state"], "succeeded", "{first:#}");
     let id = first["id"].as_str().expect("an id");
     // What the resource is now is nothing to a run of an earlier version.
-    let forked = site.conveyor(&["fork", id, "--from", "roll", "-o", "json"]);
-    assert_eq!(forked.status, 0, "{}", forked.err);
+    let fork = json!({"from_steps": ["roll"]});
+    let forked = post(&site, &format!("/v1/runs/{id}/fork"), &fork);
+    assert_eq!(forked.status, 200, "{}", forked.body);
     rolled("two");
     let second = site.ended("latest");
     assert_ne!(second["id"], first["id"]);

@@ -126,6 +126,13 @@ const OTHERS: &[(&str, &str)] = &[
     ("conveyor doctor", ""),
     ("conveyor doctor --config conveyor.toml -o json", ""),
     ("conveyor events RUN --after 17.2", "has no event 17.2"),
+    ("conveyor events --follow --after CURSOR -o json", "CURSOR"),
+];
+
+/// Examples that do not end by themselves.
+const ENDLESS: &[&str] = &[
+    "conveyor events --follow",
+    "conveyor events --follow --state failed -l team=web",
 ];
 
 #[test]
@@ -172,7 +179,14 @@ fn every_example_of_the_help_does_what_it_says() {
         let examples = help.lines().filter_map(|line| line.strip_prefix("  "));
         for line in examples.filter(|line| line.starts_with("conveyor ")) {
             let line = line.split("  ").next().unwrap_or_default();
-            let (status, err) = shell(&line.replace("RUN", "latest"));
+            // What is followed for ever is followed for two seconds, and then told to end.
+            let endless = ENDLESS.contains(&line);
+            let limit = if endless { "timeout -s INT 2 " } else { "" };
+            let (status, err) = shell(&format!("{limit}{}", line.replace("RUN", "latest")));
+            if endless {
+                assert_eq!(status, Some(124), "{line}: {err}");
+                continue;
+            }
             match OTHERS.iter().find(|(other, _)| *other == line) {
                 Some((_, wanted)) => {
                     others += 1;
