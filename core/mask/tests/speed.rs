@@ -1,5 +1,7 @@
 //! How fast texts are masked: `cargo test --release -p conveyor-mask --test speed -- --ignored --nocapture`.
 
+#![expect(clippy::print_stdout, reason = "what it measures is read by a person")]
+
 use conveyor_mask::Mask;
 use std::hint::black_box;
 use std::time::Instant;

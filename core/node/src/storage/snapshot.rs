@@ -63,7 +63,7 @@ pub fn keep_snapshot(
     // Two that are kept at once: the later one to come finds another pointer than it has seen.
     let expected = old.map_or(Expected::Absent, Expected::Value);
     let row = envelope::wrap(RecordKind::SnapshotPointer, 0, &row.encode_to_vec());
-    last.compare(keys::live(run), live.clone());
+    last.compare(keys::live(run), live);
     last.compare(key.clone(), expected).put(key, row);
     let older = KeyRange {
         start: keys::snapshots(run).into(),
