@@ -66,7 +66,12 @@ fn live(dir: &Path, args: &[&str], kill: &Kill) -> ExitStatus {
     let started = Instant::now();
     if let Kill::After(after) = kill {
         // The moment itself is what is tested.
-        std::thread::sleep(*after);
+        while started.elapsed() < *after {
+            if let Some(status) = child.try_wait().expect("it is this test's own") {
+                return status;
+            }
+            std::thread::sleep(Duration::from_micros(500).min(*after));
+        }
         child.kill().expect("it is this test's own");
     }
     loop {
@@ -291,10 +296,14 @@ fn a_run_that_is_killed_beside_any_sync_ends_with_each_attempt_started_once() {
 
 #[test]
 fn a_run_that_is_killed_at_any_time_ends_with_each_attempt_started_once() {
-    let dir = files(&[("p.yaml", PIPELINE)]);
-    let started = Instant::now();
-    assert!(!killed(live(dir.path(), &["run", "p.yaml"], &Kill::Never)));
-    let most = u64::try_from(started.elapsed().as_micros()).expect("it is short");
+    // The quickest of a few: the first one mostly waits for the disk.
+    let took = [(); 3].map(|()| {
+        let dir = files(&[("p.yaml", PIPELINE)]);
+        let started = Instant::now();
+        assert!(!killed(live(dir.path(), &["run", "p.yaml"], &Kill::Never)));
+        u64::try_from(started.elapsed().as_micros()).expect("it is short")
+    });
+    let most = took.into_iter().min().expect("there are three");
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
     let mut random = seed.unwrap_or_else(|| u64::from(std::process::id()) | 1);
     #[expect(clippy::print_stderr, reason = "it is shown when the test fails")]
