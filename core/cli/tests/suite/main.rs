@@ -1,6 +1,5 @@
 //! The real program, by its real command line.
 
-mod acknowledged;
 mod api;
 mod auth;
 mod beside;
