@@ -131,7 +131,8 @@ impl DriverQueue {
         {
             return None;
         }
-        let after = match self.turn.take() {
+        // Kept where nobody has room: the next search goes on after it all the same.
+        let after = match self.turn.clone() {
             Some(turn) => Bound::Excluded(turn),
             None => Bound::Unbounded,
         };
@@ -284,7 +285,8 @@ impl Queues {
         if self.waiting == 0 {
             return None;
         }
-        let after = match self.turn.take() {
+        // Kept where nobody has room: the next search goes on after it all the same.
+        let after = match self.turn.clone() {
             Some(turn) => Bound::Excluded(turn),
             None => Bound::Unbounded,
         };

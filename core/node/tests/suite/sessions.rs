@@ -397,3 +397,33 @@ fn silence_counts_only_while_the_owner_could_have_heard() {
     h.pass(Duration::secs(2));
     assert_eq!(h.attempts(run, 0), (StepState::Queued, 1));
 }
+
+#[test]
+fn namespaces_take_turns_however_much_each_has_waiting() {
+    let mut h = Harness::new(1);
+    h.connect("s", 0);
+    let document = |namespace: &str| {
+        DOCUMENT.replace(
+            "{name: far}",
+            &format!("{{name: far, namespace: {namespace}}}"),
+        )
+    };
+    let mut of = BTreeMap::new();
+    for (namespace, runs) in [("many", 6), ("few", 2)] {
+        for _ in 0..runs {
+            of.insert(h.start(&document(namespace)), namespace);
+        }
+    }
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        h.tell("s", SessionEvent::Credits(1));
+        let task = h.tasks.pop().expect("a task for the credit");
+        order.push(of[&task.claimed.run]);
+    }
+    let few = order.iter().filter(|one| **one == "few").count();
+    assert_eq!(few, 2, "{order:?}");
+    assert!(
+        order[..4].windows(2).all(|two| two[0] != two[1]),
+        "{order:?}"
+    );
+}
