@@ -8,6 +8,7 @@ mod logs;
 mod pending;
 mod polled;
 mod stream;
+mod tokens;
 mod unary;
 
 pub use polled::WAIT_MS;

@@ -1,6 +1,6 @@
 //! Calls without a stream.
 
-use super::stream::tokens_of;
+use super::tokens::Named;
 use super::{DriverHandlers, PRINCIPALS, convert, driving, hello, logs};
 use crate::caller::Caller;
 use crate::refusal;
@@ -48,17 +48,9 @@ impl DriverService for DriverHandlers {
             })?;
         let there = hello::is_somewhere(&self.node, &read).await;
         there.map_err(refuse)?;
-        let (mut stale, mut named) = (Vec::new(), Vec::new());
-        for token in said.adopts {
-            match self.node.claim(&caller.principal, &token) {
-                Some(claimed) => {
-                    read.adopts.push(claimed);
-                    named.push(token);
-                }
-                None => stale.push(token),
-            }
-        }
-        let adopted = read.adopts.clone();
+        let open = |token: &prost::bytes::Bytes| self.node.claim(&caller.principal, token);
+        let named = Named::open(said.adopts, open);
+        read.adopts.clone_from(&named.claims);
         let (link, over) = self
             .node
             .open_session(read)
@@ -67,8 +59,7 @@ impl DriverService for DriverHandlers {
                 HelloError::Refused(reason) => Status::failed_precondition(reason),
                 HelloError::Node(error) => refuse(error),
             })?;
-        stale.extend(tokens_of(&adopted, named.iter(), &over));
-        let welcome = self.welcome(&link.session(), version, stale, notes);
+        let welcome = self.welcome(&link.session(), version, named.stale(&over), notes);
         self.polled.insert(link);
         Ok(Response::new(RegisterResponse {
             welcome: Some(welcome),
@@ -95,10 +86,10 @@ impl DriverService for DriverHandlers {
         if request.answers.len() > ANSWERS {
             return Err(refusal::limit("answers", request.answers.len(), ANSWERS));
         }
-        let (mut named, mut tokens, mut stale_tokens) = (Vec::new(), Vec::new(), Vec::new());
+        let mut named = Named::default();
         for answer in request.answers {
             let Some(claimed) = session.open(&answer.token) else {
-                stale_tokens.push(answer.token);
+                named.push_stale(answer.token);
                 continue;
             };
             match answer.answer {
@@ -106,8 +97,7 @@ impl DriverService for DriverHandlers {
                     session
                         .tell(SessionEvent::Accepted(claimed))
                         .map_err(refuse)?;
-                    named.push(claimed);
-                    tokens.push(answer.token);
+                    named.push(claimed, answer.token);
                 }
                 // Its reason is a driver's words, which may hold a secret: they go nowhere.
                 Some(task_answer::Answer::Refused(_)) => {
@@ -126,16 +116,18 @@ impl DriverService for DriverHandlers {
                         .node
                         .detach(claimed, until, session.principal(), others);
                     if told.await.map_err(refuse)?.is_none() {
-                        stale_tokens.push(answer.token);
+                        named.push_stale(answer.token);
                     }
                 }
                 None => return Err(Status::invalid_argument("`answers[].answer` is missing")),
             }
         }
         // What is accepted was told before: this says which of it is in vain.
-        let over = session.standing(named.clone()).await.map_err(refuse)?;
-        stale_tokens.extend(tokens_of(&named, tokens.iter(), &over));
-        Ok(Response::new(AnswerResponse { stale_tokens }))
+        let over = session.standing(named.claims.clone()).await;
+        let over = over.map_err(refuse)?;
+        Ok(Response::new(AnswerResponse {
+            stale_tokens: named.stale(&over),
+        }))
     }
 
     async fn heartbeat(
@@ -145,27 +137,12 @@ impl DriverService for DriverHandlers {
         let caller = driving("heartbeat", request.extensions())?;
         let request = request.into_inner();
         let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
-        let (mut named, mut tokens, mut stale_tokens) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut progress, now) = (Vec::new(), self.node.now());
-        for task in request.tasks {
-            match session.open(&task.token) {
-                Some(claimed) => {
-                    progress.extend(convert::progress(&task, now).map(|told| (claimed, told)));
-                    named.push(claimed);
-                    tokens.push(task.token);
-                }
-                None => stale_tokens.push(task.token),
-            }
-        }
-        session.progress(progress);
-        let over = session
-            .heartbeat(named.clone(), None)
-            .await
-            .map_err(refuse)?;
-        stale_tokens.extend(tokens_of(&named, tokens.iter(), &over));
-        let cancels = self.cancels(&session, &named);
+        let named = Named::of(&session, request.tasks, self.node.now());
+        let over = session.heartbeat(named.claims.clone(), None).await;
+        let over = over.map_err(refuse)?;
+        let cancels = self.cancels(&session, &named.claims);
         Ok(Response::new(HeartbeatResponse {
-            stale_tokens,
+            stale_tokens: named.stale(&over),
             cancels,
         }))
     }

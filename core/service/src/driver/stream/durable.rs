@@ -1,0 +1,140 @@
+//! What is to be durable before its message is acknowledged: detached tasks, reports, checkpoints. Each
+//! claim's go to the owner one after the other.
+
+use super::super::pending::{Kind, Turn};
+use super::super::{PRINCIPALS, convert};
+use super::{Answer, Conversation, Done, End, What, goodbye};
+use conveyor_engine::time::Time;
+use conveyor_node::token::Claimed;
+use conveyor_proto::v1;
+use conveyor_proto::v1::session_response::Message as Tell;
+use prost::bytes::Bytes;
+use std::time::Duration;
+
+/// The pauses before something is handed over again that the store did not take.
+const PAUSE: Duration = Duration::from_millis(20);
+const MOST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Conversation {
+    pub(super) fn detach(
+        &mut self,
+        claimed: Claimed,
+        token: Bytes,
+        detached: v1::Detached,
+    ) -> Result<(), End> {
+        if detached.principals.len() > PRINCIPALS {
+            let most = PRINCIPALS;
+            let why = format!("`detached.principals` has at most {most} names");
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
+        let sequence = self.received;
+        if self.pending.begin(Kind::Detach, claimed, sequence) == Turn::Later {
+            return Ok(());
+        }
+        let (node, session) = (self.handlers.node.clone(), self.session.clone());
+        self.later.push(Box::pin(async move {
+            let until = Time(detached.until_ms);
+            let mut pause = PAUSE;
+            let stale = loop {
+                let told = node.detach(claimed, until, session.principal(), &detached.principals);
+                match told.await {
+                    Ok(Some(_)) => break Vec::new(),
+                    Ok(None) => break vec![token],
+                    Err(error) if error.is_temporary() => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(MOST_PAUSE);
+                    }
+                    Err(error) => {
+                        tracing::info!(run = %claimed.run, %error, "a task was not handed over");
+                        break vec![token];
+                    }
+                }
+            };
+            Done {
+                what: What::Durable(Kind::Detach, claimed, sequence),
+                answer: Answer::Acknowledge(stale),
+            }
+        }));
+        Ok(())
+    }
+
+    pub(super) fn report(&mut self, report: v1::TaskReport) {
+        let most = self.handlers.node.limits().output_bytes;
+        let Some(claimed) = self.session.open(&report.token) else {
+            let told = v1::ReportOutcome {
+                token: report.token,
+                status: v1::ReportStatus::Stale.into(),
+                reason: String::new(),
+            };
+            return self.at_once(Answer::Tell(Box::new(Tell::Outcome(told))));
+        };
+        let sequence = self.received;
+        if self.pending.begin(Kind::Report, claimed, sequence) == Turn::Later {
+            return;
+        }
+        let (outcome, last) = convert::outcome(report.result, most);
+        let (node, token) = (self.handlers.node.clone(), report.token);
+        self.later.push(Box::pin(async move {
+            let answer = match node.report(claimed, outcome, last).await {
+                Ok(reported) => {
+                    let told = convert::report_outcome(token, reported);
+                    Answer::Tell(Box::new(Tell::Outcome(told)))
+                }
+                // Not answered: the driver sends it again (R25).
+                Err(error) => {
+                    tracing::debug!(run = %claimed.run, %error, "a report was not taken");
+                    Answer::Nothing
+                }
+            };
+            Done {
+                what: What::Durable(Kind::Report, claimed, sequence),
+                answer,
+            }
+        }));
+    }
+
+    pub(super) fn checkpoint(&mut self, checkpoint: v1::Checkpoint) -> Result<(), End> {
+        let Some(claimed) = self.session.open(&checkpoint.token) else {
+            self.stale(checkpoint.token);
+            return Ok(());
+        };
+        let most = self.handlers.node.limits().checkpoint_bytes as usize;
+        if checkpoint.data.len() > most {
+            let bytes = checkpoint.data.len();
+            let why =
+                format!("a checkpoint has {bytes} bytes; the limit `checkpoint_bytes` is {most}");
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
+        let sequence = self.received;
+        if let Some(checkpoint) = self.pending.save(claimed, sequence, checkpoint) {
+            self.save(claimed, sequence, checkpoint);
+        }
+        Ok(())
+    }
+
+    pub(super) fn save(&mut self, claimed: Claimed, sequence: u64, checkpoint: v1::Checkpoint) {
+        let node = self.handlers.node.clone();
+        self.later.push(Box::pin(async move {
+            let data: std::sync::Arc<[u8]> = checkpoint.data.to_vec().into();
+            let mut pause = PAUSE;
+            let stale = loop {
+                match node.checkpoint(claimed, data.clone()).await {
+                    Ok(true) => break Vec::new(),
+                    Ok(false) => break vec![checkpoint.token],
+                    Err(error) if error.is_temporary() => {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(MOST_PAUSE);
+                    }
+                    Err(error) => {
+                        tracing::info!(run = %claimed.run, %error, "a checkpoint was not kept");
+                        break Vec::new();
+                    }
+                }
+            };
+            Done {
+                what: What::Durable(Kind::Checkpoint, claimed, sequence),
+                answer: Answer::Acknowledge(stale),
+            }
+        }));
+    }
+}

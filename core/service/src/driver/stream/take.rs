@@ -1,0 +1,120 @@
+//! What a driver tells the engine. What it tells is handed over in its order.
+
+use super::super::logs::{self, Batch};
+use super::super::tokens::Named;
+use super::{Answer, Conversation, Done, End, What, goodbye};
+use conveyor_node::owner::SessionEvent;
+use conveyor_proto::v1;
+use conveyor_proto::v1::session_request::Message as Told;
+use prost::bytes::Bytes;
+
+impl Conversation {
+    /// What the driver tells the engine. What it tells is handed over in its order.
+    pub(super) fn take(&mut self, request: v1::SessionRequest) -> Result<(), End> {
+        self.received = self.received.max(request.sequence);
+        if self.pending.is_over() {
+            let most = self.pending.most();
+            let why = format!("more than `unanswered_messages`, {most}, are under way");
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
+        match request.message {
+            Some(Told::Credits(credits)) => self.told(SessionEvent::Credits(credits.count)),
+            Some(Told::Answer(answer)) => self.answer(answer),
+            Some(Told::Heartbeat(heartbeat)) => {
+                self.heartbeat(heartbeat);
+                Ok(())
+            }
+            Some(Told::Report(report)) => {
+                self.report(report);
+                Ok(())
+            }
+            Some(Told::Logs(logs)) => self.logs(logs),
+            Some(Told::Checkpoint(checkpoint)) => self.checkpoint(checkpoint),
+            Some(Told::Drain(_)) => self.told(SessionEvent::Draining),
+            Some(Told::Leaving(_)) => Err(End::Left),
+            Some(Told::Hello(_) | Told::Resume(_)) => Err(goodbye(
+                v1::GoodbyeReason::Refused,
+                "`hello` and `resume` are the first message of a stream, and no other",
+            )),
+            // Of a later contract (R5).
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: v1::TaskAnswer) -> Result<(), End> {
+        let Some(claimed) = self.session.open(&answer.token) else {
+            self.stale(answer.token);
+            return Ok(());
+        };
+        match answer.answer {
+            Some(v1::task_answer::Answer::Accepted(_)) => {
+                self.told(SessionEvent::Accepted(claimed))
+            }
+            // Its reason is a driver's words, which may hold a secret: they go nowhere.
+            Some(v1::task_answer::Answer::Refused(_)) => {
+                tracing::info!(run = %claimed.run, session = %self.session.id(), "a task was refused");
+                self.told(SessionEvent::Refused(claimed))
+            }
+            Some(v1::task_answer::Answer::Detached(detached)) => {
+                self.detach(claimed, answer.token, detached)
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn heartbeat(&mut self, heartbeat: v1::SessionHeartbeat) {
+        let Some(heartbeat) = self.pending.beat(heartbeat) else {
+            return;
+        };
+        let named = Named::of(&self.session, heartbeat.tasks, self.handlers.node.now());
+        let (session, free) = (self.session.clone(), heartbeat.free);
+        self.later.push(Box::pin(async move {
+            let answer = match session.heartbeat(named.claims.clone(), free).await {
+                Ok(over) => Answer::Acknowledge(named.stale(&over)),
+                // A heartbeat that nobody answers is what the driver is to see.
+                Err(_) => Answer::Nothing,
+            };
+            Done {
+                what: What::Beat,
+                answer,
+            }
+        }));
+    }
+
+    pub(super) fn logs(&mut self, logs: v1::LogBatch) -> Result<(), End> {
+        let bytes = logs::check(&logs).map_err(|why| goodbye(v1::GoodbyeReason::Limit, why))?;
+        if bytes > self.window {
+            let window = self.window;
+            let why = format!(
+                "a log batch takes {bytes} bytes, {} for each line and its text; `log_window` has \
+                 {window} left",
+                logs::LINE_COST
+            );
+            return Err(goodbye(v1::GoodbyeReason::Limit, why));
+        }
+        self.window -= bytes;
+        let Some(claimed) = self.session.open(&logs.token) else {
+            self.window += bytes;
+            self.stale(logs.token);
+            return Ok(());
+        };
+        let batch = Batch {
+            claimed,
+            logs,
+            bytes,
+        };
+        // Its task lives as long as this sender.
+        let _ = self.batches.send(batch);
+        Ok(())
+    }
+
+    pub(super) fn at_once(&mut self, answer: Answer) {
+        let what = What::Read;
+        let done = Done { what, answer };
+        self.later.push(Box::pin(std::future::ready(done)));
+    }
+
+    pub(super) fn stale(&mut self, token: Bytes) {
+        self.at_once(Answer::Acknowledge(vec![token]));
+    }
+}
