@@ -92,6 +92,14 @@ faults! {
     UnknownTakenAsFailure "unknown-taken-as-failure" "A commit whose outcome is unknown counts as failed.",
     UnknownTakenAsSuccess "unknown-taken-as-success" "A commit whose outcome is unknown counts as made.",
     ValueUnstored "value-unstored" "A value is not stored with the report that names it.",
+    // Resources, and the runs that their changes start; secrets.
+    AnswerUnkept "answer-unkept" "What a request with a key came to is not written with what it made.",
+    FiringCountsAsNew "firing-counts-as-new" "A run of a change that is started again is not looked for.",
+    FiringsUnstored "firings-unstored" "The commit of a change does not name its runs.",
+    RunIdWithoutTrigger "run-id-without-trigger" "Two triggers of a pipeline give the run of a change one id.",
+    TriggersUnguarded "triggers-unguarded" "A change is made by pipelines that are others meanwhile.",
+    UnstartedStruckOff "unstarted-struck-off" "A run that could not be started is struck off its change.",
+    SecretsUnmasked "secrets-unmasked" "What a driver tells of its secrets is kept as it is.",
     // Its terms with the store.
     CommitUnguarded "commit-unguarded" "A commit does not compare the commit key.",
     EpochKept "epoch-kept" "A new owner goes on under the epoch of the one before.",

@@ -15,6 +15,8 @@
 //! | [`backup`] | all that a store holds, as a file |
 //! | [`retention`] | what goes away, and the space that it took |
 //! | [`objects`] | what people make beside runs: guarded rows |
+//! | [`resources`] | versions of Resources, and the runs that their changes start |
+//! | [`repeats`] | requests with an idempotency key |
 //! | [`keys`], [`envelope`] | where things lie in a store, and in what |
 //! | [`metrics`] | what a node counts while it works |
 //! | [`token`] | the proof of a claim |
@@ -34,6 +36,8 @@ pub mod objects;
 pub mod owner;
 mod plans;
 pub mod reader;
+pub mod repeats;
+pub mod resources;
 pub mod retention;
 mod secrets;
 pub mod session;
@@ -46,7 +50,7 @@ pub use clock::{Clock, SystemClock};
 pub use conveyor_proto::storage::envelope;
 pub use error::NodeError;
 pub use id::RunId;
-pub use node::{Adopt, Config, Limits, Node, StartRun, Started, random_bytes};
+pub use node::{Adopt, Config, Limits, Node, StartRun, Started, keep_document, random_bytes};
 pub use plans::Plans;
 pub use reader::Reader;
-pub use secrets::{SECRET_BYTES, SecretValues, Secrets};
+pub use secrets::{Resolved, SECRET_BYTES, SecretValues, Secrets, without_secrets};

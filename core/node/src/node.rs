@@ -16,7 +16,7 @@ mod session;
 mod start;
 
 pub use config::{Adopt, Config, Limits};
-pub use start::StartRun;
+pub use start::{StartRun, keep_document};
 
 pub(crate) use log_writer::{Batch, LogWriter};
 pub(crate) use logs::masked;

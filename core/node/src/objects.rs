@@ -183,6 +183,12 @@ impl Changes {
         self
     }
 
+    /// The commit that makes them.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
     /// Makes a revision of a pipeline.
     pub fn revision(
         &mut self,
@@ -208,8 +214,8 @@ impl Reader {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Row<M>>, NodeError> {
-        let key = keys::object(M::KIND, namespace, name);
-        self.on_worker(move |reader| read(reader.store().as_ref(), &key))
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        self.on_worker(move |reader| get(reader.store().as_ref(), &namespace, &name))
             .await
     }
 
@@ -241,18 +247,9 @@ impl Reader {
         namespace: &str,
         prefix: &str,
     ) -> Result<Option<(String, Row<M>)>, NodeError> {
-        let all = keys::object(M::KIND, namespace, "").len();
-        let range = KeyRange::prefix(keys::object(M::KIND, namespace, prefix));
-        self.on_worker(move |reader| {
-            let page = reader.store().scan(&range, Direction::Reverse, 1)?;
-            let last = page.entries.into_iter().next();
-            let named = |(key, raw): (Bytes, Bytes)| {
-                let name = String::from_utf8_lossy(&key[all..]).into_owned();
-                Ok((name, row(raw)?))
-            };
-            last.map(named).transpose()
-        })
-        .await
+        let (namespace, prefix) = (namespace.to_owned(), prefix.to_owned());
+        self.on_worker(move |reader| last(reader.store().as_ref(), &namespace, &prefix))
+            .await
     }
 
     /// Objects of a kind, by name.
@@ -260,7 +257,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::object`].
     pub async fn objects<M: Object>(&self, list: ListObjects) -> Result<ObjectPage<M>, NodeError> {
-        self.on_worker(move |reader| page(reader.store().as_ref(), &list))
+        self.on_worker(move |reader| self::list(reader.store().as_ref(), &list))
             .await
     }
 }
@@ -289,9 +286,36 @@ impl Node {
     }
 }
 
-fn read<M: Object>(store: &dyn Store, key: &[u8]) -> Result<Option<Row<M>>, NodeError> {
-    let raw = store.get(key)?;
+/// An object by its name. Blocks.
+///
+/// # Errors
+/// When the store cannot be read, or has something else there.
+pub fn get<M: Object>(
+    store: &dyn Store,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Row<M>>, NodeError> {
+    let raw = store.get(&keys::object(M::KIND, namespace, name))?;
     raw.map(|raw| row(raw)).transpose()
+}
+
+/// The last of the objects whose names begin so, by name. Blocks.
+///
+/// # Errors
+/// As [`get`].
+pub fn last<M: Object>(
+    store: &dyn Store,
+    namespace: &str,
+    prefix: &str,
+) -> Result<Option<(String, Row<M>)>, NodeError> {
+    let all = keys::object(M::KIND, namespace, "").len();
+    let range = KeyRange::prefix(keys::object(M::KIND, namespace, prefix));
+    let page = store.scan(&range, Direction::Reverse, 1)?;
+    let named = |(key, raw): (Bytes, Bytes)| {
+        let name = String::from_utf8_lossy(&key[all..]).into_owned();
+        Ok((name, row(raw)?))
+    };
+    page.entries.into_iter().next().map(named).transpose()
 }
 
 fn row<M: Object>(raw: Bytes) -> Result<Row<M>, NodeError> {
@@ -301,7 +325,11 @@ fn row<M: Object>(raw: Bytes) -> Result<Row<M>, NodeError> {
     })
 }
 
-fn page<M: Object>(store: &dyn Store, list: &ListObjects) -> Result<ObjectPage<M>, NodeError> {
+/// Objects of a kind, by name. Blocks.
+///
+/// # Errors
+/// As [`get`].
+pub fn list<M: Object>(store: &dyn Store, list: &ListObjects) -> Result<ObjectPage<M>, NodeError> {
     let all = keys::object(M::KIND, &list.namespace, "");
     let mut range = KeyRange::prefix(keys::object(M::KIND, &list.namespace, &list.prefix));
     if let Some(after) = &list.after {

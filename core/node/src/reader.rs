@@ -115,6 +115,17 @@ impl Reader {
         done.ok_or_else(|| NodeError::Corrupt("reading panicked".into()))?
     }
 
+    /// Reads what takes more than one call of the reader, on one of its threads.
+    ///
+    /// # Errors
+    /// Those of `work`; [`NodeError::Corrupt`] when it panics.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader) -> Result<T, NodeError> + Send + 'static,
+    ) -> Result<T, NodeError> {
+        self.on_worker(work).await
+    }
+
     /// A run's row.
     ///
     /// # Errors

@@ -77,7 +77,11 @@ impl StartRun {
         }
     }
 
-    pub(super) fn prepare(mut self, store: &dyn Store, plans: &Plans) -> Result<Start, NodeError> {
+    /// What an owner takes. Stores what is too long for the commit of the start.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn prepare(mut self, store: &dyn Store, plans: &Plans) -> Result<Start, NodeError> {
         let plan = plans.share(self.plan);
         plans.rely_on(plan.digest);
         let document = stored_document(&self.canonical, &self.source, self.file_name);
@@ -168,13 +172,12 @@ fn keep_values(store: &dyn Store, run: RunId, values: &ValueTexts) -> Result<(),
     Ok(())
 }
 
-/// Stores a long document in transactions of its own. It is found by its digest, so storing it twice
-/// does no harm; the first piece comes last, so that what is found is whole.
-pub(super) fn keep_document(
-    store: &dyn Store,
-    digest: &Hash,
-    document: &[u8],
-) -> Result<(), NodeError> {
+/// Stores a document in transactions of its own. It is found by its digest, so storing it twice does no
+/// harm; the first piece comes last, so that what is found is whole.
+///
+/// # Errors
+/// When the store fails.
+pub fn keep_document(store: &dyn Store, digest: &Hash, document: &[u8]) -> Result<(), NodeError> {
     let key = keys::document(digest);
     if stored::row_exists(store, &key)? {
         return Ok(());

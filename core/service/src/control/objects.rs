@@ -4,8 +4,7 @@
 //! | --- | --- |
 //! | `namespaces`, `pipelines`, `drivers` | what their names say |
 //! | `definitions`, `resources` | versioned JSON Schemas, and objects of them |
-//! | `triggers` | which runs a change of a Resource starts |
-//! | `firing` | those runs, started |
+//! | `firing` | the runs that changes of Resources start, started |
 //! | `tell` | what followers of a namespace are told of it |
 //! | `repeats` | requests with an idempotency key |
 
@@ -17,27 +16,18 @@ mod pipelines;
 mod repeats;
 mod resources;
 mod tell;
-mod triggers;
 
 pub(super) use repeats::{Keyed, KeyedRun};
-pub(super) use triggers::object;
 
 use super::{ControlHandlers, LIMIT_LABELS, refuse, short};
 use crate::refusal;
 use conveyor_node::objects::{ListObjects, Object, Row};
+use conveyor_node::resources::{JOINT, version_key};
 use conveyor_proto::storage::v1::{StoredMeta, StoredNamespace};
 use conveyor_proto::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::Status;
-
-/// Separates the names in the key of what has several: no name has it.
-const JOINT: char = ':';
-
-/// The key of a version; in the order of their numbers.
-fn version_key(object: &str, version: u64) -> String {
-    format!("{object}{JOINT}{version:020}")
-}
 
 /// The most objects of one answer.
 const PAGE: u32 = 1000;
@@ -52,7 +42,7 @@ pub(super) struct Changing {
     /// Held while one is decided and made, so that two in this process do not refuse each other. What
     /// keeps them right is that each commit names the rows that it was decided by.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Told when a change's runs could not be started at once.
+    /// Told when a change's runs could not be started at once, or nobody knows whether it was made.
     left: tokio::sync::Notify,
 }
 

@@ -191,7 +191,11 @@ impl ControlHandlers {
         let found = self.resource_at(&plan.namespace, definition, &wanted.name, version);
         let (resource, stored) = found.await?;
         let names = (&*plan.namespace, definition, wanted.name.as_str());
-        Ok(super::objects::object(names, resource.version, &stored))
+        Ok(conveyor_node::resources::object(
+            names,
+            resource.version,
+            &stored,
+        ))
     }
 
     async fn wait(&self, run: RunId, wait_ms: u64) {

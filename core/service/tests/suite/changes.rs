@@ -8,7 +8,7 @@ use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use tonic::{Code, Request};
 
-const TRIGGERED: &str = "  triggers:
+pub(super) const TRIGGERED: &str = "  triggers:
     - id: changed
       resource:
         definition: application

@@ -2,6 +2,7 @@
 
 mod changes;
 mod contract;
+mod doubt;
 mod feed;
 mod followers;
 mod hostile;

@@ -4,15 +4,16 @@ use super::super::{ControlHandlers, check, refuse};
 use super::repeats::Keyed;
 use super::tell::{Changed, applied};
 use super::{
-    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
+    annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
 };
 use crate::refusal;
 use crate::stack::on_stack;
 use conveyor_engine::plan::ResourceEvent;
 use conveyor_engine::value::Hash;
 use conveyor_node::objects::{Changes, Row};
+use conveyor_node::resources;
 use conveyor_proto::storage::v1::{
-    StoredObjectEvent, StoredObjectKind, StoredPipeline, StoredRevision, StoredTriggers,
+    StoredObjectEvent, StoredObjectKind, StoredPipeline, StoredRevision,
 };
 use conveyor_proto::v1;
 use std::collections::BTreeSet;
@@ -153,15 +154,9 @@ impl ControlHandlers {
             .node
             .keep_document(digest, canonical, source, file_name);
         kept.await.map_err(refuse)?;
-        let mut changes = Changes::new();
-        self.triggered(
-            &namespace,
-            &pipeline,
-            was.as_ref(),
-            Some(&stored),
-            &mut changes,
-        )
-        .await?;
+        let names = (namespace.as_str(), pipeline.as_str());
+        let triggered = self.triggered(names, was.as_ref(), Some(&stored), Changes::new());
+        let mut changes = triggered.await?;
         changes.put(&namespace, &pipeline, &stored, was.as_ref());
         if earlier.is_none() {
             let made = StoredRevision {
@@ -186,33 +181,23 @@ impl ControlHandlers {
     /// Keeps the rows by which changes of Resources find the pipeline.
     async fn triggered(
         &self,
-        namespace: &str,
-        pipeline: &str,
+        (namespace, pipeline): (&str, &str),
         was: Option<&Row<StoredPipeline>>,
         stored: Option<&StoredPipeline>,
-        changes: &mut Changes,
-    ) -> Result<(), Status> {
-        let before = was.map_or(&[][..], |was| &was.value.definitions);
-        let after = stored.map_or(&[][..], |stored| &stored.definitions);
-        let all: BTreeSet<&String> = before.iter().chain(after).collect();
-        for definition in all {
-            let key = format!("{definition}{JOINT}{pipeline}");
-            let row = self.reader.object::<StoredTriggers>(namespace, &key).await;
-            let row = row.map_err(refuse)?;
-            match (stored.filter(|_| after.contains(definition)), &row) {
-                (Some(stored), _) => {
-                    let triggers = StoredTriggers {
-                        digest: stored.digest.clone(),
-                    };
-                    changes.put(namespace, &key, &triggers, row.as_ref());
-                }
-                (None, Some(row)) => {
-                    changes.delete(namespace, &key, row);
-                }
-                (None, None) => {}
-            }
-        }
-        Ok(())
+        mut changes: Changes,
+    ) -> Result<Changes, Status> {
+        let names = (namespace.to_owned(), pipeline.to_owned());
+        let (was, stored) = (was.cloned(), stored.cloned());
+        let kept = self.reader.blocking(move |reader| {
+            let (store, names) = (
+                reader.store().as_ref(),
+                (names.0.as_str(), names.1.as_str()),
+            );
+            let (was, stored) = (was.as_ref(), stored.as_ref());
+            resources::keep_triggers(store, names, was, stored, &mut changes)?;
+            Ok(changes)
+        });
+        kept.await.map_err(refuse)
     }
 
     async fn pipeline_row(
@@ -328,9 +313,9 @@ impl ControlHandlers {
         let _turn = self.changes.turn.lock().await;
         let row = self.pipeline_row(&namespace, &request.name).await?;
         etag_fits(&request.etag, Some(&row))?;
-        let mut changes = Changes::new();
-        self.triggered(&namespace, &request.name, Some(&row), None, &mut changes)
-            .await?;
+        let names = (namespace.as_str(), request.name.as_str());
+        let triggered = self.triggered(names, Some(&row), None, Changes::new());
+        let mut changes = triggered.await?;
         changes.delete(&namespace, &request.name, &row);
         let (event, now) = (ResourceEvent::Deleted, self.node.now().0);
         self.tell_of_pipeline(&mut changes, (&namespace, &request.name), &row, event, now);

@@ -1,23 +1,12 @@
-//! Requests with an idempotency key: a repeat finds what the first try came to.
-//!
-//! What was answered is written in the commit of what was made, so that neither is there without the
-//! other. A run is made by a commit of its own: its id is written under the key before, and whoever
-//! repeats the request goes on with that id, which makes one run at most. The key holds for a day.
+//! Requests with an idempotency key, and the rows that keep what they came to.
 
 use super::super::{ControlHandlers, refuse, short};
-use super::JOINT;
-use conveyor_engine::value::Hash;
-use conveyor_node::objects::{Changes, ListObjects, Row};
-use conveyor_node::{NodeError, RunId};
+use conveyor_node::objects::{Changes, ListObjects};
+use conveyor_node::{NodeError, RunId, repeats};
 use conveyor_proto::storage::v1::StoredIdempotency;
 use prost::Message;
 use tonic::Status;
 
-/// How long a key holds: 24 hours.
-const HOLDS_MS: u64 = 24 * 60 * 60 * 1000;
-/// A run whose id is written under its key is made within this time, or never: whoever repeats the
-/// request later is told so, since it may as well have been made, ended and deleted.
-const GOES_ON_MS: u64 = 60 * 1000;
 /// The longest key.
 const KEY_BYTES: usize = 128;
 /// Rows that are looked at together when those that hold no more are removed.
@@ -41,39 +30,17 @@ pub(in super::super) enum KeyedRun {
 
 /// Where the answer is to be kept.
 #[derive(Default)]
-pub(in super::super) struct Key(Option<Place>);
-
-struct Place {
-    name: String,
-    request: Hash,
-    /// One that holds no more.
-    was: Option<Row<StoredIdempotency>>,
-    now: u64,
-}
+pub(in super::super) struct Key(repeats::Key);
 
 impl Key {
     /// Keeps the answer with what is made.
     pub(in super::super) fn keep(&self, changes: &mut Changes, answer: &impl Message) {
-        if let Some(place) = &self.0 {
-            place.put(changes, String::new(), answer.encode_to_vec());
-        }
+        self.0.keep(changes, answer.encode_to_vec().into());
     }
 
     /// Whether there is one: without, what changes nothing needs no commit.
     pub(in super::super) fn is_some(&self) -> bool {
         self.0.is_some()
-    }
-}
-
-impl Place {
-    fn put(&self, changes: &mut Changes, run: String, answer: Vec<u8>) {
-        let row = StoredIdempotency {
-            request: self.request.0.to_vec().into(),
-            run,
-            created_ms: self.now,
-            answer: answer.into(),
-        };
-        changes.put("", &self.name, &row, self.was.as_ref());
     }
 }
 
@@ -90,9 +57,9 @@ impl ControlHandlers {
             return Ok(KeyedRun::Fresh(Key::default(), None));
         }
         let namespace = self.namespace(namespace).await?;
-        let (place, row) = self.place(call, &namespace, key, &request()).await?;
-        let Some(row) = row else {
-            return Ok(KeyedRun::Fresh(Key(Some(place)), None));
+        let row = match self.earlier(call, &namespace, key, request()).await? {
+            Keyed::Fresh(key) => return Ok(KeyedRun::Fresh(key, None)),
+            Keyed::Repeat(row) => row,
         };
         let wrong = || Status::data_loss("the row of an idempotency key names no run");
         let run = RunId::parse(&row.run).ok_or_else(wrong)?;
@@ -103,7 +70,7 @@ impl ControlHandlers {
             }
             Err(NodeError::NotFound(_)) => {
                 // The first try ended before it was made, or it was made and is deleted.
-                if place.now < row.created_ms.saturating_add(GOES_ON_MS) {
+                if repeats::goes_on(&row, self.node.now()) {
                     return Ok(KeyedRun::Fresh(Key::default(), Some(run)));
                 }
                 Err(Status::not_found(format!(
@@ -117,9 +84,11 @@ impl ControlHandlers {
 
     /// Writes the run's id under the key. What follows is a put of that id, if it is absent.
     pub(in super::super) async fn reserve(&self, key: Key, run: RunId) -> Result<(), Status> {
-        let Some(place) = key.0 else { return Ok(()) };
+        if !key.is_some() {
+            return Ok(());
+        }
         let mut changes = Changes::new();
-        place.put(&mut changes, run.to_string(), Vec::new());
+        key.0.reserve(&mut changes, run);
         self.node.change(changes).await.map_err(refuse)
     }
 
@@ -138,49 +107,37 @@ impl ControlHandlers {
         if key.is_empty() {
             return Ok(Keyed::Fresh(Key::default()));
         }
-        let (place, row) = self
-            .place(call, namespace, key, &request.encode_to_vec())
-            .await?;
-        let Some(row) = row else {
-            return Ok(Keyed::Fresh(Key(Some(place))));
+        let earlier = self.earlier(call, namespace, key, request.encode_to_vec());
+        let row = match earlier.await? {
+            Keyed::Fresh(key) => return Ok(Keyed::Fresh(key)),
+            Keyed::Repeat(row) => row,
         };
-        let answer = A::decode(row.answer);
         let wrong = |error| Status::data_loss(format!("a stored answer: {error}"));
-        Ok(Keyed::Repeat(answer.map_err(wrong)?))
+        Ok(Keyed::Repeat(A::decode(row.answer).map_err(wrong)?))
     }
 
-    /// Where the key is kept, and what is there from an earlier try of the same request.
-    async fn place(
+    /// What an earlier try of the same request left.
+    async fn earlier(
         &self,
         call: &str,
         namespace: &str,
         key: &str,
-        request: &[u8],
-    ) -> Result<(Place, Option<StoredIdempotency>), Status> {
+        request: Vec<u8>,
+    ) -> Result<Keyed<StoredIdempotency>, Status> {
         short("idempotency_key", key, KEY_BYTES)?;
-        let mut asked = call.as_bytes().to_vec();
-        asked.push(0);
-        asked.extend(request);
-        let request = Hash::of(&asked);
-        let name = format!("{namespace}{JOINT}{key}");
-        let row = self.reader.object::<StoredIdempotency>("", &name).await;
-        let was = row.map_err(refuse)?;
-        let now = self.node.now().0;
-        let holds =
-            |row: &&Row<StoredIdempotency>| now < row.value.created_ms.saturating_add(HOLDS_MS);
-        let held = was.as_ref().filter(holds).map(|row| row.value.clone());
-        if held.as_ref().is_some_and(|row| *row.request != request.0) {
-            return Err(Status::already_exists(format!(
+        let (call, place) = (call.to_owned(), (namespace.to_owned(), key.to_owned()));
+        let now = self.node.now();
+        let found = self.reader.blocking(move |reader| {
+            let place = (place.0.as_str(), place.1.as_str());
+            repeats::keyed(reader.store().as_ref(), &call, place, &request, now)
+        });
+        match found.await.map_err(refuse)? {
+            repeats::Keyed::Repeat(row) => Ok(Keyed::Repeat(row)),
+            repeats::Keyed::Other => Err(Status::already_exists(format!(
                 "the idempotency key {key:?} was used for another request; take a new one for each"
-            )));
+            ))),
+            repeats::Keyed::Fresh(key) => Ok(Keyed::Fresh(Key(key))),
         }
-        let place = Place {
-            name,
-            request,
-            was,
-            now,
-        };
-        Ok((place, held))
     }
 
     /// Removes keys that hold no more.
@@ -189,15 +146,17 @@ impl ControlHandlers {
             limit: PAGE,
             ..ListObjects::default()
         };
-        let now = self.node.now().0;
+        let now = self.node.now();
         loop {
             let page = self.reader.objects::<StoredIdempotency>(list.clone()).await;
             let page = page.map_err(refuse)?;
-            let over =
-                |row: &Row<StoredIdempotency>| now >= row.value.created_ms.saturating_add(HOLDS_MS);
             let mut changes = Changes::new();
             let mut any = false;
-            for (name, row) in page.rows.iter().filter(|(_, row)| over(row)) {
+            for (name, row) in page
+                .rows
+                .iter()
+                .filter(|(_, row)| repeats::is_over(row, now))
+            {
                 changes.delete("", name, row);
                 any = true;
             }

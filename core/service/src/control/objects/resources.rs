@@ -1,25 +1,25 @@
 //! Resources: immutable versions of objects that satisfy their ResourceDefinition.
 
-use super::super::{ControlHandlers, refuse};
+use super::super::{ControlHandlers, check, refuse};
 use super::definitions::stored_schema;
+use super::firing;
 use super::repeats::Keyed;
 use super::tell::Changed;
-use super::triggers::{Decided, Happened};
-use super::{
-    JOINT, annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
-    version_key,
-};
+use super::{JOINT, annotations_fit, etag_fits, labels_fit, listing, metadata, name, page_token};
 use crate::gate::Entry;
 use crate::refusal;
 use crate::stack::on_stack;
-use conveyor_engine::plan::ResourceEvent;
+use conveyor_engine::plan::Plan;
 use conveyor_engine::value::{Json, canonical_bytes, parse_json};
 use conveyor_node::objects::{Changes, Row};
+use conveyor_node::resources::{self, Applied, Decided, Happened, Made, Wanted, resource_key};
+use conveyor_node::{NodeError, Plans};
 use conveyor_proto::storage::v1::{
     StoredDefinitionVersion, StoredObjectEvent, StoredObjectKind, StoredResource,
-    StoredResourceVersion, StoredUse,
+    StoredResourceVersion,
 };
 use conveyor_proto::v1;
+use conveyor_store::Store;
 use prost::bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
@@ -27,11 +27,6 @@ use tonic::Status;
 
 /// The longest `spec`.
 const SPEC_BYTES: usize = 1 << 20;
-
-/// A Resource's key among those of its namespace.
-pub(super) fn resource_key(definition: &str, resource: &str) -> String {
-    format!("{definition}{JOINT}{resource}")
-}
 
 /// A Resource without its spec, as its row and the key of that say.
 fn told(namespace: &str, key: &str, row: &Row<StoredResource>) -> v1::Resource {
@@ -110,90 +105,67 @@ impl ControlHandlers {
         let was = self.reader.object::<StoredResource>(&namespace, &object);
         let was = was.await.map_err(refuse)?;
         etag_fits(&meta.etag, was.as_ref())?;
-        let now = self.node.now().0;
-        let last = self.last_version(&namespace, &object).await?;
-        let next = StoredResourceVersion {
+        let wanted = Wanted {
+            namespace: namespace.clone(),
+            definition: wanted.definition,
+            name: meta.name,
             spec,
-            definition_version: definition.value.version,
             labels: meta.labels,
             annotations: meta.annotations,
             pipeline: wanted.pipeline,
-            created_ms: now,
         };
-        let (number, old) = match last {
-            Some((number, last)) => (number, was.is_some().then_some(last)),
-            None => (0, None),
-        };
-        let same = |old: &StoredResourceVersion| {
-            old.spec == next.spec
-                && old.labels == next.labels
-                && old.annotations == next.annotations
-                && old.pipeline == next.pipeline
-        };
-        let mut changes = Changes::new();
-        if let (Some(row), true) = (&was, old.as_ref().is_some_and(same)) {
-            let answer = v1::ApplyResourceResponse {
-                resource: Some(v1::Resource {
-                    spec: next.spec,
-                    ..told(&namespace, &object, row)
-                }),
-                ..v1::ApplyResourceResponse::default()
-            };
-            if key.is_some() {
-                key.keep(&mut changes, &answer);
-                self.node.change(changes).await.map_err(refuse)?;
-            }
-            return Ok(answer);
-        }
-        let version = number + 1;
-        let earlier = was.as_ref().and_then(|row| row.value.meta.as_ref());
-        let (labels, annotations) = (next.labels.clone(), next.annotations.clone());
-        let row = Row::new(StoredResource {
-            meta: Some(changed(earlier, labels, annotations, now)),
-            version,
-            pipeline: next.pipeline.clone(),
+        let (now, row) = (self.node.now(), was.clone());
+        let spec = wanted.spec.clone();
+        let applied = self.decided(move |from, may| {
+            resources::apply(from, may, wanted, &definition, row.as_ref(), now)
         });
-        let happened = Happened {
-            namespace: namespace.clone(),
-            definition: wanted.definition.clone(),
-            name: meta.name,
-            version,
-            event: match was {
-                Some(_) => ResourceEvent::Updated,
-                None => ResourceEvent::Created,
-            },
-            time_ms: now,
-            new: Some(next.clone()),
-            old,
+        let made = match applied.await? {
+            Applied::Made(made) => *made,
+            Applied::Same => {
+                let resource = was.map(|row| told(&namespace, &object, &row));
+                let answer = v1::ApplyResourceResponse {
+                    resource: resource.map(|told| v1::Resource { spec, ..told }),
+                    ..v1::ApplyResourceResponse::default()
+                };
+                if key.is_some() {
+                    let mut changes = Changes::new();
+                    key.keep(&mut changes, &answer);
+                    self.node.change(changes).await.map_err(refuse)?;
+                }
+                return Ok(answer);
+            }
         };
-        let decided = self.decide(&happened, &mut changes).await?;
-        changes.keep(&namespace, &wanted.definition, &definition);
-        changes.put(&namespace, &object, &row.value, was.as_ref());
-        changes.put(&namespace, &version_key(&object, version), &next, None);
-        if was.is_none() {
-            self.count(&namespace, &wanted.definition, &mut changes, true)
-                .await?;
-        }
-        let mut resource = told(&namespace, &object, &row);
-        resource.spec = next.spec;
-        if request.validate_only
-            && let Some(metadata) = &mut resource.metadata
-        {
-            metadata.etag.clear();
-        }
+        let resource = made.row.as_ref().map(|row| {
+            let mut resource = told(&namespace, &object, row);
+            resource.spec = spec;
+            if request.validate_only
+                && let Some(metadata) = &mut resource.metadata
+            {
+                metadata.etag.clear();
+            }
+            resource
+        });
         let answer = v1::ApplyResourceResponse {
-            resource: Some(resource),
+            resource,
             runs: match request.validate_only {
                 true => Vec::new(),
-                false => decided.runs(),
+                false => made.decided.runs(),
             },
             changed: true,
-            diagnostics: decided.refused.clone(),
+            diagnostics: firing::diagnostics(&made.decided),
         };
         if request.validate_only {
             return Ok(answer);
         }
-        self.tell_of_resource(&mut changes, &happened, &row);
+        let Made {
+            happened,
+            row,
+            mut changes,
+            decided,
+        } = made;
+        if let Some(row) = &row {
+            self.tell_of_resource(&mut changes, &happened, row);
+        }
         key.keep(&mut changes, &answer);
         self.made(changes, turn, decided, entry).await?;
         Ok(answer)
@@ -221,6 +193,27 @@ impl ControlHandlers {
         self.tell_of(changes, &changed, base);
     }
 
+    /// Decides a change by what the store has, on a stack of the engine's size.
+    async fn decided<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(
+            (&dyn Store, &Plans),
+            &dyn Fn(&Plan) -> Result<(), String>,
+        ) -> Result<T, NodeError>
+        + Send
+        + 'static,
+    ) -> Result<T, Status> {
+        let (reader, about) = (self.reader.clone(), Arc::clone(&self.about));
+        let decided = on_stack(move || {
+            let may = |plan: &Plan| {
+                let drivers = check::drivers(&about, plan, None);
+                drivers.map_err(|status| status.message().to_owned())
+            };
+            decide((reader.store().as_ref(), reader.plans()), &may)
+        });
+        decided.await?.map_err(refuse)
+    }
+
     /// Makes a change durable with what it starts, and starts that: to the end, whether or not somebody
     /// still waits for the answer.
     async fn made(
@@ -232,54 +225,21 @@ impl ControlHandlers {
     ) -> Result<(), Status> {
         let handlers = self.clone();
         let made = tokio::spawn(async move {
-            handlers.node.change(changes).await.map_err(refuse)?;
+            let made = handlers.node.change(changes).await;
+            if let Err(error) = made {
+                // It may have been made all the same, and then has runs to be started.
+                if error.is_temporary() {
+                    handlers.changes.left.notify_one();
+                }
+                return Err(refuse(error));
+            }
             drop(turn);
-            decided.warn();
+            firing::warn(&decided);
             handlers.fire(decided.change, &entry).await;
             Ok(())
         });
         let panicked = |_| Status::internal("a panic while working on the request; see the log");
         made.await.map_err(panicked)?
-    }
-
-    /// One Resource more of a definition, or one less.
-    async fn count(
-        &self,
-        namespace: &str,
-        definition: &str,
-        changes: &mut Changes,
-        more: bool,
-    ) -> Result<(), Status> {
-        let used = self.reader.object::<StoredUse>(namespace, definition).await;
-        let used = used.map_err(refuse)?;
-        let before = used.as_ref().map_or(0, |used| used.value.resources);
-        let resources = match more {
-            true => before + 1,
-            false => before.saturating_sub(1),
-        };
-        changes.put(
-            namespace,
-            definition,
-            &StoredUse { resources },
-            used.as_ref(),
-        );
-        Ok(())
-    }
-
-    /// The last version that was ever made of a Resource, and its number.
-    async fn last_version(
-        &self,
-        namespace: &str,
-        object: &str,
-    ) -> Result<Option<(u64, StoredResourceVersion)>, Status> {
-        let prefix = format!("{object}{JOINT}");
-        let last = self
-            .reader
-            .last_object::<StoredResourceVersion>(namespace, &prefix)
-            .await
-            .map_err(refuse)?;
-        let number = |name: &str| name.rsplit(JOINT).next()?.parse().ok();
-        Ok(last.and_then(|(name, row)| Some((number(&name)?, row.value))))
     }
 
     /// A version of a Resource, though the Resource may be gone.
@@ -289,7 +249,7 @@ impl ControlHandlers {
         object: &str,
         version: u64,
     ) -> Result<Option<StoredResourceVersion>, Status> {
-        let key = version_key(object, version);
+        let key = resources::version_key(object, version);
         let stored = self.reader.object::<StoredResourceVersion>(namespace, &key);
         Ok(stored.await.map_err(refuse)?.map(|row| row.value))
     }
@@ -388,27 +348,22 @@ impl ControlHandlers {
         let turn = Arc::clone(&self.changes.turn).lock_owned().await;
         let row = self.resource_row(&namespace, definition, name).await?;
         etag_fits(&request.etag, Some(&row))?;
-        let object = resource_key(definition, name);
-        let version = row.value.version;
-        let happened = Happened {
-            namespace: namespace.clone(),
-            definition: definition.clone(),
-            name: name.clone(),
-            version,
-            event: ResourceEvent::Deleted,
-            time_ms: self.node.now().0,
-            new: None,
-            old: self.resource_version(&namespace, &object, version).await?,
-        };
-        let mut changes = Changes::new();
-        let decided = self.decide(&happened, &mut changes).await?;
-        changes.delete(&namespace, &object, &row);
-        self.count(&namespace, definition, &mut changes, false)
-            .await?;
+        let names = (namespace, definition.clone(), name.clone());
+        let (now, was) = (self.node.now(), row.clone());
+        let removed = self.decided(move |from, may| {
+            let names = (names.0.as_str(), names.1.as_str(), names.2.as_str());
+            resources::remove(from, may, names, &was, now)
+        });
+        let Made {
+            happened,
+            mut changes,
+            decided,
+            ..
+        } = removed.await?;
         self.tell_of_resource(&mut changes, &happened, &row);
         let answer = v1::DeleteResourceResponse {
             runs: decided.runs(),
-            diagnostics: decided.refused.clone(),
+            diagnostics: firing::diagnostics(&decided),
         };
         self.made(changes, turn, decided, entry).await?;
         Ok(answer)
