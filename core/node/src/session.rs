@@ -15,7 +15,7 @@ mod task;
 pub use assigned::SEALED_AFTER;
 pub use directory::{DriverRecord, Progress, SessionRecord};
 pub use registration::{Hello, HelloError};
-pub use task::{DriverTask, INVALID_REPORT, ToDriver};
+pub use task::{DriverTask, INVALID_REPORT, Ready, ToDriver};
 
 pub(crate) use assigned::Assignments;
 pub(crate) use directory::Directory;
@@ -226,9 +226,8 @@ impl Session {
         tokens.seal(namespace, &self.known.principal, claimed)
     }
 
-    /// The task of a claim as its driver is to see it. `None` when it cannot be done: its end is
-    /// reported already.
-    pub async fn task(&self, start: crate::owner::StartTask) -> Option<DriverTask> {
+    /// The task of a claim as its driver is to see it.
+    pub async fn task(&self, start: crate::owner::StartTask) -> Ready {
         task::prepare(&self.node, &self.known, start).await
     }
 }

@@ -77,14 +77,31 @@ pub struct DriverTask {
     pub resource: Option<Arc<[u8]>>,
 }
 
+/// A task that is to be sent, or not.
+#[derive(Debug)]
+pub enum Ready {
+    /// It is to be sent.
+    Task(Box<DriverTask>),
+    /// It cannot be done, and has ended: its place is free again.
+    Ended,
+    /// It was sent before and cannot be sent again for now. Its driver may have it, so that it does not end
+    /// and its place is not free; it comes again.
+    Later,
+}
+
 /// Makes a task ready to be sent. One that cannot be done ends here.
-pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Option<DriverTask> {
+pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Ready {
     match made(node, known, &start).await {
         Ok((task, mask)) => {
             let contract = Some(Arc::clone(&known.contract));
             let assigned = Assigned::new(contract, start.spec.action.as_ref(), mask);
             node.assignments().begin(start.claimed, assigned);
-            Some(task)
+            Ready::Task(Box::new(task))
+        }
+        Err(failure) if node.assignments().mask(&start.claimed).is_some() => {
+            let why = failure.message;
+            tracing::info!(run = %start.claimed.run, %why, "a task is not sent again for now");
+            Ready::Later
         }
         Err(failure) => {
             let outcome = Outcome::Errored(failure);
@@ -95,7 +112,7 @@ pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Opt
                 // The claim is not accepted, and so comes again.
                 tracing::warn!(run = %start.claimed.run, %error, "a task that cannot be done was not ended");
             }
-            None
+            Ready::Ended
         }
     }
 }

@@ -9,6 +9,7 @@ mod groups;
 mod harness;
 mod node;
 mod recovery;
+mod resent;
 mod retention;
 mod schemas;
 mod sessions;

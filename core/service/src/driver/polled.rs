@@ -4,7 +4,7 @@ use super::{DriverHandlers, convert};
 use crate::caller::Caller;
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
-use conveyor_node::session::{Link, Session, ToDriver};
+use conveyor_node::session::{Link, Ready, Session, ToDriver};
 use conveyor_node::token::Claimed;
 use conveyor_proto::v1;
 use std::collections::{HashMap, VecDeque};
@@ -188,15 +188,16 @@ impl DriverHandlers {
             match next {
                 None => break,
                 Some(ToDriver::Task(start)) => match session.task(*start).await {
-                    Some(task) => {
-                        let task = convert::task(&session, task, self.node.now());
+                    Ready::Task(task) => {
+                        let task = convert::task(&session, *task, self.node.now());
                         // One that is sent again comes once in an answer.
                         let same = |other: &v1::Task| other.token == task.token;
                         if !tasks.iter().any(same) {
                             tasks.push(task);
                         }
                     }
-                    None => tell(SessionEvent::Credits(1))?,
+                    Ready::Ended => tell(SessionEvent::Credits(1))?,
+                    Ready::Later => {}
                 },
                 Some(ToDriver::Cancel {
                     claimed,

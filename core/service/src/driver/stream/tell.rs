@@ -5,7 +5,7 @@ use super::super::{Ending, convert};
 use super::{Answer, Conversation, Done, End, Outgoing, What, goodbye, unavailable};
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
-use conveyor_node::session::ToDriver;
+use conveyor_node::session::{Ready, ToDriver};
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_response::Message as Tell;
 
@@ -18,9 +18,11 @@ impl Conversation {
     ) -> Result<(), End> {
         let message = match told {
             Some(ToDriver::Task(start)) => {
-                let Some(task) = self.session.task(*start).await else {
+                let task = match self.session.task(*start).await {
+                    Ready::Task(task) => *task,
                     // It ended before it was sent: the place that it took is free again.
-                    return self.told(SessionEvent::Credits(1));
+                    Ready::Ended => return self.told(SessionEvent::Credits(1)),
+                    Ready::Later => return Ok(()),
                 };
                 let now = self.handlers.node.now();
                 Tell::Task(convert::task(&self.session, task, now))
