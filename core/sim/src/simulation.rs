@@ -5,6 +5,7 @@
 //! its actions. What clients and drivers saw is written down in a ledger, and held against the
 //! store: at once, and when all is quiet. The same seed gives the same life.
 
+mod changing;
 mod client;
 mod disk;
 mod driver;
@@ -15,6 +16,8 @@ pub mod planted;
 mod points;
 mod process;
 mod remote;
+mod site;
+mod vault;
 mod world;
 
 pub use ledger::Counts;

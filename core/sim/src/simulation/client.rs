@@ -1,5 +1,7 @@
 //! People and programs that start runs, and stop, pause and resume them.
 
+use super::changing::Object;
+use super::site;
 use crate::model::{Document, Kind, Pipeline, SplitMix64, Step, random_pipeline};
 use conveyor_engine::document;
 use conveyor_engine::plan::Plan;
@@ -19,6 +21,11 @@ use std::sync::Arc;
 pub(super) enum Wish {
     Start(Box<Start>),
     Control(RunId, Control),
+    Object(Object),
+    /// The secrets are away, or there again.
+    Vault {
+        away: bool,
+    },
 }
 
 /// A wish and when it is sent next.
@@ -64,6 +71,45 @@ pub(super) fn requests(random: &mut SplitMix64, now: Time) -> Vec<Request> {
             });
         }
     }
+    // Away for a while, and there again in the end.
+    if random.percent(50) {
+        let mut at = now;
+        for _ in 0..1 + random.below(3) {
+            for away in [true, false] {
+                at = Time(at.0 + random.below(8_000) as u64);
+                let wish = Wish::Vault { away };
+                requests.push(Request { at, wish });
+            }
+        }
+    }
+    requests
+}
+
+/// What people will want of the objects of one seed. Each number is asked for once.
+pub(super) fn objects(random: &mut SplitMix64, now: Time) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for n in 0..4 + random.below(8) as u64 {
+        let resource = site::RESOURCES[random.below(site::RESOURCES.len())];
+        let object = match random.below(10) {
+            0..6 => Object::Apply {
+                resource,
+                n,
+                key: if random.percent(60) {
+                    format!("key-{n}")
+                } else {
+                    String::new()
+                },
+            },
+            6..8 => Object::Remove { resource },
+            _ => Object::Publish {
+                revision: random.below(site::REVISIONS.len()),
+            },
+        };
+        requests.push(Request {
+            at: Time(now.0 + random.below(15_000) as u64),
+            wish: Wish::Object(object),
+        });
+    }
     requests
 }
 
@@ -84,7 +130,7 @@ pub(super) fn stop(run: RunId, at: Time, kind: StopKind) -> Request {
 pub(super) fn starts(requests: &[Request]) -> Vec<Start> {
     let start = |request: &Request| match &request.wish {
         Wish::Start(start) => Some(Start::clone(start)),
-        Wish::Control(..) => None,
+        _ => None,
     };
     requests.iter().filter_map(start).collect()
 }
@@ -156,6 +202,15 @@ fn enrich(random: &mut SplitMix64, pipeline: &Pipeline, printed: &mut Document) 
             let parent = &parent.id;
             let given = format!("${{{{ steps.{parent}.outputs.?text.orValue('none') }}}}");
             text["spec"]["steps"][at]["with"][format!("from_{parent}")] = given.into();
+        }
+    }
+    // Some steps have a secret.
+    if random.percent(30) {
+        text["spec"]["secrets"] = json!([{"name": "token", "from": "file:token"}]);
+        for (at, step) in pipeline.steps.iter().enumerate() {
+            if step.kind == Kind::Driver && random.percent(50) {
+                text["spec"]["steps"][at]["secrets"] = json!({"TOKEN": "token"});
+            }
         }
     }
     let plain = |step: &&Step| step.kind == Kind::Transform && step.fan.is_none();

@@ -102,6 +102,10 @@ pub(super) struct Ledger {
     pub(super) runs: BTreeSet<RunId>,
     /// Reports that were acknowledged as taken.
     pub(super) taken: BTreeMap<(RunId, Identity), EndedAttempt>,
+    /// What changes of objects were answered: by their key, and by their number.
+    pub(super) answers: BTreeMap<String, String>,
+    /// Numbers of changes that were acknowledged, with their Resource.
+    pub(super) applied: BTreeMap<u64, &'static str>,
     /// Runs that somebody wants terminated while their journal is damaged.
     pub(super) doomed: BTreeSet<RunId>,
     /// Runs that were terminated while their journal was damaged: they are over, whatever it says.

@@ -40,6 +40,22 @@ pub(super) const FAULTS: &[&str] = &[
     "a task was lost on its way",
     "a task was lost with its connection",
     "a task was sent twice",
+    "a driver told its secret",
+    "a secret was away when its task was sent",
+    "a secret was away when its task was reported",
+    "a Resource was made",
+    "a Resource was changed",
+    "a Resource was deleted",
+    "a change could not be decided",
+    "a change failed",
+    "a change was made, and nobody knows",
+    "a change was not made, and nobody knows",
+    "a copy of a change comes late",
+    "a change was decided by what is no more",
+    "a change had runs left to be started",
+    "a change waited for who looks each minute",
+    "what a change starts could not be read",
+    "a request with a key came twice",
 ];
 
 /// Where the process dies: before and after all that its threads wait for or give away.
@@ -71,4 +87,10 @@ pub(super) const CRASHES: &[&str] = &[
     "crash before followers hear of a record",
     "crash before a snapshot is kept",
     "crash between two parts of a snapshot",
+    "crash before a change is made",
+    "crash after a change was made, before its runs are started",
+    "crash before changes with runs left are taken up",
+    "crash before a run of a change is started",
+    "crash before a change is struck off",
+    "crash after a change was struck off",
 ];

@@ -1,12 +1,15 @@
 //! One life of the process: its owner, its tasks, and what is on its way to it. All of it is gone
 //! with a crash.
 
+use super::changing::Decided;
 use super::client::Request;
 use super::driver;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
+use conveyor_mask::Mask;
 use conveyor_node::RunId;
 use conveyor_node::owner::{Group, KeptSnapshot, Owner, Ticket};
+use conveyor_node::resources::Firings;
 use conveyor_node::token::Claimed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +30,14 @@ pub(super) enum Event {
     Snapshot(RunId, Box<KeptSnapshot>),
     /// The snapshots of a run are taken away.
     DropSnapshots(RunId),
+    /// A change of an object reaches the disk.
+    Change(Box<Decided>),
+    /// The next run of a change is started.
+    Fire(Box<Firings>),
+    /// A change is struck off, as far as its runs are there.
+    StrikeOff(Box<Firings>),
+    /// It is looked which changes have runs left.
+    Left,
     /// A place is free again.
     Released(Claimed),
 }
@@ -41,6 +52,10 @@ pub(super) enum Asker {
     Remote(Arc<str>, Claimed, Box<driver::Result>),
     /// A driver in another process tells what it holds.
     Beat(Arc<str>),
+    /// A change of a Resource starts a run.
+    Firing(Box<Firings>),
+    /// A task that could not be sent is ended by the engine.
+    Unsent,
     /// A driver goes on elsewhere with a task.
     Detach(Arc<str>, Claimed),
 }
@@ -70,6 +85,10 @@ pub(super) struct Process {
     /// Tasks that were told to stop.
     pub(super) told: BTreeSet<Claimed>,
     pub(super) askers: BTreeMap<Ticket, Asker>,
+    /// What masks the secrets of tasks that this process has sent.
+    pub(super) masks: BTreeMap<Claimed, Mask>,
+    /// Whether a change of an object is being made: one at a time.
+    pub(super) changing: bool,
     events: BTreeMap<(Time, u64), Event>,
     order: u64,
     tickets: Ticket,
@@ -87,6 +106,8 @@ impl Process {
             runs: BTreeSet::new(),
             told: BTreeSet::new(),
             askers: BTreeMap::new(),
+            masks: BTreeMap::new(),
+            changing: false,
             events: BTreeMap::new(),
             order: 0,
             tickets: 0,

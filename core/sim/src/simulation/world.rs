@@ -1,15 +1,19 @@
 //! The life of one store, and what must hold at every moment of it.
 
 mod arrivals;
+mod asking;
+mod objects;
+mod once;
 mod opening;
 mod outside;
 mod remotes;
+mod secrets;
 mod store;
 
-use super::client::{self, Request, Wish};
+use super::client::{self, Request};
 use super::disk::Disk;
 use super::ledger::{Counts, Ledger};
-use super::process::{Asker, Event, Letter, Process};
+use super::process::{Event, Letter, Process};
 use super::remote::{Outside, Remote};
 use crate::model::SplitMix64;
 use conveyor_engine::run::{Record, Run};
@@ -125,6 +129,10 @@ struct World {
     may_quarantine: bool,
     /// A record that is not what was written.
     damage: Option<Damage>,
+    /// Whether nobody finds secrets now.
+    vault_away: bool,
+    /// Whether people make Resources, whose changes start runs.
+    has_objects: bool,
     /// Whether the process has the driver itself.
     has_driver: bool,
     /// Drivers in other processes, by session.
@@ -175,6 +183,8 @@ impl World {
             actions: 0,
             may_quarantine,
             damage: None,
+            vault_away: false,
+            has_objects: false,
             has_driver: true,
             remotes: BTreeMap::new(),
             outside: BTreeMap::new(),
@@ -188,6 +198,12 @@ impl World {
             history: Vec::new(),
         };
         world.choose_drivers();
+        // What a quarantined run's changes come to, nobody need wait for.
+        world.has_objects = !may_quarantine && world.random.percent(40);
+        if world.has_objects {
+            let objects = client::objects(&mut world.random, now);
+            world.requests.extend(objects);
+        }
         world
     }
 
@@ -209,6 +225,9 @@ impl World {
     }
 
     fn live(&mut self) -> Check {
+        if self.has_objects {
+            self.furnish()?;
+        }
         while self.actions < MOST {
             self.actions += 1;
             if self.process.is_none() {
@@ -341,47 +360,5 @@ impl World {
         if let Some(process) = &mut self.process {
             process.owner.handle(self.now, input);
         }
-    }
-
-    fn ask(&mut self) -> Check {
-        let at = self.requests.iter().map(|request| request.at).min();
-        let Some(place) = self
-            .requests
-            .iter()
-            .position(|request| Some(request.at) == at)
-        else {
-            return Ok(());
-        };
-        if self.dies(100, "crash before a request is taken")? {
-            return Ok(());
-        }
-        let request = self.requests.swap_remove(place);
-        if let (Wish::Control(run, _), true) = (&request.wish, self.abandons(&request.wish)) {
-            self.ledger.doomed.insert(*run);
-        }
-        let Some(process) = &mut self.process else {
-            return Ok(());
-        };
-        let ticket = process.ticket(Asker::Client(request.clone()));
-        self.note(|| format!("ticket {ticket}: {:?}", request.wish));
-        self.handle(match request.wish {
-            Wish::Start(start) => Input::Start { ticket, start },
-            Wish::Control(run, control) => Input::Control {
-                ticket,
-                run,
-                control,
-            },
-        });
-        Ok(())
-    }
-
-    fn ask_again(&mut self, mut request: Request) {
-        if let Wish::Start(start) = &mut request.wish {
-            start.fresh = false;
-        }
-        request.at = self
-            .now
-            .after(Duration(1 + self.random.below(2_000) as u64));
-        self.requests.push(request);
     }
 }

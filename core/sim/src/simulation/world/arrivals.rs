@@ -2,7 +2,8 @@
 
 use super::super::disk::Fate;
 use super::super::driver;
-use super::super::process::{Asker, Event};
+use super::super::process::{Asker, Event, Letter};
+use super::super::vault;
 use super::{Check, World};
 use conveyor_engine::run::{Fact, TimerKind, decode_record};
 use conveyor_node::owner::{Group, Input, Loaded, Outcome, Reported, Write};
@@ -29,8 +30,7 @@ impl World {
                 }
                 process.tasks.insert(claimed, true);
                 process.working.remove(&claimed);
-                self.report(Asker::Driver(claimed, result.clone()), claimed, *result);
-                Ok(())
+                self.report(|result| Asker::Driver(claimed, result), claimed, *result)
             }
             Event::Load(run) => {
                 if let Some(process) = &mut self.process {
@@ -81,6 +81,10 @@ impl World {
                 let transaction = storage::drop_snapshots(&view, run);
                 self.cache(transaction.map(|one| vec![one]))
             }
+            Event::Change(decided) => self.commit_change(*decided),
+            Event::Fire(firings) => self.fire_next(*firings),
+            Event::StrikeOff(firings) => self.strike_off(&firings),
+            Event::Left => self.take_up_left(),
             Event::Released(claimed) => {
                 if self.dies(10, "crash before a place is given back")? {
                     return Ok(());
@@ -134,11 +138,21 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn report(&mut self, asker: Asker, claimed: Claimed, result: driver::Result) {
-        let Some(process) = &mut self.process else {
-            return;
+    /// A report is handed over as it is kept; not while nobody knows what of it is secret.
+    pub(super) fn report(
+        &mut self,
+        asker: impl FnOnce(Box<driver::Result>) -> Asker,
+        claimed: Claimed,
+        result: driver::Result,
+    ) -> Check {
+        let result = match self.mask(claimed) {
+            Ok(mask) => vault::kept(&mask, result),
+            Err(error) => return self.answered(asker(Box::new(result)), Err(error)),
         };
-        let ticket = process.ticket(asker);
+        let Some(process) = &mut self.process else {
+            return Ok(());
+        };
+        let ticket = process.ticket(asker(Box::new(result.clone())));
         self.handle(Input::Report {
             ticket,
             report: Box::new(Reported {
@@ -148,6 +162,7 @@ impl World {
                 values: result.values,
             }),
         });
+        Ok(())
     }
 
     /// The next late report arrives.
@@ -163,8 +178,12 @@ impl World {
         });
         self.note(|| format!("late {:?} {:?}", letter.claimed, letter.result.ended.state));
         let result = driver::Result::clone(&letter.result);
-        self.report(Asker::Late(letter.clone()), letter.claimed, result);
-        Ok(())
+        let claimed = letter.claimed;
+        self.report(
+            |result| Asker::Late(Letter { result, ..letter }),
+            claimed,
+            result,
+        )
     }
 
     fn fate(&mut self) -> Fate {

@@ -42,6 +42,8 @@ impl World {
                 | Asker::Driver(..)
                 | Asker::Remote(..)
                 | Asker::Beat(_)
+                | Asker::Firing(_)
+                | Asker::Unsent
                 | Asker::Detach(..) => {}
             }
         }
@@ -136,6 +138,9 @@ impl World {
         self.process = Some(Process::new(owner, session, info.capacity as usize));
         self.restore_sessions();
         self.handle(Input::Register(info));
+        if self.has_objects {
+            self.look_for_left(0);
+        }
         Ok(())
     }
 

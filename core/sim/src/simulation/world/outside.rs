@@ -31,6 +31,11 @@ impl World {
     fn output(&mut self, output: Output) -> Check {
         self.note(|| format!("out {output:?}"));
         let soon = self.now.after(Duration(self.random.below(20) as u64));
+        if let Output::Start(task) = &output
+            && !self.equip(task)
+        {
+            return Ok(());
+        }
         let Some(process) = &mut self.process else {
             return Ok(());
         };
@@ -97,7 +102,8 @@ impl World {
         self.counts.attempts += 1;
         self.check_start(task)?;
         let Claimed { run, id, .. } = task.claimed;
-        let result = driver::result(&mut self.random, run, id);
+        let mut result = driver::result(&mut self.random, run, id);
+        self.may_tell(task.claimed, &mut result);
         let mut after = driver::duration(&mut self.random);
         if !self.stormy() {
             after = after.map(|after| after.min(2_000));
@@ -123,7 +129,7 @@ impl World {
         Ok(())
     }
 
-    fn answered(&mut self, asker: Asker, answer: Result<Answer, NodeError>) -> Check {
+    pub(super) fn answered(&mut self, asker: Asker, answer: Result<Answer, NodeError>) -> Check {
         match asker {
             Asker::Client(request) => self.client_answered(request, answer),
             Asker::Driver(claimed, result) => self.driver_answered(claimed, result, answer),
@@ -132,6 +138,8 @@ impl World {
                 self.remote_answered(&session, claimed, &result, answer)
             }
             Asker::Beat(session) => self.beat_answered(&session, answer),
+            Asker::Unsent => Ok(()),
+            Asker::Firing(firings) => self.fired(*firings, answer),
             Asker::Detach(session, claimed) => {
                 self.detached(&session, claimed, &answer);
                 Ok(())

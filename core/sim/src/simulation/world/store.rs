@@ -47,6 +47,9 @@ impl World {
             });
             any = true;
         }
+        if !any && self.has_objects {
+            any = self.left_alone()?;
+        }
         if !any && !self.forked {
             self.forked = true;
             any = self.fork()?;
@@ -331,7 +334,8 @@ impl World {
         for ((run, id), said) in self.ledger.taken.clone() {
             self.check_taken(run, id, &said)?;
         }
-        Ok(())
+        self.check_secrets()?;
+        self.check_once()
     }
 
     /// Every step has ended, `finally` and all. Every output that readers are shown is in the store, and of an instance that succeeded.
