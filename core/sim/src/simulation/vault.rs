@@ -25,6 +25,12 @@ pub(super) fn mask(away: bool, plan: &Plan, step: StepIndex) -> Result<Mask, Fai
     secrets.of_step(plan, step).map(|resolved| resolved.mask)
 }
 
+/// Whether a step has a secret.
+pub(super) fn has(plan: &Plan, step: StepIndex) -> bool {
+    let resolved = HERE.of_step(plan, step);
+    resolved.is_ok_and(|resolved| resolved.values.iter().next().is_some())
+}
+
 /// Whether the secret is in there.
 pub(super) fn shows(bytes: &[u8]) -> bool {
     static SECRET: LazyLock<Mask> = LazyLock::new(|| Mask::new([("secret", VALUE.as_bytes())]));

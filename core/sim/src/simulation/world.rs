@@ -6,6 +6,7 @@ mod objects;
 mod once;
 mod opening;
 mod outside;
+mod publishing;
 mod remotes;
 mod secrets;
 mod store;

@@ -84,7 +84,7 @@ impl Machine<'_> {
             _ => self.disarm(step, instance, key.kind),
         }
         if planted!(TimerFiredTwice) {
-            let after = Duration::secs(1);
+            let after = Duration(1);
             let again = self.state.timers.arm(key, Clock::Wall, self.now, after);
             if let Some(inst) = self.instance_mut(step, instance) {
                 inst.timers.push(again);

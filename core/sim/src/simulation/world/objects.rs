@@ -4,7 +4,8 @@ use super::super::changing::{Decided, Object};
 use super::super::client::{Request, Wish};
 use super::super::disk::Fate;
 use super::super::process::{Asker, Event};
-use super::super::site::{self, DEFINITION, NAMESPACE, REVISIONS, Revision};
+use super::super::site::{self, DEFINITION, NAMESPACE, REVISIONS};
+use super::publishing::publish;
 use super::{Check, World};
 use conveyor_engine::time::Duration;
 use conveyor_node::NodeError;
@@ -12,7 +13,7 @@ use conveyor_node::objects::{self, Changes};
 use conveyor_node::owner::{Answer, Input};
 use conveyor_node::repeats::{self, Keyed};
 use conveyor_node::resources::{self, Applied, Firings, Made, Unstarted, Wanted, resource_key};
-use conveyor_proto::storage::v1::{StoredChange, StoredDefinition, StoredPipeline, StoredResource};
+use conveyor_proto::storage::v1::{StoredChange, StoredDefinition, StoredResource};
 use conveyor_store::{CommitError, Store};
 use prost::bytes::Bytes;
 use serde_json::json;
@@ -29,31 +30,6 @@ enum Decision {
 }
 
 impl World {
-    /// The store has a definition, and each pipeline in its first revision.
-    pub(super) fn furnish(&mut self) -> Check {
-        let told = |error: NodeError| error.to_string();
-        let store = &self.disk.store;
-        let mut changes = Changes::new();
-        changes.put(NAMESPACE, DEFINITION, &StoredDefinition::default(), None);
-        let made = store.commit(changes.transaction());
-        made.map_err(|error| error.to_string())?;
-        for (at, revision) in REVISIONS.iter().enumerate() {
-            let plan = self.plans.share(revision.plan.clone());
-            conveyor_node::keep_document(store, &plan.digest, &revision.document).map_err(told)?;
-            let first = REVISIONS[..at].iter();
-            if !first
-                .into_iter()
-                .any(|other| other.pipeline == revision.pipeline)
-            {
-                let changes = publish(store, revision).map_err(told)?;
-                let made = store.commit(changes.transaction());
-                made.map_err(|error| error.to_string())?;
-            }
-        }
-        self.disk.resources = true;
-        Ok(())
-    }
-
     /// A wish is taken: it is decided by what the store has, and goes on its way there.
     pub(super) fn change(&mut self, request: Request, object: &Object) -> Check {
         let busy = self.process.as_ref().is_none_or(|process| process.changing);
@@ -179,6 +155,9 @@ impl World {
             }
             // It may have been made all the same, and then has runs to be started.
             Err(_) => {
+                if fate == Fate::UnknownLate && self.random.percent(60) {
+                    self.publish_soon();
+                }
                 self.ask_again(decided.request);
                 self.look_for_left(0);
             }
@@ -371,24 +350,4 @@ fn commit(made: Made, answer: String, key: &repeats::Key) -> Result<Decision, No
     }
     key.keep(&mut changes, answer.clone().into());
     Ok(Decision::Commit(changes, decided.change, answer))
-}
-
-/// Makes a revision of a pipeline the one that changes start.
-fn publish(store: &dyn Store, revision: &Revision) -> Result<Changes, NodeError> {
-    let plan = &revision.plan;
-    let was = objects::get::<StoredPipeline>(store, NAMESPACE, revision.pipeline)?;
-    let triggered = !plan.triggers.is_empty();
-    let stored = StoredPipeline {
-        digest: plan.digest.0.to_vec().into(),
-        definitions: triggered
-            .then(|| DEFINITION.to_owned())
-            .into_iter()
-            .collect(),
-        ..StoredPipeline::default()
-    };
-    let mut changes = Changes::new();
-    let names = (NAMESPACE, revision.pipeline);
-    resources::keep_triggers(store, names, was.as_ref(), Some(&stored), &mut changes)?;
-    changes.put(NAMESPACE, revision.pipeline, &stored, was.as_ref());
-    Ok(changes)
 }

@@ -103,7 +103,7 @@ impl World {
         self.check_start(task)?;
         let Claimed { run, id, .. } = task.claimed;
         let mut result = driver::result(&mut self.random, run, id);
-        self.may_tell(task.claimed, &mut result);
+        self.may_tell(task, &mut result);
         let mut after = driver::duration(&mut self.random);
         if !self.stormy() {
             after = after.map(|after| after.min(2_000));

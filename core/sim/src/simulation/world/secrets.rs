@@ -74,10 +74,9 @@ impl World {
     }
 
     /// What a driver that has a secret may tell of it.
-    pub(super) fn may_tell(&mut self, claimed: Claimed, result: &mut driver::Result) {
-        let process = self.process.as_ref();
-        let mask = process.and_then(|process| process.masks.get(&claimed));
-        if mask.is_some_and(|mask| !mask.is_empty()) && vault::tell(&mut self.random, result) {
+    pub(super) fn may_tell(&mut self, task: &StartTask, result: &mut driver::Result) {
+        let step = task.claimed.id.step;
+        if vault::has(&task.plan, step) && vault::tell(&mut self.random, result) {
             self.counts.fault("a driver told its secret");
         }
     }

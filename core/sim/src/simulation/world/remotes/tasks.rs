@@ -57,7 +57,7 @@ impl World {
         self.check_start(start)?;
         self.check_alone(claimed)?;
         let mut result = driver::result(&mut self.random, claimed.run, claimed.id);
-        self.may_tell(claimed, &mut result);
+        self.may_tell(start, &mut result);
         let mut after = driver::duration(&mut self.random);
         if !self.stormy() {
             after = after.map(|after| after.min(2_000));
