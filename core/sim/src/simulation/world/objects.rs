@@ -89,8 +89,8 @@ impl World {
                 let place = (NAMESPACE, key.as_str());
                 let call = "ApplyResource";
                 let key = match repeats::keyed(store, call, place, request.as_bytes(), self.now)? {
-                    Keyed::Repeat(answer) => {
-                        let answer = String::from_utf8_lossy(&answer).into_owned();
+                    Keyed::Repeat(row) => {
+                        let answer = String::from_utf8_lossy(&row.answer).into_owned();
                         return Ok(Decision::Answered(answer));
                     }
                     Keyed::Other => return Err(NodeError::Invalid("another request".into())),
