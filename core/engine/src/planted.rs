@@ -96,6 +96,7 @@ faults! {
     AnswerUnkept "answer-unkept" "What a request with a key came to is not written with what it made.",
     FiringCountsAsNew "firing-counts-as-new" "A run of a change that is started again is not looked for.",
     FiringsUnstored "firings-unstored" "The commit of a change does not name its runs.",
+    PipelinesUnguarded "pipelines-unguarded" "A change starts no pipeline that was published after it was decided.",
     RunIdWithoutTrigger "run-id-without-trigger" "Two triggers of a pipeline give the run of a change one id.",
     TriggersUnguarded "triggers-unguarded" "A change is made by pipelines that are others meanwhile.",
     UnstartedStruckOff "unstarted-struck-off" "A run that could not be started is struck off its change.",

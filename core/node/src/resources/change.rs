@@ -8,6 +8,7 @@ use crate::objects::{self, Changes, Row};
 use crate::plans::Plans;
 use bytes::Bytes;
 use conveyor_engine::plan::{Plan, ResourceEvent};
+use conveyor_engine::planted;
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::{
     StoredDefinition, StoredMeta, StoredResource, StoredResourceVersion, StoredUse,
@@ -125,9 +126,8 @@ pub fn apply(
     changes.keep(namespace, &wanted.definition, definition);
     changes.put(namespace, &object, &row.value, was);
     changes.put(namespace, &version_key(&object, version), &next, None);
-    if was.is_none() {
-        count(store, namespace, &wanted.definition, &mut changes, true)?;
-    }
+    let more = i64::from(was.is_none());
+    count(store, namespace, &wanted.definition, more, &mut changes)?;
     Ok(Applied::Made(Box::new(Made {
         happened,
         row: Some(row),
@@ -162,7 +162,7 @@ pub fn remove(
     let mut changes = Changes::new();
     let decided = decide((store, plans), may, &happened, &mut changes)?;
     changes.delete(namespace, &object, was);
-    count(store, namespace, definition, &mut changes, false)?;
+    count(store, namespace, definition, -1, &mut changes)?;
     Ok(Made {
         happened,
         row: None,
@@ -198,21 +198,28 @@ fn last(
     Ok(last.and_then(|(name, row)| Some((number(&name)?, row.value))))
 }
 
-/// One Resource more of a definition, or one less.
+/// So many Resources more of a definition. Its row also says whether the pipelines are the ones that the
+/// change was decided by: a new one has no row that [`decide`] could have found.
 fn count(
     store: &dyn Store,
     namespace: &str,
     definition: &str,
+    more: i64,
     changes: &mut Changes,
-    more: bool,
 ) -> Result<(), NodeError> {
     let used = objects::get::<StoredUse>(store, namespace, definition)?;
-    let before = used.as_ref().map_or(0, |used| used.value.resources);
-    let resources = match more {
-        true => before + 1,
-        false => before.saturating_sub(1),
-    };
-    let next = StoredUse { resources };
-    changes.put(namespace, definition, &next, used.as_ref());
+    if more != 0 {
+        let before = used.as_ref().map(|used| used.value).unwrap_or_default();
+        let next = StoredUse {
+            resources: before.resources.saturating_add_signed(more),
+            ..before
+        };
+        changes.put(namespace, definition, &next, used.as_ref());
+    } else if !planted!(PipelinesUnguarded) {
+        match &used {
+            Some(used) => changes.keep(namespace, definition, used),
+            None => changes.absent::<StoredUse>(namespace, definition),
+        };
+    }
     Ok(())
 }

@@ -9,7 +9,9 @@ use crate::plans::Plans;
 use conveyor_engine::plan::{Plan, Trigger};
 use conveyor_engine::planted;
 use conveyor_engine::value::Hash;
-use conveyor_proto::storage::v1::{StoredChange, StoredFiring, StoredPipeline, StoredTriggers};
+use conveyor_proto::storage::v1::{
+    StoredChange, StoredFiring, StoredPipeline, StoredTriggers, StoredUse,
+};
 use conveyor_store::Store;
 use std::collections::BTreeSet;
 
@@ -198,12 +200,33 @@ pub fn keep_triggers(
                     digest: stored.digest.clone(),
                 };
                 changes.put(namespace, &key, &triggers, row.as_ref());
+                if row.is_none() {
+                    others(store, namespace, definition, changes)?;
+                }
             }
             (None, Some(row)) => {
                 changes.delete(namespace, &key, row);
+                others(store, namespace, definition, changes)?;
             }
             (None, None) => {}
         }
     }
+    Ok(())
+}
+
+/// Other pipelines than before are started by changes of a definition's Resources.
+fn others(
+    store: &dyn Store,
+    namespace: &str,
+    definition: &str,
+    changes: &mut Changes,
+) -> Result<(), NodeError> {
+    let used = objects::get::<StoredUse>(store, namespace, definition)?;
+    let before = used.as_ref().map(|used| used.value).unwrap_or_default();
+    let next = StoredUse {
+        pipelines: before.pipelines + 1,
+        ..before
+    };
+    changes.put(namespace, definition, &next, used.as_ref());
     Ok(())
 }

@@ -1415,12 +1415,16 @@ pub struct StoredDefinitionVersion {
     #[prost(uint64, tag = "2")]
     pub created_ms: u64,
 }
-/// How many Resources a ResourceDefinition has: it is deleted only where there are none.
+/// What a ResourceDefinition is used by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StoredUse {
-    /// That many.
+    /// How many Resources it has: it is deleted only where there are none.
     #[prost(uint64, tag = "1")]
     pub resources: u64,
+    /// How often a pipeline came to those that changes of its Resources start, or left them: a change is
+    /// made only while no other is there than it was decided by.
+    #[prost(uint64, tag = "2")]
+    pub pipelines: u64,
 }
 /// A Resource: which of its versions is the newest.
 #[derive(Clone, PartialEq, ::prost::Message)]

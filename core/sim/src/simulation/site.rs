@@ -23,11 +23,14 @@ pub(super) fn own_of(resource: &str) -> &'static str {
     }
 }
 
-/// A trigger: its id, its events, and the `when` with the numbers for which it holds.
+/// A `when`, and the numbers for which it holds.
+type When = (&'static str, fn(u64) -> bool);
+
+/// A trigger: its id, its events, and its `when`.
 struct Rule {
     id: &'static str,
     events: &'static [&'static str],
-    when: Option<(&'static str, fn(u64) -> bool)>,
+    when: Option<When>,
 }
 
 const fn rule(id: &'static str, events: &'static [&'static str]) -> Rule {

@@ -3,9 +3,7 @@
 use super::super::{ControlHandlers, check, refuse};
 use super::repeats::Keyed;
 use super::tell::{Changed, applied};
-use super::{
-    annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token,
-};
+use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token};
 use crate::refusal;
 use crate::stack::on_stack;
 use conveyor_engine::plan::ResourceEvent;

@@ -26,7 +26,7 @@ enum Decision {
     /// Nothing is to be made.
     Answered(String),
     /// This is, and answered so.
-    Commit(Changes, Option<(String, StoredChange)>, String),
+    Commit(Box<Changes>, Option<(String, StoredChange)>, String),
 }
 
 impl World {
@@ -42,8 +42,8 @@ impl World {
         let decision = self.decide(&view, object);
         self.note(|| format!("{object:?}"));
         let (changes, change, answer) = match decision {
-            Ok(Decision::Answered(answer)) => return self.changed(request, answer),
-            Ok(Decision::Commit(changes, change, answer)) => (changes, change, answer),
+            Ok(Decision::Answered(answer)) => return self.changed(request, &answer),
+            Ok(Decision::Commit(changes, change, answer)) => (*changes, change, answer),
             Err(error) if error.is_temporary() => {
                 self.counts.fault("a change could not be decided");
                 self.ask_again(request);
@@ -72,7 +72,7 @@ impl World {
         match object {
             Object::Publish { revision } => {
                 let changes = publish(store, &REVISIONS[*revision])?;
-                Ok(Decision::Commit(changes, None, String::new()))
+                Ok(Decision::Commit(Box::new(changes), None, String::new()))
             }
             Object::Remove { resource } => {
                 let key = resource_key(DEFINITION, resource);
@@ -144,7 +144,7 @@ impl World {
         }
         match made {
             Ok(()) => {
-                self.changed(decided.request, decided.answer)?;
+                self.changed(decided.request, &decided.answer)?;
                 if let Some((name, change)) = decided.change {
                     self.fire(name, change);
                 }
@@ -180,7 +180,7 @@ impl World {
     }
 
     /// Somebody is told that a change is made. Some ask again under the same key.
-    fn changed(&mut self, request: Request, answer: String) -> Check {
+    fn changed(&mut self, request: Request, answer: &str) -> Check {
         let Wish::Object(Object::Apply { resource, n, key }) = &request.wish else {
             return Ok(());
         };
@@ -192,7 +192,7 @@ impl World {
             .ledger
             .answers
             .entry(key.clone())
-            .or_insert(answer.clone());
+            .or_insert_with(|| answer.to_owned());
         if *first != answer {
             return Err(format!(
                 "{key} was answered {first:?}, and its repeat {answer:?}"
@@ -349,5 +349,5 @@ fn commit(made: Made, answer: String, key: &repeats::Key) -> Result<Decision, No
         return Err(NodeError::Invalid(format!("{refused:?}")));
     }
     key.keep(&mut changes, answer.clone().into());
-    Ok(Decision::Commit(changes, decided.change, answer))
+    Ok(Decision::Commit(Box::new(changes), decided.change, answer))
 }
