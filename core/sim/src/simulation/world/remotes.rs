@@ -62,6 +62,7 @@ impl World {
         let remote = Remote {
             session: Arc::clone(&session),
             capacity: 1 + self.random.below(4),
+            polls: self.random.percent(30),
             connection: None,
             tasks: BTreeMap::new(),
             ended: BTreeSet::new(),
@@ -160,11 +161,22 @@ impl World {
 
     fn task_arrives(&mut self, session: &Arc<str>, connection: u64, start: &StartTask) -> Check {
         let claimed = start.claimed;
+        let now = self.now;
         let Some(remote) = self.at(session, connection) else {
             self.counts.fault("a task was lost with its connection");
+            // Whoever comes back and names what it has is given another instead.
+            if let Some(remote) = self.remotes.get_mut(session)
+                && remote.polls
+                && !remote.tasks.contains_key(&claimed)
+                && !remote.ended.contains(&claimed)
+            {
+                remote.missing.insert(claimed, now);
+            }
             return Ok(());
         };
         remote.missing.remove(&claimed);
+        // What comes again has a place in its next answer only, and it may have been given others before.
+        let full = remote.polls && remote.running() >= remote.capacity;
         match remote.tasks.get(&claimed).map(|task| task.result.is_none()) {
             Some(true) => {
                 self.counts.fault("a task was sent twice");
@@ -181,13 +193,12 @@ impl World {
         if self.strikes(30) {
             // As an answer to a poll that never arrives.
             self.counts.fault("a task was lost on its way");
-            let now = self.now;
             if let Some(remote) = self.at(session, connection) {
                 remote.missing.insert(claimed, now);
             }
             return Ok(());
         }
-        if self.strikes(12) {
+        if full || self.strikes(12) {
             self.counts.fault("a driver refused a task");
             if let Some(remote) = self.remotes.get_mut(session) {
                 remote.ended.insert(claimed);
@@ -491,9 +502,18 @@ impl World {
             .filter(|(_, task)| task.result.is_some())
             .collect();
         let again: Vec<_> = ended.into_iter().map(|(claimed, _)| *claimed).collect();
+        let (polls, now) = (remote.polls && remote.tasks.is_empty(), self.now);
         self.outside(BEAT.0, Outside::Beat(Arc::clone(session), connection));
         if self.links.get(session) != Some(&connection) {
             return;
+        }
+        if polls {
+            if let Some(remote) = self.remotes.get_mut(session) {
+                remote.answered = now;
+            }
+            self.counts.fault("a driver polled, and named nothing");
+            self.tell(session, SessionEvent::NoCredits);
+            return self.tell(session, SessionEvent::Credits(free.unwrap_or_default()));
         }
         let Some(process) = &mut self.process else {
             return;
@@ -642,7 +662,7 @@ impl World {
         if remote.connection.is_some() {
             return Ok(());
         }
-        let named = remote.claims();
+        let (named, polls) = (remote.claims(), remote.polls);
         let Some(process) = &mut self.process else {
             let after = 1 + self.random.below(300) as u64;
             self.outside(after, Outside::Connect(Arc::clone(session)));
@@ -659,7 +679,7 @@ impl World {
             self.handle(Input::Resume {
                 ticket,
                 session: Arc::clone(&id),
-                named: Some(named),
+                named: (!polls).then_some(named),
             });
         } else {
             id = self.begin_session(session, named.clone());
@@ -677,8 +697,15 @@ impl World {
             return Ok(());
         };
         remote.connection = Some(connection);
-        remote.missing.clear();
-        remote.answered = now;
+        if known && polls {
+            // From now on it can be told. That it is heard keeps none of its tasks.
+            remote.missing.values_mut().for_each(|at| *at = now);
+        } else {
+            remote.missing.clear();
+        }
+        if !polls || remote.tasks.is_empty() {
+            remote.answered = now;
+        }
         let free = remote.capacity.saturating_sub(remote.running()) as u32;
         let again: Vec<_> = remote
             .tasks
