@@ -4,7 +4,7 @@ use super::holder::Holder;
 use super::status::{Problem, is_closing, is_of_transport};
 use super::steady::Link;
 use super::{Client, data_dir};
-use crate::args::Server;
+use crate::args::{Local, Server};
 use crate::drivers::step_environment;
 use crate::render::human;
 use conveyor_node::Secrets;
@@ -38,6 +38,18 @@ pub(crate) struct Options {
     pub(crate) secrets: Arc<Secrets>,
     /// Whether a directory that is not there is made.
     pub(crate) access: Access,
+}
+
+impl Options {
+    pub(crate) fn of(local: &Local, access: Access) -> Options {
+        Options {
+            server: local.place.server(),
+            data_dir: local.place.data_dir.clone(),
+            capacity: local.capacity,
+            secrets: local.secrets(),
+            access,
+        }
+    }
 }
 
 /// The control service, wherever it is.

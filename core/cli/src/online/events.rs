@@ -2,7 +2,7 @@
 
 mod feed;
 
-use super::follow::whole;
+use super::follow::{goes_on, whole};
 use super::{reading, with_engine};
 use crate::args::{EventsArgs, Output};
 use crate::client::{Engine, Events, Problem, Steady, json, run_view};
@@ -31,16 +31,11 @@ pub(crate) fn events(args: &EventsArgs) -> Exit {
 async fn watch(engine: &Engine, args: &EventsArgs, run: &str) -> Result<Exit, Problem> {
     let mut client = engine.client();
     let (run, steps) = whole(&mut client, run).await?;
-    if args.follow && run.interrupted {
-        terminal::warning(&format!(
-            "run {} is interrupted: nothing more comes",
-            run.id
-        ));
-    }
+    let follow = args.follow && goes_on(&run);
     let request = v1::WatchRunEventsRequest {
         run: run.id.clone(),
         after: args.after.clone().unwrap_or_default(),
-        follow: args.follow && !run.interrupted,
+        follow,
     };
     let mut stream = Steady::open(&engine.link(), client, request).await?;
     let mut view = run_view(&run, &steps);

@@ -143,6 +143,17 @@ pub(super) async fn follow(
     Ok(exit(&view))
 }
 
+/// Whether a run that is read is followed, too. Says why not.
+pub(super) fn goes_on(run: &v1::Run) -> bool {
+    if run.interrupted {
+        terminal::warning(&format!(
+            "run {} is interrupted: nothing more comes",
+            run.id
+        ));
+    }
+    !run.interrupted
+}
+
 /// A run with all its steps, page by page.
 pub(super) async fn whole(
     client: &mut Client,

@@ -20,13 +20,7 @@ pub(crate) fn fork(args: &ForkArgs) -> Exit {
         progress: args.progress,
         output: args.form.output,
     };
-    let options = Options {
-        server: args.local.place.server(),
-        data_dir: args.local.place.data_dir.clone(),
-        capacity: args.local.capacity,
-        secrets: args.local.secrets(),
-        access: Access::Existing,
-    };
+    let options = Options::of(&args.local, Access::Existing);
     let (request, given) = match request(args) {
         Ok(request) => request,
         Err(problem) => return problem.tell(),

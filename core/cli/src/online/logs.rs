@@ -1,6 +1,6 @@
 //! `logs`.
 
-use super::follow::whole;
+use super::follow::{goes_on, whole};
 use super::{reading, with_engine};
 use crate::args::{LogsArgs, Output};
 use crate::client::{Engine, Events, Problem, Steady, run_view};
@@ -29,12 +29,7 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
     let view = run_view(&run, &steps);
     let names = Events::of(&view);
     there(&view, args)?;
-    if args.follow && run.interrupted {
-        terminal::warning(&format!(
-            "run {} is interrupted: nothing more comes",
-            run.id
-        ));
-    }
+    let follow = args.follow && goes_on(&run);
     let request = v1::ReadLogsRequest {
         run: run.id.clone(),
         step: args.step.clone().unwrap_or_default(),
@@ -42,7 +37,7 @@ async fn read(engine: &Engine, args: &LogsArgs) -> Result<Exit, Problem> {
         attempt: args.attempt,
         from_offset: args.after.map_or(0, |after| after.saturating_add(1)),
         tail: args.tail,
-        follow: args.follow && !run.interrupted,
+        follow,
         after: String::new(),
     };
     let mut stream = Steady::open(&engine.link(), client, request).await?;

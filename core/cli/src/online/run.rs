@@ -24,17 +24,11 @@ pub(crate) fn run(args: RunArgs) -> Exit {
         progress: args.progress,
         output: args.form.output,
     };
-    let options = Options {
-        server: args.local.place.server(),
-        data_dir: args.local.place.data_dir.clone(),
-        capacity: args.local.capacity,
-        secrets: args.local.secrets(),
-        access: if args.continue_run.is_some() {
-            Access::Existing
-        } else {
-            Access::Create
-        },
+    let access = match args.continue_run {
+        Some(_) => Access::Existing,
+        None => Access::Create,
     };
+    let options = Options::of(&args.local, access);
     if let Some(run) = args.continue_run {
         return with_engine(options, async |engine| go_on(engine, &run, shown).await);
     }

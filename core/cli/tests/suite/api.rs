@@ -2,18 +2,15 @@
 
 use crate::polled::{Polling, report};
 use crate::program::root;
-use crate::rest::{Answer, get, http, post};
+use crate::rest::{Answer, exchange, get, http, post};
 use crate::serve::GATED;
 use crate::site::Site;
 use serde_json::{Value, json};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::Command;
 
 /// A request with headers of its own.
 fn send(site: &Site, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let address = site.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("the server answers");
+    let host = site.url.trim_start_matches("http://");
     let headers = headers.iter();
     let headers: String = headers
         .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -22,23 +19,8 @@ fn send(site: &Site, method: &str, path: &str, headers: &[(&str, &str)], body: &
         true => String::new(),
         false => format!("content-length: {}\r\n", body.len()),
     };
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}{length}\r\n{body}"
-    )
-    .expect("it is sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it is read");
-    let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    Answer {
-        status: status.expect("it has a status"),
-        head: head.to_ascii_lowercase(),
-        body: serde_json::from_str(body).unwrap_or(Value::Null),
-    }
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}{length}");
+    exchange(&site.url, &head, body)
 }
 
 /// The document that a server serves. Its answers have no fields that it does not tell.

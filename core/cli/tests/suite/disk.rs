@@ -3,7 +3,7 @@
 //! A full disk is a limit on the size of files (RLIMIT_FSIZE): it takes no privilege, fails the same
 //! calls, and goes away when a test says so.
 
-use crate::engine::{GATED, shown, start, text};
+use crate::engine::{GATED, Running, shown, start, text};
 use crate::program::{conveyor, files};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::path::{Path, PathBuf};
@@ -46,15 +46,21 @@ pub(crate) fn limit(process: u32, bytes: Option<u64>) {
     prlimit(pid, Resource::Fsize, limit).expect("it is a child of ours");
 }
 
+/// A run that is told to go on, and whose disk has no room for that.
+fn filled(dir: &Path) -> (Running, String) {
+    let mut running = start(dir, &RUN);
+    let run = running.run();
+    running.until("second | waiting");
+    let full = journal(dir).metadata().expect("it is there").len();
+    limit(running.pid(), Some(full));
+    std::fs::write(dir.join("go"), "").expect("it is writable");
+    (running, run)
+}
+
 #[test]
 fn a_run_waits_for_space_and_goes_on() {
     let dir = used();
-    let mut running = start(dir.path(), &RUN);
-    let run = running.run();
-    running.until("second | waiting");
-    let full = journal(dir.path()).metadata().expect("it is there").len();
-    limit(running.pid(), Some(full));
-    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    let (mut running, run) = filled(dir.path());
     let line = running.until("the store cannot write");
     for part in ["no space is left", "make space", &place(dir.path())] {
         assert!(line.contains(part), "{line}");
@@ -84,12 +90,7 @@ fn a_run_waits_for_space_and_goes_on() {
 #[test]
 fn a_run_that_is_killed_on_a_full_disk_goes_on_later() {
     let dir = used();
-    let mut running = start(dir.path(), &RUN);
-    let run = running.run();
-    running.until("second | waiting");
-    let full = journal(dir.path()).metadata().expect("it is there").len();
-    limit(running.pid(), Some(full));
-    std::fs::write(dir.path().join("go"), "").expect("it is writable");
+    let (mut running, run) = filled(dir.path());
     running.until("the store cannot write");
     running.kill();
     let again = ["run", "--continue", &run, "--data-dir", "data"];

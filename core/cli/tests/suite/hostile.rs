@@ -44,15 +44,21 @@ fn site() -> (Site, Background, Background) {
     (site, server, exec)
 }
 
+/// A driver that holds the task of a step.
+async fn holding(site: &Site) -> (Raw, v1::Task) {
+    let mut odd = Raw::connect(&site.url, "odd", 1).await;
+    odd.credits(1);
+    let task = odd.task().await;
+    odd.accept(&task);
+    (odd, task)
+}
+
 #[test]
 fn a_driver_that_floods_its_session_costs_the_server_no_memory_and_nobody_any_time() {
     let (site, server, _exec) = site();
     let run = site.start("two.yaml");
     talk(async {
-        let mut odd = Raw::connect(&site.url, "odd", 1).await;
-        odd.credits(1);
-        let task = odd.task().await;
-        odd.accept(&task);
+        let (mut odd, task) = holding(&site).await;
         let before = resident(&server);
         // Each of these is bounded by itself: of what is under way the newest waits.
         for at in 0_u32..200_000 {
@@ -92,10 +98,7 @@ fn a_driver_that_sends_more_than_its_window_is_told_so_and_its_lines_without_tex
     let (site, _server, _exec) = site();
     let run = site.start("two.yaml");
     talk(async {
-        let mut odd = Raw::connect(&site.url, "odd", 1).await;
-        odd.credits(1);
-        let task = odd.task().await;
-        odd.accept(&task);
+        let (mut odd, task) = holding(&site).await;
         // All in one go: before the engine can give the window back.
         for batch in 0..200 {
             odd.tell(Tell::Logs(v1::LogBatch {
@@ -221,10 +224,7 @@ fn a_driver_that_reads_nothing_holds_nobody_up() {
     let (site, server, _exec) = site();
     site.start("two.yaml");
     talk(async {
-        let mut odd = Raw::connect(&site.url, "odd", 1).await;
-        odd.credits(1);
-        let task = odd.task().await;
-        odd.accept(&task);
+        let (mut odd, _) = holding(&site).await;
         let before = resident(&server);
         // Each of these has an answer, which it does not take.
         for _ in 0..100_000 {
@@ -248,10 +248,7 @@ fn a_result_after_a_cancel_or_said_twice_changes_nothing() {
     let (site, _server, _exec) = site();
     let run = site.start("two.yaml");
     talk(async {
-        let mut odd = Raw::connect(&site.url, "odd", 1).await;
-        odd.credits(1);
-        let task = odd.task().await;
-        odd.accept(&task);
+        let (mut odd, task) = holding(&site).await;
         assert_eq!(site.conveyor(&["cancel", &run]).status, 0);
         let cancel = odd
             .until("a cancel", |told| match told {

@@ -1,5 +1,6 @@
 //! The real program, by its real command line.
 
+mod acknowledged;
 mod api;
 mod auth;
 mod beside;

@@ -207,6 +207,61 @@ fn a_task_that_goes_on_elsewhere_outlives_its_driver_and_the_server() {
 }
 
 #[test]
+fn a_poll_that_a_dead_server_never_answered_is_repeated_and_brings_its_task() {
+    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let mut server = site.serve();
+    let run = site.start("gated.yaml");
+    let poll = json!({"request_id": "one", "wait_ms": 20_000});
+    let driver = Polling::register(&site);
+    let lost = driver.call("poll", &poll).body["tasks"][0]["token"].clone();
+    assert!(lost.is_string(), "{lost}");
+    // The answer is taken for lost: its task is durable, and nobody accepted it.
+    server.kill();
+    let mut again = site.serve_again();
+    again.line(&["listening"]);
+    let task = driver.take("one");
+    assert_eq!(task["token"], lost, "under the same token");
+    let result = json!({"state": "succeeded"});
+    assert_eq!(report(&site, &task["token"], &result), "accepted");
+    let second = driver.take("two");
+    assert_eq!(report(&site, &second["token"], &result), "accepted");
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    let attempts = &view["steps"][0]["instances"][0]["attempts"];
+    assert_eq!(attempts.as_array().map(Vec::len), Some(1), "{view:#}");
+}
+
+#[test]
+fn a_task_that_its_driver_forgot_is_lost_though_the_driver_polls_on() {
+    let document = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: forgotten}
+spec:
+  defaults: {timeouts: {heartbeat: 1s}}
+  steps:
+    - {id: a, driver: exec, grace: 1s, retry: {lost: 1}, with: {run: x}}
+";
+    let mut site = Site::new(&[("forgotten.yaml", document)]);
+    let _server = site.serve();
+    let run = site.start("forgotten.yaml");
+    let driver = Polling::register(&site);
+    let forgotten = driver.take("one");
+    // It names the task in no heartbeat, and asks for another meanwhile.
+    // It is told that its claim is over, and given the next attempt.
+    let mut polls = (0..10).map(|n| {
+        let poll = json!({"request_id": format!("next {n}"), "wait_ms": 20_000});
+        driver.call("poll", &poll).body["tasks"][0].clone()
+    });
+    let next = polls.find(|task| !task.is_null()).expect("it is lost");
+    assert_eq!(next["id"]["attempt"], 2, "{next}");
+    let result = json!({"state": "succeeded"});
+    assert_eq!(report(&site, &forgotten["token"], &result), "stale");
+    assert_eq!(report(&site, &next["token"], &result), "accepted");
+    assert_eq!(site.ended(&run)["state"], "succeeded");
+}
+
+#[test]
 fn a_driver_that_lies_changes_nothing() {
     let mut site = Site::new(&[("gated.yaml", GATED)]);
     let _server = site.serve();

@@ -9,21 +9,10 @@ use std::net::TcpStream;
 
 /// A request of a page, or under a name that somebody gave to this machine's address.
 fn foreign(site: &Site, host: &str, more: &str) -> u16 {
-    let address = site.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("the server answers");
-    write!(
-        stream,
-        "POST /v1/runs/latest/cancel HTTP/1.1\r\nhost: {host}\r\n{more}connection: close\r\n\
-         content-length: 0\r\n\r\n"
-    )
-    .expect("it is sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it is read");
-    let status = text
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    status.expect("it has a status")
+    let head = format!(
+        "POST /v1/runs/latest/cancel HTTP/1.1\r\nhost: {host}\r\n{more}content-length: 0\r\n"
+    );
+    exchange(&site.url, &head, "").status
 }
 
 #[test]
@@ -46,17 +35,11 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-/// One request over a connection of its own.
-pub(crate) fn http(url: &str, method: &str, path: &str, kind: &str, body: &str) -> Answer {
+/// One request over a connection of its own: its lines as they stand, with their ends, and its body.
+pub(crate) fn exchange(url: &str, head: &str, body: &str) -> Answer {
     let address = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).expect("the server answers");
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {kind}\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    )
-    .expect("it is sent");
+    write!(stream, "{head}connection: close\r\n\r\n{body}").expect("it is sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it is read");
     let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
@@ -69,6 +52,16 @@ pub(crate) fn http(url: &str, method: &str, path: &str, kind: &str, body: &str) 
         head: head.to_ascii_lowercase(),
         body: serde_json::from_str(body).unwrap_or(Value::Null),
     }
+}
+
+/// A request with a body of a kind.
+pub(crate) fn http(url: &str, method: &str, path: &str, kind: &str, body: &str) -> Answer {
+    let (host, length) = (url.trim_start_matches("http://"), body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\n\
+         content-length: {length}\r\n"
+    );
+    exchange(url, &head, body)
 }
 
 pub(crate) fn get(site: &Site, path: &str) -> Answer {

@@ -20,9 +20,7 @@ fn a_server_that_is_killed_loses_nothing_of_what_its_driver_runs() {
     let mut server = site.serve();
     let mut driver = site.driver();
     let run = site.start("gated.yaml");
-    site.until(&run, "running", |view| {
-        view["steps"][0]["state"] == "running"
-    });
+    site.running(&run);
     server.kill();
     driver.line(&["the connection is gone"]);
     // It ends while nobody is there to be told.
@@ -79,9 +77,7 @@ fn a_server_that_is_told_to_end_says_so_and_its_driver_comes_back_to_the_next() 
     let mut server = site.serve();
     let mut driver = site.driver();
     let run = site.start("gated.yaml");
-    site.until(&run, "running", |view| {
-        view["steps"][0]["state"] == "running"
-    });
+    site.running(&run);
     server.signal(rustix::process::Signal::TERM);
     server.line(&["told to end"]);
     server.line(&["ended"]);
@@ -99,9 +95,7 @@ fn a_driver_that_is_told_to_end_finishes_what_it_holds() {
     let _server = site.serve();
     let mut driver = site.driver();
     let run = site.start("gated.yaml");
-    site.until(&run, "running", |view| {
-        view["steps"][0]["state"] == "running"
-    });
+    site.running(&run);
     driver.signal(rustix::process::Signal::TERM);
     driver.line(&["told to stop"]);
     std::fs::write(site.dir.path().join("go"), "").expect("it is writable");

@@ -217,6 +217,13 @@ impl Site {
         }
     }
 
+    /// Waits until the first step runs.
+    pub(crate) fn running(&self, run: &str) {
+        self.until(run, "running", |view| {
+            view["steps"][0]["state"] == "running"
+        });
+    }
+
     pub(crate) fn ended(&self, run: &str) -> Value {
         self.until(run, "ended", |view| {
             ["succeeded", "failed", "cancelled"]

@@ -38,7 +38,7 @@ impl Owner {
         self.queues.enter(&info);
         self.sessions.insert(now, info);
         for claimed in adopted {
-            self.sessions.hand_over(&claimed, &id);
+            self.sessions.hand_over(now, &claimed, &id);
             self.adopted.insert(claimed, Arc::clone(&id));
         }
         self.arm_session(now, &id);
@@ -109,7 +109,7 @@ impl Owner {
                 if let Some(held) = self.sessions.holder(claimed.run, claimed.id)
                     && held.nonce == claimed.nonce
                 {
-                    held.accepted = true;
+                    held.named(now);
                 }
             }
             SessionEvent::Refused(claimed) => {
@@ -196,7 +196,7 @@ impl Owner {
             }
             if set.contains(&claimed) {
                 if let Some(held) = self.sessions.holder(claimed.run, claimed.id) {
-                    held.accepted = true;
+                    held.named(now);
                 }
             } else if held.sent.after(UNANSWERED) <= now {
                 self.unnamed(now, id, claimed);
@@ -207,8 +207,7 @@ impl Owner {
         self.answer_now(ticket, Ok(Answer::Tokens { stale }));
     }
 
-    /// A heartbeat does not name what was accepted: the session's being heard says nothing of it, and its
-    /// lease runs until it is accepted anew.
+    /// A heartbeat does not name what was accepted: its lease runs until it is accepted anew.
     fn unnamed(&mut self, now: Time, id: &Arc<str>, claimed: Claimed) {
         if let Some(held) = self.sessions.holder(claimed.run, claimed.id)
             && std::mem::take(&mut held.accepted)
@@ -219,7 +218,8 @@ impl Owner {
         }
     }
 
-    /// A session comes back over a new connection. Its claims that it does not name end (PROTOCOL P26).
+    /// A session comes back over a new connection. Its claims that it does not name end (PROTOCOL P26). Where
+    /// it does not tell what it holds (`None`), what it has not accepted may not have reached it, and is sent.
     pub(super) fn resume(
         &mut self,
         now: Time,
@@ -244,6 +244,9 @@ impl Owner {
         let stale = named.map(|named| self.stale(id, named));
         if named.is_some() {
             self.take_stock(now, id, &set);
+        } else {
+            held.into_iter()
+                .for_each(|(claimed, _)| self.send_anew(now, id, claimed));
         }
         self.arm_session(now, id);
         let stale = stale.unwrap_or_default();
@@ -269,7 +272,7 @@ impl Owner {
                 continue;
             }
             if let Some(held) = self.sessions.holder(claimed.run, claimed.id) {
-                held.accepted = true;
+                held.named(now);
             }
             held_by_run
                 .entry(claimed.run)
@@ -318,6 +321,19 @@ impl Owner {
             Some(Slot::Live(_)) if self.is_open(run) => Standing::Unknown,
             Some(Slot::Live(_)) => Standing::Stale,
             Some(Slot::Loading(_) | Slot::Waiting | Slot::Quarantined) => Standing::Unknown,
+        }
+    }
+
+    /// The task of a claim that an earlier process, or an earlier connection, may not have brought to its
+    /// driver. Its lease begins.
+    pub(super) fn send_anew(&mut self, now: Time, session: &Arc<str>, claimed: Claimed) {
+        if let Some(held) = self.sessions.holder(claimed.run, claimed.id)
+            && held.durable
+            && !held.detached
+            && !held.accepted
+        {
+            held.since = now;
+            self.send_again(now, session, claimed);
         }
     }
 
@@ -390,7 +406,7 @@ impl Owner {
                 continue;
             }
             held = true;
-            due = due.min(self.lease_end(session, &claim));
+            due = due.min(self.lease_end(&claim));
             if !claim.accepted && session.connected {
                 due = due.min(claim.sent.after(UNANSWERED));
             }
@@ -401,14 +417,10 @@ impl Owner {
         due.max(now)
     }
 
-    /// When a claim's lease is over: its driver was silent for so long. A task that a session has not
-    /// accepted is not kept by its being heard: it may be deaf.
-    fn lease_end(&self, session: &Session, claim: &Held) -> Time {
-        let silent = match claim.accepted {
-            true => session.heard.max(claim.since),
-            false => claim.since,
-        };
-        silent.max(self.fresh).after(claim.lease)
+    /// When a claim's lease is over: its driver did not name it for so long. That its session is heard keeps
+    /// none: it may be deaf, or hold nothing any more and go on asking for tasks.
+    fn lease_end(&self, claim: &Held) -> Time {
+        claim.since.max(self.fresh).after(claim.lease)
     }
 
     /// Looks at the sessions whose time has come.
@@ -453,8 +465,7 @@ impl Owner {
             if !claim.durable {
                 continue;
             }
-            let over = |session: &Session| self.lease_end(session, &claim) <= now;
-            if self.sessions.get(id).is_some_and(over) {
+            if self.lease_end(&claim) <= now {
                 if planted!(LeaseForgotten) {
                     continue;
                 }
@@ -464,7 +475,7 @@ impl Owner {
                 let silent = heard.max(claim.since).after(claim.lease) <= now;
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.deaf |= silent;
-                    if !claim.accepted {
+                    if !claim.accepted && connected {
                         session.refused = Some(now.after(SESSION_WINDOW));
                     }
                 }

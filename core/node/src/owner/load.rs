@@ -289,6 +289,11 @@ impl Owner {
         if over.is_some() {
             return over;
         }
+        let known = self.sessions.get(&session);
+        let named = known.and_then(|known| known.named.as_ref());
+        // Where it has not said what it holds, nobody knows whether the task reached it.
+        let accepted = named.is_some_and(|named| named.contains(&claimed));
+        let connected = known.is_some_and(|known| known.connected);
         let held = Held {
             queued: 0,
             session: Arc::clone(&session),
@@ -296,7 +301,7 @@ impl Owner {
             durable: true,
             returned: false,
             unsent: false,
-            accepted: true,
+            accepted,
             since: now,
             sent: now,
             lease: self.lease(run, id),
@@ -304,6 +309,9 @@ impl Owner {
             detached,
         };
         self.sessions.hold(claimed, held);
+        if connected {
+            self.send_anew(now, &session, claimed);
+        }
         self.arm_session(now, &session);
         None
     }

@@ -50,16 +50,23 @@ pub(super) struct Held {
     pub(super) accepted: bool,
     /// When its attempt was queued, for [`crate::metrics`].
     pub(super) queued: i64,
-    /// When its lease began: when the claim became durable.
+    /// When its lease began: when the claim became durable, and whenever its session named it.
     pub(super) since: Time,
     /// When the task was sent last.
     pub(super) sent: Time,
-    /// How long its session may be silent: heartbeat timeout and grace (PROTOCOL P22).
+    /// How long its session may be silent about it: heartbeat timeout and grace (PROTOCOL P22).
     pub(super) lease: Duration,
     /// Why it was taken back: it is again, where the commit that said so failed.
     pub(super) taken_back: Option<LostCause>,
     /// Whether it goes on without its session (PROTOCOL P27a).
     pub(super) detached: bool,
+}
+
+impl Held {
+    /// Its session says that it has the task.
+    pub(super) fn named(&mut self, now: Time) {
+        (self.accepted, self.since) = (true, now);
+    }
 }
 
 /// All sessions of an owner and their claims.
@@ -181,7 +188,7 @@ impl Sessions {
     }
 
     /// Another session goes on with a claim, where it is still held.
-    pub(super) fn hand_over(&mut self, claimed: &Claimed, to: &Arc<str>) {
+    pub(super) fn hand_over(&mut self, now: Time, claimed: &Claimed, to: &Arc<str>) {
         let key = (claimed.run, claimed.id);
         let Some(held) = self.claims.get_mut(&key) else {
             return;
@@ -190,7 +197,7 @@ impl Sessions {
             return;
         }
         let from = std::mem::replace(&mut held.session, Arc::clone(to));
-        held.accepted = true;
+        held.named(now);
         if let Some(session) = self.sessions.get_mut(&from) {
             session.claims.remove(&key);
         }

@@ -8,6 +8,7 @@ mod checkpoints;
 mod groups;
 mod harness;
 mod node;
+mod polled;
 mod recovery;
 mod resent;
 mod retention;

@@ -20,7 +20,7 @@ spec:
     - {id: b, driver: far}
 ";
 
-fn far(id: &str, restored: bool) -> SessionInfo {
+pub fn far(id: &str, restored: bool) -> SessionInfo {
     SessionInfo {
         remote: true,
         restored,
@@ -34,18 +34,18 @@ fn far(id: &str, restored: bool) -> SessionInfo {
 }
 
 impl Harness {
-    fn connect(&mut self, id: &str, credits: u32) {
+    pub fn connect(&mut self, id: &str, credits: u32) {
         self.handle(Input::Register(far(id, false)));
         self.tell(id, SessionEvent::Credits(credits));
     }
 
-    fn tell(&mut self, id: &str, event: SessionEvent) {
+    pub fn tell(&mut self, id: &str, event: SessionEvent) {
         let session = Arc::from(id);
         self.handle(Input::Session { session, event });
         self.settle();
     }
 
-    fn beat(&mut self, id: &str, named: &[Claimed], free: Option<u32>) -> Vec<Claimed> {
+    pub fn beat(&mut self, id: &str, named: &[Claimed], free: Option<u32>) -> Vec<Claimed> {
         let (session, named) = (Arc::from(id), named.to_vec());
         let ticket = self.ask(|ticket| Input::Heartbeat {
             ticket,
@@ -58,7 +58,12 @@ impl Harness {
     }
 
     fn come_back(&mut self, id: &str, named: &[Claimed]) -> Vec<Claimed> {
-        let (session, named) = (Arc::from(id), Some(named.to_vec()));
+        self.resume(id, Some(named.to_vec()))
+    }
+
+    /// A session comes back; `None`: it does not tell what it holds.
+    pub fn resume(&mut self, id: &str, named: Option<Vec<Claimed>>) -> Vec<Claimed> {
+        let session = Arc::from(id);
         let ticket = self.ask(|ticket| Input::Resume {
             ticket,
             session,
@@ -76,7 +81,7 @@ impl Harness {
     }
 
     /// A run whose first step a session has.
-    fn with_task(id: &str) -> (Harness, RunId, StartTask) {
+    pub fn with_task(id: &str) -> (Harness, RunId, StartTask) {
         let mut h = Harness::new(1);
         h.connect(id, 1);
         let run = h.start(DOCUMENT);
@@ -85,7 +90,7 @@ impl Harness {
         (h, run, task)
     }
 
-    fn attempts(&self, run: RunId, step: u32) -> (StepState, u32) {
+    pub fn attempts(&self, run: RunId, step: u32) -> (StepState, u32) {
         let stored = self.stored(run);
         let instance = stored.instance(step, 0).expect("it is expanded");
         (instance.state, instance.attempt)

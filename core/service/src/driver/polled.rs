@@ -167,8 +167,17 @@ impl DriverHandlers {
         };
         let (mut tasks, mut cancels) = (Vec::new(), Vec::new());
         let deadline = Instant::now() + Duration::from_millis(wait_ms);
+        while let Some(told) = polled.link.try_next() {
+            polled.told.push_back(told);
+        }
+        // What came since the last poll, or comes again, has its place in this answer already.
+        let there = polled
+            .told
+            .iter()
+            .filter(|told| matches!(told, ToDriver::Task(_)));
+        let free = most.saturating_sub(there.count() as u32);
         tell(SessionEvent::NoCredits)?;
-        tell(SessionEvent::Credits(most))?;
+        tell(SessionEvent::Credits(free))?;
         let mut ending = self.ending.subscribe();
         while (tasks.len() as u32) < most {
             let there = polled.told.pop_front().or_else(|| polled.link.try_next());

@@ -1,6 +1,6 @@
 //! The contract's data is what the engine does.
 
-use conveyor_engine::time::Time;
+use crate::support::Hand;
 use conveyor_node::driver::ActionInfo;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::{Hello, Link, Session};
@@ -15,15 +15,6 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How far the clock goes at once: whoever looks at its leases later than a second is careful with them.
 const STEP: u64 = 500;
-
-/// A clock that the test moves.
-struct Hand(AtomicU64);
-
-impl Clock for Hand {
-    fn now(&self) -> Time {
-        Time(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// A node, and one session of it.
 struct World {

@@ -1,19 +1,15 @@
 //! What followers of a namespace are told: each event once, whatever becomes of them meanwhile.
 
-use super::{handlers, handlers_over, request, start};
-use conveyor_engine::time::{Duration, Time};
-use conveyor_node::retention::Retention;
-use conveyor_node::{Clock, SystemClock};
+mod kept;
+mod many;
+
+use super::{handlers, request, start};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_proto::v1::watch_events_response::Item;
 use conveyor_service::{Caller, ControlHandlers, Scope};
-use conveyor_store::{
-    Bytes, CommitError, Direction, Error, KeyRange, Limits, Memory, Page, Stats, Store, Transaction,
-};
+use conveyor_store::Bytes;
 use prost::Message as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status};
@@ -474,156 +470,4 @@ async fn a_bound_caller_is_told_of_its_own_namespace_alone() {
         .expect("all of its own");
     let again = rest(again.into_inner()).await;
     assert_eq!(words(&again), words(&told));
-}
-
-/// A clock that a test moves on.
-struct Later(SystemClock, AtomicU64);
-
-impl Clock for Later {
-    fn now(&self) -> Time {
-        self.0.now().after(Duration(self.1.load(Ordering::SeqCst)))
-    }
-}
-
-#[tokio::test]
-async fn who_comes_back_later_than_events_are_kept_is_told_so() {
-    const HOUR: u64 = 3_600_000;
-    let clock = Arc::new(Later(SystemClock::new(), AtomicU64::new(0)));
-    let handlers = handlers_over(Arc::new(Memory::new()), Arc::clone(&clock) as _).await;
-    define(&handlers).await;
-    put(&handlers, "web", 1, &[]).await;
-    // More than one segment.
-    for n in 0..600 {
-        put(&handlers, "db", n, &[]).await;
-    }
-    put_something_else(&handlers).await;
-    let told = rest(watch(&handlers, whole()).await.expect("all")).await;
-    let kept = Retention {
-        events: Some(Duration::millis(2 * HOUR)),
-        ..Retention::default()
-    };
-    let retain = async || handlers.node().retain(&kept).await.expect("a pass").events;
-    assert_eq!(retain().await, 0, "all is young");
-    clock.1.store(HOUR, Ordering::SeqCst);
-    put(&handlers, "late", 1, &[]).await;
-    clock.1.store(5 * HOUR / 2, Ordering::SeqCst);
-    assert_eq!(retain().await, told.len());
-    let early = &told[told.len() - 2].cursor;
-    let refused = watch(&handlers, after(early))
-        .await
-        .expect_err("it is too late");
-    assert_eq!(refused.code(), Code::OutOfRange);
-    let oldest = v1::EventsGap::decode(refused.details())
-        .expect("a gap")
-        .oldest;
-    assert!(refused.message().contains(&oldest), "{refused}");
-    // Whoever had all that was deleted has missed nothing.
-    for cursor in [&told[told.len() - 1].cursor, &oldest] {
-        let request = v1::WatchEventsRequest {
-            until_now: true,
-            ..after(cursor)
-        };
-        let rest = rest(watch(&handlers, request).await.expect("nothing is missing")).await;
-        assert_eq!(words(&rest), ["app/late 1 created by local"]);
-    }
-    // The numbers go on where all events of a lane are gone.
-    clock.1.store(5 * HOUR, Ordering::SeqCst);
-    assert_eq!(retain().await, 1);
-    let mut live = watch(&handlers, v1::WatchEventsRequest::default())
-        .await
-        .expect("it follows");
-    put(&handlers, "later", 1, &[]).await;
-    assert_eq!(word(&next(&mut live).await), "app/later 1 created by local");
-    let again = watch(&handlers, after(&next_cursor(&handlers).await)).await;
-    again.expect("a cursor of what is there now");
-}
-
-async fn next_cursor(handlers: &ControlHandlers) -> String {
-    let told = rest(watch(handlers, whole()).await.expect("all")).await;
-    assert_eq!(words(&told), ["app/later 1 created by local"]);
-    told[0].cursor.clone()
-}
-
-#[tokio::test]
-async fn a_reader_that_is_slow_has_all_of_it_in_the_end() {
-    const CHANGES: usize = 600;
-    let handlers = handlers().await;
-    define(&handlers).await;
-    let mut slow = watch(&handlers, v1::WatchEventsRequest::default())
-        .await
-        .expect("it follows");
-    // More than waits for it, and more than waits for anybody.
-    for n in 0..CHANGES {
-        put(&handlers, "web", n as u32, &[]).await;
-    }
-    for n in 1..=CHANGES {
-        let told = next(&mut slow).await;
-        let Some(Item::ResourceEvent(event)) = told.item else {
-            panic!("{told:?}");
-        };
-        assert_eq!(event.resource.expect("a version").version, n as u64);
-    }
-}
-
-/// A store that counts how often events are looked for.
-struct Counting(Memory, AtomicUsize);
-
-impl Store for Counting {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        self.0.get(key)
-    }
-
-    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Page, Error> {
-        if range.start.starts_with(&[0, b'w']) {
-            self.1.fetch_add(1, Ordering::SeqCst);
-        }
-        self.0.scan(range, direction, limit)
-    }
-
-    fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
-        self.0.commit(transaction)
-    }
-
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-
-    fn stats(&self) -> Result<Stats, Error> {
-        self.0.stats()
-    }
-}
-
-#[tokio::test]
-async fn a_thousand_followers_are_one_reading_and_quiet_ones_none() {
-    let store = Arc::new(Counting(Memory::new(), AtomicUsize::new(0)));
-    let handlers = handlers_over(Arc::clone(&store) as _, Arc::new(SystemClock::new())).await;
-    define(&handlers).await;
-    let mut followers = Vec::new();
-    for _ in 0..1000 {
-        let follower = watch(&handlers, v1::WatchEventsRequest::default()).await;
-        followers.push(follower.expect("it follows"));
-    }
-    // Each has read up to where it began.
-    put(&handlers, "web", 1, &[]).await;
-    for follower in &mut followers {
-        assert_eq!(word(&next(follower).await), "app/web 1 created by local");
-    }
-    let before = store.1.load(Ordering::SeqCst);
-    for n in 2..12 {
-        put(&handlers, "web", n, &[]).await;
-        for follower in &mut followers {
-            next(follower).await;
-        }
-    }
-    let read = store.1.load(Ordering::SeqCst) - before;
-    // Two lanes for each of ten changes; a wake-up may find nothing more.
-    assert!(read <= 2 * 2 * 10, "{read} readings");
-    drop(followers);
-    // The last of them has gone: nobody reads any more. Tasks see that by themselves.
-    while handlers.reader().hub().topics() > 0 {
-        tokio::task::yield_now().await;
-    }
-    let before = store.1.load(Ordering::SeqCst);
-    put(&handlers, "web", 100, &[]).await;
-    assert_eq!(store.1.load(Ordering::SeqCst), before);
 }

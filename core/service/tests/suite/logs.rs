@@ -1,33 +1,27 @@
 //! Log lines of a run: whoever comes back has each once, and what is not asked for is not read.
 
-use crate::{get, request};
-use conveyor_bus::{AttemptKey, LogStore as _, StoreLogs};
+mod ends;
+mod tails;
+
+use crate::start;
+use crate::stream::{PATIENCE, about};
 use conveyor_engine::time::Time;
 use conveyor_node::driver::{
     ActionInfo, Context, Driver, DriverInfo, LogLine, LogStream, Outcome, Task,
 };
-use conveyor_node::session::SEALED_AFTER;
 use conveyor_node::{Adopt, Clock, Config, Node, RunId, SystemClock};
-use conveyor_proto::storage::v1 as stored;
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
-use conveyor_proto::v1::driver_service_server::DriverService as _;
 use conveyor_proto::v1::read_logs_response::Item;
-use conveyor_service::{About, CLOSING, ControlHandlers, DriverHandlers};
-use conveyor_store::{
-    Bytes, CommitError, Direction, Error, KeyRange, Limits, Memory, Page, Stats, Store, Transaction,
-};
-use std::collections::{BTreeMap, BTreeSet};
+use conveyor_service::{About, ControlHandlers};
+use conveyor_store::{Memory, Store};
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio_stream::StreamExt as _;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request};
 
-/// How long a condition may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Attempts that run at once.
 const MANY: u32 = 1500;
 
@@ -101,21 +95,11 @@ impl Setup {
             ..config
         });
         let about = About {
-            role: "serve".to_owned(),
-            data_directory: String::new(),
-            started_ms: 0,
-            drivers: BTreeMap::new(),
             capacity: self.capacity,
-            step_environment: BTreeMap::new(),
-            drivers_may_come: true,
+            ..about()
         };
         ControlHandlers::new(node.await.expect("a node"), about)
     }
-}
-
-async fn start(handlers: &ControlHandlers, spec: &str) -> String {
-    let answer = handlers.start_run(Request::new(request(spec))).await;
-    answer.expect("a run").into_inner().run.expect("told").id
 }
 
 fn following(run: &str, after: &str) -> v1::ReadLogsRequest {
@@ -292,350 +276,4 @@ async fn a_run_of_more_records_than_are_read_at_once_is_gone_on_with() {
         refused.map(|_| ()).expect_err("it is of later").code(),
         Code::OutOfRange
     );
-}
-
-/// A store that counts the log rows that are read of it.
-struct Counting(Memory, AtomicU64);
-
-impl Store for Counting {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        if key.starts_with(b"l/") {
-            self.1.fetch_add(1, Ordering::SeqCst);
-        }
-        self.0.get(key)
-    }
-
-    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Page, Error> {
-        let page = self.0.scan(range, direction, limit)?;
-        let rows = page
-            .entries
-            .iter()
-            .filter(|(key, _)| key.starts_with(b"l/"));
-        self.1.fetch_add(rows.count() as u64, Ordering::SeqCst);
-        Ok(page)
-    }
-
-    fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
-        self.0.commit(transaction)
-    }
-
-    fn limits(&self) -> Limits {
-        self.0.limits()
-    }
-
-    fn stats(&self) -> Result<Stats, Error> {
-        self.0.stats()
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tail_reads_as_much_of_a_long_log_as_of_a_short_one() {
-    let store = Arc::new(Counting(Memory::new(), AtomicU64::new(0)));
-    let (_phase, phased) = watch::channel(4);
-    let handlers = Setup {
-        store: store.clone(),
-        drivers: vec![Arc::new(Phased(phased))],
-        capacity: 1,
-        ..Setup::default()
-    };
-    let handlers = handlers.open().await;
-    let mut counts = BTreeSet::new();
-    for batches in [10, 2000] {
-        let run = start(&handlers, "{steps: [{id: a, driver: exec}]}").await;
-        read(&handlers, following(&run, ""), Had::default(), |had| {
-            had.over
-        })
-        .await;
-        // An attempt's log that is not sealed, beside the driver's own.
-        let key = AttemptKey {
-            run: RunId::parse(&run).expect("an id").0,
-            step: 0,
-            instance: 0,
-            attempt: 1,
-        };
-        let logs = StoreLogs::new(store.clone());
-        let mut forget = Transaction::new();
-        forget.delete_range(key.rows());
-        store.commit(&forget).expect("it is forgotten");
-        for batch in 0..batches {
-            let line = |number| stored::LogLine {
-                text: format!("{batch} {number}").into_bytes().into(),
-                ..stored::LogLine::default()
-            };
-            let lines = (0..100).map(line).collect();
-            logs.append(key, batch * 100, lines).expect("they are kept");
-        }
-        store.1.store(0, Ordering::SeqCst);
-        let tail = v1::ReadLogsRequest {
-            run: run.clone(),
-            tail: Some(20),
-            ..v1::ReadLogsRequest::default()
-        };
-        let had = read(&handlers, tail, Had::default(), |had| had.over).await;
-        let (_, had) = had.last().expect("an end");
-        let wanted: BTreeSet<(u32, u64)> = (batches * 100 - 20..batches * 100)
-            .map(|offset| (0, offset))
-            .collect();
-        assert_eq!(had.lines, wanted);
-        counts.insert(store.1.load(Ordering::SeqCst));
-    }
-    assert_eq!(counts.len(), 1, "rows of logs that were read: {counts:?}");
-    assert!(counts.first().is_some_and(|rows| *rows <= 6), "{counts:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_back_in_the_middle_of_tails_has_the_other_tails() {
-    let (_phase, phased) = watch::channel(4);
-    let handlers = Setup {
-        drivers: vec![Arc::new(Phased(phased))],
-        capacity: 4,
-        ..Setup::default()
-    };
-    let handlers = handlers.open().await;
-    let spec = "{steps: [{id: a, driver: exec, foreach: {items: [1, 2, 3]}}]}";
-    let run = start(&handlers, spec).await;
-    read(&handlers, following(&run, ""), Had::default(), |had| {
-        had.over
-    })
-    .await;
-    let tail = |after: &str| v1::ReadLogsRequest {
-        tail: Some(1),
-        ..following(&run, after)
-    };
-    let all = read(&handlers, tail(""), Had::default(), |had| had.over).await;
-    let wanted: BTreeSet<_> = (0..3).map(|instance| (instance, 2)).collect();
-    assert_eq!(all.last().expect("an end").1.lines, wanted);
-    for (place, had) in all.iter().filter(|(place, _)| !place.is_empty()) {
-        let rest = read(&handlers, tail(place), had.clone(), |had| had.over).await;
-        assert_eq!(
-            rest.last().expect("an end").1.lines,
-            wanted,
-            "after {place}"
-        );
-    }
-    // An offset holds for whoever comes back, too.
-    let from = |after: &str| v1::ReadLogsRequest {
-        step: "a".to_owned(),
-        attempt: Some(1),
-        from_offset: 1,
-        ..following(&run, after)
-    };
-    let all = read(&handlers, from(""), Had::default(), |had| had.over).await;
-    let wanted: BTreeSet<_> = (0..3).flat_map(|one| [(one, 1), (one, 2)]).collect();
-    for (place, had) in all.iter().filter(|(place, _)| !place.is_empty()) {
-        let rest = read(&handlers, from(place), had.clone(), |had| had.over).await;
-        assert_eq!(
-            rest.last().expect("an end").1.lines,
-            wanted,
-            "after {place}"
-        );
-    }
-}
-
-/// A clock that a test moves: milliseconds.
-struct Moved(AtomicU64);
-
-impl Clock for Moved {
-    fn now(&self) -> Time {
-        Time(self.0.load(Ordering::SeqCst))
-    }
-}
-
-/// A session of one driver, call by call.
-struct Calls {
-    driver: DriverHandlers,
-    session: String,
-    resume_secret: Bytes,
-}
-
-impl Calls {
-    async fn register(node: &Node) -> Calls {
-        let driver = DriverHandlers::new(node.clone());
-        let hello = v1::Hello {
-            contract_versions: vec![1],
-            driver: "exec".to_owned(),
-            version: "1.0.0".to_owned(),
-            capacity: 1,
-            actions: vec![v1::Action {
-                name: "run".to_owned(),
-                ..v1::Action::default()
-            }],
-            ..v1::Hello::default()
-        };
-        let hello = v1::RegisterRequest { hello: Some(hello) };
-        let welcome = driver.register(Request::new(hello)).await;
-        let welcome = welcome.expect("a session").into_inner().welcome;
-        let welcome = welcome.expect("a welcome");
-        Calls {
-            driver,
-            session: welcome.session,
-            resume_secret: welcome.resume_secret,
-        }
-    }
-
-    /// The token of a task that is taken.
-    async fn take(&self) -> Bytes {
-        let poll = v1::PollRequest {
-            session: self.session.clone(),
-            resume_secret: self.resume_secret.clone(),
-            request_id: "one".to_owned(),
-            wait_ms: 20_000,
-            ..v1::PollRequest::default()
-        };
-        let polled = self.driver.poll(Request::new(poll)).await;
-        let token = polled.expect("an answer").into_inner().tasks[0]
-            .token
-            .clone();
-        let accepted = v1::TaskAnswer {
-            token: token.clone(),
-            answer: Some(v1::task_answer::Answer::Accepted(v1::Accepted {})),
-        };
-        let answer = v1::AnswerRequest {
-            session: self.session.clone(),
-            resume_secret: self.resume_secret.clone(),
-            answers: vec![accepted],
-        };
-        let answered = self.driver.answer(Request::new(answer)).await;
-        assert!(
-            answered
-                .expect("an answer")
-                .into_inner()
-                .stale_tokens
-                .is_empty()
-        );
-        token
-    }
-
-    async fn say(&self, token: &Bytes, first_offset: u64) -> v1::LogAcknowledgement {
-        let line = v1::LogLine {
-            text: format!("line {first_offset}").into_bytes().into(),
-            ..v1::LogLine::default()
-        };
-        let logs = v1::LogBatch {
-            token: token.clone(),
-            first_offset,
-            lines: vec![line],
-        };
-        let logs = v1::AppendLogsRequest { logs: Some(logs) };
-        let answer = self.driver.append_logs(Request::new(logs)).await;
-        let answer = answer.expect("an answer").into_inner();
-        answer.acknowledgement.expect("an acknowledgement")
-    }
-
-    async fn succeed(&self, token: &Bytes, last_log_offset: u64) {
-        let result = v1::Result {
-            state: v1::AttemptState::Succeeded.into(),
-            last_log_offset: Some(last_log_offset),
-            ..v1::Result::default()
-        };
-        let report = v1::TaskReport {
-            token: token.clone(),
-            result: Some(result),
-        };
-        let report = v1::ReportRequest {
-            report: Some(report),
-        };
-        let answer = self.driver.report(Request::new(report)).await;
-        let outcome = answer.expect("an answer").into_inner().outcome;
-        let status = outcome.expect("an outcome").status();
-        assert_eq!(status, v1::ReportStatus::Accepted);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_sealed_five_minutes_after_its_attempt_ended() {
-    let began = 1_000_000;
-    let clock = Arc::new(Moved(AtomicU64::new(began)));
-    let handlers = Setup {
-        clock: clock.clone(),
-        ..Setup::default()
-    };
-    let handlers = handlers.open().await;
-    let run = start(&handlers, "{steps: [{id: a, driver: exec}]}").await;
-    let driver = Calls::register(handlers.node()).await;
-    let token = driver.take().await;
-    assert_eq!(driver.say(&token, 0).await.next_offset, 1);
-    // Its result tells of more lines than have come.
-    driver.succeed(&token, 9).await;
-    let stream = handlers.read_logs(Request::new(following(&run, ""))).await;
-    let mut stream = stream.expect("a stream").into_inner();
-    let mut next = async || {
-        let next = tokio::time::timeout(PATIENCE, stream.next()).await;
-        let next = next.expect("it comes in time").expect("it goes on");
-        next.expect("it is told").item.expect("it has an item")
-    };
-    let offset = |item: &Item| match item {
-        Item::Records(records) => records.records[0].offset,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(offset(&next().await), 0);
-    // A millisecond before, lines are taken, and who reads waits for them.
-    clock.0.store(began + SEALED_AFTER.0 - 1, Ordering::SeqCst);
-    let kept = driver.say(&token, 1).await;
-    assert_eq!((kept.next_offset, kept.sealed), (2, false));
-    assert_eq!(offset(&next().await), 1);
-    clock.0.store(began + SEALED_AFTER.0, Ordering::SeqCst);
-    let refused = driver.say(&token, 2).await;
-    assert!(refused.sealed, "{refused:?}");
-    let Item::LogEnd(end) = next().await else {
-        panic!("no end of the log");
-    };
-    assert_eq!(end.next_offset, 2);
-    assert!(matches!(next().await, Item::End(_)));
-    // Whoever comes later has the same, at once.
-    let again = read(&handlers, following(&run, ""), Had::default(), |had| {
-        had.over
-    })
-    .await;
-    assert_eq!(again.last().expect("an end").1.lines.len(), 2);
-    let told = v1::GetRunRequest {
-        run,
-        ..v1::GetRunRequest::default()
-    };
-    let told = get(&handlers, told).await.expect("a run").run;
-    assert_eq!(told.expect("told").state(), v1::RunState::Succeeded);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_ends_tells_its_followers_to_come_back() {
-    let (_phase, phased) = watch::channel(1);
-    let handlers = Setup {
-        drivers: vec![Arc::new(Phased(phased))],
-        capacity: 1,
-        ..Setup::default()
-    };
-    let handlers = handlers.open().await;
-    let run = start(&handlers, "{steps: [{id: a, driver: exec}]}").await;
-    let logs = handlers.read_logs(Request::new(following(&run, ""))).await;
-    let mut logs = logs.expect("a stream").into_inner();
-    let watch = v1::WatchRunEventsRequest {
-        run,
-        follow: true,
-        ..v1::WatchRunEventsRequest::default()
-    };
-    let events = handlers.watch_run_events(Request::new(watch)).await;
-    let mut events = events.expect("a stream").into_inner();
-    assert!(logs.next().await.expect("it goes on").is_ok());
-    handlers.gate().close();
-    let closing = |status: &Status| {
-        assert_eq!(status.code(), Code::Unavailable);
-        assert!(status.metadata().contains_key(CLOSING), "{status:?}");
-    };
-    loop {
-        match logs.next().await.expect("it says why") {
-            Ok(answer) => assert!(matches!(answer.item, Some(Item::Records(_)))),
-            Err(status) => break closing(&status),
-        }
-    }
-    assert!(logs.next().await.is_none());
-    loop {
-        match events.next().await.expect("it says why") {
-            Ok(answer) => {
-                use v1::watch_run_events_response::Item;
-                assert!(matches!(answer.item, Some(Item::Event(_))));
-            }
-            Err(status) => break closing(&status),
-        }
-    }
-    assert!(events.next().await.is_none());
 }

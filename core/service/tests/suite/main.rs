@@ -17,13 +17,13 @@ mod resources;
 mod scopes;
 mod secrets;
 mod stream;
+mod support;
 
 use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::{About, ControlHandlers};
 use conveyor_store::{Memory, Store};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::{Request, Status};
 
@@ -46,13 +46,8 @@ async fn handlers_over(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> ControlH
         ..config
     });
     let about = About {
-        role: "test".to_owned(),
-        data_directory: String::new(),
-        started_ms: 0,
-        drivers: BTreeMap::new(),
-        capacity: 0,
-        step_environment: BTreeMap::new(),
         drivers_may_come: false,
+        ..stream::about()
     };
     ControlHandlers::new(node.await.expect("a node"), about)
 }

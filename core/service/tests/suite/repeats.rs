@@ -2,8 +2,7 @@
 
 use super::handlers;
 use super::resources::{SCHEMA, apply, define, metadata, resource, version};
-use conveyor_engine::time::Time;
-use conveyor_node::Clock;
+use super::support::Hand;
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use std::sync::Arc;
@@ -55,19 +54,10 @@ async fn a_key_makes_repeats_one_and_is_refused_for_another_request() {
     assert_eq!(two.expect_err("another").code(), Code::AlreadyExists);
 }
 
-/// A clock that a test moves: milliseconds.
-struct Moved(AtomicU64);
-
-impl Clock for Moved {
-    fn now(&self) -> Time {
-        Time(self.0.load(Ordering::SeqCst))
-    }
-}
-
 #[tokio::test]
 async fn a_key_holds_for_a_day() {
     const DAY: u64 = 24 * 60 * 60 * 1000;
-    let clock = Arc::new(Moved(AtomicU64::new(1_700_000_000_000)));
+    let clock = Arc::new(Hand(AtomicU64::new(1_700_000_000_000)));
     let handlers = super::handlers_at(Arc::clone(&clock) as _).await;
     define(&handlers, SCHEMA).await.expect("a definition");
     let with_key = |image: &str| {

@@ -190,18 +190,9 @@ async fn a_session_is_its_principals_whoever_has_its_secret() {
         ..caller(Scope::Driver, None)
     };
     let (one, other) = (named("one"), named("other"));
-    let hello = v1::Hello {
-        contract_versions: vec![1],
-        driver: "exec".to_owned(),
-        version: "1.0.0".to_owned(),
-        capacity: 1,
-        actions: vec![v1::Action {
-            name: "run".to_owned(),
-            ..Default::default()
-        }],
-        ..Default::default()
+    let hello = v1::RegisterRequest {
+        hello: Some(crate::stream::hello(1)),
     };
-    let hello = v1::RegisterRequest { hello: Some(hello) };
     let welcome = driver.register(by(&one, hello)).await.expect("a session");
     let welcome = welcome.into_inner().welcome.expect("a welcome");
     let poll = v1::PollRequest {

@@ -27,6 +27,19 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const DOCUMENT: &str = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: p}\n\
      spec: {steps: [{id: use, driver: raw}]}\n";
 
+/// What a server says of itself.
+pub(crate) fn about() -> About {
+    About {
+        role: "test".to_owned(),
+        data_directory: String::new(),
+        started_ms: 0,
+        drivers: BTreeMap::new(),
+        capacity: 0,
+        step_environment: BTreeMap::new(),
+        drivers_may_come: true,
+    }
+}
+
 /// A node over a store in memory, with its handlers.
 pub(crate) struct Server {
     node: Node,
@@ -39,17 +52,8 @@ impl Server {
         let runtime = tokio::runtime::Handle::current();
         let config = Config::new(Arc::new(Memory::new()), Vec::new(), runtime);
         let node = Node::open(config).await.expect("a node");
-        let about = About {
-            role: "test".to_owned(),
-            data_directory: String::new(),
-            started_ms: 0,
-            drivers: BTreeMap::new(),
-            capacity: 0,
-            step_environment: BTreeMap::new(),
-            drivers_may_come: true,
-        };
         Server {
-            control: ControlHandlers::new(node.clone(), about),
+            control: ControlHandlers::new(node.clone(), about()),
             drivers: DriverHandlers::new(node.clone()),
             node,
         }

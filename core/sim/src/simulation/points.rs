@@ -28,6 +28,7 @@ pub(super) const FAULTS: &[&str] = &[
     "the store could not be read for a snapshot",
     "a connection broke",
     "a driver did not say that it has a task",
+    "a driver polled, and named nothing",
     "a driver refused a task",
     "a driver stopped a task because nobody answered",
     "a driver went on elsewhere with a task",

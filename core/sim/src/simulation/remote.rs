@@ -17,6 +17,9 @@ pub(super) const LOOK: Duration = Duration::secs(1);
 pub(super) struct Remote {
     pub(super) session: Arc<str>,
     pub(super) capacity: usize,
+    /// Whether it holds no connection: it comes back without naming what it holds, asks for tasks again and
+    /// again, and sends heartbeats only while it has some.
+    pub(super) polls: bool,
     /// Its connection, if it has one. None has the same number.
     pub(super) connection: Option<u64>,
     /// What it holds: until its report is answered.

@@ -58,6 +58,7 @@ impl World {
         let remote = Remote {
             session: Arc::clone(&session),
             capacity: 1 + self.random.below(4),
+            polls: self.random.percent(30),
             connection: None,
             tasks: BTreeMap::new(),
             ended: BTreeSet::new(),

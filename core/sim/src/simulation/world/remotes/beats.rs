@@ -5,7 +5,7 @@ use super::super::super::remote::{BEAT, Outside};
 use super::super::{Check, World};
 use conveyor_engine::time::Duration;
 use conveyor_node::NodeError;
-use conveyor_node::owner::{Answer, Input, SessionInfo};
+use conveyor_node::owner::{Answer, Input, SessionEvent, SessionInfo};
 use conveyor_node::token::Claimed;
 use std::sync::Arc;
 
@@ -70,8 +70,18 @@ impl World {
             .filter(|(_, task)| task.result.is_some())
             .collect();
         let again: Vec<_> = ended.into_iter().map(|(claimed, _)| *claimed).collect();
+        let (polls, now) = (remote.polls && remote.tasks.is_empty(), self.now);
         self.outside(BEAT.0, Outside::Beat(Arc::clone(session), connection));
         if self.links.get(session) != Some(&connection) {
+            return Ok(());
+        }
+        if polls {
+            if let Some(remote) = self.remotes.get_mut(session) {
+                remote.answered = now;
+            }
+            self.counts.fault("a driver polled, and named nothing");
+            self.tell(session, SessionEvent::NoCredits);
+            self.tell(session, SessionEvent::Credits(free.unwrap_or_default()));
             return Ok(());
         }
         let Some(process) = &mut self.process else {

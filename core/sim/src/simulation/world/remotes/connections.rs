@@ -106,7 +106,7 @@ impl World {
         if remote.connection.is_some() {
             return Ok(());
         }
-        let named = remote.claims();
+        let (named, polls) = (remote.claims(), remote.polls);
         let Some(process) = &mut self.process else {
             let after = 1 + self.random.below(300) as u64;
             self.outside(after, Outside::Connect(Arc::clone(session)));
@@ -123,7 +123,7 @@ impl World {
             self.handle(Input::Resume {
                 ticket,
                 session: Arc::clone(&id),
-                named: Some(named),
+                named: (!polls).then_some(named),
             });
         } else {
             id = self.begin_session(session, named.clone());
@@ -141,8 +141,15 @@ impl World {
             return Ok(());
         };
         remote.connection = Some(connection);
-        remote.missing.clear();
-        remote.answered = now;
+        if known && polls {
+            // From now on it can be told. That it is heard keeps none of its tasks.
+            remote.missing.values_mut().for_each(|at| *at = now);
+        } else {
+            remote.missing.clear();
+        }
+        if !polls || remote.tasks.is_empty() {
+            remote.answered = now;
+        }
         let free = remote.capacity.saturating_sub(remote.running()) as u32;
         let again: Vec<_> = remote
             .tasks

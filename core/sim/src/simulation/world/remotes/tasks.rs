@@ -18,11 +18,22 @@ impl World {
         start: &StartTask,
     ) -> Check {
         let claimed = start.claimed;
+        let now = self.now;
         let Some(remote) = self.at(session, connection) else {
             self.counts.fault("a task was lost with its connection");
+            // Whoever comes back and names what it has is given another instead.
+            if let Some(remote) = self.remotes.get_mut(session)
+                && remote.polls
+                && !remote.tasks.contains_key(&claimed)
+                && !remote.ended.contains(&claimed)
+            {
+                remote.missing.insert(claimed, now);
+            }
             return Ok(());
         };
         remote.missing.remove(&claimed);
+        // What comes again has a place in its next answer only, and it may have been given others before.
+        let full = remote.polls && remote.running() >= remote.capacity;
         match remote.tasks.get(&claimed).map(|task| task.result.is_none()) {
             Some(true) => {
                 self.counts.fault("a task was sent twice");
@@ -38,13 +49,12 @@ impl World {
         if self.strikes(30) {
             // As an answer to a poll that never arrives.
             self.counts.fault("a task was lost on its way");
-            let now = self.now;
             if let Some(remote) = self.at(session, connection) {
                 remote.missing.insert(claimed, now);
             }
             return Ok(());
         }
-        if self.strikes(12) {
+        if full || self.strikes(12) {
             self.counts.fault("a driver refused a task");
             if let Some(remote) = self.remotes.get_mut(session) {
                 remote.ended.insert(claimed);
