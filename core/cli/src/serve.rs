@@ -5,7 +5,7 @@ mod log;
 use self::log::Log;
 use crate::args::ServeArgs;
 use crate::client::{Problem, data_dir, told, with_runtime};
-use crate::config::{Config, resolve};
+use crate::config::{Config, resolve, strangers};
 use crate::drivers::{local_drivers, step_environment};
 use crate::exit::{Exit, refuse};
 use crate::interrupts::{Interrupt, Interrupts};
@@ -42,6 +42,12 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
     };
     if let Some(file) = &resolved.file {
         tracing::info!(file = %file.display(), "configured");
+    }
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in strangers(variables) {
+        tracing::warn!(
+            "{name} is no setting and counts for nothing; --print-config has all of them"
+        );
     }
     with_runtime(None, async {
         match Server::start(&config).await {
@@ -159,10 +165,17 @@ impl Server {
             drain_s = self.drain.as_secs(),
             "told to end: taking nothing new"
         );
-        let live_runs = self.node.known_runs();
-        let ended = self.end();
+        let ended = async {
+            // A node that has ended moves none.
+            let live_runs = self.node.live_runs().await.unwrap_or_default();
+            self.end().await;
+            live_runs
+        };
         tokio::select! {
-            () = ended => tracing::info!(live_runs, "ended: runs that have not ended go on with the next server"),
+            live_runs = ended => match live_runs {
+                0 => tracing::info!("ended: no run is live"),
+                live_runs => tracing::info!(live_runs, "ended: live runs go on with the next server"),
+            },
             _ = interrupts.next() => {
                 tracing::warn!("told again: ending at once; what was not durable begins again");
             }
@@ -199,7 +212,7 @@ fn is_checked(config: &Config) -> bool {
 }
 
 /// What an address that others reach lacks.
-fn safe_without(config: &Config) -> Option<&'static str> {
+pub(crate) fn safe_without(config: &Config) -> Option<&'static str> {
     if config.listen.ip().is_loopback() {
         return None;
     }
@@ -215,7 +228,11 @@ fn safe_without(config: &Config) -> Option<&'static str> {
     }
 }
 
-fn safe(config: &Config) -> Result<(), String> {
+/// Whether it may listen as it is configured to.
+///
+/// # Errors
+/// A sentence: what it lacks.
+pub(crate) fn safe(config: &Config) -> Result<(), String> {
     if config.tls_cert.is_some() != config.tls_key.is_some() {
         return Err("`tls.cert` and `tls.key` belong together: one of them is missing".to_owned());
     }
@@ -234,7 +251,11 @@ fn safe(config: &Config) -> Result<(), String> {
     }
 }
 
-fn tls(config: &Config) -> Result<Option<Arc<Tls>>, String> {
+/// Its certificate and key; `None` without TLS.
+///
+/// # Errors
+/// A sentence: what of them cannot be used.
+pub(crate) fn tls(config: &Config) -> Result<Option<Arc<Tls>>, String> {
     let (Some(cert), Some(key)) = (config.tls_cert.clone(), config.tls_key.clone()) else {
         return Ok(None);
     };

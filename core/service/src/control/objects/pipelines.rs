@@ -10,7 +10,7 @@ use crate::refusal;
 use crate::stack::on_stack;
 use conveyor_engine::plan::ResourceEvent;
 use conveyor_engine::value::Hash;
-use conveyor_node::objects::{Changes, Row};
+use conveyor_node::objects::{Changes, FoundRevision, Row};
 use conveyor_proto::storage::v1::{
     StoredObjectEvent, StoredObjectKind, StoredPipeline, StoredRevision, StoredTriggers,
 };
@@ -37,21 +37,32 @@ fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A digest as it is written: 64 hexadecimal digits.
-fn digest_of(text: &str) -> Result<Hash, Status> {
-    let wrong = || {
-        Status::invalid_argument(format!(
-            "`digest` is {text:?}; a digest has 64 hexadecimal digits"
-        ))
-    };
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(wrong());
+/// The fewest digits of a digest's beginning.
+const DIGITS: usize = 8;
+
+/// A digest as it is written, or a beginning of it, in lower case.
+fn digits(text: &str) -> Result<String, Status> {
+    let fits = (DIGITS..=64).contains(&text.len());
+    match fits && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(Status::invalid_argument(format!(
+            "`digest` is {text:?}; a digest has 64 hexadecimal digits, and at least {DIGITS} of its \
+             beginning are to be given"
+        ))),
     }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
+}
+
+/// The revision that is meant where a beginning of its digest is given.
+fn only(mut found: Vec<FoundRevision>, digits: &str) -> Result<Option<FoundRevision>, Status> {
+    match found.as_slice() {
+        [one, other, ..] => Err(Status::invalid_argument(format!(
+            "`digest` {digits} fits {} revisions, such as {} and {}; give more of it",
+            found.len(),
+            one.digest,
+            other.digest
+        ))),
+        _ => Ok(found.pop()),
     }
-    Ok(Hash(digest))
 }
 
 impl ControlHandlers {
@@ -265,14 +276,65 @@ impl ControlHandlers {
                 .map(Hash)
                 .map_err(|_| Status::data_loss("a digest has 32 bytes"));
         }
-        let digest = digest_of(wanted)?;
-        let known = self.reader.revision(namespace, pipeline, digest).await;
-        match known.map_err(refuse)? {
-            Some(_) => Ok(digest),
+        let wanted = digits(wanted)?;
+        let known = self.reader.revisions(namespace, Some(pipeline), &wanted);
+        match only(known.await.map_err(refuse)?, &wanted)? {
+            Some(found) => Ok(found.digest),
             None => Err(Status::not_found(format!(
                 "the pipeline `{pipeline}` has no revision {wanted}"
             ))),
         }
+    }
+
+    /// The name of the pipeline that has a revision: a document names its own.
+    async fn pipeline_with(&self, namespace: &str, wanted: &str) -> Result<String, Status> {
+        let wanted = digits(wanted)?;
+        let found = self.reader.revisions(namespace, None, &wanted);
+        match only(found.await.map_err(refuse)?, &wanted)? {
+            Some(found) => Ok(found.pipeline),
+            None => Err(Status::not_found(format!(
+                "no pipeline in the namespace `{namespace}` has a revision {wanted}"
+            ))),
+        }
+    }
+
+    pub(in super::super) async fn all_revisions(
+        &self,
+        request: v1::ListPipelineRevisionsRequest,
+    ) -> Result<v1::ListPipelineRevisionsResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let options = v1::ListOptions {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            ..v1::ListOptions::default()
+        };
+        let list = listing("revisions", &namespace, Some(options))?;
+        let before = list.after.as_deref().map(str::parse::<u64>).transpose();
+        let before = before.map_err(|_| {
+            Status::invalid_argument(
+                "`page_token`: no answer of this listing had it as `next_page_token`",
+            )
+        })?;
+        let row = self.pipeline_row(&namespace, &request.name).await?;
+        // Their keys are in the order of the digests: a row is a few bytes, and all are read.
+        let found = self.reader.revisions(&namespace, Some(&request.name), "");
+        let mut found = found.await.map_err(refuse)?;
+        found.retain(|one| before.is_none_or(|before| one.stored.revision < before));
+        found.sort_by_key(|one| std::cmp::Reverse(one.stored.revision));
+        let more = found.len() > list.limit;
+        found.truncate(list.limit);
+        let next = found.last().filter(|_| more);
+        let next = next.map(|last| last.stored.revision.to_string());
+        let told = found.iter().map(|one| v1::PipelineRevision {
+            revision: one.stored.revision,
+            digest: one.digest.to_string(),
+            created_ms: one.stored.created_ms,
+            current: *row.value.digest == one.digest.0,
+        });
+        Ok(v1::ListPipelineRevisionsResponse {
+            revisions: told.collect(),
+            next_page_token: page_token("revisions", next),
+        })
     }
 
     pub(in super::super) async fn one_pipeline(
@@ -280,8 +342,18 @@ impl ControlHandlers {
         request: v1::GetPipelineRequest,
     ) -> Result<v1::GetPipelineResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let row = self.pipeline_row(&namespace, &request.name).await?;
-        let (pipeline, wanted) = (&request.name, &request.digest);
+        let wanted = &request.digest;
+        let named = match (request.name.as_str(), wanted.as_str()) {
+            ("", "") => {
+                return Err(Status::invalid_argument(
+                    "give the pipeline's `name`, or the `digest` of a revision",
+                ));
+            }
+            ("", wanted) => self.pipeline_with(&namespace, wanted).await?,
+            (name, _) => name.to_owned(),
+        };
+        let pipeline = &named;
+        let row = self.pipeline_row(&namespace, pipeline).await?;
         let digest = self
             .digest_of_revision(&namespace, pipeline, &row, wanted)
             .await?;
