@@ -35,6 +35,7 @@ async fn look(args: &DoctorArgs) -> Result<Vec<Finding>, Problem> {
     findings.push(place::clock());
     findings.push(place::open_files(&config));
     findings.extend(place::named_paths(&config));
+    findings.extend(place::door(&config));
     if let Some(url) = args.place.server() {
         findings.extend(server::at(&url).await);
         return Ok(findings);
