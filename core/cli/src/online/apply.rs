@@ -1,6 +1,6 @@
 //! `apply` and `start`.
 
-use super::documents::{self, Object};
+use super::documents::{self, Found, Object};
 use super::follow::{Begin, Shown, follow};
 use super::objects::{pipeline_row, print_rows};
 use super::resources::{definition_row, resource_row};
@@ -36,18 +36,20 @@ struct Done {
     changed: bool,
     version: String,
     digest: String,
+    /// Ids of the runs that it started.
+    runs: String,
     row: Json,
 }
 
 async fn stored(
     engine: &mut Engine,
     args: &ApplyArgs,
-    objects: Vec<Object>,
+    objects: Vec<Found>,
 ) -> Result<Exit, Problem> {
     // First all are checked, so that a mistake in the last leaves nothing half done.
     let rounds: &[bool] = if args.check { &[true] } else { &[true, false] };
-    let defined = |objects: &[Object]| -> BTreeSet<(String, String)> {
-        let names = objects.iter().filter_map(|object| match object {
+    let defined = |objects: &[Found]| -> BTreeSet<(String, String)> {
+        let names = objects.iter().filter_map(|found| match &found.object {
             Object::Definition(definition) => definition.metadata.as_ref(),
             _ => None,
         });
@@ -56,20 +58,19 @@ async fn stored(
             .collect()
     };
     let defined = defined(&objects);
-    let mut table = Table::new(&["kind", "name", "", "version", "digest"]);
+    let mut table = Table::new(&["kind", "name", "", "version", "digest", "started"]);
     let mut rows = Vec::new();
     for validate_only in rounds {
-        for object in &objects {
+        for found in &objects {
             // Its definition is not there before the second round.
             if *validate_only
-                && let Object::Resource(resource) = object
+                && let Object::Resource(resource) = &found.object
                 && let Some(metadata) = &resource.metadata
                 && defined.contains(&(metadata.namespace.clone(), resource.definition.clone()))
             {
                 continue;
             }
-            let done =
-                applied(engine, object, *validate_only, *validate_only == args.check).await?;
+            let done = applied(engine, found, *validate_only, *validate_only == args.check).await?;
             if *validate_only != args.check {
                 continue;
             }
@@ -89,6 +90,7 @@ async fn stored(
                 (tone, what.to_owned()),
                 (Tone::Plain, done.version),
                 (Tone::Faint, done.digest),
+                (Tone::Plain, done.runs),
             ]);
             let mut row = done.row;
             row["kind"] = done.kind.into();
@@ -102,7 +104,7 @@ async fn stored(
 /// Applies one object; `last` tells whether this is the round whose warnings count.
 async fn applied(
     engine: &mut Engine,
-    object: &Object,
+    found: &Found,
     validate_only: bool,
     last: bool,
 ) -> Result<Done, Problem> {
@@ -110,7 +112,11 @@ async fn applied(
         let of = of.unwrap_or_default();
         format!("{}/{}", of.namespace, of.name)
     };
-    Ok(match object {
+    // An answer about these has no place of a document.
+    let of = |kind: &str, name: &str, status: tonic::Status| {
+        Problem::from(status).of(&format!("{}: {kind} {name}", found.file))
+    };
+    Ok(match &found.object {
         Object::Pipeline(document) => {
             let request = v1::ApplyPipelineRequest {
                 document: Some(document.clone()),
@@ -119,7 +125,7 @@ async fn applied(
             };
             let answer = engine.client().apply_pipeline(request).await;
             let answer = answer
-                .map_err(|status| Problem::about(status, Some(document), &Given::default()))?
+                .map_err(|status| Problem::not_stored(status, document))?
                 .into_inner();
             let pipeline = answer.pipeline.unwrap_or_default();
             for warning in answer.diagnostics.iter().filter(|_| last) {
@@ -134,6 +140,7 @@ async fn applied(
                 changed: answer.changed,
                 version: pipeline.revision.to_string(),
                 digest: pipeline.digest.chars().take(12).collect(),
+                runs: String::new(),
                 row: pipeline_row(&pipeline),
             }
         }
@@ -146,7 +153,8 @@ async fn applied(
             let answer = engine
                 .client()
                 .apply_definition(request)
-                .await?
+                .await
+                .map_err(|status| of("definition", &about(definition.metadata.clone()), status))?
                 .into_inner();
             let definition = answer.definition.unwrap_or_default();
             Done {
@@ -155,6 +163,7 @@ async fn applied(
                 changed: answer.changed,
                 version: definition.version.to_string(),
                 digest: String::new(),
+                runs: String::new(),
                 row: definition_row(&definition),
             }
         }
@@ -164,13 +173,19 @@ async fn applied(
                 validate_only,
                 ..v1::ApplyResourceRequest::default()
             };
-            let answer = engine.client().apply_resource(request).await?.into_inner();
+            let metadata = resource.metadata.clone().unwrap_or_default();
+            let (namespace, kind) = (&metadata.namespace, &resource.definition);
+            let name = format!("{namespace}/{kind}/{}", metadata.name);
+            let answer = engine.client().apply_resource(request).await;
+            let answer = answer
+                .map_err(|status| of("resource", &name, status))?
+                .into_inner();
             for warning in answer.diagnostics.iter().filter(|_| last) {
                 terminal::warning(&warning.message);
             }
             let resource = answer.resource.unwrap_or_default();
             let mut row = resource_row(&resource);
-            row["runs"] = answer.runs.into();
+            row["runs"] = answer.runs.clone().into();
             let of = resource.metadata.clone().unwrap_or_default();
             Done {
                 kind: "resource",
@@ -178,6 +193,7 @@ async fn applied(
                 changed: answer.changed,
                 version: resource.version.to_string(),
                 digest: String::new(),
+                runs: answer.runs.join(" "),
                 row,
             }
         }

@@ -46,5 +46,6 @@ mod terminal;
 mod test_cases;
 mod transcripts;
 mod trust;
+mod verbs;
 mod waiting;
 mod words;
