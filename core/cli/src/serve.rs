@@ -51,8 +51,8 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
     }
     with_runtime(None, async {
         match Server::start(&config).await {
-            Ok(server) => {
-                server.until_told().await;
+            Ok((server, interrupts)) => {
+                server.until_told(interrupts).await;
                 Exit::Succeeded
             }
             Err(problem) => problem.tell(),
@@ -75,7 +75,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(args: &Config) -> Result<Server, Problem> {
+    async fn start(args: &Config) -> Result<(Server, Interrupts), Problem> {
         safe(args).map_err(Problem::refused)?;
         let tls = tls(args).map_err(Problem::refused)?;
         // First: a second server on this address is to touch nothing.
@@ -124,6 +124,8 @@ impl Server {
             names: args.auth_certificates.clone(),
         };
         let door = (admission, tls.clone());
+        // Whoever reads that it listens may ask it to end.
+        let interrupts = Interrupts::new();
         let listeners = listen(endpoint, &path, &services, door, limits(args), &stopped)?;
         if args.insecure && safe_without(args).is_some() {
             tracing::warn!(
@@ -137,7 +139,7 @@ impl Server {
             asked
         });
         let kept = node.clone();
-        Ok(Server {
+        let server = Server {
             node,
             control,
             drivers,
@@ -147,12 +149,12 @@ impl Server {
             changes: tokio::spawn(async move { changes.look_after_changes().await }),
             retention: tokio::spawn(kept.retain_always(retention(args), args.retention_interval)),
             drain: args.drain,
-        })
+        };
+        Ok((server, interrupts))
     }
 
     /// Answers until somebody asks the process to end, and ends.
-    async fn until_told(self) {
-        let mut interrupts = Interrupts::new();
+    async fn until_told(self, mut interrupts: Interrupts) {
         let why = loop {
             match (interrupts.next().await, &self.reload) {
                 // One that is asked already is enough.
