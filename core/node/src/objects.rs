@@ -244,7 +244,7 @@ impl Reader {
     }
 
     /// Revisions of a pipeline, or of all of a namespace, whose digests begin with these hexadecimal
-    /// digits, in lower case; in the order of their keys. Reads the rows of them all.
+    /// digits, in lower case; in the order of their keys. Of all of a namespace, every row is read.
     ///
     /// # Errors
     /// As [`Reader::object`].
@@ -255,7 +255,14 @@ impl Reader {
         digits: &str,
     ) -> Result<Vec<FoundRevision>, NodeError> {
         let all = keys::revisions_of(namespace, None).len();
-        let range = KeyRange::prefix(keys::revisions_of(namespace, pipeline));
+        let mut prefix = keys::revisions_of(namespace, pipeline);
+        if pipeline.is_some() {
+            // The digest is next in the key.
+            let pairs = digits.as_bytes().chunks_exact(2);
+            let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+            prefix.extend(pairs.map_while(byte));
+        }
+        let range = KeyRange::prefix(prefix);
         let digits = digits.to_owned();
         self.on_worker(move |reader| {
             let mut found = Vec::new();

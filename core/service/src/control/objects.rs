@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | `namespaces`, `pipelines`, `drivers` | what their names say |
+//! | `revisions` | those of a pipeline, by digest or by number |
 //! | `definitions`, `resources` | versioned JSON Schemas, and objects of them |
 //! | `triggers` | which runs a change of a Resource starts |
 //! | `firing` | those runs, started |
@@ -16,6 +17,7 @@ mod namespaces;
 mod pipelines;
 mod repeats;
 mod resources;
+mod revisions;
 mod tell;
 mod triggers;
 
