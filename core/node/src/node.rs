@@ -42,7 +42,7 @@ use crate::workers::Workers;
 use condition::Condition;
 use conveyor_bus::Hub;
 use conveyor_engine::plan::{Drivers, Plan, StepIndex};
-use conveyor_engine::run::{Failure, Stop};
+use conveyor_engine::run::{Failure, RunState, Stop};
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
 use open::Opened;
@@ -209,13 +209,15 @@ impl Node {
         &self.shared.limits
     }
 
-    /// How many runs it moves: those that have not ended, and durably so.
+    /// How many runs it moves: those that have not ended, and durably so, and are not quarantined.
     ///
     /// # Errors
     /// [`NodeError::Unavailable`] when the node has ended.
     pub async fn live_runs(&self) -> Result<u64, NodeError> {
         let figures = self.figures().await?;
-        Ok(figures.runs.iter().map(|(_, count)| count).sum())
+        let moved = figures.runs.iter();
+        let moved = moved.filter(|(state, _)| *state != RunState::Quarantined);
+        Ok(moved.map(|(_, count)| count).sum())
     }
 
     /// What the owner knows of each session, by its id.
