@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod directory;
 mod disk;
+mod drivers;
 mod engine;
 mod examples;
 mod exec;

@@ -1,11 +1,9 @@
-//! What people look at and tidy up: drivers, namespaces, revisions, lists of runs, and a setup that a
+//! What people look at and tidy up: namespaces, revisions, lists of runs, and a setup that a
 //! server would refuse.
 
 use crate::auth::Authority;
-use crate::polled::Polling;
 use crate::program::{Ended, conveyor, files};
-use crate::rest::{get, http, post};
-use crate::serve::GATED;
+use crate::rest::{get, post};
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,83 +18,18 @@ fn pipeline(name: &str, value: u32) -> String {
 
 /// What a verb tells programs.
 #[track_caller]
-fn told(site: &Site, args: &[&str]) -> Value {
+pub(crate) fn told(site: &Site, args: &[&str]) -> Value {
     let ended = site.conveyor(&[args, &["-o", "json"]].concat());
     assert_eq!(ended.status, 0, "{args:?}: {}", ended.err);
     serde_json::from_str(&ended.out).expect("JSON")
 }
 
 #[track_caller]
-fn refused(ended: &Ended, words: &[&str]) {
+pub(crate) fn refused(ended: &Ended, words: &[&str]) {
     assert_eq!(ended.status, 2, "{}{}", ended.out, ended.err);
     for word in words {
         assert!(ended.err.contains(word), "{word}: {}", ended.err);
     }
-}
-
-#[test]
-fn a_driver_is_shown_with_what_it_holds_now_and_forgotten_once_it_is_gone() {
-    let mut site = Site::new(&[("gated.yaml", GATED)]);
-    let _server = site.serve();
-    refused(
-        &site.conveyor(&["drivers", "show", "exec"]),
-        &["no driver `exec`"],
-    );
-    let driver = Polling::register(&site);
-    assert_eq!(
-        told(&site, &["drivers", "show", "exec"])["sessions"][0]["held"],
-        0
-    );
-    let run = site.start("gated.yaml");
-    assert_eq!(get(&site, "/v1/server").body["live_runs"], 1);
-    // No heartbeat tells of it: the engine knows what it gave away.
-    let task = driver.take("one");
-    let shown = told(&site, &["drivers", "show", "exec"]);
-    assert_eq!(shown["sessions"][0]["held"], 1, "{shown:#}");
-    let listed = site.conveyor(&["drivers", "list"]);
-    assert!(listed.out.contains("1/4"), "{}", listed.out);
-    let there = site.conveyor(&["drivers", "delete", "exec"]);
-    refused(&there, &["sessions that are there"]);
-    let by_rest = http(&site.url, "DELETE", "/v1/drivers/exec", "", "");
-    assert_eq!(by_rest.status, 409, "{}", by_rest.body);
-    // Detached it is no place of the session any more, and says until when it is waited for.
-    let until = u64::MAX / 2;
-    let detached = json!({"answers": [{"token": task["token"], "detached": {"until_ms": until}}]});
-    driver.call("answer", &detached);
-    let attempt =
-        &get(&site, &format!("/v1/runs/{run}")).body["steps"][0]["instances"][0]["attempts"][0];
-    let until = attempt["detached_until_ms"].as_u64().expect("it is told");
-    assert!(until > attempt["claimed_ms"].as_u64().expect("it is claimed"));
-    let shown = site.conveyor(&["runs", "show", &run]);
-    assert!(
-        shown.out.contains("detached, waited for until "),
-        "{}",
-        shown.out
-    );
-    assert_eq!(
-        told(&site, &["drivers", "show", "exec"])["sessions"][0]["held"],
-        0
-    );
-    assert_eq!(driver.call("leave", &json!({})).status, 200);
-    assert_eq!(site.conveyor(&["terminate", &run]).status, 0);
-    assert_eq!(get(&site, "/v1/server").body["live_runs"], 0);
-    let doctor = site.conveyor(&["doctor"]);
-    assert!(doctor.out.contains(", 0 live runs"), "{}", doctor.out);
-    let deadline = std::time::Instant::now() + crate::site::PATIENCE;
-    loop {
-        // Its goodbye is answered before the last trace of it is gone.
-        let gone = site.conveyor(&["drivers", "delete", "exec"]);
-        if gone.status == 0 {
-            assert!(gone.out.starts_with("driver exec deleted"), "{}", gone.out);
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{}", gone.err);
-    }
-    assert_eq!(get(&site, "/v1/drivers/exec").status, 404);
-    assert_eq!(told(&site, &["drivers", "list"]), json!([]));
-    // Whoever comes next registers it anew, and a restart reads what is stored.
-    drop(Polling::register(&site));
-    assert_eq!(get(&site, "/v1/drivers/exec").status, 200);
 }
 
 #[test]
@@ -229,6 +162,16 @@ fn the_doctor_refuses_what_a_server_would() {
     }
     let well = doctor("well.toml");
     assert_eq!(well.status, 0, "{}", well.out);
+    assert!(!well.out.contains("environment"), "{}", well.out);
+    let misspelt = Command::new(env!("CARGO_BIN_EXE_conveyor"))
+        .args(["doctor", "--config", "well.toml", "--data-dir", "data"])
+        .current_dir(dir.path())
+        .env("CONVEYOR_DRIAN", "10s")
+        .output()
+        .expect("it starts");
+    let told = String::from_utf8_lossy(&misspelt.stdout);
+    let words = "warning  environment: CONVEYOR_DRIAN is no setting";
+    assert!(told.contains(words), "{told}");
     // One wrong byte in the journal of a directory that nobody holds.
     std::fs::write(dir.path().join("p.yaml"), pipeline("p", 1)).expect("it is writable");
     let ran = conveyor(dir.path(), &["run", "p.yaml", "--data-dir", "data"]);
@@ -337,6 +280,16 @@ fn apply_tells_what_it_started_and_which_object_it_refuses() {
         ),
     ]);
     let _server = site.serve();
+    // Its definition is not there yet: that it is not checked is not silence.
+    let checked = site.conveyor(&["apply", "-f", "all.yaml", "--check"]);
+    let [.., last] = checked.out.lines().collect::<Vec<_>>()[..] else {
+        panic!("nothing is told: {}", checked.err)
+    };
+    assert!(
+        last.contains("application/web  checked after its definition"),
+        "{last}"
+    );
+    assert!(!checked.out.contains("STARTED"), "{}", checked.out);
     let applied = site.conveyor(&["apply", "-f", "all.yaml"]);
     assert_eq!(applied.status, 0, "{}", applied.err);
     let run = told(&site, &["runs", "list"])[0]["id"].clone();

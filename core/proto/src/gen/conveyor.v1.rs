@@ -4271,7 +4271,7 @@ pub struct DriverAction {
     #[prost(bytes = "bytes", tag = "4")]
     pub outputs_schema: ::prost::bytes::Bytes,
 }
-/// An open session of a driver.
+/// An open session of a driver. Those of the server's own process have one together.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DriverSession {
     /// Its id.

@@ -56,6 +56,10 @@ impl ControlHandlers {
     ) -> Result<BTreeMap<(String, String), v1::Driver>, Status> {
         let seen = |scope: &str| scope.is_empty() || scope == namespace;
         let mut drivers: BTreeMap<(String, String), v1::Driver> = BTreeMap::new();
+        let standings = self.node.standings().await.map_err(refuse)?;
+        // All drivers of this process are one session.
+        let own = standings.iter().find(|(_, standing)| !standing.remote);
+        let own = own.filter(|_| self.about.capacity > 0);
         let here = self.node.drivers();
         for contract in here.iter() {
             let schema = |schema: Option<&conveyor_engine::plan::Schema>| {
@@ -76,11 +80,21 @@ impl ControlHandlers {
                 actions: actions.collect(),
                 first_seen_ms: self.about.started_ms,
             };
+            let session = own.map(|(id, standing)| v1::DriverSession {
+                id: id.to_string(),
+                version: contract.version.to_string(),
+                capacity: self.about.capacity,
+                held: standing.held,
+                connected_ms: self.about.started_ms,
+                heard_ms: self.node.now().0,
+                draining: standing.draining,
+                ..v1::DriverSession::default()
+            });
             let driver = v1::Driver {
                 name: contract.name.to_string(),
                 namespace: OF_ALL.to_owned(),
                 versions: vec![version],
-                sessions: Vec::new(),
+                sessions: session.into_iter().collect(),
             };
             drivers.insert((contract.name.to_string(), String::new()), driver);
         }
@@ -100,7 +114,6 @@ impl ControlHandlers {
             });
             driver.versions.push(version(&stored));
         }
-        let standings = self.node.standings().await.map_err(refuse)?;
         for record in self.node.sessions() {
             let key = (record.stored.driver.clone(), record.stored.scope.clone());
             if let Some(driver) = drivers.get_mut(&key).filter(|_| record.connected) {
