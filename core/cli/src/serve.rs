@@ -43,8 +43,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
     if let Some(file) = &resolved.file {
         tracing::info!(file = %file.display(), "configured");
     }
-    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for name in strangers(variables) {
+    for name in strangers() {
         tracing::warn!(
             "{name} is no setting and counts for nothing; --print-config has all of them"
         );

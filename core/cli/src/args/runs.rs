@@ -104,7 +104,9 @@ fn moment(text: &str) -> Result<Moment, String> {
         .map(Moment::At)
         .ok()
         .or_else(|| ago().ok());
-    read.ok_or_else(|| "an instant such as 2026-01-31T09:00:00Z, or how long ago: 2h".to_owned())
+    read.ok_or_else(|| {
+        "expected an instant such as 2026-01-31T09:00:00Z, or how long ago: 2h".to_owned()
+    })
 }
 
 const SHOW: &str = "\

@@ -115,9 +115,9 @@ const OTHERS: &[&str] = &[
     "CONVEYOR_RECORD",
 ];
 
-/// Variables of the environment that look like settings and are none, by name. Secrets of steps never
-/// begin as settings do.
-pub(crate) fn strangers(environment: impl Iterator<Item = String>) -> Vec<String> {
+/// Variables of this process that look like settings and are none, by name. Secrets of steps never begin
+/// as settings do.
+pub(crate) fn strangers() -> Vec<String> {
     let known: Vec<_> = SETTINGS
         .iter()
         .map(super::settings::Setting::variable)
@@ -125,7 +125,8 @@ pub(crate) fn strangers(environment: impl Iterator<Item = String>) -> Vec<String
     let strange = |name: &String| {
         name.starts_with("CONVEYOR_") && !known.contains(name) && !OTHERS.contains(&name.as_str())
     };
-    let mut names: Vec<_> = environment.filter(strange).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<_> = names.filter(strange).collect();
     names.sort();
     names
 }

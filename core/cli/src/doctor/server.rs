@@ -182,7 +182,7 @@ async fn drivers(
         Finding::wrong(
             "drivers",
             format!(
-                "nobody offers the driver `{driver}`, which {} names",
+                "nobody offers the driver `{driver}`, which stored pipelines name: {}",
                 some.join(", ")
             ),
             "start it: steps that need it wait",

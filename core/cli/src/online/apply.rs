@@ -58,7 +58,7 @@ async fn stored(
             .collect()
     };
     let defined = defined(&objects);
-    let mut table = Table::new(&["kind", "name", "", "version", "digest", "started"]);
+    let mut lines = Vec::new();
     let mut rows = Vec::new();
     for validate_only in rounds {
         for found in &objects {
@@ -68,6 +68,15 @@ async fn stored(
                 && let Some(metadata) = &resource.metadata
                 && defined.contains(&(metadata.namespace.clone(), resource.definition.clone()))
             {
+                if args.check {
+                    let mut line = line("resource", resource_name(resource));
+                    line[2] = (Tone::Faint, "checked after its definition".to_owned());
+                    lines.push(line);
+                    let mut row = resource_row(resource);
+                    row["kind"] = "resource".into();
+                    row["changed"] = Json::Null;
+                    rows.push(row);
+                }
                 continue;
             }
             let done = applied(engine, found, *validate_only, *validate_only == args.check).await?;
@@ -84,21 +93,44 @@ async fn stored(
             } else {
                 Tone::Faint
             };
-            table.row([
-                (Tone::Plain, done.kind.to_owned()),
-                (Tone::Plain, done.name),
-                (tone, what.to_owned()),
-                (Tone::Plain, done.version),
-                (Tone::Faint, done.digest),
-                (Tone::Plain, done.runs),
-            ]);
+            let mut line = line(done.kind, done.name);
+            line[2] = (tone, what.to_owned());
+            line[3].1 = done.version;
+            line[4] = (Tone::Faint, done.digest);
+            line[5].1 = done.runs;
+            lines.push(line);
             let mut row = done.row;
             row["kind"] = done.kind.into();
             row["changed"] = done.changed.into();
             rows.push(row);
         }
     }
+    let started = lines.iter().any(|line| !line[5].1.is_empty());
+    let heads = ["kind", "name", "", "version", "digest", "started"];
+    let shown = if started {
+        heads.len()
+    } else {
+        heads.len() - 1
+    };
+    let mut table = Table::new(&heads[..shown]);
+    for line in lines {
+        table.row(line);
+    }
     print_rows(args.form, &Json::Array(rows), &table)
+}
+
+/// A line of the table, of which only the beginning is known.
+fn line(kind: &str, name: String) -> [(Tone, String); 6] {
+    let mut line = [const { (Tone::Plain, String::new()) }; 6];
+    line[0].1 = kind.to_owned();
+    line[1].1 = name;
+    line
+}
+
+/// A resource with its namespace and its definition.
+fn resource_name(resource: &v1::Resource) -> String {
+    let of = resource.metadata.clone().unwrap_or_default();
+    format!("{}/{}/{}", of.namespace, resource.definition, of.name)
 }
 
 /// Applies one object; `last` tells whether this is the round whose warnings count.
@@ -173,12 +205,9 @@ async fn applied(
                 validate_only,
                 ..v1::ApplyResourceRequest::default()
             };
-            let metadata = resource.metadata.clone().unwrap_or_default();
-            let (namespace, kind) = (&metadata.namespace, &resource.definition);
-            let name = format!("{namespace}/{kind}/{}", metadata.name);
             let answer = engine.client().apply_resource(request).await;
             let answer = answer
-                .map_err(|status| of("resource", &name, status))?
+                .map_err(|status| of("resource", &resource_name(resource), status))?
                 .into_inner();
             for warning in answer.diagnostics.iter().filter(|_| last) {
                 terminal::warning(&warning.message);
@@ -186,10 +215,9 @@ async fn applied(
             let resource = answer.resource.unwrap_or_default();
             let mut row = resource_row(&resource);
             row["runs"] = answer.runs.clone().into();
-            let of = resource.metadata.clone().unwrap_or_default();
             Done {
                 kind: "resource",
-                name: format!("{}/{}/{}", of.namespace, resource.definition, of.name),
+                name: resource_name(&resource),
                 changed: answer.changed,
                 version: resource.version.to_string(),
                 digest: String::new(),
@@ -259,10 +287,14 @@ async fn started(
         .map_err(|status| Problem::about(status, document.as_ref(), given))?
         .into_inner();
     for warning in &answer.diagnostics {
-        terminal::warning(&format!(
-            "{}:{}:{}: {}",
-            warning.file_name, warning.line, warning.column, warning.message
-        ));
+        // Of one that is stored there is no file.
+        terminal::warning(&match document {
+            Some(_) => format!(
+                "{}:{}:{}: {}",
+                warning.file_name, warning.line, warning.column, warning.message
+            ),
+            None => warning.message.clone(),
+        });
     }
     if !args.follow {
         return tell(answer.run, "", args.form);

@@ -348,9 +348,22 @@ async fn namespaces_show(engine: &Engine, args: &NamespaceArgs) -> Result<Exit, 
         .await?
         .into_inner();
     let metadata = answer.namespace.and_then(|namespace| namespace.metadata);
-    let row = namespace_row(&metadata.unwrap_or_default());
-    let text = data::yaml(&row).map_err(Problem::refused)?;
-    say(args.form, &row, text.trim_end())
+    let metadata = metadata.unwrap_or_default();
+    let mut sentence = format!("# namespace {}", metadata.name);
+    if metadata.created_ms > 0 {
+        sentence.push_str(&format!(", created {}", instant(metadata.created_ms)));
+    }
+    for (what, pairs) in [
+        ("labels", &metadata.labels),
+        ("annotations", &metadata.annotations),
+    ] {
+        if !pairs.is_empty() {
+            let text = data::yaml(&json!({ what: pairs })).map_err(Problem::refused)?;
+            sentence.push('\n');
+            sentence.push_str(text.trim_end());
+        }
+    }
+    say(args.form, &namespace_row(&metadata), &sentence)
 }
 
 fn told_namespace(args: &NamespaceArgs, done: &str) -> Result<Exit, Problem> {
