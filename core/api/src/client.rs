@@ -13,7 +13,7 @@ use tonic::body::Body;
 use tonic::codegen::StdError;
 use tonic::codegen::http::header::{AUTHORIZATION, HeaderValue};
 use tonic::codegen::http::{Request, Uri};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tower::ServiceExt;
 use tower::util::BoxCloneService;
 
@@ -50,19 +50,27 @@ pub fn in_process(handlers: Arc<ControlHandlers>) -> Control {
 /// # Errors
 /// When nobody listens there.
 pub async fn connect(data_dir: &Path) -> io::Result<Control> {
-    let socket = place::find(data_dir);
+    let channel = connect_socket(data_dir).await?;
+    Ok(BoxCloneService::new(
+        channel.map_err(|error| Broken(error.into())),
+    ))
+}
+
+/// A socket, or that of a data directory.
+async fn connect_socket(path: &Path) -> io::Result<Channel> {
+    let socket = match path.is_dir() {
+        true => place::find(path),
+        false => path.to_owned(),
+    };
     // The address is only a name in the requests; the connector knows the socket.
     let endpoint = Endpoint::from_static("http://conveyor.invalid");
-    let channel = endpoint
+    endpoint
         .connect_with_connector(tower::service_fn(move |_: Uri| {
             let socket = socket.clone();
             async move { UnixStream::connect(socket).await.map(TokioIo::new) }
         }))
         .await
-        .map_err(io::Error::other)?;
-    Ok(BoxCloneService::new(
-        channel.map_err(|error| Broken(error.into())),
-    ))
+        .map_err(io::Error::other)
 }
 
 /// What a connection shows, and whom it believes.
@@ -109,9 +117,13 @@ impl Credentials {
             return Ok(None);
         };
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
-        let uri: Uri = url
-            .parse()
-            .map_err(|_| invalid(format!("{url} is no address")))?;
+        let uri: Uri = match url.starts_with("unix:") {
+            // Of this machine, and no address with a host.
+            true => Uri::from_static("http://localhost"),
+            false => url
+                .parse()
+                .map_err(|_| invalid(format!("{url} is no address")))?,
+        };
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let near = host.eq_ignore_ascii_case("localhost")
             || host
@@ -129,13 +141,26 @@ impl Credentials {
     }
 }
 
-/// A server, by its address: `http://HOST:PORT` or `https://HOST:PORT`.
+/// A server, by its address: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:PATH` (also `unix://PATH`)
+/// of a data directory or its socket.
 ///
 /// # Errors
 /// When the address is none, nobody listens there, its certificate is not believed, or a token would go
 /// out in the clear.
 pub async fn connect_to(url: &str, credentials: &Credentials) -> io::Result<Control> {
+    let known = ["http://", "https://", "unix:"];
+    if !known.iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the address of a server is http://HOST:PORT, https://HOST:PORT, or unix:PATH of its data \
+             directory or socket",
+        ));
+    }
     let header = credentials.header(url)?;
+    if let Some(path) = url.strip_prefix("unix:") {
+        let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+        return Ok(shown(connect_socket(path).await?, header));
+    }
     let invalid =
         |error: tonic::transport::Error| io::Error::new(io::ErrorKind::InvalidInput, error);
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(invalid)?;
@@ -149,13 +174,16 @@ pub async fn connect_to(url: &str, credentials: &Credentials) -> io::Result<Cont
         endpoint = config.map_err(io::Error::other)?;
     }
     let channel = endpoint.connect().await.map_err(io::Error::other)?;
+    Ok(shown(channel, header))
+}
+
+/// A connection whose requests show a token.
+fn shown(channel: Channel, header: Option<HeaderValue>) -> Control {
     let shown = channel.map_request(move |mut request: Request<Body>| {
         if let Some(value) = &header {
             request.headers_mut().insert(AUTHORIZATION, value.clone());
         }
         request
     });
-    Ok(BoxCloneService::new(
-        shown.map_err(|error| Broken(error.into())),
-    ))
+    BoxCloneService::new(shown.map_err(|error| Broken(error.into())))
 }

@@ -19,9 +19,9 @@ pub(crate) use follow::{EventsArgs, LogsArgs};
 pub(crate) use fork::ForkArgs;
 pub(crate) use objects::{
     ApplyArgs, DefinitionsArgs, DefinitionsVerb, DriversArgs, DriversVerb, ListedArgs, NamedArgs,
-    NamespaceArgs, NamespacesArgs, NamespacesListArgs, NamespacesVerb, PipelinesArgs,
-    PipelinesVerb, ResourceVersionArgs, ResourcesArgs, ResourcesListArgs, ResourcesVerb, StartArgs,
-    VersionArgs,
+    NamespaceArgs, NamespacesArgs, NamespacesListArgs, NamespacesVerb, PipelineShowArgs,
+    PipelinesArgs, PipelinesVerb, ResourceVersionArgs, ResourcesArgs, ResourcesListArgs,
+    ResourcesVerb, StartArgs, VersionArgs,
 };
 pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
 pub(crate) use operate::{BackupArgs, DoctorArgs, RestoreArgs};
@@ -89,19 +89,19 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Run a server: drivers and clients connect to it.
     Serve(ServeArgs),
-    /// Store pipelines under their names.
+    /// Store pipelines, ResourceDefinitions and resources under their names.
     Apply(ApplyArgs),
     /// Start a run of a stored pipeline.
     Start(StartArgs),
-    /// List, show and delete stored pipelines.
+    /// List, show and delete stored pipelines, and their revisions.
     Pipelines(PipelinesArgs),
     /// List, show and delete ResourceDefinitions.
     Definitions(DefinitionsArgs),
     /// List, show and delete resources.
     Resources(ResourcesArgs),
-    /// List the drivers that are, or were, connected.
+    /// List, show and forget the drivers that are, or were, connected.
     Drivers(DriversArgs),
-    /// List, create and delete namespaces.
+    /// List, show, create and delete namespaces.
     Namespaces(NamespacesArgs),
     /// Check pipeline documents, and print every mistake.
     Check(CheckArgs),

@@ -18,5 +18,5 @@ mod settings;
 mod show;
 
 pub(crate) use kind::LogFormat;
-pub(crate) use resolve::{Given, resolve};
+pub(crate) use resolve::{Given, resolve, strangers};
 pub(crate) use settings::Config;

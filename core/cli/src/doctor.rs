@@ -12,7 +12,7 @@ mod server;
 
 use crate::args::{DoctorArgs, Output};
 use crate::client::{Problem, data_dir, with_runtime};
-use crate::config::{Config, Given, resolve};
+use crate::config::{Config, Given, resolve, strangers};
 use crate::exit::Exit;
 use crate::render::data;
 use crate::terminal;
@@ -32,9 +32,17 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Exit {
 async fn look(args: &DoctorArgs) -> Result<Vec<Finding>, Problem> {
     let mut findings = Vec::new();
     let config = configuration(args, &mut findings)?;
+    findings.extend(strangers().into_iter().map(|name| {
+        Finding::doubtful(
+            "environment",
+            format!("{name} is no setting, and counts for nothing"),
+            "correct its name: `conveyor serve --print-config` has all settings",
+        )
+    }));
     findings.push(place::clock());
     findings.push(place::open_files(&config));
     findings.extend(place::named_paths(&config));
+    findings.extend(place::door(&config));
     if let Some(url) = args.place.server() {
         findings.extend(server::at(&url).await);
         return Ok(findings);

@@ -5,7 +5,7 @@ mod log;
 use self::log::Log;
 use crate::args::ServeArgs;
 use crate::client::{Problem, data_dir, told, with_runtime};
-use crate::config::{Config, resolve};
+use crate::config::{Config, resolve, strangers};
 use crate::drivers::{local_drivers, step_environment};
 use crate::exit::{Exit, refuse};
 use crate::interrupts::{Interrupt, Interrupts};
@@ -43,10 +43,15 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
     if let Some(file) = &resolved.file {
         tracing::info!(file = %file.display(), "configured");
     }
+    for name in strangers() {
+        tracing::warn!(
+            "{name} is no setting and counts for nothing; --print-config has all of them"
+        );
+    }
     with_runtime(None, async {
         match Server::start(&config).await {
-            Ok(server) => {
-                server.until_told().await;
+            Ok((server, interrupts)) => {
+                server.until_told(interrupts).await;
                 Exit::Succeeded
             }
             Err(problem) => problem.tell(),
@@ -69,7 +74,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(args: &Config) -> Result<Server, Problem> {
+    async fn start(args: &Config) -> Result<(Server, Interrupts), Problem> {
         safe(args).map_err(Problem::refused)?;
         let tls = tls(args).map_err(Problem::refused)?;
         // First: a second server on this address is to touch nothing.
@@ -118,6 +123,8 @@ impl Server {
             names: args.auth_certificates.clone(),
         };
         let door = (admission, tls.clone());
+        // Whoever reads that it listens may ask it to end.
+        let interrupts = Interrupts::new();
         let listeners = listen(endpoint, &path, &services, door, limits(args), &stopped)?;
         if args.insecure && safe_without(args).is_some() {
             tracing::warn!(
@@ -131,7 +138,7 @@ impl Server {
             asked
         });
         let kept = node.clone();
-        Ok(Server {
+        let server = Server {
             node,
             control,
             drivers,
@@ -141,12 +148,12 @@ impl Server {
             changes: tokio::spawn(async move { changes.look_after_changes().await }),
             retention: tokio::spawn(kept.retain_always(retention(args), args.retention_interval)),
             drain: args.drain,
-        })
+        };
+        Ok((server, interrupts))
     }
 
     /// Answers until somebody asks the process to end, and ends.
-    async fn until_told(self) {
-        let mut interrupts = Interrupts::new();
+    async fn until_told(self, mut interrupts: Interrupts) {
         let why = loop {
             match (interrupts.next().await, &self.reload) {
                 // One that is asked already is enough.
@@ -159,10 +166,17 @@ impl Server {
             drain_s = self.drain.as_secs(),
             "told to end: taking nothing new"
         );
-        let live_runs = self.node.known_runs();
-        let ended = self.end();
+        let ended = async {
+            // A node that has ended moves none.
+            let live_runs = self.node.live_runs().await.unwrap_or_default();
+            self.end().await;
+            live_runs
+        };
         tokio::select! {
-            () = ended => tracing::info!(live_runs, "ended: runs that have not ended go on with the next server"),
+            live_runs = ended => match live_runs {
+                0 => tracing::info!("ended: no run is live"),
+                live_runs => tracing::info!(live_runs, "ended: live runs go on with the next server"),
+            },
             _ = interrupts.next() => {
                 tracing::warn!("told again: ending at once; what was not durable begins again");
             }
@@ -199,7 +213,7 @@ fn is_checked(config: &Config) -> bool {
 }
 
 /// What an address that others reach lacks.
-fn safe_without(config: &Config) -> Option<&'static str> {
+pub(crate) fn safe_without(config: &Config) -> Option<&'static str> {
     if config.listen.ip().is_loopback() {
         return None;
     }
@@ -215,7 +229,11 @@ fn safe_without(config: &Config) -> Option<&'static str> {
     }
 }
 
-fn safe(config: &Config) -> Result<(), String> {
+/// Whether it may listen as it is configured to.
+///
+/// # Errors
+/// A sentence: what it lacks.
+pub(crate) fn safe(config: &Config) -> Result<(), String> {
     if config.tls_cert.is_some() != config.tls_key.is_some() {
         return Err("`tls.cert` and `tls.key` belong together: one of them is missing".to_owned());
     }
@@ -234,7 +252,11 @@ fn safe(config: &Config) -> Result<(), String> {
     }
 }
 
-fn tls(config: &Config) -> Result<Option<Arc<Tls>>, String> {
+/// Its certificate and key; `None` without TLS.
+///
+/// # Errors
+/// A sentence: what of them cannot be used.
+pub(crate) fn tls(config: &Config) -> Result<Option<Arc<Tls>>, String> {
     let (Some(cert), Some(key)) = (config.tls_cert.clone(), config.tls_key.clone()) else {
         return Ok(None);
     };

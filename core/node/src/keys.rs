@@ -99,6 +99,17 @@ pub fn revision(namespace: &str, pipeline: &str, digest: &Hash) -> Vec<u8> {
     key(b'P', &[namespace, &[0], pipeline, &[0], &digest.0])
 }
 
+/// Before all revisions of a pipeline, or of all pipelines of a namespace.
+#[must_use]
+pub fn revisions_of(namespace: &str, pipeline: Option<&str>) -> Vec<u8> {
+    let mut key = key(b'P', &[namespace.as_bytes(), &[0]]);
+    if let Some(pipeline) = pipeline {
+        key.extend_from_slice(pipeline.as_bytes());
+        key.push(0);
+    }
+    key
+}
+
 /// The row of a run that listings read.
 #[must_use]
 pub fn summary(run: RunId) -> Vec<u8> {

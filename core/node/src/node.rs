@@ -31,7 +31,7 @@ use crate::feed::Told;
 use crate::held::Held;
 use crate::id::RunId;
 use crate::metrics::{Figures, Metrics};
-use crate::owner::{Answer, Control, Input, Ticket};
+use crate::owner::{Answer, Control, Input, Standing, Ticket};
 use crate::plans::Plans;
 use crate::reader::Reader;
 use crate::retention::Sweeps;
@@ -42,10 +42,11 @@ use crate::workers::Workers;
 use condition::Condition;
 use conveyor_bus::Hub;
 use conveyor_engine::plan::{Drivers, Plan, StepIndex};
-use conveyor_engine::run::{Failure, Stop};
+use conveyor_engine::run::{Failure, RunState, Stop};
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
 use open::Opened;
+use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -181,6 +182,11 @@ impl Node {
         &self.shared.directory
     }
 
+    /// [`Node::directory`], for what outlives a call.
+    pub(crate) fn shared_directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.shared.directory)
+    }
+
     pub(crate) fn assignments(&self) -> &Assignments {
         &self.shared.assignments
     }
@@ -203,10 +209,25 @@ impl Node {
         &self.shared.limits
     }
 
-    /// How many runs it knows that have not ended.
-    #[must_use]
-    pub fn known_runs(&self) -> usize {
-        self.shared.condition.known()
+    /// How many runs it moves: those that have not ended, and durably so, and are not quarantined.
+    ///
+    /// # Errors
+    /// [`NodeError::Unavailable`] when the node has ended.
+    pub async fn live_runs(&self) -> Result<u64, NodeError> {
+        let figures = self.figures().await?;
+        let moved = figures.runs.iter();
+        let moved = moved.filter(|(state, _)| *state != RunState::Quarantined);
+        Ok(moved.map(|(_, count)| count).sum())
+    }
+
+    /// What the owner knows of each session, by its id.
+    ///
+    /// # Errors
+    /// [`NodeError::Unavailable`] when the node has ended.
+    pub async fn standings(&self) -> Result<BTreeMap<Arc<str>, Standing>, NodeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Standings(reply))?;
+        answer.await.map_err(|_| ended())
     }
 
     /// Why the store does not take commits now; `None` when it does.

@@ -31,6 +31,7 @@ pub use messages::{
     Output, Reported, SessionEvent, SessionInfo, Start, StartTask, Ticket, ValueTexts, Write,
 };
 
+pub use count::Standing;
 pub use leases::{REFUSED, SESSION_WINDOW, UNANSWERED};
 
 use crate::error::NodeError;
@@ -362,12 +363,6 @@ impl Owner {
             .filter(|slot| matches!(slot, Slot::Live(_)))
             .count();
         (live, self.slots.len() - live)
-    }
-
-    /// How many runs it knows that have not ended.
-    #[must_use]
-    pub fn known(&self) -> usize {
-        self.slots.len()
     }
 
     /// A run that is in memory and all of which is durable: a fold of its journal must equal it.

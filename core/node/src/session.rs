@@ -13,7 +13,7 @@ mod rows;
 mod task;
 
 pub use assigned::SEALED_AFTER;
-pub use directory::{DriverRecord, Progress, SessionRecord};
+pub use directory::{DriverRecord, Forgotten, Progress, SessionRecord};
 pub use registration::{Hello, HelloError};
 pub use task::{DriverTask, INVALID_REPORT, Ready, ToDriver};
 
@@ -156,7 +156,6 @@ impl Session {
     ) -> Result<Vec<Claimed>, NodeError> {
         let session = Arc::clone(&self.known.id);
         self.known.heard(self.node.now());
-        self.known.holds(named.len());
         let asked = move |ticket| Input::Heartbeat {
             ticket,
             session,
@@ -475,6 +474,22 @@ impl Node {
     #[must_use]
     pub fn registered_drivers(&self) -> Vec<DriverRecord> {
         self.directory().drivers()
+    }
+
+    /// Forgets a driver that was registered in other processes, in all of its versions, where no session
+    /// of it is left. Durable when this returns. What waits for it goes on waiting; a detached attempt of
+    /// it ends as it is reported, its outputs unchecked. An empty scope means all namespaces.
+    ///
+    /// # Errors
+    /// When the store fails: ask again.
+    pub async fn forget_driver(&self, name: &str, scope: &str) -> Result<Forgotten, NodeError> {
+        let (store, directory) = (Arc::clone(self.reader().store()), self.shared_directory());
+        let (name, scope) = (name.to_owned(), scope.to_owned());
+        let forget = move || directory.forget(store.as_ref(), &name, &scope);
+        let done = self.reader().workers().run(forget).await;
+        self.doubt(
+            done.ok_or_else(|| NodeError::Unavailable("forgetting a driver panicked".into()))?,
+        )
     }
 
     /// Sessions of drivers in other processes.

@@ -175,23 +175,32 @@ impl ControlHandlers {
         }
     }
 
-    fn around(&self, row: &RunRow) -> Around {
+    async fn around(&self, row: &RunRow) -> Around {
+        // A node that has ended gives nothing away; what it stored can be read all the same.
+        let standings = self.node.standings().await.unwrap_or_default();
+        // The drivers of this process are one session.
+        let here = standings.values().find(|standing| !standing.remote);
+        let here = here.copied().unwrap_or_default();
         let own = self.about.drivers.iter().map(|(name, version)| Offered {
             name: name.clone(),
             version: version.clone(),
             capacity: self.about.capacity,
             own: false,
+            standing: here,
         });
         let mut drivers: Vec<_> = own.collect();
         for session in self.node.sessions() {
-            let stored = session.stored;
+            let stored = &session.stored;
             let serves = stored.scope.is_empty() || stored.scope == row.row.namespace;
-            if serves && session.connected && !session.draining {
+            let standing = standings.get(stored.id.as_str());
+            let there = standing.filter(|there| there.connected && !there.draining);
+            if let Some(standing) = there.filter(|_| serves) {
                 drivers.push(Offered {
                     own: !stored.scope.is_empty(),
-                    name: stored.driver,
-                    version: stored.version,
+                    name: stored.driver.clone(),
+                    version: stored.version.clone(),
                     capacity: stored.capacity,
+                    standing: *standing,
                 });
             }
         }

@@ -83,6 +83,30 @@ impl Embedded {
         Self::open_in(directory).map_err(|error| error.with("directory", place.display()))
     }
 
+    /// Looks whether the store in `directory` can be opened, and reads all of its files. Changes nothing:
+    /// tells of an unfinished commit that [`Embedded::open`] would cut off.
+    ///
+    /// # Errors
+    ///
+    /// As [`Embedded::open`].
+    pub fn check(directory: &DataDir) -> Result<Option<Cut>, Error> {
+        let place = path(directory);
+        let looked = || {
+            // Without one, opening makes it.
+            if !place
+                .try_exists()
+                .map_err(|error| Error::from_io(error, "open"))?
+            {
+                return Ok(None);
+            }
+            files::check(&place)?;
+            let settled = journal::settle(&place, Keep::Look)?;
+            files::verify(&place)?;
+            Ok(settled.cut)
+        };
+        looked().map_err(|error: Error| error.with("directory", directory.path().display()))
+    }
+
     fn open_in(directory: DataDir) -> Result<Self, Error> {
         create(directory.path())?;
         let torn = directory.path().join(TORN);

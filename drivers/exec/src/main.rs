@@ -13,7 +13,7 @@ Examples:
   conveyor-driver-exec --server http://127.0.0.1:7420 --capacity 4
   CONVEYOR_URL=unix:/var/lib/conveyor conveyor-driver-exec
 
-SIGTERM or Ctrl-C once: it takes nothing new, finishes what it runs, and ends. Twice: it ends at once, and
+SIGTERM or Ctrl-C once: it takes nothing new, finishes what it runs, and ends. Twice: it ends at once, and \
 what it ran begins again elsewhere.
 
 RUST_LOG=debug tells more. Exit status: 0 it was told to stop, 1 the server does not take it.";
@@ -31,7 +31,12 @@ struct Arguments {
     token_file: Option<PathBuf>,
     /// The namespace to publish the driver in. Default: the token's own, else `default`; all (`*`) where the
     /// server asks for no token, or for one of the scope `admin`.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     namespace: String,
     /// How many tasks it runs at once.
     #[arg(long, value_name = "N", default_value_t = 16)]

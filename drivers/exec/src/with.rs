@@ -54,7 +54,7 @@ pub(crate) fn schema() -> Json {
                 ],
             },
             "dir": {
-                "description": "The directory to run in; a relative one starts where `conveyor run` was started.",
+                "description": "The directory to run in; a relative one starts where `conveyor run`, or the driver's own process, was started.",
                 "type": "string", "minLength": 1,
             },
             "env": {

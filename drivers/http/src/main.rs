@@ -14,13 +14,13 @@ Examples:
   conveyor-driver-http --allow-host intranet.example --allow-net 10.20.0.0/16
   conveyor-driver-http --ca-file company.pem
 
-Loopback, link-local, private and other addresses that are not public are connected to only where they are
+Loopback, link-local, private and other addresses that are not public are connected to only where they are \
 allowed by name. No proxy is used, whatever the environment says.
 
-SIGTERM or Ctrl-C once: it takes nothing new, finishes what it asks, and ends. Twice: it ends at once, and
+SIGTERM or Ctrl-C once: it takes nothing new, finishes what it asks, and ends. Twice: it ends at once, and \
 what it asked is asked again elsewhere.
 
-RUST_LOG=debug tells more. Exit status: 0 it was told to stop, 1 the server does not take it, 2 an option is
+RUST_LOG=debug tells more. Exit status: 0 it was told to stop, 1 the server does not take it, 2 an option is \
 wrong.";
 
 /// Make HTTP requests for a Conveyor server.
@@ -36,7 +36,12 @@ struct Arguments {
     token_file: Option<PathBuf>,
     /// The namespace to publish the driver in. Default: the token's own, else `default`; all (`*`) where the
     /// server asks for no token, or for one of the scope `admin`.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     namespace: String,
     /// How many requests it makes at once.
     #[arg(long, value_name = "N", default_value_t = 16)]

@@ -65,6 +65,8 @@ calls! {
     get_server_info(GetServerInfoRequest) -> GetServerInfoResponse, Safe;
     /// Lists namespaces by name.
     list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse, Safe;
+    /// Tells a namespace.
+    get_namespace(GetNamespaceRequest) -> GetNamespaceResponse, Safe;
     /// Removes an empty namespace.
     delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse, Unsafe;
     /// Tells a ResourceDefinition.
@@ -81,12 +83,18 @@ calls! {
     delete_resource(DeleteResourceRequest) -> DeleteResourceResponse, Unsafe;
     /// Tells a pipeline, in its newest revision or in a given one.
     get_pipeline(GetPipelineRequest) -> GetPipelineResponse, Safe;
+    /// Lists the revisions of a pipeline, newest first.
+    list_pipeline_revisions(ListPipelineRevisionsRequest) -> ListPipelineRevisionsResponse, Safe;
     /// Lists pipelines by name.
     list_pipelines(ListPipelinesRequest) -> ListPipelinesResponse, Safe;
     /// Removes a pipeline; its revisions stay for the runs that pin them.
     delete_pipeline(DeletePipelineRequest) -> DeletePipelineResponse, Unsafe;
     /// Lists drivers by name, with versions, actions, schemas and sessions.
     list_drivers(ListDriversRequest) -> ListDriversResponse, Safe;
+    /// Tells a driver, with versions, actions, schemas and sessions.
+    get_driver(GetDriverRequest) -> GetDriverResponse, Safe;
+    /// Forgets the registered versions of a driver that nobody is connected with.
+    delete_driver(DeleteDriverRequest) -> DeleteDriverResponse, Unsafe;
     /// Lists tokens, without their secrets.
     list_tokens(ListTokensRequest) -> ListTokensResponse, Safe;
     /// Ends a token at once.

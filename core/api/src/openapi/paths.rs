@@ -22,6 +22,15 @@ pub(super) fn operation(route: &Route, comments: &Comments, schemas: &mut Schema
         name.push_str(&value[..1].to_ascii_uppercase());
         name.push_str(&value[1..]);
     }
+    // A call that has several paths is named by what the others of them hold.
+    let first = crate::rest::routes().find(|other| other.call() == route.call());
+    if route.implied.is_empty() && first.is_some_and(|first| first.path != route.path) {
+        for held in in_path(route.path) {
+            name.push_str("By");
+            name.push_str(&held[..1].to_ascii_uppercase());
+            name.push_str(&held[1..]);
+        }
+    }
     let Some(request) = json::message(route.request) else {
         return json!({});
     };

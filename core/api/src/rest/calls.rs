@@ -129,6 +129,8 @@ table! {
     get "/v1/pipelines" list_pipelines(ListPipelinesRequest => ListPipelinesResponse) Nothing;
     post "/v1/pipelines" apply_pipeline(ApplyPipelineRequest => ApplyPipelineResponse) Document;
     get "/v1/pipelines/{name}" get_pipeline(GetPipelineRequest => GetPipelineResponse) Nothing;
+    get "/v1/pipelines/{name}/revisions" list_pipeline_revisions(ListPipelineRevisionsRequest => ListPipelineRevisionsResponse) Nothing;
+    get "/v1/revisions/{digest}" get_pipeline(GetPipelineRequest => GetPipelineResponse) Nothing;
     delete "/v1/pipelines/{name}" delete_pipeline(DeletePipelineRequest => DeletePipelineResponse) Nothing;
     get "/v1/definitions" list_definitions(ListDefinitionsRequest => ListDefinitionsResponse) Nothing;
     post "/v1/definitions" apply_definition(ApplyDefinitionRequest => ApplyDefinitionResponse) Fields;
@@ -140,11 +142,14 @@ table! {
     delete "/v1/resources/{definition}/{name}" delete_resource(DeleteResourceRequest => DeleteResourceResponse) Nothing;
     get "/v1/namespaces" list_namespaces(ListNamespacesRequest => ListNamespacesResponse) Nothing;
     post "/v1/namespaces" create_namespace(CreateNamespaceRequest => CreateNamespaceResponse) Fields;
+    get "/v1/namespaces/{name}" get_namespace(GetNamespaceRequest => GetNamespaceResponse) Nothing;
     delete "/v1/namespaces/{name}" delete_namespace(DeleteNamespaceRequest => DeleteNamespaceResponse) Nothing;
     get "/v1/tokens" list_tokens(ListTokensRequest => ListTokensResponse) Nothing;
     post "/v1/tokens" create_token(CreateTokenRequest => CreateTokenResponse) Fields;
     delete "/v1/tokens/{id}" revoke_token(RevokeTokenRequest => RevokeTokenResponse) Nothing;
     get "/v1/drivers" list_drivers(ListDriversRequest => ListDriversResponse) Nothing;
+    get "/v1/drivers/{name}" get_driver(GetDriverRequest => GetDriverResponse) Nothing;
+    delete "/v1/drivers/{name}" delete_driver(DeleteDriverRequest => DeleteDriverResponse) Nothing;
 }
 
 table! {

@@ -212,8 +212,11 @@ fn put(
     path: bool,
 ) -> Result<(), Problem> {
     if key == "wait" && of.get_field_by_name("wait_ms").is_some() {
-        let wait = Duration::parse(value)
-            .map_err(|error| Problem::request(format!("`wait` is {value:?}: {error}")))?;
+        let wait = Duration::parse(value).map_err(|_| {
+            Problem::request(format!(
+                "`wait` is {value:?}; expected a duration such as 300ms or 30s, at most 60s"
+            ))
+        })?;
         fields.insert("wait_ms".to_owned(), wait.0.into());
         return Ok(());
     }

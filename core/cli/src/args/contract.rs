@@ -40,7 +40,7 @@ What is written:
   states.json, states.md        The session's states, and what moves it
   transcripts/*.jsonl           Whole sessions, message by message
 
-Again, and of another release, it writes over what it wrote. A directory that has anything else is refused.
+Again, and of another release, it writes over what it wrote, and leaves what is not its own. A directory that no export wrote, and that has something in it, is refused.
 
 Exit status: 0 it is written, 2 it is refused.";
 

@@ -11,7 +11,7 @@ Examples:
   conveyor fork RUN --from-failed --pipeline fixed.yaml
   conveyor fork RUN --from deploy --preview            What would be inherited, and why
 
-The old run never changes. A step is inherited when it ended ok, comes before the fork, and would be
+The old run never changes. A step is inherited when it ended ok, comes before the fork, and would be \
 given the same as then; everything else runs, `finally` always.";
 
 /// `fork`.

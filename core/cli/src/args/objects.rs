@@ -13,8 +13,8 @@ Examples:
   generate | conveyor apply -f -
   conveyor apply -f pipeline.yaml --check   What is wrong with it; nothing is stored
 
-The same document twice is one revision. Definitions come first, then pipelines, then resources, in
-whatever order they are given. What can be checked is, in all files, before the first is stored; a
+The same document twice is one revision. Definitions come first, then pipelines, then resources, in \
+whatever order they are given. What can be checked is, in all files, before the first is stored; a \
 resource is checked against its definition as the server has it, or else when its turn comes.";
 
 /// `apply`.
@@ -38,7 +38,7 @@ const START: &str = "\
 Examples:
   conveyor start release -i version=1.4.2
   conveyor start release --follow           Until it ends, with live progress; its exit status tells
-  conveyor start release --digest 7c5e2f…   An earlier revision
+  conveyor start release --digest 7c5e2f1a  An earlier revision
   conveyor start -f pipeline.yaml           A document that is not stored
 
 Exit status with --follow: 0 the run succeeded, 1 it failed, 130 cancelled. Without: 0 it was accepted.";
@@ -55,7 +55,7 @@ pub(crate) struct StartArgs {
     #[arg(short, long, value_name = "FILE", group = "what")]
     #[arg(value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
-    /// The revision, by its digest; the newest by default.
+    /// The revision, by its digest or at least 8 digits of its beginning; the newest by default.
     #[arg(long, value_name = "DIGEST", requires = "pipeline")]
     pub(crate) digest: Option<String>,
     /// The pipeline's namespace.
@@ -118,6 +118,8 @@ const PIPELINES: &str = "\
 Examples:
   conveyor pipelines list
   conveyor pipelines show release
+  conveyor pipelines show --digest 7c5e2f1a  A revision by its digest, or at least 8 digits of it
+  conveyor pipelines revisions release
   conveyor pipelines delete release";
 
 /// `pipelines`.
@@ -134,10 +136,31 @@ pub(crate) struct PipelinesArgs {
 pub(crate) enum PipelinesVerb {
     /// List pipelines by name.
     List(ListedArgs),
-    /// Show a pipeline's newest revision, with its document.
-    Show(NamedArgs),
+    /// Show a pipeline's newest revision, or another, with its document.
+    Show(PipelineShowArgs),
+    /// List the revisions of a pipeline, newest first.
+    Revisions(NamedArgs),
     /// Remove a pipeline. Runs of it go on.
     Delete(NamedArgs),
+}
+
+/// `pipelines show`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub(crate) struct PipelineShowArgs {
+    /// Its name; not needed with --digest.
+    #[arg(group = "which")]
+    pub(crate) name: Option<String>,
+    /// The revision, by its digest or at least 8 digits of its beginning; the newest by default.
+    #[arg(long, value_name = "DIGEST", group = "which")]
+    pub(crate) digest: Option<String>,
+    /// Its namespace.
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    pub(crate) namespace: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 const DEFINITIONS: &str = "\
@@ -237,7 +260,9 @@ pub(crate) struct ResourceVersionArgs {
 const DRIVERS: &str = "\
 Examples:
   conveyor drivers list                     Who is connected, and what they take
-  conveyor drivers list -o json             With the schemas of their actions";
+  conveyor drivers list -o json             With the schemas of their actions
+  conveyor drivers show exec                Its versions, actions and sessions
+  conveyor drivers delete old               Nobody may be connected with it";
 
 /// `drivers`.
 #[derive(Debug, Args)]
@@ -253,12 +278,18 @@ pub(crate) struct DriversArgs {
 pub(crate) enum DriversVerb {
     /// List drivers by name, with their versions, actions and sessions.
     List(ListedArgs),
+    /// Show a driver: its versions, their actions, and who is connected.
+    Show(NamedArgs),
+    /// Forget a driver that nobody is connected with. Its tasks wait for whoever registers it next. Of one
+    /// for all namespaces, `--namespace '*'`.
+    Delete(NamedArgs),
 }
 
 const NAMESPACES: &str = "\
 Examples:
   conveyor namespaces list
   conveyor namespaces create team-a
+  conveyor namespaces show team-a
   conveyor namespaces delete team-a         It has to be empty";
 
 /// `namespaces`.
@@ -275,6 +306,8 @@ pub(crate) struct NamespacesArgs {
 pub(crate) enum NamespacesVerb {
     /// List namespaces by name.
     List(NamespacesListArgs),
+    /// Show a namespace.
+    Show(NamespaceArgs),
     /// Make a namespace.
     Create(NamespaceArgs),
     /// Remove an empty namespace.

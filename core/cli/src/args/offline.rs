@@ -35,10 +35,10 @@ Examples:
   conveyor plan pipeline.yaml -o svg > graph.svg
   conveyor plan pipeline.yaml -o dot | dot -Tpdf > graph.pdf
 
-With --server or --data-dir the engine there plans it, by the drivers that it knows, and refuses what it
+With --server or --data-dir the engine there plans it, by the drivers that it knows, and refuses what it \
 would not take. Without, nothing but the file is read.
 
-The critical path is the longest chain of steps that wait for each other.
+The critical path is the longest chain of steps that wait for each other. \
 A picture has at most 2,000 steps.";
 
 /// `plan`.
@@ -64,7 +64,7 @@ Examples:
   conveyor test pipeline.yaml --junit report.xml
   conveyor test pipeline.yaml --filter 'deploy fails'
 
-Nothing is executed: a case says what each attempt gives, a virtual clock jumps from one completion
+Nothing is executed: a case says what each attempt gives, a virtual clock jumps from one completion \
 or timer to the next, and the engine decides as it would for real.
 
 Exit status: 0 when every case passes, 1 when one does not, 2 when a file is refused.";

@@ -9,7 +9,7 @@ Examples:
   conveyor backup conveyor.backup
   conveyor backup --verify conveyor.backup
 
-It is taken from one instant while runs go on, by whoever holds the data directory, or by this program where
+It is taken from one instant while runs go on, by whoever holds the data directory, or by this program where \
 nobody does. Secrets are not in it, and neither is the key of tokens.";
 
 /// `backup`.
@@ -32,10 +32,10 @@ const RESTORE: &str = "\
 Examples:
   conveyor restore conveyor.backup --data-dir restored
 
-All of the file is checked before the directory appears; one that holds anything is refused. Tokens of claims
-and sessions of before are not taken by it: drivers say hello anew, and attempts that were under way begin again.
-Access tokens of the backup do not hold any more, unless --keep-tokens says so: which of them were revoked since,
-it cannot know. `conveyor tokens create --data-dir NEW` makes new ones.
+All of the file is checked before the directory appears; one that holds anything is refused. Tokens of claims \
+and sessions of before are not taken by it: drivers say hello anew, and attempts that were under way begin again. \
+Access tokens of the backup do not hold any more, unless --keep-tokens says so: which of them were revoked since, \
+it cannot know. `conveyor tokens create --data-dir NEW` makes new ones. \
 Never run a server over the restored directory and one over the old at once for the same drivers.";
 
 /// `restore`.

@@ -16,7 +16,7 @@ Examples:
 
 Ctrl-C once cancels the run and lets `finally` run, twice terminates it.
 
-Exit status: 0 the run succeeded, 1 it failed, 2 refused and nothing was started, 3 the process that
+Exit status: 0 the run succeeded, 1 it failed, 2 refused and nothing was started, 3 the process that \
 moves the run went away, 130 cancelled.";
 
 /// `run`.

@@ -18,7 +18,7 @@ Drivers and clients reach it at http://ADDRESS, and on this machine by its data 
   CONVEYOR_URL=http://127.0.0.1:7420 conveyor-driver-exec
   conveyor runs list --server http://127.0.0.1:7420
 
-SIGTERM or Ctrl-C: it takes nothing new, tells its drivers to come back later, and ends. What runs goes on
+SIGTERM or Ctrl-C: it takes nothing new, tells its drivers to come back later, and ends. What runs goes on \
 in its drivers, and they report to the server that is started next over the same data directory.
 
 Exit status: 0 it was told to end, 2 it could not start.";

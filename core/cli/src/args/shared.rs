@@ -12,7 +12,7 @@ pub(crate) struct Place {
     /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Ask this server: `http://HOST:PORT` or `https://HOST:PORT`. Default: `CONVEYOR_URL`, where no --data-dir is given; else
+    /// Ask this server: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:PATH` of a data directory or its socket. Default: `CONVEYOR_URL`, where no --data-dir is given; else
     /// whoever holds the data directory.
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     pub(crate) server: Option<String>,

@@ -8,7 +8,7 @@ Examples:
   conveyor cancel RUN
   conveyor cancel RUN --reason 'wrong branch'
 
-Steps that run are told to stop and have their `grace`; those that have not started end `cancelled`.
+Steps that run are told to stop and have their `grace`; those that have not started end `cancelled`. \
 Repeating it changes nothing. `drain` is weaker, `terminate` is stronger.";
 
 pub(super) const DRAIN: &str = "\

@@ -11,7 +11,7 @@ Examples:
   conveyor tokens list
   conveyor tokens revoke 3f6c2b7a9d01e45c
 
-Whoever can open the data directory's socket makes the first one. A token is shown by CONVEYOR_TOKEN, by
+Whoever can open the data directory's socket makes the first one. A token is shown by CONVEYOR_TOKEN, by \
 --token-file, or by the header `authorization: Bearer TOKEN`.";
 
 /// `tokens`.
@@ -41,10 +41,20 @@ pub(crate) struct TokenCreateArgs {
     #[arg(long, value_enum, value_name = "SCOPE")]
     pub(crate) scope: TokenScope,
     /// Who it stands for, in records and for the claims of drivers. Default: `token ID`.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) principal: String,
     /// The only namespace that it may touch. Default: all.
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) namespace: String,
     /// How long it holds: `90d`, `12h`, or `never` for one that holds until it is revoked.
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = expires)]

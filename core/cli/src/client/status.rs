@@ -66,6 +66,38 @@ impl Problem {
 
     /// A refusal with the lines of the document, and of the inputs, that it is about.
     pub(crate) fn about(status: Status, document: Option<&Document>, given: &Given) -> Problem {
+        Problem::refusal(status, document, given, "nothing was started")
+    }
+
+    /// A document that is not stored, with its lines that the refusal is about.
+    pub(crate) fn not_stored(status: Status, document: &Document) -> Problem {
+        Problem::refusal(
+            status,
+            Some(document),
+            &Given::default(),
+            "it is not stored",
+        )
+    }
+
+    /// The same, said of an object: its file and its name come first.
+    pub(crate) fn of(self, object: &str) -> Problem {
+        let joint = if self.message.contains('\n') {
+            ":\n"
+        } else {
+            ": "
+        };
+        Problem {
+            message: format!("{object}{joint}{}", self.message),
+            ..self
+        }
+    }
+
+    fn refusal(
+        status: Status,
+        document: Option<&Document>,
+        given: &Given,
+        undone: &str,
+    ) -> Problem {
         let refusal = Refusal::decode(status.details()).unwrap_or_default();
         if refusal.diagnostics.is_empty() {
             return status.into();
@@ -87,7 +119,7 @@ impl Problem {
             .filter(|one| one.severity() == Severity::Error)
             .count();
         Problem::refused(format!(
-            "the document is refused ({}), nothing was started\n{}",
+            "the document is refused ({}), {undone}\n{}",
             human::count(errors, "error"),
             diagnostics(&refusal.diagnostics, &text.unwrap_or_default())
         ))

@@ -33,6 +33,11 @@ pub(crate) trait Resumed: Clone + Send + 'static {
 
     /// An answer has come: from now on what is after it is asked for. False where nothing follows it.
     fn pass(&mut self, answer: &Self::Answer) -> bool;
+
+    /// Whether the stream has a last answer that does not say so: where it ends, all has come.
+    fn may_end(&self) -> bool {
+        false
+    }
 }
 
 impl Resumed for v1::WatchRunEventsRequest {
@@ -75,6 +80,23 @@ impl Resumed for v1::ReadLogsRequest {
             Some(read_logs_response::Item::End(_)) => false,
             None => true,
         }
+    }
+}
+
+impl Resumed for v1::WatchEventsRequest {
+    type Answer = v1::WatchEventsResponse;
+
+    async fn open(self, mut client: Client) -> Result<Streaming<Self::Answer>, Status> {
+        Ok(client.watch_events(self).await?.into_inner())
+    }
+
+    fn pass(&mut self, answer: &Self::Answer) -> bool {
+        self.cursor.clone_from(&answer.cursor);
+        true
+    }
+
+    fn may_end(&self) -> bool {
+        self.until_now
     }
 }
 
@@ -249,7 +271,9 @@ async fn forward<R: Resumed>(
                 }
                 continue;
             }
-            Ok(None) if link.comes_back => Status::unavailable("it ended the stream"),
+            Ok(None) if link.comes_back && !request.may_end() => {
+                Status::unavailable("it ended the stream")
+            }
             Ok(None) => return Ok(()),
             Err(status) => status,
         };

@@ -1,7 +1,7 @@
 //! A run as the service tells it, as the view that is drawn.
 
 use crate::render::view::{
-    AttemptView, Counts, FailureView, FlawView, InstanceView, RunView, StepView,
+    AttemptView, Counts, FailureView, FlawView, InstanceView, ResourceView, RunView, StepView,
 };
 use conveyor_engine::run::{AttemptState, RunState, StepState};
 use conveyor_engine::time::Time;
@@ -16,6 +16,11 @@ pub(crate) fn run_view(run: &v1::Run, steps: &[v1::Step]) -> RunView {
         namespace: run.namespace.clone(),
         digest: run.digest.clone(),
         resource_definition: some(&run.resource_definition),
+        resource: run.resource.as_ref().map(|resource| ResourceView {
+            definition: resource.definition.clone(),
+            name: resource.name.clone(),
+            version: resource.version,
+        }),
         state: run_state(run.state),
         interrupted: run.interrupted,
         reason: run.reason.clone(),
@@ -113,6 +118,7 @@ fn attempt(attempt: &v1::Attempt) -> AttemptView {
         last_log_offset: attempt.last_log_offset,
         claimed_at: attempt.claimed_ms.map(Time),
         ended_at: attempt.ended_ms.map(Time),
+        detached_until_at: attempt.detached_until_ms.map(Time),
         failure: attempt.failure.as_ref().map(failure),
         reason: attempt.reason.clone(),
     }

@@ -90,6 +90,47 @@ pub(crate) fn resolve(
     })
 }
 
+/// Variables of ours that are no settings of a server.
+const OTHERS: &[&str] = &[
+    FILE,
+    "CONVEYOR_URL",
+    "CONVEYOR_TOKEN",
+    "CONVEYOR_CA",
+    "CONVEYOR_CLIENT_CERT",
+    "CONVEYOR_CLIENT_KEY",
+    // Of whoever is started within a step of the driver `exec`.
+    "CONVEYOR_RUN_ID",
+    "CONVEYOR_NAMESPACE",
+    "CONVEYOR_STEP",
+    "CONVEYOR_INSTANCE",
+    "CONVEYOR_ATTEMPT",
+    "CONVEYOR_OUTPUT",
+    // Of this repository's tests, whose servers have them too.
+    "CONVEYOR_FAILPOINT",
+    "CONVEYOR_KILLPOINT",
+    "CONVEYOR_KILLPOINT_COUNT",
+    "CONVEYOR_FAULTS",
+    "CONVEYOR_KILLED_SEED",
+    "CONVEYOR_LOAD_SEED",
+    "CONVEYOR_RECORD",
+];
+
+/// Variables of this process that look like settings and are none, by name. Secrets of steps never begin
+/// as settings do.
+pub(crate) fn strangers() -> Vec<String> {
+    let known: Vec<_> = SETTINGS
+        .iter()
+        .map(super::settings::Setting::variable)
+        .collect();
+    let strange = |name: &String| {
+        name.starts_with("CONVEYOR_") && !known.contains(name) && !OTHERS.contains(&name.as_str())
+    };
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<_> = names.filter(strange).collect();
+    names.sort();
+    names
+}
+
 fn read(path: &Path) -> Result<Texts, Vec<String>> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {

@@ -2,7 +2,8 @@
 
 use super::Finding;
 use crate::config::Config;
-use conveyor_store::{Access, DataDir, ErrorKind};
+use crate::serve;
+use conveyor_store::{Access, DataDir, Embedded, ErrorKind};
 use rustix::fs::{MetadataExt as _, StatVfs};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -93,8 +94,9 @@ pub(super) fn directory(path: &Path) -> (Vec<Finding>, Holder) {
         return (findings, Holder::Nobody);
     }
     let holder = match DataDir::open(path, Access::Existing) {
-        Ok(_) => {
+        Ok(directory) => {
             findings.push(Finding::good(CHECK, format!("{shown}, held by nobody")));
+            findings.push(store(&directory));
             Holder::Nobody
         }
         Err(error) => match error.kind() {
@@ -124,6 +126,60 @@ pub(super) fn directory(path: &Path) -> (Vec<Finding>, Holder) {
     findings.push(disk(path));
     findings.extend(syncs(path));
     (findings, holder)
+}
+
+/// The store of a directory that nobody holds: all of it is read, and none changed.
+fn store(directory: &DataDir) -> Finding {
+    const CHECK: &str = "store";
+    match Embedded::check(directory) {
+        Ok(None) => Finding::good(CHECK, "all of its files can be read"),
+        Ok(Some(cut)) => Finding::doubtful(
+            CHECK,
+            format!(
+                "{}: an unfinished commit of {} bytes at offset {} ({})",
+                cut.journal.display(),
+                cut.bytes,
+                cut.offset,
+                cut.problem
+            ),
+            "nothing to do: it was never acknowledged, and is cut off when the store is opened",
+        ),
+        Err(error) => Finding::wrong(
+            CHECK,
+            error.to_string(),
+            "the server does not start with it: restore a backup into a new directory",
+        ),
+    }
+}
+
+/// What `conveyor serve` refuses to start with, of where and how it listens.
+pub(super) fn door(config: &Config) -> Vec<Finding> {
+    let advice = "correct it; the server does not start with it";
+    let at = config.listen;
+    let mut findings = vec![match (serve::safe(config), serve::safe_without(config)) {
+        (Err(why), _) => Finding::wrong("listen", why, advice),
+        (Ok(()), Some(why)) => Finding::doubtful(
+            "listen",
+            format!("{at} can be reached from other machines, and {why}"),
+            "--insecure allows it: be sure that nobody else reaches the address",
+        ),
+        (Ok(()), None) if at.ip().is_loopback() => {
+            Finding::good("listen", format!("only this machine reaches {at}"))
+        }
+        (Ok(()), None) => Finding::good(
+            "listen",
+            format!("{at} speaks TLS, and asks everybody who they are"),
+        ),
+    }];
+    match serve::tls(config) {
+        Ok(None) => {}
+        Ok(Some(_)) => findings.push(Finding::good(
+            "tls",
+            "the certificate and its key belong together",
+        )),
+        Err(why) => findings.push(Finding::wrong("tls", why, advice)),
+    }
+    findings
 }
 
 /// Free space, and the kind of the file system.

@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::args::Server;
 use crate::client::Client;
+use crate::render::human;
 use conveyor_engine::plan::{Kind, Plan};
 use conveyor_engine::run::RunState;
 use conveyor_proto::v1;
@@ -88,8 +89,11 @@ async fn look(client: &mut Client, place: &str) -> Result<Vec<Finding>, Status> 
     let mut findings = Vec::new();
     let own = env!("CARGO_PKG_VERSION");
     let said = format!(
-        "{place}: conveyor {} ({}, process {}), {} live runs",
-        info.version, info.role, info.pid, info.live_runs
+        "{place}: conveyor {} ({}, process {}), {}",
+        info.version,
+        info.role,
+        info.pid,
+        human::count(info.live_runs as usize, "live run")
     );
     findings.push(match info.version == own {
         true => Finding::good("server", said),
@@ -178,7 +182,7 @@ async fn drivers(
         Finding::wrong(
             "drivers",
             format!(
-                "nobody offers the driver `{driver}`, which {} names",
+                "nobody offers the driver `{driver}`, which stored pipelines name: {}",
                 some.join(", ")
             ),
             "start it: steps that need it wait",

@@ -1,6 +1,6 @@
 //! `apply` and `start`.
 
-use super::documents::{self, Object};
+use super::documents::{self, Found, Object};
 use super::follow::{Begin, Shown, follow};
 use super::objects::{pipeline_row, print_rows};
 use super::resources::{definition_row, resource_row};
@@ -36,18 +36,20 @@ struct Done {
     changed: bool,
     version: String,
     digest: String,
+    /// Ids of the runs that it started.
+    runs: String,
     row: Json,
 }
 
 async fn stored(
     engine: &mut Engine,
     args: &ApplyArgs,
-    objects: Vec<Object>,
+    objects: Vec<Found>,
 ) -> Result<Exit, Problem> {
     // First all are checked, so that a mistake in the last leaves nothing half done.
     let rounds: &[bool] = if args.check { &[true] } else { &[true, false] };
-    let defined = |objects: &[Object]| -> BTreeSet<(String, String)> {
-        let names = objects.iter().filter_map(|object| match object {
+    let defined = |objects: &[Found]| -> BTreeSet<(String, String)> {
+        let names = objects.iter().filter_map(|found| match &found.object {
             Object::Definition(definition) => definition.metadata.as_ref(),
             _ => None,
         });
@@ -56,20 +58,28 @@ async fn stored(
             .collect()
     };
     let defined = defined(&objects);
-    let mut table = Table::new(&["kind", "name", "", "version", "digest"]);
+    let mut lines = Vec::new();
     let mut rows = Vec::new();
     for validate_only in rounds {
-        for object in &objects {
+        for found in &objects {
             // Its definition is not there before the second round.
             if *validate_only
-                && let Object::Resource(resource) = object
+                && let Object::Resource(resource) = &found.object
                 && let Some(metadata) = &resource.metadata
                 && defined.contains(&(metadata.namespace.clone(), resource.definition.clone()))
             {
+                if args.check {
+                    let mut line = line("resource", resource_name(resource));
+                    line[2] = (Tone::Faint, "checked after its definition".to_owned());
+                    lines.push(line);
+                    let mut row = resource_row(resource);
+                    row["kind"] = "resource".into();
+                    row["changed"] = Json::Null;
+                    rows.push(row);
+                }
                 continue;
             }
-            let done =
-                applied(engine, object, *validate_only, *validate_only == args.check).await?;
+            let done = applied(engine, found, *validate_only, *validate_only == args.check).await?;
             if *validate_only != args.check {
                 continue;
             }
@@ -83,26 +93,50 @@ async fn stored(
             } else {
                 Tone::Faint
             };
-            table.row([
-                (Tone::Plain, done.kind.to_owned()),
-                (Tone::Plain, done.name),
-                (tone, what.to_owned()),
-                (Tone::Plain, done.version),
-                (Tone::Faint, done.digest),
-            ]);
+            let mut line = line(done.kind, done.name);
+            line[2] = (tone, what.to_owned());
+            line[3].1 = done.version;
+            line[4] = (Tone::Faint, done.digest);
+            line[5].1 = done.runs;
+            lines.push(line);
             let mut row = done.row;
             row["kind"] = done.kind.into();
             row["changed"] = done.changed.into();
             rows.push(row);
         }
     }
+    let started = lines.iter().any(|line| !line[5].1.is_empty());
+    let heads = ["kind", "name", "", "version", "digest", "started"];
+    let shown = if started {
+        heads.len()
+    } else {
+        heads.len() - 1
+    };
+    let mut table = Table::new(&heads[..shown]);
+    for line in lines {
+        table.row(line);
+    }
     print_rows(args.form, &Json::Array(rows), &table)
+}
+
+/// A line of the table, of which only the beginning is known.
+fn line(kind: &str, name: String) -> [(Tone, String); 6] {
+    let mut line = [const { (Tone::Plain, String::new()) }; 6];
+    line[0].1 = kind.to_owned();
+    line[1].1 = name;
+    line
+}
+
+/// A resource with its namespace and its definition.
+fn resource_name(resource: &v1::Resource) -> String {
+    let of = resource.metadata.clone().unwrap_or_default();
+    format!("{}/{}/{}", of.namespace, resource.definition, of.name)
 }
 
 /// Applies one object; `last` tells whether this is the round whose warnings count.
 async fn applied(
     engine: &mut Engine,
-    object: &Object,
+    found: &Found,
     validate_only: bool,
     last: bool,
 ) -> Result<Done, Problem> {
@@ -110,7 +144,11 @@ async fn applied(
         let of = of.unwrap_or_default();
         format!("{}/{}", of.namespace, of.name)
     };
-    Ok(match object {
+    // An answer about these has no place of a document.
+    let of = |kind: &str, name: &str, status: tonic::Status| {
+        Problem::from(status).of(&format!("{}: {kind} {name}", found.file))
+    };
+    Ok(match &found.object {
         Object::Pipeline(document) => {
             let request = v1::ApplyPipelineRequest {
                 document: Some(document.clone()),
@@ -119,7 +157,7 @@ async fn applied(
             };
             let answer = engine.client().apply_pipeline(request).await;
             let answer = answer
-                .map_err(|status| Problem::about(status, Some(document), &Given::default()))?
+                .map_err(|status| Problem::not_stored(status, document))?
                 .into_inner();
             let pipeline = answer.pipeline.unwrap_or_default();
             for warning in answer.diagnostics.iter().filter(|_| last) {
@@ -134,6 +172,7 @@ async fn applied(
                 changed: answer.changed,
                 version: pipeline.revision.to_string(),
                 digest: pipeline.digest.chars().take(12).collect(),
+                runs: String::new(),
                 row: pipeline_row(&pipeline),
             }
         }
@@ -146,7 +185,8 @@ async fn applied(
             let answer = engine
                 .client()
                 .apply_definition(request)
-                .await?
+                .await
+                .map_err(|status| of("definition", &about(definition.metadata.clone()), status))?
                 .into_inner();
             let definition = answer.definition.unwrap_or_default();
             Done {
@@ -155,6 +195,7 @@ async fn applied(
                 changed: answer.changed,
                 version: definition.version.to_string(),
                 digest: String::new(),
+                runs: String::new(),
                 row: definition_row(&definition),
             }
         }
@@ -164,20 +205,23 @@ async fn applied(
                 validate_only,
                 ..v1::ApplyResourceRequest::default()
             };
-            let answer = engine.client().apply_resource(request).await?.into_inner();
+            let answer = engine.client().apply_resource(request).await;
+            let answer = answer
+                .map_err(|status| of("resource", &resource_name(resource), status))?
+                .into_inner();
             for warning in answer.diagnostics.iter().filter(|_| last) {
                 terminal::warning(&warning.message);
             }
             let resource = answer.resource.unwrap_or_default();
             let mut row = resource_row(&resource);
-            row["runs"] = answer.runs.into();
-            let of = resource.metadata.clone().unwrap_or_default();
+            row["runs"] = answer.runs.clone().into();
             Done {
                 kind: "resource",
-                name: format!("{}/{}/{}", of.namespace, resource.definition, of.name),
+                name: resource_name(&resource),
                 changed: answer.changed,
                 version: resource.version.to_string(),
                 digest: String::new(),
+                runs: answer.runs.join(" "),
                 row,
             }
         }
@@ -243,10 +287,14 @@ async fn started(
         .map_err(|status| Problem::about(status, document.as_ref(), given))?
         .into_inner();
     for warning in &answer.diagnostics {
-        terminal::warning(&format!(
-            "{}:{}:{}: {}",
-            warning.file_name, warning.line, warning.column, warning.message
-        ));
+        // Of one that is stored there is no file.
+        terminal::warning(&match document {
+            Some(_) => format!(
+                "{}:{}:{}: {}",
+                warning.file_name, warning.line, warning.column, warning.message
+            ),
+            None => warning.message.clone(),
+        });
     }
     if !args.follow {
         return tell(answer.run, "", args.form);

@@ -18,6 +18,12 @@ pub(super) enum Object {
     Resource(v1::Resource),
 }
 
+/// An object, and the file that has it.
+pub(super) struct Found {
+    pub(super) file: String,
+    pub(super) object: Object,
+}
+
 impl Object {
     /// What others may need comes first.
     fn turn(&self) -> u8 {
@@ -30,14 +36,16 @@ impl Object {
 }
 
 /// All that is named: definitions first, then pipelines, then resources.
-pub(super) fn objects(paths: &[PathBuf]) -> Result<Vec<Object>, Problem> {
+pub(super) fn objects(paths: &[PathBuf]) -> Result<Vec<Found>, Problem> {
     let mut objects = Vec::new();
     for document in documents(paths)? {
         for part in parts(document) {
-            objects.push(object(part)?);
+            let file = part.file_name.clone();
+            let object = object(part)?;
+            objects.push(Found { file, object });
         }
     }
-    objects.sort_by_key(Object::turn);
+    objects.sort_by_key(|found| found.object.turn());
     Ok(objects)
 }
 
@@ -137,7 +145,14 @@ fn object(document: v1::Document) -> Result<Object, Problem> {
             "pipeline",
             "spec",
         ],
-        _ => return Ok(Object::Pipeline(document)),
+        Some("Pipeline") | None => return Ok(Object::Pipeline(document)),
+        Some(other) => {
+            let kinds = "Pipeline, Resource, ResourceDefinition";
+            let message = format!("`kind` is `{other}`; allowed: {kinds}");
+            let severity = conveyor_engine::document::Severity::Error;
+            let wrong = [located.diagnostic(severity, "/kind", &message)];
+            return Err(Problem::refused(wrong_text(&document.file_name, &wrong)));
+        }
     };
     let mut found = Vec::new();
     let mut wrong = |pointer: &str, message: String| {

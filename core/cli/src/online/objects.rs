@@ -3,7 +3,7 @@
 use super::{reading, with_engine};
 use crate::args::{
     DriversVerb, Form, ListedArgs, NamedArgs, NamespaceArgs, NamespacesListArgs, NamespacesVerb,
-    Output, PipelinesVerb,
+    Output, PipelineShowArgs, PipelinesVerb,
 };
 use crate::client::{Engine, Problem, json};
 use crate::exit::Exit;
@@ -64,6 +64,9 @@ pub(crate) fn pipelines(verb: &PipelinesVerb) -> Exit {
         PipelinesVerb::Show(args) => with_engine(reading(&args.place), async |engine| {
             pipelines_show(engine, args).await
         }),
+        PipelinesVerb::Revisions(args) => with_engine(reading(&args.place), async |engine| {
+            pipelines_revisions(engine, args).await
+        }),
         PipelinesVerb::Delete(args) => with_engine(reading(&args.place), async |engine| {
             let request = v1::DeletePipelineRequest {
                 namespace: args.namespace.clone(),
@@ -118,20 +121,21 @@ async fn pipelines_list(engine: &Engine, args: &ListedArgs) -> Result<Exit, Prob
     print_rows(args.form, &Json::Array(rows), &table)
 }
 
-async fn pipelines_show(engine: &Engine, args: &NamedArgs) -> Result<Exit, Problem> {
+async fn pipelines_show(engine: &Engine, args: &PipelineShowArgs) -> Result<Exit, Problem> {
     let request = v1::GetPipelineRequest {
         namespace: args.namespace.clone(),
-        name: args.name.clone(),
-        digest: String::new(),
+        name: args.name.clone().unwrap_or_default(),
+        digest: args.digest.clone().unwrap_or_default(),
     };
     let answer = engine.client().get_pipeline(request).await?.into_inner();
     let pipeline = answer.pipeline.unwrap_or_default();
+    let metadata = pipeline.metadata.clone().unwrap_or_default();
     let mut row = pipeline_row(&pipeline);
     let document = json(&pipeline.document).unwrap_or_default();
     let sentence = format!(
         "# {}/{} revision {}, {}\n{}",
-        args.namespace,
-        args.name,
+        metadata.namespace,
+        metadata.name,
         pipeline.revision,
         pipeline.digest,
         data::yaml(&document).map_err(Problem::refused)?.trim_end()
@@ -140,20 +144,100 @@ async fn pipelines_show(engine: &Engine, args: &NamedArgs) -> Result<Exit, Probl
     say(args.form, &row, &sentence)
 }
 
+async fn pipelines_revisions(engine: &Engine, args: &NamedArgs) -> Result<Exit, Problem> {
+    let mut revisions = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListPipelineRevisionsRequest {
+            namespace: args.namespace.clone(),
+            name: args.name.clone(),
+            page_size: 0,
+            page_token,
+        };
+        let answer = engine.client().list_pipeline_revisions(request).await?;
+        let answer = answer.into_inner();
+        revisions.extend(answer.revisions);
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let mut table = Table::new(&["revision", "digest", "created", ""]);
+    let mut rows = Vec::new();
+    for revision in &revisions {
+        let current = if revision.current { "current" } else { "" };
+        table.row([
+            (Tone::Plain, revision.revision.to_string()),
+            (Tone::Faint, revision.digest.chars().take(12).collect()),
+            (Tone::Plain, instant(revision.created_ms)),
+            (Tone::Good, current.to_owned()),
+        ]);
+        rows.push(json!({
+            "revision": revision.revision, "digest": revision.digest, "current": revision.current,
+            "created_at": Time(revision.created_ms).to_string(),
+        }));
+    }
+    print_rows(args.form, &Json::Array(rows), &table)
+}
+
 /// `conveyor drivers`.
 pub(crate) fn drivers(verb: &DriversVerb) -> Exit {
-    let DriversVerb::List(args) = verb;
-    with_engine(reading(&args.place), async |engine| {
-        drivers_list(engine, args).await
-    })
+    match verb {
+        DriversVerb::List(args) => with_engine(reading(&args.place), async |engine| {
+            drivers_list(engine, args).await
+        }),
+        DriversVerb::Show(args) => with_engine(reading(&args.place), async |engine| {
+            drivers_show(engine, args).await
+        }),
+        DriversVerb::Delete(args) => with_engine(reading(&args.place), async |engine| {
+            let request = v1::DeleteDriverRequest {
+                namespace: args.namespace.clone(),
+                name: args.name.clone(),
+            };
+            let answer = engine.client().delete_driver(request).await?.into_inner();
+            let sentence = format!(
+                "driver {} deleted: {}",
+                args.name,
+                answer.versions.join(", ")
+            );
+            let told = json!({ "name": args.name, "versions": answer.versions, "deleted": true });
+            say(args.form, &told, &sentence)
+        }),
+    }
+}
+
+async fn drivers_show(engine: &Engine, args: &NamedArgs) -> Result<Exit, Problem> {
+    let request = v1::GetDriverRequest {
+        namespace: args.namespace.clone(),
+        name: args.name.clone(),
+    };
+    let answer = engine.client().get_driver(request).await?.into_inner();
+    let driver = answer.driver.unwrap_or_default();
+    let row = driver_row(&driver);
+    let text = data::yaml(&row).map_err(Problem::refused)?;
+    let of = match driver.namespace.as_str() {
+        "*" => "all namespaces".to_owned(),
+        namespace => format!("the namespace {namespace}"),
+    };
+    let sentence = format!("# driver {} of {of}\n{}", driver.name, text.trim_end());
+    say(args.form, &row, &sentence)
 }
 
 async fn drivers_list(engine: &Engine, args: &ListedArgs) -> Result<Exit, Problem> {
-    let request = v1::ListDriversRequest {
-        namespace: args.namespace.clone(),
-        options: options(args, String::new()),
-    };
-    let answer = engine.client().list_drivers(request).await?.into_inner();
+    let mut drivers = Vec::new();
+    let mut page = String::new();
+    loop {
+        let request = v1::ListDriversRequest {
+            namespace: args.namespace.clone(),
+            options: options(args, page),
+        };
+        let answer = engine.client().list_drivers(request).await?.into_inner();
+        drivers.extend(answer.drivers);
+        page = answer.next_page_token;
+        if page.is_empty() {
+            break;
+        }
+    }
     let mut table = Table::new(&[
         "driver",
         "namespace",
@@ -163,7 +247,7 @@ async fn drivers_list(engine: &Engine, args: &ListedArgs) -> Result<Exit, Proble
         "busy",
     ]);
     let mut rows = Vec::new();
-    for driver in &answer.drivers {
+    for driver in &drivers {
         let newest = driver.versions.first().cloned().unwrap_or_default();
         let actions: Vec<_> = newest
             .actions
@@ -220,6 +304,9 @@ pub(crate) fn namespaces(verb: &NamespacesVerb) -> Exit {
         NamespacesVerb::List(args) => with_engine(reading(&args.place), async |engine| {
             namespaces_list(engine, args).await
         }),
+        NamespacesVerb::Show(args) => with_engine(reading(&args.place), async |engine| {
+            namespaces_show(engine, args).await
+        }),
         NamespacesVerb::Create(args) => with_engine(reading(&args.place), async |engine| {
             let metadata = v1::Metadata {
                 name: args.name.clone(),
@@ -243,6 +330,40 @@ pub(crate) fn namespaces(verb: &NamespacesVerb) -> Exit {
             told_namespace(args, "deleted")
         }),
     }
+}
+
+fn namespace_row(metadata: &v1::Metadata) -> Json {
+    json!({
+        "name": metadata.name, "labels": metadata.labels, "annotations": metadata.annotations,
+        "etag": metadata.etag, "created_at": (metadata.created_ms > 0)
+            .then(|| Time(metadata.created_ms).to_string()),
+    })
+}
+
+async fn namespaces_show(engine: &Engine, args: &NamespaceArgs) -> Result<Exit, Problem> {
+    let name = args.name.clone();
+    let answer = engine
+        .client()
+        .get_namespace(v1::GetNamespaceRequest { name })
+        .await?
+        .into_inner();
+    let metadata = answer.namespace.and_then(|namespace| namespace.metadata);
+    let metadata = metadata.unwrap_or_default();
+    let mut sentence = format!("# namespace {}", metadata.name);
+    if metadata.created_ms > 0 {
+        sentence.push_str(&format!(", created {}", instant(metadata.created_ms)));
+    }
+    for (what, pairs) in [
+        ("labels", &metadata.labels),
+        ("annotations", &metadata.annotations),
+    ] {
+        if !pairs.is_empty() {
+            let text = data::yaml(&json!({ what: pairs })).map_err(Problem::refused)?;
+            sentence.push('\n');
+            sentence.push_str(text.trim_end());
+        }
+    }
+    say(args.form, &namespace_row(&metadata), &sentence)
 }
 
 fn told_namespace(args: &NamespaceArgs, done: &str) -> Result<Exit, Problem> {

@@ -11,7 +11,6 @@ use crate::render::view::RunView;
 use crate::render::{data, human, summary, timeline};
 use crate::terminal;
 use conveyor_proto::v1;
-use std::collections::BTreeMap;
 
 /// The narrowest chart, and its width where there is no terminal.
 const WIDTH: usize = 100;
@@ -43,6 +42,8 @@ async fn list(engine: &Engine, args: &ListArgs) -> Result<Exit, Problem> {
     let mut runs: Vec<RunView> = Vec::new();
     let mut page_token = args.after.clone().unwrap_or_default();
     let limit = args.limit as usize;
+    // The filters of all pages are the same.
+    let began = now();
     while runs.len() < limit {
         let request = v1::ListRunsRequest {
             pipeline: args.pipeline.clone().unwrap_or_default(),
@@ -50,8 +51,10 @@ async fn list(engine: &Engine, args: &ListArgs) -> Result<Exit, Problem> {
             interrupted,
             page_size: (limit - runs.len()).min(PAGE) as u32,
             page_token,
-            labels: BTreeMap::new(),
-            ..v1::ListRunsRequest::default()
+            namespace: args.namespace.clone(),
+            labels: args.labels.iter().cloned().collect(),
+            created_from_ms: args.since.map(|since| since.millis(began)),
+            created_before_ms: args.until.map(|until| until.millis(began)),
         };
         let answer = client.list_runs(request).await?.into_inner();
         runs.extend(answer.runs.iter().map(|run| run_view(run, &[])));
@@ -78,7 +81,12 @@ fn number(word: &str) -> Result<i32, Problem> {
 }
 
 fn table(runs: &[RunView]) -> String {
-    let mut table = Table::new(&["run", "pipeline", "state", "started", "took", "why"]);
+    let several = runs.iter().any(|run| run.namespace != runs[0].namespace);
+    let mut heads = vec!["run", "pipeline", "state", "started", "took", "why"];
+    if several {
+        heads.insert(1, "namespace");
+    }
+    let mut table = Table::new(&heads);
     let now = now();
     for view in runs {
         let tone = match view.interrupted {
@@ -89,7 +97,7 @@ fn table(runs: &[RunView]) -> String {
             true => String::new(),
             false => human::duration(view.elapsed(now)),
         };
-        table.row([
+        let mut row = vec![
             (Tone::Plain, view.id.clone()),
             (Tone::Plain, view.pipeline.clone()),
             (tone, view.word().to_owned()),
@@ -99,7 +107,11 @@ fn table(runs: &[RunView]) -> String {
             ),
             (Tone::Plain, took),
             (Tone::Faint, view.reason.clone()),
-        ]);
+        ];
+        if several {
+            row.insert(1, (Tone::Plain, view.namespace.clone()));
+        }
+        table.row(row);
     }
     table.render(Style {
         colour: terminal::colours_out(),

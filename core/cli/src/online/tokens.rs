@@ -58,10 +58,14 @@ async fn create(engine: &Engine, args: &TokenCreateArgs) -> Result<Exit, Problem
         None => "holds until it is revoked".to_owned(),
         Some(until) => format!("holds until {}", instant(until)),
     };
+    // Where nobody was named it stands for itself.
+    let of = match token.principal == format!("token {}", token.id) {
+        true => String::new(),
+        false => format!(" of {}", token.principal),
+    };
     terminal::note(&format!(
-        "token {} of {} ({}) {until}; it is not told again",
+        "token {}{of} ({}) {until}; it is not told again",
         token.id,
-        token.principal,
         word(&token)
     ));
     Ok(Exit::Succeeded)

@@ -58,7 +58,13 @@ pub(crate) fn show(view: &RunView, now: Time, style: Style) -> String {
                 .map(|value| (name, value)),
         );
     };
-    add("resource", view.resource_definition.clone());
+    let resource = view.resource.as_ref();
+    let resource =
+        resource.map(|of| format!("{}/{} version {}", of.definition, of.name, of.version));
+    add(
+        "resource",
+        resource.or_else(|| view.resource_definition.clone()),
+    );
     add("reason", Some(view.reason.clone()));
     add("started", view.started_at.map(human::instant));
     add("ended", view.ended_at.map(human::instant));
@@ -120,6 +126,18 @@ fn step_lines(text: &mut String, step: &StepView, width: usize, now: Time, style
     // What a step waits for comes first: why its last attempt failed has not decided anything yet.
     if let Some(waiting) = &step.waiting_for {
         let _ = write!(note, "  waits for {}", human::printable(waiting));
+    }
+    // The latest of those that nobody here works on.
+    let attempts = step.instances.iter().filter_map(|one| one.attempts.last());
+    if let Some(until) = attempts
+        .filter_map(|attempt| attempt.detached_until_at)
+        .max()
+    {
+        let _ = write!(
+            note,
+            "  detached, waited for until {}",
+            human::instant(until)
+        );
     }
     let why = match step.state {
         // Of a success there is nothing to say but that nothing had to be done.

@@ -34,6 +34,9 @@ pub(crate) struct RunView {
     /// The resource definition that the pipeline acts on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resource_definition: Option<String>,
+    /// The resource that it acts on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<ResourceView>,
     /// Its state.
     #[serde(serialize_with = "text::display")]
     pub(crate) state: RunState,
@@ -68,6 +71,17 @@ pub(crate) struct RunView {
     pub(crate) quarantine: Option<FlawView>,
     /// The steps in the document's order, `finally` last.
     pub(crate) steps: Vec<StepView>,
+}
+
+/// A resource in one of its versions.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ResourceView {
+    /// Its ResourceDefinition.
+    pub(crate) definition: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: u64,
 }
 
 /// Why a run does not fold.
@@ -234,6 +248,9 @@ pub(crate) struct AttemptView {
     /// When it ended.
     #[serde(serialize_with = "text::time", skip_serializing_if = "Option::is_none")]
     pub(crate) ended_at: Option<Time>,
+    /// Until when its end is waited for from outside, where it is detached.
+    #[serde(serialize_with = "text::time", skip_serializing_if = "Option::is_none")]
+    pub(crate) detached_until_at: Option<Time>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<FailureView>,
@@ -279,6 +296,7 @@ impl RunView {
             namespace: plan.namespace.to_string(),
             digest: plan.digest.to_string(),
             resource_definition: plan.resource.as_ref().map(ToString::to_string),
+            resource: None,
             state: RunState::Queued,
             interrupted: false,
             reason: String::new(),
@@ -454,6 +472,7 @@ pub(crate) fn sample(ids: &[&str]) -> RunView {
         namespace: "default".to_owned(),
         digest: String::new(),
         resource_definition: None,
+        resource: None,
         state: RunState::Queued,
         interrupted: false,
         reason: String::new(),

@@ -406,6 +406,8 @@ steps:
         "\"state\":\"succeeded\"",
         "\"id\":\"greet\"",
         "\"critical_path\":[\"greet\"]",
+        "\"current\":true",
+        "\"sessions\":[{",
         "\"pipeline\":\"hello\"",
         "{}",
         "event: end",
@@ -418,8 +420,8 @@ steps:
         assert!(said.contains(word), "{block}: {said}");
     }
     assert!(
-        said[6].contains("event: line") && said[6].contains("\"text\":\"hello\""),
+        said[8].contains("event: line") && said[8].contains("\"text\":\"hello\""),
         "{}",
-        said[6]
+        said[8]
     );
 }

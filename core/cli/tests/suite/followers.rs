@@ -129,6 +129,33 @@ fn logs_and_events_are_followed_over_a_server_that_is_started_again() {
 }
 
 #[test]
+fn all_runs_are_followed_over_a_server_that_is_started_again() {
+    for signal in [Signal::KILL, Signal::TERM] {
+        let mut site = Site::new(&[("gated.yaml", GATED)]);
+        let mut server = site.serve();
+        let _driver = site.driver();
+        let follow = ["events", "--follow", "--all", "-o", "json"];
+        let mut feed = Follower::start(&site, "feed", &follow);
+        let run = site.start("gated.yaml");
+        feed.until("\"to\":\"running\"");
+        stop(&mut server, signal);
+        feed.until("does not answer");
+        std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+        let mut server = site.serve();
+        feed.until("is back");
+        site.ended(&run);
+        feed.until("\"to\":\"succeeded\"");
+        let all = site.conveyor(&["events", "-o", "json"]);
+        assert_eq!(feed.out(), all.out, "{}", all.err);
+        let err = feed.err();
+        assert_eq!(err.matches("does not answer").count(), 1, "{err}");
+        stop(&mut server, signal);
+        kill_process(Pid::from_child(&feed.child), Signal::INT).expect("it is there");
+        assert!(feed.child.wait().expect("it ends").code() != Some(0));
+    }
+}
+
+#[test]
 fn a_run_that_was_started_is_shown_over_a_server_that_is_started_again() {
     for signal in [Signal::KILL, Signal::TERM] {
         let mut site = Site::new(&[("gated.yaml", GATED)]);

@@ -2,9 +2,11 @@
 
 use crate::engine::{GATED, shown, start, text};
 use crate::program::{Ended, conveyor, files};
+use crate::site::Background;
 use conveyor_node::{RunId, keys};
 use conveyor_store::{Access, DataDir, Direction, Embedded, KeyRange, Store as _, Transaction};
 use std::path::Path;
+use std::process::Command;
 
 /// Does something with the store of a directory that no process holds.
 fn store<T>(dir: &Path, work: impl FnOnce(&Embedded) -> T) -> T {
@@ -75,6 +77,19 @@ fn a_run_that_does_not_fold_is_shown_with_its_reason_and_goes_on_once_it_is_rele
     // Others are not touched by it.
     std::fs::write(dir.join("go"), "").expect("it is writable");
     assert_eq!(tell(dir, &["run", "p.yaml"]).status, 0);
+    // A server that starts with it moves none.
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_conveyor"));
+    serve
+        .args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"])
+        .env("NO_COLOR", "1")
+        .current_dir(dir);
+    let mut server = Background::start(&mut serve);
+    server.line(&["listening"]);
+    let doctor = tell(dir, &["doctor"]);
+    assert!(doctor.out.contains(", 0 live runs"), "{}", doctor.out);
+    server.signal(rustix::process::Signal::TERM);
+    server.line(&["ended: no run is live"]);
+    assert_eq!(server.end(), 0);
 
     // What a release does that folds it as the one that wrote it.
     put(dir, &key, journal);

@@ -86,12 +86,12 @@ spec:
     let waits = |instance: usize| told["steps"][0]["instances"][instance]["waiting_for"][0].clone();
     assert_eq!(
         waits(0)["capacity"],
-        json!({"driver": "exec", "capacity": 1}),
+        json!({"driver": "exec", "capacity": 1, "held": 0, "free": 0}),
         "{told:#}"
     );
     assert_eq!(
         waits(0)["message"],
-        "a free place of `exec`, which takes 1 at once"
+        "the driver `exec` to ask for tasks: it holds 0 of 1, and does not poll now"
     );
     assert_eq!(waits(2)["parallel"], json!({"limit": 2}), "{told:#}");
     assert_eq!(waits(2)["message"], "a free place: at most 2 at once");

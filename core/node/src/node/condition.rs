@@ -1,25 +1,14 @@
 //! How the node is, for whoever asks from outside of its threads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 /// How the node is.
 #[derive(Debug, Default)]
 pub(crate) struct Condition {
-    known: AtomicUsize,
     failing: watch::Sender<Option<String>>,
 }
 
 impl Condition {
-    pub(crate) fn knows(&self, runs: usize) {
-        self.known.store(runs, Ordering::Relaxed);
-    }
-
-    /// How many runs have not ended.
-    pub(crate) fn known(&self) -> usize {
-        self.known.load(Ordering::Relaxed)
-    }
-
     /// A commit failed, or was made again.
     pub(crate) fn commits(&self, failed: Option<String>) {
         self.failing.send_if_modified(|failing| {

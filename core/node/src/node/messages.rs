@@ -2,9 +2,10 @@
 
 use crate::error::NodeError;
 use crate::metrics::Figures;
-use crate::owner::{Answer, Input, Reported, SessionInfo, Ticket};
+use crate::owner::{Answer, Input, Reported, SessionInfo, Standing, Ticket};
 use crate::session::ToDriver;
 use crate::token::Claimed;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -46,6 +47,8 @@ pub(crate) enum Message {
     Unlink { session: Arc<str>, generation: u64 },
     /// Somebody asks how the owner is.
     Figures(oneshot::Sender<Figures>),
+    /// Somebody asks what each session holds.
+    Standings(oneshot::Sender<BTreeMap<Arc<str>, Standing>>),
     /// Commit what was accepted, and end.
     Shutdown(oneshot::Sender<()>),
     /// End at once.

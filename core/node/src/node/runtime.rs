@@ -215,6 +215,10 @@ impl Runtime {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.owner.figures());
             }
+            Message::Standings(reply) => {
+                // As above.
+                let _ = reply.send(self.owner.standings());
+            }
             Message::Input(input) => {
                 if let Input::Committed(outcome) = &input {
                     self.committed(outcome);
@@ -297,7 +301,6 @@ impl Runtime {
     }
 
     fn committed(&self, outcome: &Outcome) {
-        self.condition.knows(self.owner.known());
         self.condition.commits(match outcome {
             Outcome::Committed | Outcome::Refused(_) => None,
             Outcome::Failed(error) => Some(error.to_string()),

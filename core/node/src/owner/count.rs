@@ -4,7 +4,26 @@ use super::Owner;
 use super::part::Part;
 use crate::metrics::{Figures, Metrics};
 use conveyor_engine::run::{AttemptState, RunState, StepState};
+use conveyor_engine::time::Time;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// What a session holds and takes, at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it is of another process.
+    pub remote: bool,
+    /// Tasks that it holds. One that is detached is none of them.
+    pub held: u32,
+    /// How many more it takes now: free places in this process, credits of another.
+    pub free: u32,
+    /// Whether its connection is there.
+    pub connected: bool,
+    /// Whether it takes nothing new.
+    pub draining: bool,
+    /// Until when it gets nothing because it refused a task.
+    pub refused: Option<Time>,
+}
 
 impl Owner {
     /// What it counts; its caller tells it the time ([`Metrics`]).
@@ -29,6 +48,12 @@ impl Owner {
             sessions: self.sessions.remote(),
             claimed: self.sessions.claimed(),
         }
+    }
+
+    /// What each session holds and takes, by its id.
+    #[must_use]
+    pub fn standings(&self) -> BTreeMap<Arc<str>, Standing> {
+        self.sessions.standings()
     }
 
     /// A run is there, in a state; one of an earlier release does not tell which, and is taken to run.

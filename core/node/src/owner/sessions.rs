@@ -1,6 +1,7 @@
 //! Sessions, and the claims that they hold.
 
 use super::SessionInfo;
+use super::count::Standing;
 use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::planted;
@@ -141,6 +142,26 @@ impl Sessions {
     /// The claim of an attempt.
     pub(super) fn held(&self, run: RunId, id: Identity) -> Option<&Held> {
         self.claims.get(&(run, id))
+    }
+
+    /// What each holds and takes.
+    pub(super) fn standings(&self) -> BTreeMap<Arc<str>, Standing> {
+        let each = self.sessions.iter().map(|(id, session)| {
+            let claims = session.claims.iter();
+            let held = claims
+                .filter(|claim| self.claims.get(*claim).is_some_and(|held| !held.detached))
+                .count();
+            let standing = Standing {
+                remote: session.info.remote,
+                held: held as u32,
+                free: session.free,
+                connected: session.connected,
+                draining: session.draining,
+                refused: session.refused,
+            };
+            (Arc::clone(id), standing)
+        });
+        each.collect()
     }
 
     /// Claims of a run that sessions hold.

@@ -13,8 +13,8 @@ use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{AdoptedClaim, StoredDriver, StoredSession};
 use conveyor_store::Store;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// Where a driver is published: a namespace, or all.
 pub(crate) type Scope = Option<Arc<str>>;
@@ -29,7 +29,6 @@ pub(crate) struct Known {
     pub(crate) capacity: u32,
     pub(crate) stored: StoredSession,
     heard: AtomicU64,
-    held: AtomicUsize,
     draining: AtomicBool,
     pub(crate) connected: AtomicBool,
     /// How far its tasks are, as its last heartbeat told.
@@ -50,10 +49,6 @@ pub struct Progress {
 impl Known {
     pub(crate) fn heard(&self, now: Time) {
         self.heard.store(now.0, Ordering::Relaxed);
-    }
-
-    pub(crate) fn holds(&self, tasks: usize) {
-        self.held.store(tasks, Ordering::Relaxed);
     }
 
     /// The session as its owner knows it, when it opens the store anew.
@@ -98,8 +93,6 @@ pub struct SessionRecord {
     pub stored: StoredSession,
     /// When it was heard last: milliseconds since 1970.
     pub heard_ms: u64,
-    /// How many tasks it said that it holds.
-    pub held: u32,
     /// Whether it takes nothing new.
     pub draining: bool,
     /// Whether its connection is there.
@@ -130,9 +123,63 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     inner: Mutex<Inner>,
+    /// Held while a session's rows are kept, and for itself while a driver is forgotten: nobody registers
+    /// between the look for its sessions and its end.
+    registering: RwLock<()>,
+}
+
+/// What came of forgetting a driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is gone, in these versions.
+    Gone(Vec<String>),
+    /// These sessions are there, or may come back: nothing has changed.
+    InUse(Vec<String>),
+    /// None of that name is registered there.
+    Unknown,
 }
 
 impl Directory {
+    /// For as long as a session's rows are being kept. Blocks while a driver is forgotten.
+    pub(super) fn registers(&self) -> RwLockReadGuard<'_, ()> {
+        let guard = self.registering.read();
+        guard.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets a driver that nobody is connected with. Blocks.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written: it may be gone, or be there still.
+    pub(super) fn forget(
+        &self,
+        store: &dyn Store,
+        name: &str,
+        scope: &str,
+    ) -> Result<Forgotten, NodeError> {
+        let guard = self.registering.write();
+        let _alone = guard.unwrap_or_else(PoisonError::into_inner);
+        let named = |driver: &str, of: &str| driver == name && of == scope;
+        let versions = rows::drivers(store)?.into_iter();
+        let versions = versions.filter(|driver| named(&driver.name, &driver.scope));
+        let versions: Vec<_> = versions.map(|driver| driver.version).collect();
+        let sessions = rows::sessions(store)?.into_iter();
+        let sessions = sessions.filter(|session| named(&session.driver, &session.scope));
+        let sessions: Vec<_> = sessions.map(|session| session.id).collect();
+        if !sessions.is_empty() {
+            return Ok(Forgotten::InUse(sessions));
+        }
+        rows::forget(store, name, scope, &versions)?;
+        // Also where there are none: a commit whose outcome was not known may have been this one.
+        let mut inner = self.inner();
+        inner
+            .drivers
+            .retain(|(driver, of, _), _| !named(driver, of.as_deref().unwrap_or_default()));
+        if versions.is_empty() {
+            return Ok(Forgotten::Unknown);
+        }
+        Ok(Forgotten::Gone(versions))
+    }
+
     /// What the store has. Blocks.
     ///
     /// # Errors
@@ -165,6 +212,7 @@ impl Directory {
         }
         Ok(Directory {
             inner: Mutex::new(inner),
+            ..Directory::default()
         })
     }
 
@@ -305,7 +353,6 @@ impl Directory {
         let record = |known: &Arc<Known>| SessionRecord {
             stored: known.stored.clone(),
             heard_ms: known.heard.load(Ordering::Relaxed),
-            held: known.held.load(Ordering::Relaxed) as u32,
             draining: known.draining.load(Ordering::Relaxed),
             connected: known.connected.load(Ordering::Relaxed),
         };
@@ -342,7 +389,6 @@ fn known(stored: StoredSession, contract: Arc<DriverContract>, scope: Scope, now
         contract,
         capacity: stored.capacity,
         heard: AtomicU64::new(now.0),
-        held: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
         connected: AtomicBool::new(true),
         progress: Mutex::default(),

@@ -87,13 +87,13 @@ pub(super) async fn open(node: &Node, hello: Hello) -> Result<(Link, Vec<Claimed
     let known = node
         .directory()
         .version(&scope, &hello.driver, &hello.version);
-    let new = match known {
-        None => Some(driver),
-        Some(known) if known.digest == driver.digest => None,
-        Some(known) if may_change(&hello.version) => Some(StoredDriver {
+    let driver = match known {
+        None => driver,
+        Some(known) if known.digest == driver.digest => known,
+        Some(known) if may_change(&hello.version) => StoredDriver {
             first_seen_ms: known.first_seen_ms,
             ..driver
-        }),
+        },
         Some(known) => {
             return Err(HelloError::Refused(format!(
                 "driver `{}` {} is registered with other actions or schemas: their digest is {}, the \
@@ -106,18 +106,16 @@ pub(super) async fn open(node: &Node, hello: Hello) -> Result<(Link, Vec<Claimed
         }
     };
     let stored = stored_session(&hello, now.0);
-    let (store, row, driver_row) = (
-        Arc::clone(node.reader().store()),
-        stored.clone(),
-        new.clone(),
-    );
-    let keep = move || rows::keep(&*store, &row, driver_row.as_ref());
+    let (store, directory) = (Arc::clone(node.reader().store()), node.shared_directory());
+    let (row, driver_row) = (stored.clone(), driver.clone());
+    let keep = move || {
+        let _turn = directory.registers();
+        rows::keep(&*store, &row, &driver_row)
+    };
     let kept = node.reader().workers().run(keep).await;
     node.doubt(kept.ok_or_else(|| NodeError::Unavailable("keeping the session panicked".into()))?)?;
-    if let Some(driver) = new {
-        node.directory()
-            .insert_driver(driver, Arc::clone(&contract));
-    }
+    node.directory()
+        .insert_driver(driver, Arc::clone(&contract));
     let known = node
         .directory()
         .insert_session(stored, Arc::clone(&contract), scope.clone(), now);

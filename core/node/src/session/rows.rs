@@ -29,20 +29,36 @@ pub(super) fn sessions(store: &dyn Store) -> Result<Vec<StoredSession>, NodeErro
     all(store, RecordKind::Session, keys::sessions())
 }
 
-/// A session's row, and its driver's where that is new: one commit.
+/// A session's row and its driver's: one commit. The driver may have been forgotten since it was read,
+/// and a session is never without it.
 pub(super) fn keep(
     store: &dyn Store,
     session: &StoredSession,
-    driver: Option<&StoredDriver>,
+    driver: &StoredDriver,
 ) -> Result<(), NodeError> {
     let mut transaction = Transaction::new();
-    if let Some(driver) = driver {
-        let key = keys::driver(&driver.name, &driver.scope, &driver.version);
-        let row = envelope::wrap(RecordKind::Driver, 0, &driver.encode_to_vec());
-        transaction.put(key, row);
-    }
+    let key = keys::driver(&driver.name, &driver.scope, &driver.version);
+    let row = envelope::wrap(RecordKind::Driver, 0, &driver.encode_to_vec());
+    transaction.put(key, row);
     let row = envelope::wrap(RecordKind::Session, 0, &session.encode_to_vec());
     transaction.put(keys::session(&session.id), row);
+    Ok(store.commit(&transaction)?)
+}
+
+/// Forgets a driver in all of its versions.
+pub(super) fn forget(
+    store: &dyn Store,
+    name: &str,
+    scope: &str,
+    versions: &[String],
+) -> Result<(), NodeError> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new();
+    for version in versions {
+        transaction.delete(keys::driver(name, scope, version));
+    }
     Ok(store.commit(&transaction)?)
 }
 

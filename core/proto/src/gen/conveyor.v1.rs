@@ -447,6 +447,10 @@ pub struct Attempt {
     /// How far it is, as its driver told it last; absent if it told nothing or has ended.
     #[prost(message, optional, tag = "12")]
     pub progress: ::core::option::Option<Progress>,
+    /// Until when its end is waited for from outside, since it is detached: no session has it. Absent if it
+    /// is not, or has ended.
+    #[prost(uint64, optional, tag = "13")]
+    pub detached_until_ms: ::core::option::Option<u64>,
 }
 /// How far an attempt is. Not kept: a server that starts anew learns it with the next heartbeat.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -482,7 +486,7 @@ pub mod waiting_for {
         /// A driver that nobody offers.
         #[prost(message, tag = "2")]
         Driver(super::WaitingForDriver),
-        /// A driver whose sessions are all busy.
+        /// A driver whose sessions take nothing now: they are busy, do not poll, or refused a task.
         #[prost(message, tag = "3")]
         Capacity(super::WaitingForCapacity),
         /// `max_parallel` of its fan-out.
@@ -522,7 +526,7 @@ pub struct WaitingForDriver {
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
 }
-/// Waits for a driver whose sessions are all busy.
+/// Waits for a driver whose sessions take nothing now.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WaitingForCapacity {
     /// The driver's name.
@@ -531,6 +535,15 @@ pub struct WaitingForCapacity {
     /// How many tasks its sessions take at once.
     #[prost(uint32, tag = "2")]
     pub capacity: u32,
+    /// How many tasks they hold now. One that is detached is none of them.
+    #[prost(uint32, tag = "4")]
+    pub held: u32,
+    /// How many more they ask for now. 0 with fewer held than they take: none of them polls.
+    #[prost(uint32, tag = "5")]
+    pub free: u32,
+    /// Until when they get none because they refused one; absent where one of them did not.
+    #[prost(uint64, optional, tag = "6")]
+    pub refused_until_ms: ::core::option::Option<u64>,
 }
 /// Waits for siblings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3196,7 +3209,7 @@ pub struct PipelineRef {
     /// Its name.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Digest of the revision; empty for the newest.
+    /// Digest of the revision, or an unambiguous beginning of at least 8 digits; empty for the newest.
     #[prost(string, tag = "2")]
     pub digest: ::prost::alloc::string::String,
 }
@@ -3828,6 +3841,20 @@ pub struct ListNamespacesResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+/// Names a namespace.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetNamespaceRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A namespace.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetNamespaceResponse {
+    /// The namespace.
+    #[prost(message, optional, tag = "1")]
+    pub namespace: ::core::option::Option<Namespace>,
+}
 /// Asks to remove a namespace.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteNamespaceRequest {
@@ -4107,7 +4134,7 @@ pub struct GetPipelineRequest {
     /// Its name; empty where the digest is given.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// Digest of the revision; empty for the newest.
+    /// Digest of the revision, or an unambiguous beginning of at least 8 digits; empty for the newest.
     #[prost(string, tag = "3")]
     pub digest: ::prost::alloc::string::String,
 }
@@ -4137,6 +4164,48 @@ pub struct ListPipelinesResponse {
     /// Asks for the next page; empty on the last.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+/// Asks for the revisions of a pipeline.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPipelineRevisionsRequest {
+    /// Namespace. Default `default`.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// The pipeline's name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The most revisions of one answer. Default 100, at most 1,000.
+    #[prost(uint32, tag = "3")]
+    pub page_size: u32,
+    /// `next_page_token` of the answer before; empty for the first page.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// Revisions of a pipeline.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPipelineRevisionsResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub revisions: ::prost::alloc::vec::Vec<PipelineRevision>,
+    /// Asks for the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// A revision of a pipeline.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PipelineRevision {
+    /// Its number, from 1, in the order in which they were first applied.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Its digest: 64 lower-case hexadecimal digits.
+    #[prost(string, tag = "2")]
+    pub digest: ::prost::alloc::string::String,
+    /// When it was first applied.
+    #[prost(uint64, tag = "3")]
+    pub created_ms: u64,
+    /// Whether it is the one that the name stands for: the document that was applied last.
+    #[prost(bool, tag = "4")]
+    pub current: bool,
 }
 /// Asks to remove a pipeline.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4202,7 +4271,7 @@ pub struct DriverAction {
     #[prost(bytes = "bytes", tag = "4")]
     pub outputs_schema: ::prost::bytes::Bytes,
 }
-/// An open session of a driver.
+/// An open session of a driver. Those of the server's own process have one together.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DriverSession {
     /// Its id.
@@ -4214,7 +4283,7 @@ pub struct DriverSession {
     /// How many tasks it takes at once.
     #[prost(uint32, tag = "3")]
     pub capacity: u32,
-    /// How many it holds.
+    /// How many it holds now, as the engine knows it. One that is detached is none of them.
     #[prost(uint32, tag = "4")]
     pub held: u32,
     /// Its labels.
@@ -4235,6 +4304,42 @@ pub struct DriverSession {
     /// Whether it takes nothing new.
     #[prost(bool, tag = "9")]
     pub draining: bool,
+}
+/// Names a driver.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDriverRequest {
+    /// Namespace that asks. Default `default`. Its own driver of the name comes before the one of all.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A driver.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetDriverResponse {
+    /// The driver.
+    #[prost(message, optional, tag = "1")]
+    pub driver: ::core::option::Option<Driver>,
+}
+/// Asks to forget a driver.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteDriverRequest {
+    /// Namespace that it is published in, or `*` for one of all, which only a caller of all namespaces may
+    /// forget. Default `default`, or where the caller is bound, its own; where that has none of the name, the
+    /// one of all is meant.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// The driver is forgotten.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteDriverResponse {
+    /// The versions that were.
+    #[prost(string, repeated, tag = "1")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Asks for drivers.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -5128,6 +5233,31 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "ListNamespaces"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells a namespace. NOT_FOUND if there is none.
+        pub async fn get_namespace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetNamespaceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/conveyor.v1.ControlService/GetNamespace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("conveyor.v1.ControlService", "GetNamespace"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Removes an empty namespace.
         pub async fn delete_namespace(
             &mut self,
@@ -5411,6 +5541,36 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "GetPipeline"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the revisions of a pipeline, newest first.
+        pub async fn list_pipeline_revisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPipelineRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPipelineRevisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/conveyor.v1.ControlService/ListPipelineRevisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "conveyor.v1.ControlService",
+                        "ListPipelineRevisions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists pipelines by name.
         pub async fn list_pipelines(
             &mut self,
@@ -5484,6 +5644,58 @@ pub mod control_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "ListDrivers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells a driver. NOT_FOUND if none of that name is, or was, registered for the namespace.
+        pub async fn get_driver(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDriverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDriverResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/conveyor.v1.ControlService/GetDriver",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("conveyor.v1.ControlService", "GetDriver"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets the registered versions of a driver that nobody is connected with. FAILED_PRECONDITION while
+        /// a session of it is there, or may come back, and for a driver in the server's own process. Its tasks
+        /// wait for whoever registers it next.
+        pub async fn delete_driver(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteDriverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteDriverResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/conveyor.v1.ControlService/DeleteDriver",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("conveyor.v1.ControlService", "DeleteDriver"));
             self.inner.unary(req, path, codec).await
         }
         /// Tokens. Makes an access token; the answer is the only place where it is ever seen.
@@ -5752,6 +5964,14 @@ pub mod control_service_server {
             tonic::Response<super::ListNamespacesResponse>,
             tonic::Status,
         >;
+        /// Tells a namespace. NOT_FOUND if there is none.
+        async fn get_namespace(
+            &self,
+            request: tonic::Request<super::GetNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetNamespaceResponse>,
+            tonic::Status,
+        >;
         /// Removes an empty namespace.
         async fn delete_namespace(
             &self,
@@ -5840,6 +6060,14 @@ pub mod control_service_server {
             tonic::Response<super::GetPipelineResponse>,
             tonic::Status,
         >;
+        /// Lists the revisions of a pipeline, newest first.
+        async fn list_pipeline_revisions(
+            &self,
+            request: tonic::Request<super::ListPipelineRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPipelineRevisionsResponse>,
+            tonic::Status,
+        >;
         /// Lists pipelines by name.
         async fn list_pipelines(
             &self,
@@ -5862,6 +6090,24 @@ pub mod control_service_server {
             request: tonic::Request<super::ListDriversRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListDriversResponse>,
+            tonic::Status,
+        >;
+        /// Tells a driver. NOT_FOUND if none of that name is, or was, registered for the namespace.
+        async fn get_driver(
+            &self,
+            request: tonic::Request<super::GetDriverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDriverResponse>,
+            tonic::Status,
+        >;
+        /// Forgets the registered versions of a driver that nobody is connected with. FAILED_PRECONDITION while
+        /// a session of it is there, or may come back, and for a driver in the server's own process. Its tasks
+        /// wait for whoever registers it next.
+        async fn delete_driver(
+            &self,
+            request: tonic::Request<super::DeleteDriverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteDriverResponse>,
             tonic::Status,
         >;
         /// Tokens. Makes an access token; the answer is the only place where it is ever seen.
@@ -6798,6 +7044,51 @@ pub mod control_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/conveyor.v1.ControlService/GetNamespace" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetNamespaceSvc<T: ControlService>(pub Arc<T>);
+                    impl<
+                        T: ControlService,
+                    > tonic::server::UnaryService<super::GetNamespaceRequest>
+                    for GetNamespaceSvc<T> {
+                        type Response = super::GetNamespaceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetNamespaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ControlService>::get_namespace(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetNamespaceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/conveyor.v1.ControlService/DeleteNamespace" => {
                     #[allow(non_camel_case_types)]
                     struct DeleteNamespaceSvc<T: ControlService>(pub Arc<T>);
@@ -7298,6 +7589,55 @@ pub mod control_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/conveyor.v1.ControlService/ListPipelineRevisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPipelineRevisionsSvc<T: ControlService>(pub Arc<T>);
+                    impl<
+                        T: ControlService,
+                    > tonic::server::UnaryService<super::ListPipelineRevisionsRequest>
+                    for ListPipelineRevisionsSvc<T> {
+                        type Response = super::ListPipelineRevisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPipelineRevisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ControlService>::list_pipeline_revisions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPipelineRevisionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/conveyor.v1.ControlService/ListPipelines" => {
                     #[allow(non_camel_case_types)]
                     struct ListPipelinesSvc<T: ControlService>(pub Arc<T>);
@@ -7419,6 +7759,96 @@ pub mod control_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListDriversSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/conveyor.v1.ControlService/GetDriver" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDriverSvc<T: ControlService>(pub Arc<T>);
+                    impl<
+                        T: ControlService,
+                    > tonic::server::UnaryService<super::GetDriverRequest>
+                    for GetDriverSvc<T> {
+                        type Response = super::GetDriverResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDriverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ControlService>::get_driver(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDriverSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/conveyor.v1.ControlService/DeleteDriver" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteDriverSvc<T: ControlService>(pub Arc<T>);
+                    impl<
+                        T: ControlService,
+                    > tonic::server::UnaryService<super::DeleteDriverRequest>
+                    for DeleteDriverSvc<T> {
+                        type Response = super::DeleteDriverResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteDriverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ControlService>::delete_driver(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteDriverSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -75,9 +75,11 @@ calls! {
         delete_run(DeleteRunRequest) -> DeleteRunResponse = delete;
         create_namespace(CreateNamespaceRequest) -> CreateNamespaceResponse = create_one_namespace;
         list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse = all_namespaces;
+        get_namespace(GetNamespaceRequest) -> GetNamespaceResponse = one_namespace;
         delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse = delete_one_namespace;
         apply_pipeline(ApplyPipelineRequest) -> ApplyPipelineResponse = apply_one_pipeline;
         get_pipeline(GetPipelineRequest) -> GetPipelineResponse = one_pipeline;
+        list_pipeline_revisions(ListPipelineRevisionsRequest) -> ListPipelineRevisionsResponse = all_revisions;
         list_pipelines(ListPipelinesRequest) -> ListPipelinesResponse = all_pipelines;
         delete_pipeline(DeletePipelineRequest) -> DeletePipelineResponse = delete_one_pipeline;
         apply_definition(ApplyDefinitionRequest) -> ApplyDefinitionResponse = apply_one_definition;
@@ -89,6 +91,8 @@ calls! {
         list_resources(ListResourcesRequest) -> ListResourcesResponse = all_resources;
         delete_resource(DeleteResourceRequest) -> DeleteResourceResponse = delete_one_resource;
         list_drivers(ListDriversRequest) -> ListDriversResponse = all_drivers;
+        get_driver(GetDriverRequest) -> GetDriverResponse = one_driver;
+        delete_driver(DeleteDriverRequest) -> DeleteDriverResponse = delete_one_driver;
         create_token(CreateTokenRequest) -> CreateTokenResponse = create_one_token;
         list_tokens(ListTokensRequest) -> ListTokensResponse = all_tokens;
         revoke_token(RevokeTokenRequest) -> RevokeTokenResponse = revoke_one_token;

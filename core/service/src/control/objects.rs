@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | `namespaces`, `pipelines`, `drivers` | what their names say |
+//! | `revisions` | those of a pipeline, by digest or by number |
 //! | `definitions`, `resources` | versioned JSON Schemas, and objects of them |
 //! | `firing` | the runs that changes of Resources start, started |
 //! | `tell` | what followers of a namespace are told of it |
@@ -15,6 +16,7 @@ mod namespaces;
 mod pipelines;
 mod repeats;
 mod resources;
+mod revisions;
 mod tell;
 
 pub(super) use repeats::{Keyed, KeyedRun};

@@ -100,7 +100,8 @@ impl ControlHandlers {
         for step in &request.steps {
             only.insert(step_of(&folded.run, step)?);
         }
-        let (view, values, around) = (request.view(), self.values(id), self.around(&row));
+        let around = self.around(&row).await;
+        let (view, values) = (request.view(), self.values(id));
         let (answer, folded) = on_stack(move || {
             let Folded { run, history } = &folded;
             fill(&mut told, run, history, &values);
@@ -182,7 +183,7 @@ impl ControlHandlers {
     pub(super) async fn info(&self) -> Result<v1::GetServerInfoResponse, Status> {
         // A server moves all of its runs: none is interrupted.
         let (live, interrupted) = match self.about.drivers_may_come {
-            true => (self.node.known_runs(), 0),
+            true => (self.node.live_runs().await.map_err(refuse)?, 0),
             false => {
                 let filter = Filter {
                     interrupted: Some(true),
@@ -190,7 +191,7 @@ impl ControlHandlers {
                 };
                 let interrupted = self.reader.list(filter, None, RUNS.1 as usize).await;
                 let live = self.gate.live(&self.reader).await.len();
-                (live, interrupted.map_err(refuse)?.rows.len())
+                (live as u64, interrupted.map_err(refuse)?.rows.len())
             }
         };
         Ok(v1::GetServerInfoResponse {
@@ -201,7 +202,7 @@ impl ControlHandlers {
             started_ms: self.about.started_ms,
             semantics: SEMANTICS,
             drivers: self.about.drivers.keys().cloned().collect(),
-            live_runs: live as u64,
+            live_runs: live,
             interrupted_runs: interrupted as u64,
             not_ready: self.not_ready().unwrap_or_default(),
             capacity: self.about.capacity,

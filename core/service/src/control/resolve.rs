@@ -39,8 +39,8 @@ impl ControlHandlers {
                 .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
         {
             return Err(Status::invalid_argument(format!(
-                "`{text}` is no run: give an id, at least {SHORTEST} characters of its beginning or \
-                 end, or `latest`"
+                "`{text}` is no run: an id has hexadecimal digits and hyphens; give one, at least \
+                 {SHORTEST} characters of its beginning or end, or `latest`"
             )));
         }
         let mut found = Vec::new();

@@ -231,6 +231,11 @@ impl Shown<'_> {
             reason: end.map(|end| end.reason.to_string()).unwrap_or_default(),
             last_log_offset: end.and_then(|end| end.last_log),
             progress,
+            detached_until_ms: self
+                .run
+                .detached(id)
+                .filter(|_| end.is_none())
+                .map(|detached| detached.until.0),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use conveyor_engine::plan::{Plan, StepIndex, version_satisfies};
 use conveyor_engine::run::{Identity, Waiting};
+use conveyor_engine::time::Time;
+use conveyor_node::owner::Standing;
 use conveyor_node::session::Progress;
 use conveyor_proto::v1;
 use conveyor_proto::v1::waiting_for::What;
@@ -32,21 +34,55 @@ pub(crate) struct Offered {
     pub(crate) capacity: u32,
     /// Whether it is published in the run's own namespace: it wins there (PROTOCOL P27).
     pub(crate) own: bool,
+    /// What its session holds and takes now.
+    pub(crate) standing: Standing,
 }
 
 impl Around {
-    /// How many tasks those take at once that may take a step's; `None` where nobody may.
-    fn capacity(&self, name: &str, version: Option<&str>) -> Option<u32> {
+    /// What those hold and take together that may take a step's; `None` where nobody may.
+    fn capacity(&self, name: &str, version: Option<&str>) -> Option<v1::WaitingForCapacity> {
         let named = self.drivers.iter().filter(|offered| offered.name == name);
         let own = named.clone().any(|offered| offered.own);
-        let mut serving = named
+        let serving = named
             .filter(|offered| offered.own == own)
             .filter(|offered| {
                 version.is_none_or(|wanted| version_satisfies(wanted, &offered.version))
-            })
-            .peekable();
-        serving.peek()?;
-        Some(serving.map(|offered| offered.capacity).sum())
+            });
+        let serving: Vec<_> = serving.collect();
+        let refused = serving.iter().map(|offered| offered.standing.refused);
+        let refused: Option<Vec<_>> = refused.collect();
+        // The first of them that may be asked again.
+        let refused = refused.and_then(|until| until.into_iter().min());
+        let each = || serving.iter();
+        (!serving.is_empty()).then(|| v1::WaitingForCapacity {
+            driver: name.to_owned(),
+            capacity: each().map(|offered| offered.capacity).sum(),
+            held: each().map(|offered| offered.standing.held).sum(),
+            free: each().map(|offered| offered.standing.free).sum(),
+            refused_until_ms: refused.map(|until| until.0),
+        })
+    }
+}
+
+/// Why nobody takes it, for people.
+fn busy(told: &v1::WaitingForCapacity) -> String {
+    let v1::WaitingForCapacity {
+        driver,
+        capacity,
+        held,
+        free,
+        refused_until_ms,
+        ..
+    } = told;
+    match refused_until_ms {
+        Some(until) => format!(
+            "the driver `{driver}`, which refused a task and is asked again at {}",
+            Time(*until)
+        ),
+        None if *free == 0 && held < capacity => format!(
+            "the driver `{driver}` to ask for tasks: it holds {held} of {capacity}, and does not poll now"
+        ),
+        None => format!("a free place of `{driver}`, which holds {held} of {capacity}"),
     }
 }
 
@@ -96,11 +132,7 @@ pub(crate) fn waiting(
         }
         Waiting::Driver(name, version) => match around.capacity(name, version.as_deref()) {
             Some(capacity) => {
-                let message = format!("a free place of `{name}`, which takes {capacity} at once");
-                let capacity = v1::WaitingForCapacity {
-                    driver: name.to_string(),
-                    capacity,
-                };
+                let message = busy(&capacity);
                 (What::Capacity(capacity), message)
             }
             None => {

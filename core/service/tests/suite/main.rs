@@ -8,6 +8,7 @@ mod followers;
 mod hostile;
 mod keys;
 mod logs;
+mod objects;
 mod pages;
 mod places;
 mod plan;

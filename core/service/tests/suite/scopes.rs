@@ -59,13 +59,40 @@ fn takes(service: &str, call: &str) -> &'static [Scope] {
         ) => &[Scope::Admin],
         (
             "ControlService",
-            "CheckPipeline" | "PlanPipeline" | "StartRun" | "ContinueRun" | "GetRun" | "ListRuns"
-            | "WatchRunEvents" | "WatchEvents" | "ReadLogs" | "StopRun" | "PauseRun" | "ResumeRun"
-            | "ForkRun" | "ReleaseRun" | "DeleteRun" | "ListNamespaces" | "ApplyPipeline"
-            | "GetPipeline" | "ListPipelines" | "DeletePipeline" | "ListDrivers"
-            | "ApplyDefinition" | "GetDefinition" | "ListDefinitions" | "DeleteDefinition"
-            | "ApplyResource" | "GetResource" | "ListResources" | "DeleteResource"
-            | "GetServerInfo",
+            "CheckPipeline"
+            | "PlanPipeline"
+            | "StartRun"
+            | "ContinueRun"
+            | "GetRun"
+            | "ListRuns"
+            | "WatchRunEvents"
+            | "WatchEvents"
+            | "ReadLogs"
+            | "StopRun"
+            | "PauseRun"
+            | "ResumeRun"
+            | "ForkRun"
+            | "ReleaseRun"
+            | "DeleteRun"
+            | "ListNamespaces"
+            | "ApplyPipeline"
+            | "GetPipeline"
+            | "ListPipelines"
+            | "DeletePipeline"
+            | "ListDrivers"
+            | "ApplyDefinition"
+            | "GetDefinition"
+            | "ListDefinitions"
+            | "DeleteDefinition"
+            | "ApplyResource"
+            | "GetResource"
+            | "ListResources"
+            | "DeleteResource"
+            | "GetServerInfo"
+            | "GetNamespace"
+            | "GetDriver"
+            | "DeleteDriver"
+            | "ListPipelineRevisions",
         ) => &[Scope::Client, Scope::Admin],
         (service, call) => panic!("say which scopes {service}/{call} takes"),
     }

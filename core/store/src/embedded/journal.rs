@@ -47,6 +47,8 @@ pub(super) enum Keep<'a> {
     /// Those up to the last one that this process knows to be durable. What follows is of a commit
     /// that failed.
     Until(u64),
+    /// As [`Keep::All`], but nothing is written: what would be cut off is told.
+    Look,
 }
 
 /// What the journals hold, once they are settled.
@@ -137,7 +139,9 @@ pub(super) fn settle(directory: &Path, keep: Keep<'_>) -> Result<Settled, Error>
             };
             // Zeros to the end are space that was reserved and not used.
             if journal.last_byte(offset)?.is_none() {
-                journal.truncate(offset)?;
+                if !matches!(keep, Keep::Look) {
+                    journal.truncate(offset)?;
+                }
                 break;
             }
             end = Some(End {
@@ -149,7 +153,7 @@ pub(super) fn settle(directory: &Path, keep: Keep<'_>) -> Result<Settled, Error>
         }
     }
     if let Some(end) = end {
-        if let Keep::All(_) = keep {
+        if !matches!(keep, Keep::Until(_)) {
             nothing_follows(&mut files[end.journal..], &end, last)?;
         }
         settled.cut = cut(&files[end.journal..], &end, keep)?;
@@ -233,7 +237,7 @@ fn follows(before: Option<Place>, last: Option<Place>, batch: Batch) -> Order {
 impl Keep<'_> {
     fn takes(self, number: u64) -> bool {
         match self {
-            Self::All(_) => true,
+            Self::All(_) | Self::Look => true,
             Self::Until(last) => number <= last,
         }
     }
@@ -262,19 +266,29 @@ fn nothing_follows(files: &mut [Journal], end: &End, last: Option<Place>) -> Res
 fn cut(files: &[Journal], end: &End, keep: Keep<'_>) -> Result<Option<Cut>, Error> {
     let told = match keep {
         Keep::Until(_) => None,
-        Keep::All(aside) => {
+        Keep::All(_) | Keep::Look => {
             let torn = files[0].rest(end.offset)?;
-            let kept = fs::write(aside, &torn).and_then(|()| File::open(aside)?.sync_all());
+            let put = |aside: &Path| -> io::Result<()> {
+                fs::write(aside, &torn)?;
+                File::open(aside)?.sync_all()
+            };
+            let kept = match keep {
+                // A help for people; a full disk must not keep the store from being opened.
+                Keep::All(aside) => put(aside).is_ok().then(|| aside.to_owned()),
+                _ => None,
+            };
             Some(Cut {
                 journal: files[0].path.clone(),
                 offset: end.offset,
                 bytes: torn.len() as u64,
                 problem: end.problem.to_owned(),
-                // A help for people; a full disk must not keep the store from being opened.
-                kept: kept.is_ok().then(|| aside.to_owned()),
+                kept,
             })
         }
     };
+    if matches!(keep, Keep::Look) {
+        return Ok(told);
+    }
     files[0].truncate(end.offset)?;
     for later in &files[1..] {
         later.truncate(0)?;

@@ -2,7 +2,7 @@
 
 use super::run_word;
 use crate::args::{EventsArgs, Output};
-use crate::client::{Engine, Problem};
+use crate::client::{Engine, Problem, Steady};
 use crate::exit::Exit;
 use crate::render::style::{Style, Tone, run_tone};
 use crate::render::{data, human};
@@ -13,6 +13,7 @@ use conveyor_engine::value::Json;
 use conveyor_proto::v1;
 use conveyor_proto::v1::watch_events_response::Item;
 use serde_json::json;
+use tonic::Code;
 
 pub(super) async fn watch(engine: &Engine, args: &EventsArgs) -> Result<Exit, Problem> {
     let only = &args.only;
@@ -29,19 +30,27 @@ pub(super) async fn watch(engine: &Engine, args: &EventsArgs) -> Result<Exit, Pr
         from_oldest: only.all || !args.follow,
         until_now: !args.follow,
     };
-    let mut stream = engine.client().watch_events(request).await?.into_inner();
+    let mut stream = Steady::open(&engine.link(), engine.client(), request).await?;
     let mut cursor = String::new();
-    while let Some(told) = stream.message().await? {
-        cursor.clone_from(&told.cursor);
-        if told.item.is_some() {
-            print(&told, args.form.output)?;
+    let ended = loop {
+        match stream.message().await {
+            Ok(Some(told)) => {
+                cursor.clone_from(&told.cursor);
+                if told.item.is_some() {
+                    print(&told, args.form.output)?;
+                }
+            }
+            Ok(None) if !args.follow => return Ok(Exit::Succeeded),
+            // Of a process that ends with its runs.
+            Ok(None) => break "it has ended the stream".to_owned(),
+            Err(status) if cursor.is_empty() || status.code() != Code::Unavailable => {
+                return Err(status.into());
+            }
+            Err(status) => break status.message().to_owned(),
         }
-    }
-    if !args.follow {
-        return Ok(Exit::Succeeded);
-    }
+    };
     Err(Problem::unreachable(format!(
-        "the server has ended the stream; `--after {cursor}` goes on where it was"
+        "{ended}; `--after {cursor}` goes on where it was"
     )))
 }
 

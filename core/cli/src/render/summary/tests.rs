@@ -11,6 +11,7 @@ fn failed(number: u32) -> AttemptView {
         state: Some(AttemptState::Failed),
         claimed_at: Some(Time(0)),
         ended_at: Some(Time(1_000)),
+        detached_until_at: None,
         failure: Some(FailureView {
             code: "exit_status".to_owned(),
             message: "exit 1".to_owned(),

@@ -9,6 +9,7 @@ fn attempt(number: u32, from: u64, to: Option<u64>, state: AttemptState) -> Atte
         state: to.map(|_| state),
         claimed_at: Some(Time(from)),
         ended_at: to.map(Time),
+        detached_until_at: None,
         failure: None,
         ..AttemptView::default()
     }

@@ -1,13 +1,17 @@
 //! Drivers: what is, or was, registered, and who is connected.
 
-use super::super::ControlHandlers;
+use super::super::{ControlHandlers, refuse};
 use super::{listing, page_token};
 use conveyor_engine::value::canonical_bytes;
-use conveyor_node::session::{DriverRecord, SessionRecord};
+use conveyor_node::owner::Standing;
+use conveyor_node::session::{DriverRecord, Forgotten, SessionRecord};
 use conveyor_proto::storage::v1::StoredDriver;
 use conveyor_proto::v1;
 use std::collections::BTreeMap;
 use tonic::Status;
+
+/// The namespace that is told of a driver which is published in all.
+const OF_ALL: &str = "*";
 
 fn version(stored: &StoredDriver) -> v1::DriverVersion {
     let actions = stored.actions.iter().map(|action| v1::DriverAction {
@@ -28,13 +32,13 @@ fn version(stored: &StoredDriver) -> v1::DriverVersion {
     }
 }
 
-fn session(record: SessionRecord) -> v1::DriverSession {
+fn session(record: SessionRecord, standing: Option<&Standing>) -> v1::DriverSession {
     let stored = record.stored;
     v1::DriverSession {
         id: stored.id,
         version: stored.version,
         capacity: stored.capacity,
-        held: record.held,
+        held: standing.map_or(0, |standing| standing.held),
         labels: stored.labels,
         queues: stored.queues,
         connected_ms: stored.connected_ms,
@@ -44,15 +48,18 @@ fn session(record: SessionRecord) -> v1::DriverSession {
 }
 
 impl ControlHandlers {
-    pub(in super::super) async fn all_drivers(
+    /// All that a namespace may use, by name and scope: a name may be published in the namespace and in
+    /// all, and its own comes last.
+    async fn drivers_for(
         &self,
-        request: v1::ListDriversRequest,
-    ) -> Result<v1::ListDriversResponse, Status> {
-        let namespace = self.namespace(&request.namespace).await?;
-        let list = listing("drivers", &namespace, request.options)?;
+        namespace: &str,
+    ) -> Result<BTreeMap<(String, String), v1::Driver>, Status> {
         let seen = |scope: &str| scope.is_empty() || scope == namespace;
-        // By name and scope: a name may be published in the namespace and in all.
         let mut drivers: BTreeMap<(String, String), v1::Driver> = BTreeMap::new();
+        let standings = self.node.standings().await.map_err(refuse)?;
+        // All drivers of this process are one session.
+        let own = standings.iter().find(|(_, standing)| !standing.remote);
+        let own = own.filter(|_| self.about.capacity > 0);
         let here = self.node.drivers();
         for contract in here.iter() {
             let schema = |schema: Option<&conveyor_engine::plan::Schema>| {
@@ -73,11 +80,21 @@ impl ControlHandlers {
                 actions: actions.collect(),
                 first_seen_ms: self.about.started_ms,
             };
+            let session = own.map(|(id, standing)| v1::DriverSession {
+                id: id.to_string(),
+                version: contract.version.to_string(),
+                capacity: self.about.capacity,
+                held: standing.held,
+                connected_ms: self.about.started_ms,
+                heard_ms: self.node.now().0,
+                draining: standing.draining,
+                ..v1::DriverSession::default()
+            });
             let driver = v1::Driver {
                 name: contract.name.to_string(),
-                namespace: "*".to_owned(),
+                namespace: OF_ALL.to_owned(),
                 versions: vec![version],
-                sessions: Vec::new(),
+                sessions: session.into_iter().collect(),
             };
             drivers.insert((contract.name.to_string(), String::new()), driver);
         }
@@ -89,7 +106,7 @@ impl ControlHandlers {
             let driver = drivers.entry(key).or_insert_with(|| v1::Driver {
                 name: stored.name.clone(),
                 namespace: match stored.scope.as_str() {
-                    "" => "*".to_owned(),
+                    "" => OF_ALL.to_owned(),
                     scope => scope.to_owned(),
                 },
                 versions: Vec::new(),
@@ -100,7 +117,8 @@ impl ControlHandlers {
         for record in self.node.sessions() {
             let key = (record.stored.driver.clone(), record.stored.scope.clone());
             if let Some(driver) = drivers.get_mut(&key).filter(|_| record.connected) {
-                driver.sessions.push(session(record));
+                let standing = standings.get(record.stored.id.as_str());
+                driver.sessions.push(session(record, standing));
             }
         }
         for driver in drivers.values_mut() {
@@ -109,6 +127,16 @@ impl ControlHandlers {
             driver.versions.sort_by_key(order);
             driver.versions.reverse();
         }
+        Ok(drivers)
+    }
+
+    pub(in super::super) async fn all_drivers(
+        &self,
+        request: v1::ListDriversRequest,
+    ) -> Result<v1::ListDriversResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let list = listing("drivers", &namespace, request.options)?;
+        let drivers = self.drivers_for(&namespace).await?;
         let key_of = |driver: &v1::Driver| format!("{}\0{}", driver.name, driver.namespace);
         let after = |driver: &&v1::Driver| {
             list.after
@@ -124,4 +152,72 @@ impl ControlHandlers {
             next_page_token: page_token("drivers", next),
         })
     }
+
+    pub(in super::super) async fn one_driver(
+        &self,
+        request: v1::GetDriverRequest,
+    ) -> Result<v1::GetDriverResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let mut drivers = self.drivers_for(&namespace).await?;
+        let own = drivers.remove(&(request.name.clone(), namespace.clone()));
+        let found = own.or_else(|| drivers.remove(&(request.name.clone(), String::new())));
+        let driver = found.ok_or_else(|| unknown(&request.name, &namespace))?;
+        Ok(v1::GetDriverResponse {
+            driver: Some(driver),
+        })
+    }
+
+    pub(in super::super) async fn delete_one_driver(
+        &self,
+        request: v1::DeleteDriverRequest,
+    ) -> Result<v1::DeleteDriverResponse, Status> {
+        let name = request.name.as_str();
+        let records = self.node.registered_drivers();
+        let there = |scope: &str| {
+            let mut each = records.iter();
+            each.any(|DriverRecord { stored }| stored.name == name && stored.scope == scope)
+        };
+        let scope = match request.namespace.as_str() {
+            OF_ALL => String::new(),
+            namespace => {
+                let own = self.namespace(namespace).await?;
+                if there(&own) { own } else { String::new() }
+            }
+        };
+        if scope.is_empty()
+            && there(&scope)
+            && let Some(own) = &self.caller.namespace
+        {
+            return Err(Status::permission_denied(format!(
+                "`{}` is bound to the namespace `{own}`; the driver `{name}` is of all of them, and \
+                 forgetting it takes a token that is bound to none",
+                self.caller.principal
+            )));
+        }
+        match self
+            .node
+            .forget_driver(name, &scope)
+            .await
+            .map_err(refuse)?
+        {
+            Forgotten::Gone(versions) => Ok(v1::DeleteDriverResponse { versions }),
+            Forgotten::InUse(sessions) => Err(Status::failed_precondition(format!(
+                "the driver `{name}` has sessions that are there, or may come back ({}): end its \
+                 processes first",
+                sessions.join(", ")
+            ))),
+            Forgotten::Unknown if scope.is_empty() && self.about.drivers.contains_key(name) => {
+                Err(Status::failed_precondition(format!(
+                    "the driver `{name}` is in the server's own process: it cannot be forgotten"
+                )))
+            }
+            Forgotten::Unknown => Err(unknown(name, self.named(&request.namespace))),
+        }
+    }
+}
+
+fn unknown(name: &str, namespace: &str) -> Status {
+    Status::not_found(format!(
+        "no driver `{name}` is, or was, registered for the namespace `{namespace}`"
+    ))
 }

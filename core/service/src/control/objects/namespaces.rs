@@ -121,6 +121,28 @@ impl ControlHandlers {
         })
     }
 
+    pub(in super::super) async fn one_namespace(
+        &self,
+        request: v1::GetNamespaceRequest,
+    ) -> Result<v1::GetNamespaceResponse, Status> {
+        name("name", &request.name)?;
+        self.caller.within(&request.name)?;
+        let row = self.reader.object::<StoredNamespace>("", &request.name);
+        let found = match row.await.map_err(refuse)? {
+            Some(row) => told(&request.name, &row),
+            None if request.name == DEFAULT_NAMESPACE => default(),
+            None => {
+                return Err(Status::not_found(format!(
+                    "there is no namespace `{}`",
+                    request.name
+                )));
+            }
+        };
+        Ok(v1::GetNamespaceResponse {
+            namespace: Some(found),
+        })
+    }
+
     pub(in super::super) async fn delete_one_namespace(
         &self,
         request: v1::DeleteNamespaceRequest,

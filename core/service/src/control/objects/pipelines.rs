@@ -7,7 +7,6 @@ use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, 
 use crate::refusal;
 use crate::stack::on_stack;
 use conveyor_engine::plan::ResourceEvent;
-use conveyor_engine::value::Hash;
 use conveyor_node::objects::{Changes, Row};
 use conveyor_node::resources;
 use conveyor_proto::storage::v1::{
@@ -34,23 +33,6 @@ fn told(namespace: &str, name: &str, row: &Row<StoredPipeline>) -> v1::Pipeline 
 
 fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A digest as it is written: 64 hexadecimal digits.
-fn digest_of(text: &str) -> Result<Hash, Status> {
-    let wrong = || {
-        Status::invalid_argument(format!(
-            "`digest` is {text:?}; a digest has 64 hexadecimal digits"
-        ))
-    };
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(wrong());
-    }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(Hash(digest))
 }
 
 impl ControlHandlers {
@@ -198,7 +180,7 @@ impl ControlHandlers {
         kept.await.map_err(refuse)
     }
 
-    async fn pipeline_row(
+    pub(super) async fn pipeline_row(
         &self,
         namespace: &str,
         pipeline: &str,
@@ -235,36 +217,23 @@ impl ControlHandlers {
         })
     }
 
-    async fn digest_of_revision(
-        &self,
-        namespace: &str,
-        pipeline: &str,
-        row: &Row<StoredPipeline>,
-        wanted: &str,
-    ) -> Result<Hash, Status> {
-        if wanted.is_empty() {
-            let digest = row.value.digest.as_ref().try_into();
-            return digest
-                .map(Hash)
-                .map_err(|_| Status::data_loss("a digest has 32 bytes"));
-        }
-        let digest = digest_of(wanted)?;
-        let known = self.reader.revision(namespace, pipeline, digest).await;
-        match known.map_err(refuse)? {
-            Some(_) => Ok(digest),
-            None => Err(Status::not_found(format!(
-                "the pipeline `{pipeline}` has no revision {wanted}"
-            ))),
-        }
-    }
-
     pub(in super::super) async fn one_pipeline(
         &self,
         request: v1::GetPipelineRequest,
     ) -> Result<v1::GetPipelineResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let row = self.pipeline_row(&namespace, &request.name).await?;
-        let (pipeline, wanted) = (&request.name, &request.digest);
+        let wanted = &request.digest;
+        let named = match (request.name.as_str(), wanted.as_str()) {
+            ("", "") => {
+                return Err(Status::invalid_argument(
+                    "give the pipeline's `name`, or the `digest` of a revision",
+                ));
+            }
+            ("", wanted) => self.pipeline_with(&namespace, wanted).await?,
+            (name, _) => name.to_owned(),
+        };
+        let pipeline = &named;
+        let row = self.pipeline_row(&namespace, pipeline).await?;
         let digest = self
             .digest_of_revision(&namespace, pipeline, &row, wanted)
             .await?;

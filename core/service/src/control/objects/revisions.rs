@@ -1,0 +1,118 @@
+//! Revisions of pipelines, by their digests or in the order in which they came.
+
+use super::super::{ControlHandlers, refuse};
+use super::{listing, page_token};
+use conveyor_engine::value::Hash;
+use conveyor_node::objects::{FoundRevision, Row};
+use conveyor_proto::storage::v1::StoredPipeline;
+use conveyor_proto::v1;
+use tonic::Status;
+
+/// The fewest digits of a digest's beginning.
+const DIGITS: usize = 8;
+
+/// A digest as it is written, or a beginning of it, in lower case.
+fn digits(text: &str) -> Result<String, Status> {
+    let fits = (DIGITS..=64).contains(&text.len());
+    match fits && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(Status::invalid_argument(format!(
+            "`digest` is {text:?}; a digest has 64 hexadecimal digits, and at least {DIGITS} of its \
+             beginning are to be given"
+        ))),
+    }
+}
+
+/// The revision that is meant where a beginning of its digest is given.
+fn only(mut found: Vec<FoundRevision>, digits: &str) -> Result<Option<FoundRevision>, Status> {
+    match found.as_slice() {
+        [one, other, ..] => Err(Status::invalid_argument(format!(
+            "`digest` {digits} fits {} revisions, such as {} and {}; give more of it",
+            found.len(),
+            one.digest,
+            other.digest
+        ))),
+        _ => Ok(found.pop()),
+    }
+}
+
+impl ControlHandlers {
+    /// The digest of the revision that is named; of the newest where none is.
+    pub(super) async fn digest_of_revision(
+        &self,
+        namespace: &str,
+        pipeline: &str,
+        row: &Row<StoredPipeline>,
+        wanted: &str,
+    ) -> Result<Hash, Status> {
+        if wanted.is_empty() {
+            let digest = row.value.digest.as_ref().try_into();
+            return digest
+                .map(Hash)
+                .map_err(|_| Status::data_loss("a digest has 32 bytes"));
+        }
+        let wanted = digits(wanted)?;
+        let known = self.reader.revisions(namespace, Some(pipeline), &wanted);
+        match only(known.await.map_err(refuse)?, &wanted)? {
+            Some(found) => Ok(found.digest),
+            None => Err(Status::not_found(format!(
+                "the pipeline `{pipeline}` has no revision {wanted}"
+            ))),
+        }
+    }
+
+    /// The name of the pipeline that has a revision: a document names its own.
+    pub(super) async fn pipeline_with(
+        &self,
+        namespace: &str,
+        wanted: &str,
+    ) -> Result<String, Status> {
+        let wanted = digits(wanted)?;
+        let found = self.reader.revisions(namespace, None, &wanted);
+        match only(found.await.map_err(refuse)?, &wanted)? {
+            Some(found) => Ok(found.pipeline),
+            None => Err(Status::not_found(format!(
+                "no pipeline in the namespace `{namespace}` has a revision {wanted}"
+            ))),
+        }
+    }
+
+    pub(in super::super) async fn all_revisions(
+        &self,
+        request: v1::ListPipelineRevisionsRequest,
+    ) -> Result<v1::ListPipelineRevisionsResponse, Status> {
+        let namespace = self.namespace(&request.namespace).await?;
+        let options = v1::ListOptions {
+            page_size: request.page_size,
+            page_token: request.page_token,
+            ..v1::ListOptions::default()
+        };
+        let list = listing("revisions", &namespace, Some(options))?;
+        let before = list.after.as_deref().map(str::parse::<u64>).transpose();
+        let before = before.map_err(|_| {
+            Status::invalid_argument(
+                "`page_token`: no answer of this listing had it as `next_page_token`",
+            )
+        })?;
+        let row = self.pipeline_row(&namespace, &request.name).await?;
+        // Their keys are in the order of the digests: a row is a few bytes, and all are read.
+        let found = self.reader.revisions(&namespace, Some(&request.name), "");
+        let mut found = found.await.map_err(refuse)?;
+        found.retain(|one| before.is_none_or(|before| one.stored.revision < before));
+        found.sort_by_key(|one| std::cmp::Reverse(one.stored.revision));
+        let more = found.len() > list.limit;
+        found.truncate(list.limit);
+        let next = found.last().filter(|_| more);
+        let next = next.map(|last| last.stored.revision.to_string());
+        let told = found.iter().map(|one| v1::PipelineRevision {
+            revision: one.stored.revision,
+            digest: one.digest.to_string(),
+            created_ms: one.stored.created_ms,
+            current: *row.value.digest == one.digest.0,
+        });
+        Ok(v1::ListPipelineRevisionsResponse {
+            revisions: told.collect(),
+            next_page_token: page_token("revisions", next),
+        })
+    }
+}
