@@ -3,6 +3,7 @@
 
 use crate::http;
 use crate::site::{PATIENCE, Site};
+use crate::tally;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -337,4 +338,18 @@ fn what_a_server_acknowledged_stays_when_it_is_killed_again_and_again() {
     assert_eq!(told.succeeded, succeeded, "{view:#}");
     let both: Vec<_> = told.stale.intersection(&succeeded).collect();
     assert!(both.is_empty(), "over, and yet they count: {both:?}");
+    const TEST: &str = "drivers that write down what a killed server acknowledged";
+    tally::done(TEST, "kills of the server", kills as usize);
+    tally::done(TEST, "drivers that died with a task", told.dead);
+    tally::done(TEST, "results that were accepted", succeeded.len());
+    let acknowledged: u64 = told.lines.values().sum();
+    tally::done(
+        TEST,
+        "log lines that were acknowledged",
+        acknowledged as usize,
+    );
+    tally::held(
+        TEST,
+        "each accepted result is the one that its run has, and each acknowledged line is there, in order and once",
+    );
 }

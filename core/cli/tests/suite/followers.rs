@@ -4,6 +4,7 @@ use crate::http;
 use crate::proxy::Proxy;
 use crate::serve::GATED;
 use crate::site::{Background, PATIENCE, Site};
+use crate::tally;
 use conveyor_sdk::{Client, ClientOptions, v1};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -315,10 +316,11 @@ fn followers_behind_a_network_that_is_cut_again_and_again_see_each_event_and_lin
                 proxy.cut();
                 cuts += 1;
             }
+            cuts
         });
         site.ended(run);
         over.store(true, Ordering::Relaxed);
-        cutter.join().expect("no panic");
+        let cuts = cutter.join().expect("no panic");
         let (events, connected) = events.join().expect("they end");
         assert!(connected > 3, "only {connected} connections");
         let (lines, connected) = lines.join().expect("they end");
@@ -344,6 +346,9 @@ fn followers_behind_a_network_that_is_cut_again_and_again_see_each_event_and_lin
         lines.sort();
         assert_eq!(lines, talk());
         assert_eq!(sdk_lines, talk());
+        const TEST: &str = "followers behind a network that is cut";
+        tally::done(TEST, "times all connections were cut", cuts as usize);
+        tally::held(TEST, "each event and each line was seen once, in order");
     });
 }
 

@@ -34,9 +34,9 @@ const SAID: [&str; 3] = ["one", "two", "three"];
 /// How often something is killed.
 const KILLS: u32 = 50;
 /// Runs under way at once.
-const RUNS: usize = 4;
+const RUNS: usize = 12;
 /// The longest time between two kills.
-const PAUSE: u64 = 400;
+const PAUSE: u64 = 600;
 
 /// The longest that a run may take: no lease ends while the server is killed again and again, and on a
 /// slow machine all the starts take a minute.
@@ -62,7 +62,7 @@ impl Random {
 fn driver(site: &Site) -> Background {
     let mut command = Command::new(driver_program());
     command
-        .args(["--server", &site.url, "--capacity", "4"])
+        .args(["--server", &site.url, "--capacity", "8"])
         .env("NO_COLOR", "1")
         .current_dir(site.dir.path());
     Background::start(&mut command)

@@ -3,6 +3,7 @@
 use crate::rest::{Answer, post};
 use crate::serve::GATED;
 use crate::site::Site;
+use crate::tally;
 use serde_json::{Value, json};
 
 /// A driver that speaks JSON and holds no connection.
@@ -292,6 +293,11 @@ fn a_driver_that_lies_changes_nothing() {
     let attempt = &view["steps"][0]["instances"][0]["attempts"][0];
     assert_eq!(attempt["state"], "errored", "{view:#}");
     assert_eq!(report(&site, &task["token"], &succeeded), "stale");
+    tally::held(
+        "a driver lies",
+        "forged tokens are stale, another's session is not found, a result that cannot be ends the attempt, and \
+         nothing changes it afterwards",
+    );
 }
 
 #[test]
