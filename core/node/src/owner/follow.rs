@@ -299,6 +299,7 @@ impl Owner {
         Some(StartTask {
             session: Arc::clone(session),
             claimed,
+            again: false,
             with,
             plan: Arc::clone(live.run.plan()),
             labels: live.run.labels().clone(),

@@ -345,12 +345,13 @@ impl Owner {
         if nonce != Some(claimed.nonce) {
             return;
         }
-        let Some(task) = self
+        let Some(mut task) = self
             .task(session, claimed)
             .filter(|_| !planted!(LostTaskForgotten))
         else {
             return;
         };
+        task.again = true;
         if let Some(held) = self.sessions.holder(claimed.run, claimed.id) {
             held.sent = now;
         }

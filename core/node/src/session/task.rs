@@ -98,7 +98,7 @@ pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Rea
             node.assignments().begin(start.claimed, assigned);
             Ready::Task(Box::new(task))
         }
-        Err(failure) if node.assignments().mask(&start.claimed).is_some() => {
+        Err(failure) if start.again => {
             let why = failure.message;
             tracing::info!(run = %start.claimed.run, %why, "a task is not sent again for now");
             Ready::Later
@@ -109,7 +109,7 @@ pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Rea
             let judged_by = Assigned::default();
             let ended = report_for(node, &judged_by, start.claimed, outcome, None).await;
             if let Err(error) = ended {
-                // The claim is not accepted, and so comes again.
+                // The claim is not accepted, and so comes again: its lease ends it.
                 tracing::warn!(run = %start.claimed.run, %error, "a task that cannot be done was not ended");
             }
             Ready::Ended

@@ -64,7 +64,7 @@ async fn a_task_that_its_driver_may_have_does_not_end_when_it_cannot_be_sent_aga
         .tell(conveyor_node::owner::SessionEvent::Credits(1))
         .expect("it is told");
     let run = start(&node, DEPLOY).await;
-    let Some(ToDriver::Task(task)) = link.next().await else {
+    let Some(ToDriver::Task(mut task)) = link.next().await else {
         panic!("no task came");
     };
     let Ready::Task(sent) = session.task((*task).clone()).await else {
@@ -74,6 +74,7 @@ async fn a_task_that_its_driver_may_have_does_not_end_when_it_cannot_be_sent_aga
     assert_eq!(secret.as_deref(), Some(&b"hunter22"[..]));
 
     away.store(true, Ordering::SeqCst);
+    task.again = true;
     let again = session.task((*task).clone()).await;
     assert!(matches!(again, Ready::Later), "{again:?}");
     let folded = node.reader().load(run).await.expect("a run");

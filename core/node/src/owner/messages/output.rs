@@ -126,6 +126,8 @@ pub struct StartTask {
     pub session: Arc<str>,
     /// The claim.
     pub claimed: Claimed,
+    /// Whether it was sent before, perhaps by an earlier process: its driver may have it.
+    pub again: bool,
     /// What is to be done.
     pub spec: TaskSpec,
     /// The text of `spec.with`, where it was at hand.

@@ -26,10 +26,8 @@ impl World {
             Err(failure) => {
                 self.counts
                     .fault("a secret was away when its task was sent");
-                let process = self.process.as_ref();
-                let sent = process.is_some_and(|process| process.masks.contains_key(&task.claimed));
                 // What was sent before may be with its driver: it comes again.
-                if !sent {
+                if !task.again {
                     self.unsent(task, failure);
                 }
                 false
