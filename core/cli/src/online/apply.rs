@@ -16,6 +16,7 @@ use conveyor_engine::value::Json;
 use conveyor_node::RunId;
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// `conveyor apply`.
@@ -72,10 +73,10 @@ async fn stored(
                     let mut line = line("resource", resource_name(resource));
                     line[2] = (Tone::Faint, "checked after its definition".to_owned());
                     lines.push(line);
-                    let mut row = resource_row(resource);
-                    row["kind"] = "resource".into();
-                    row["changed"] = Json::Null;
-                    rows.push(row);
+                    rows.push(json!({
+                        "kind": "resource", "name": metadata.name, "namespace": metadata.namespace,
+                        "definition": resource.definition, "changed": null,
+                    }));
                 }
                 continue;
             }
