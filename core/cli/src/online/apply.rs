@@ -157,9 +157,11 @@ async fn applied(
                 ..v1::ApplyPipelineRequest::default()
             };
             let answer = engine.client().apply_pipeline(request).await;
-            let answer = answer
-                .map_err(|status| Problem::not_stored(status, document))?
-                .into_inner();
+            let refused = |status| {
+                let object = format!("{}: {}", found.file, documents::pipeline(document));
+                Problem::not_stored(status, document, &object)
+            };
+            let answer = answer.map_err(refused)?.into_inner();
             let pipeline = answer.pipeline.unwrap_or_default();
             for warning in answer.diagnostics.iter().filter(|_| last) {
                 terminal::warning(&format!(
