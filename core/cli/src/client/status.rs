@@ -69,14 +69,15 @@ impl Problem {
         Problem::refusal(status, document, given, "nothing was started")
     }
 
-    /// A document that is not stored, with its lines that the refusal is about.
-    pub(crate) fn not_stored(status: Status, document: &Document) -> Problem {
-        Problem::refusal(
-            status,
-            Some(document),
-            &Given::default(),
-            "it is not stored",
-        )
+    /// A document that is not stored, with its lines that the refusal is about; where that is about none, with
+    /// what the document is.
+    pub(crate) fn not_stored(status: Status, document: &Document, object: &str) -> Problem {
+        let refusal = Refusal::decode(status.details()).unwrap_or_default();
+        if refusal.diagnostics.is_empty() {
+            return Problem::from(status).of(object);
+        }
+        let given = Given::default();
+        Problem::refusal(status, Some(document), &given, "it is not stored")
     }
 
     /// The same, said of an object: its file and its name come first.

@@ -4,12 +4,13 @@ use super::Finding;
 use crate::args::Server;
 use crate::client::Client;
 use crate::render::human;
-use conveyor_engine::plan::{Kind, Plan};
+use conveyor_engine::plan::{Kind, Plan, version_satisfies};
 use conveyor_engine::run::RunState;
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,8 @@ use tonic::Status;
 const ANSWER: Duration = Duration::from_secs(20);
 /// So many pipelines of a namespace are looked at.
 const PIPELINES: usize = 1000;
+/// So many drivers of a namespace are: the most of one answer.
+const DRIVERS: u32 = 1000;
 /// So many names are said.
 const NAMED: usize = 5;
 /// How far two clocks may be apart.
@@ -118,7 +121,7 @@ async fn look(client: &mut Client, place: &str) -> Result<Vec<Finding>, Status> 
         ));
     }
     findings.push(quarantined(client).await?);
-    findings.extend(drivers(client, &info).await?);
+    findings.extend(drivers(client).await?);
     Ok(findings)
 }
 
@@ -145,27 +148,21 @@ async fn quarantined(client: &mut Client) -> Result<Finding, Status> {
 }
 
 /// Drivers that stored pipelines name and that nobody offers.
-async fn drivers(
-    client: &mut Client,
-    info: &v1::GetServerInfoResponse,
-) -> Result<Vec<Finding>, Status> {
+async fn drivers(client: &mut Client) -> Result<Vec<Finding>, Status> {
     let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for namespace in namespaces(client).await? {
         let request = v1::ListDriversRequest {
             namespace: namespace.clone(),
-            ..v1::ListDriversRequest::default()
+            options: Some(v1::ListOptions {
+                page_size: DRIVERS,
+                ..v1::ListOptions::default()
+            }),
         };
         let offered = client.list_drivers(request).await?.into_inner().drivers;
-        let offered: BTreeSet<_> = offered
-            .into_iter()
-            .filter(|driver| !driver.sessions.is_empty())
-            .map(|driver| driver.name)
-            .chain(info.drivers.iter().cloned())
-            .collect();
         for (pipeline, driver) in named(client, &namespace).await? {
-            if !offered.contains(&driver) {
+            if !offered.iter().any(|offered| driver.is_served(offered)) {
                 missing
-                    .entry(driver)
+                    .entry(driver.to_string())
                     .or_default()
                     .insert(format!("{namespace}/{pipeline}"));
             }
@@ -211,8 +208,36 @@ async fn namespaces(client: &mut Client) -> Result<Vec<String>, Status> {
     }
 }
 
+/// A driver as a step names it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted {
+    name: String,
+    version: Option<String>,
+}
+
+impl Wanted {
+    /// Whether somebody who is connected may take the step.
+    fn is_served(&self, offered: &v1::Driver) -> bool {
+        let fits = |session: &v1::DriverSession| {
+            let wanted = self.version.as_deref();
+            wanted.is_none_or(|wanted| version_satisfies(wanted, &session.version))
+        };
+        offered.name == self.name && offered.sessions.iter().any(fits)
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.version {
+            Some(version) => write!(f, "@{version}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Pipelines of a namespace, with each driver that they name.
-async fn named(client: &mut Client, namespace: &str) -> Result<Vec<(String, String)>, Status> {
+async fn named(client: &mut Client, namespace: &str) -> Result<Vec<(String, Wanted)>, Status> {
     let mut found = Vec::new();
     let mut options = v1::ListOptions::default();
     let mut looked = 0;
@@ -249,13 +274,18 @@ async fn named(client: &mut Client, namespace: &str) -> Result<Vec<(String, Stri
     }
 }
 
-fn drivers_of(document: &[u8]) -> BTreeSet<String> {
+fn drivers_of(document: &[u8]) -> BTreeSet<Wanted> {
     // One that this release cannot compile is the server's to tell of.
     let Ok(plan) = Plan::from_canonical(document) else {
         return BTreeSet::new();
     };
     let drivers = plan.steps.iter().filter_map(|step| match &step.kind {
-        Kind::Driver { driver, .. } => Some(driver.to_string()),
+        Kind::Driver {
+            driver, version, ..
+        } => Some(Wanted {
+            name: driver.to_string(),
+            version: version.as_ref().map(ToString::to_string),
+        }),
         _ => None,
     });
     drivers.collect()

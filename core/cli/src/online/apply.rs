@@ -16,6 +16,7 @@ use conveyor_engine::value::Json;
 use conveyor_node::RunId;
 use conveyor_proto::v1;
 use conveyor_proto::v1::start_run_request::Pipeline;
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// `conveyor apply`.
@@ -72,10 +73,10 @@ async fn stored(
                     let mut line = line("resource", resource_name(resource));
                     line[2] = (Tone::Faint, "checked after its definition".to_owned());
                     lines.push(line);
-                    let mut row = resource_row(resource);
-                    row["kind"] = "resource".into();
-                    row["changed"] = Json::Null;
-                    rows.push(row);
+                    rows.push(json!({
+                        "kind": "resource", "name": metadata.name, "namespace": metadata.namespace,
+                        "definition": resource.definition, "changed": null,
+                    }));
                 }
                 continue;
             }
@@ -156,9 +157,11 @@ async fn applied(
                 ..v1::ApplyPipelineRequest::default()
             };
             let answer = engine.client().apply_pipeline(request).await;
-            let answer = answer
-                .map_err(|status| Problem::not_stored(status, document))?
-                .into_inner();
+            let refused = |status| {
+                let object = format!("{}: {}", found.file, documents::pipeline(document));
+                Problem::not_stored(status, document, &object)
+            };
+            let answer = answer.map_err(refused)?.into_inner();
             let pipeline = answer.pipeline.unwrap_or_default();
             for warning in answer.diagnostics.iter().filter(|_| last) {
                 terminal::warning(&format!(

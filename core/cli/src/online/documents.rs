@@ -49,6 +49,19 @@ pub(super) fn objects(paths: &[PathBuf]) -> Result<Vec<Found>, Problem> {
     Ok(objects)
 }
 
+/// What a pipeline's document is called, with its namespace, as far as it can be read.
+pub(super) fn pipeline(document: &v1::Document) -> String {
+    let limits = Limits::default();
+    let read = Located::read(&document.file_name, &document.source, &limits);
+    let json = read.map(|located| located.to_json()).unwrap_or_default();
+    let text = |pointer: &str| json.pointer(pointer).and_then(Json::as_str);
+    let namespace = text("/metadata/namespace").unwrap_or("default");
+    match text("/metadata/name").or_else(|| text("/name")) {
+        Some(name) => format!("pipeline {namespace}/{name}"),
+        None => "pipeline".to_owned(),
+    }
+}
+
 /// The documents that are named, those of a directory by their names.
 fn documents(paths: &[PathBuf]) -> Result<Vec<v1::Document>, Problem> {
     let mut documents = Vec::new();

@@ -74,7 +74,9 @@ fn a_driver_is_shown_with_what_it_holds_now_and_forgotten_once_it_is_gone() {
 
 #[test]
 fn a_driver_of_the_servers_own_process_is_there_like_any_other() {
-    let mut site = Site::new(&[("gated.yaml", GATED)]);
+    let later = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: later}\nspec: {steps: [{id: a, \
+                 driver: 'exec@>=9', with: {run: x}}]}\n";
+    let mut site = Site::new(&[("gated.yaml", GATED), ("later.yaml", later)]);
     let _server = site.serve_with("data", &["--exec", "3"]);
     let run = site.start("gated.yaml");
     site.until(&run, "under way", |view| {
@@ -89,4 +91,13 @@ fn a_driver_of_the_servers_own_process_is_there_like_any_other() {
     );
     let own = site.conveyor(&["drivers", "delete", "exec"]);
     refused(&own, &["the server's own process"]);
+    // What is stored may want another version.
+    assert_eq!(site.conveyor(&["apply", "-f", "gated.yaml"]).status, 0);
+    let well = site.conveyor(&["doctor"]);
+    assert_eq!(well.status, 0, "{}", well.out);
+    assert_eq!(site.conveyor(&["apply", "-f", "later.yaml"]).status, 0);
+    let wrong = site.conveyor(&["doctor"]);
+    assert_eq!(wrong.status, 1, "{}", wrong.out);
+    let words = "nobody offers the driver `exec@>=9`, which stored pipelines name: default/later";
+    assert!(wrong.out.contains(words), "{}", wrong.out);
 }

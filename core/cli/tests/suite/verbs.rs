@@ -275,6 +275,10 @@ fn apply_tells_what_it_started_and_which_object_it_refuses() {
             "apiVersion: conveyor/v1\nkind: Zork\nmetadata: {name: x}\n",
         ),
         (
+            "lost.yaml",
+            &pipeline("x", 1).replace("name: x", "name: x, namespace: nowhere"),
+        ),
+        (
             "none.yaml",
             "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec: {}\n",
         ),
@@ -308,6 +312,10 @@ fn apply_tells_what_it_started_and_which_object_it_refuses() {
     refused(
         &site.conveyor(&["apply", "-f", "zork.yaml"]),
         &["zork.yaml:2:", "Pipeline, Resource, ResourceDefinition"],
+    );
+    refused(
+        &site.conveyor(&["apply", "-f", "lost.yaml"]),
+        &["lost.yaml: pipeline nowhere/x: there is no namespace `nowhere`"],
     );
     let none = site.conveyor(&["apply", "-f", "none.yaml"]);
     refused(&none, &["it is not stored"]);
