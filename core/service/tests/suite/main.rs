@@ -10,6 +10,7 @@ mod logs;
 mod pages;
 mod places;
 mod plan;
+mod polled;
 mod refusals;
 mod repeats;
 mod resources;
