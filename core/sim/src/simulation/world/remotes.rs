@@ -488,7 +488,7 @@ impl World {
         let Some(remote) = self.at(session, connection) else {
             return;
         };
-        let free = Some(remote.capacity.saturating_sub(remote.running()) as u32);
+        let free = remote.capacity.saturating_sub(remote.running()) as u32;
         let mut named = remote.claims();
         for (claimed, task) in &mut remote.tasks {
             if task.silent > 0 {
@@ -513,7 +513,7 @@ impl World {
             }
             self.counts.fault("a driver polled, and named nothing");
             self.tell(session, SessionEvent::NoCredits);
-            return self.tell(session, SessionEvent::Credits(free.unwrap_or_default()));
+            return self.tell(session, SessionEvent::Credits(free));
         }
         let Some(process) = &mut self.process else {
             return;
@@ -523,7 +523,7 @@ impl World {
             ticket,
             session: Arc::clone(session),
             named,
-            free,
+            free: Some(free),
         });
         again
             .into_iter()
