@@ -248,10 +248,10 @@ spec:
     let run = site.start("forgotten.yaml");
     let driver = Polling::register(&site);
     let forgotten = driver.take("one");
-    // It names the task in no heartbeat, and asks for another meanwhile.
-    // It is told that its claim is over, and given the next attempt.
-    let mut polls = (0..10).map(|n| {
-        let poll = json!({"request_id": format!("next {n}"), "wait_ms": 20_000});
+    // It names the task in no heartbeat, and asks for others all the time: one of the polls says that the claim
+    // is over, and one brings the next attempt.
+    let mut polls = (0..100).map(|n| {
+        let poll = json!({"request_id": format!("next {n}"), "wait_ms": 200});
         driver.call("poll", &poll).body["tasks"][0].clone()
     });
     let next = polls.find(|task| !task.is_null()).expect("it is lost");

@@ -66,11 +66,12 @@ impl Driver for Phased {
     }
 }
 
-struct Setup {
-    store: Arc<dyn Store>,
-    drivers: Vec<Arc<dyn Driver>>,
-    capacity: u32,
-    clock: Arc<dyn Clock>,
+/// A server of these drivers.
+pub(crate) struct Setup {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) drivers: Vec<Arc<dyn Driver>>,
+    pub(crate) capacity: u32,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Default for Setup {
@@ -86,7 +87,7 @@ impl Default for Setup {
 
 impl Setup {
     /// Handlers of a server.
-    async fn open(self) -> ControlHandlers {
+    pub(crate) async fn open(self) -> ControlHandlers {
         let config = Config::new(self.store, self.drivers, tokio::runtime::Handle::current());
         let node = Node::open(Config {
             adopt: Adopt::All,

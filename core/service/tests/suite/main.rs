@@ -12,6 +12,7 @@ mod objects;
 mod pages;
 mod places;
 mod plan;
+mod polled;
 mod refusals;
 mod repeats;
 mod resources;

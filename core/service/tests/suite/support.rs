@@ -89,8 +89,8 @@ impl Calls {
         }
     }
 
-    /// A task that is taken.
-    pub(crate) async fn take(&self) -> v1::Task {
+    /// The task that a poll gives.
+    pub(crate) async fn poll(&self) -> v1::Task {
         let poll = v1::PollRequest {
             session: self.session.session.clone(),
             resume_secret: self.session.resume_secret.clone(),
@@ -99,11 +99,20 @@ impl Calls {
             ..v1::PollRequest::default()
         };
         let polled = self.handlers.poll(Request::new(poll)).await;
-        let task = polled.expect("polled").into_inner().tasks.remove(0);
+        polled.expect("polled").into_inner().tasks.remove(0)
+    }
+
+    pub(crate) async fn accept(&self, task: &v1::Task) {
         let accepted = v1::task_answer::Answer::Accepted(v1::Accepted {});
         let answered = self.answer(&task.token, accepted).await;
         let stale = answered.expect("it is the driver's").stale_tokens;
         assert!(stale.is_empty(), "{stale:?}");
+    }
+
+    /// A task that is taken.
+    pub(crate) async fn take(&self) -> v1::Task {
+        let task = self.poll().await;
+        self.accept(&task).await;
         task
     }
 

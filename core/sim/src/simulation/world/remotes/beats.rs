@@ -56,7 +56,7 @@ impl World {
         let Some(remote) = self.at(session, connection) else {
             return Ok(());
         };
-        let free = Some(remote.capacity.saturating_sub(remote.running()) as u32);
+        let free = remote.capacity.saturating_sub(remote.running()) as u32;
         let mut named = remote.claims();
         for (claimed, task) in &mut remote.tasks {
             if task.silent > 0 {
@@ -81,7 +81,7 @@ impl World {
             }
             self.counts.fault("a driver polled, and named nothing");
             self.tell(session, SessionEvent::NoCredits);
-            self.tell(session, SessionEvent::Credits(free.unwrap_or_default()));
+            self.tell(session, SessionEvent::Credits(free));
             return Ok(());
         }
         let Some(process) = &mut self.process else {
@@ -92,7 +92,7 @@ impl World {
             ticket,
             session: Arc::clone(session),
             named,
-            free,
+            free: Some(free),
         });
         for claimed in again {
             self.report_outside(session, claimed)?;
