@@ -6,6 +6,7 @@ use crate::source::{self, Given};
 use crate::terminal;
 use conveyor_engine::document;
 use conveyor_proto::v1::{Diagnostic, Document, Refusal, Severity};
+use conveyor_service::is_of_the_request;
 use prost::Message as _;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -67,7 +68,8 @@ impl Problem {
     /// A refusal with the lines of the document, and of the inputs, that it is about.
     pub(crate) fn about(status: Status, document: Option<&Document>, given: &Given) -> Problem {
         let refusal = Refusal::decode(status.details()).unwrap_or_default();
-        if refusal.diagnostics.is_empty() {
+        // What is wrong with the request itself is one sentence, whatever the document.
+        if refusal.diagnostics.iter().all(is_of_the_request) {
             return status.into();
         }
         if refusal.diagnostics.iter().all(|one| one.code == "input") {

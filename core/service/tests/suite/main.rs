@@ -6,6 +6,7 @@ mod feed;
 mod followers;
 mod hostile;
 mod keys;
+mod listings;
 mod logs;
 mod pages;
 mod places;

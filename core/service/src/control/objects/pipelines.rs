@@ -38,11 +38,12 @@ fn hex(digest: &[u8]) -> String {
 }
 
 /// A digest as it is written: 64 hexadecimal digits.
-fn digest_of(text: &str) -> Result<Hash, Status> {
+fn digest_of(place: &str, text: &str) -> Result<Hash, Status> {
     let wrong = || {
-        Status::invalid_argument(format!(
-            "`digest` is {text:?}; a digest has 64 hexadecimal digits"
-        ))
+        let why = format!("`digest` is {text:?}; a digest has 64 hexadecimal digits");
+        refusal::value(format!("{place}/digest"), why)
+            .found(text)
+            .status()
     };
     let mut digest = [0; 32];
     if text.len() != 64 || !text.is_ascii() {
@@ -62,7 +63,8 @@ impl ControlHandlers {
         let key = std::mem::take(&mut request.idempotency_key);
         let asked = request.clone();
         let document = request.document;
-        let document = document.ok_or_else(|| Status::invalid_argument("`document` is missing"))?;
+        let document =
+            document.ok_or_else(|| refusal::missing("/document", "`document` is missing"))?;
         check::within(&self.caller, &document)?;
         let (node, about) = (self.node.clone(), Arc::clone(&self.about));
         let (read, unregistered, file_name) = on_stack(move || -> Result<_, Status> {
@@ -75,8 +77,8 @@ impl ControlHandlers {
         .await??;
         let plan = read.plan();
         let namespace = self.namespace(&plan.namespace).await?;
-        labels_fit(&plan.labels)?;
-        annotations_fit(&plan.annotations)?;
+        labels_fit("/metadata/labels", &plan.labels)?;
+        annotations_fit("/metadata/annotations", &plan.annotations)?;
         let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
         diagnostics.extend(unregistered);
         let pipeline = plan.name.to_string();
@@ -215,12 +217,14 @@ impl ControlHandlers {
         Ok(())
     }
 
+    /// A pipeline that is there. `place` is the request's field that has its name as `name`.
     async fn pipeline_row(
         &self,
+        place: &str,
         namespace: &str,
         pipeline: &str,
     ) -> Result<Row<StoredPipeline>, Status> {
-        name("name", pipeline)?;
+        name(&format!("{place}/name"), "name", pipeline)?;
         let row = self
             .reader
             .object::<StoredPipeline>(namespace, pipeline)
@@ -240,9 +244,11 @@ impl ControlHandlers {
         wanted: &v1::PipelineRef,
     ) -> Result<v1::Document, Status> {
         let namespace = self.namespace(namespace).await?;
-        let row = self.pipeline_row(&namespace, &wanted.name).await?;
+        let row = self
+            .pipeline_row("/stored", &namespace, &wanted.name)
+            .await?;
         let digest = self
-            .digest_of_revision(&namespace, &wanted.name, &row, &wanted.digest)
+            .digest_of_revision("/stored", (&namespace, &wanted.name), &row, &wanted.digest)
             .await?;
         let stored = self.reader.document(digest).await.map_err(refuse)?;
         let file_name = format!("{}.json", wanted.name);
@@ -254,8 +260,8 @@ impl ControlHandlers {
 
     async fn digest_of_revision(
         &self,
-        namespace: &str,
-        pipeline: &str,
+        place: &str,
+        (namespace, pipeline): (&str, &str),
         row: &Row<StoredPipeline>,
         wanted: &str,
     ) -> Result<Hash, Status> {
@@ -265,7 +271,7 @@ impl ControlHandlers {
                 .map(Hash)
                 .map_err(|_| Status::data_loss("a digest has 32 bytes"));
         }
-        let digest = digest_of(wanted)?;
+        let digest = digest_of(place, wanted)?;
         let known = self.reader.revision(namespace, pipeline, digest).await;
         match known.map_err(refuse)? {
             Some(_) => Ok(digest),
@@ -280,10 +286,10 @@ impl ControlHandlers {
         request: v1::GetPipelineRequest,
     ) -> Result<v1::GetPipelineResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let row = self.pipeline_row(&namespace, &request.name).await?;
+        let row = self.pipeline_row("", &namespace, &request.name).await?;
         let (pipeline, wanted) = (&request.name, &request.digest);
         let digest = self
-            .digest_of_revision(&namespace, pipeline, &row, wanted)
+            .digest_of_revision("", (&namespace, pipeline), &row, wanted)
             .await?;
         let document = self.reader.document(digest).await.map_err(refuse)?;
         let revision = self.reader.revision(&namespace, pipeline, digest).await;
@@ -326,7 +332,7 @@ impl ControlHandlers {
     ) -> Result<v1::DeletePipelineResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
         let _turn = self.changes.turn.lock().await;
-        let row = self.pipeline_row(&namespace, &request.name).await?;
+        let row = self.pipeline_row("", &namespace, &request.name).await?;
         etag_fits(&request.etag, Some(&row))?;
         let mut changes = Changes::new();
         self.triggered(&namespace, &request.name, Some(&row), None, &mut changes)
