@@ -8,6 +8,7 @@ mod checkpoints;
 mod groups;
 mod harness;
 mod node;
+mod pages;
 mod recovery;
 mod retention;
 mod schemas;
