@@ -100,7 +100,8 @@ impl Error {
         }
     }
 
-    /// All that is wrong with a document or with inputs, each with its place; empty for other errors.
+    /// All that is wrong with a document, with inputs or with the request's own fields, each with its place;
+    /// empty for other errors.
     #[must_use]
     pub fn details(&self) -> &[Diagnostic] {
         match self {

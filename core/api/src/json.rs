@@ -8,7 +8,7 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Flaw, field_of_text, from_json};
+pub(crate) use read::{Flaw, at, field_of_text, from_json};
 pub use write::to_json;
 pub(crate) use write::word;
 

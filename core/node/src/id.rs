@@ -26,6 +26,16 @@ impl RunId {
         RunId(id.into_uuid().into_bytes())
     }
 
+    /// Before all ids that were made at an instant, in milliseconds since 1970, and after all that were made
+    /// before it. No run has it.
+    pub(crate) fn first_of(at: u64) -> RunId {
+        // An id has 48 bits of it.
+        let at = at.min((1 << 48) - 1).to_be_bytes();
+        let mut first = [0; 16];
+        first[..6].copy_from_slice(&at[2..]);
+        RunId(first)
+    }
+
     /// Reads the usual text of a UUID. `None` when it is none, or not of version 7.
     #[must_use]
     pub fn parse(text: &str) -> Option<RunId> {
@@ -55,6 +65,15 @@ impl fmt::Debug for RunId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_lie_between_the_firsts_of_their_instants() {
+        for at in [0, 1, 1_800_000_000_000, (1 << 48) - 2] {
+            let id = RunId::derived(Time(at), b"x");
+            assert!(RunId::first_of(at) < id && id < RunId::first_of(at + 1));
+        }
+        assert_eq!(RunId::first_of(u64::MAX), RunId::first_of((1 << 48) - 1));
+    }
 
     #[test]
     fn only_version_7_is_an_id() {

@@ -10,8 +10,8 @@ use crate::stored::{decode, scan};
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
     RecordKind, StoredChange, StoredDefinition, StoredDefinitionVersion, StoredEvent,
-    StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline, StoredResource,
-    StoredResourceVersion, StoredRevision, StoredToken, StoredTriggers, StoredUse,
+    StoredEventFloor, StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline,
+    StoredResource, StoredResourceVersion, StoredRevision, StoredToken, StoredTriggers, StoredUse,
 };
 use conveyor_store::{Bytes, CommitError, Direction, Expected, KeyRange, Store, Transaction};
 use prost::Message;
@@ -63,6 +63,7 @@ objects! {
     StoredChange b'c' Change bare;
     StoredIdempotency b'i' Idempotency bare;
     StoredToken b'a' Token bare;
+    StoredEventFloor b'e' EventFloor bare;
 }
 
 fn labels(meta: Option<&StoredMeta>) -> Option<&BTreeMap<String, String>> {

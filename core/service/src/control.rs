@@ -230,10 +230,15 @@ fn refuse(error: NodeError) -> Status {
     refusal::status(&error)
 }
 
-/// Checks the length of a text that a client gave.
+/// Checks the length of a text that a client gave in a field of its request.
 fn short(name: &str, text: &str, maximum: usize) -> Result<(), Status> {
     if text.len() > maximum {
-        return Err(refusal::limit(name, text.len(), maximum));
+        return Err(refusal::limit(
+            format!("/{name}"),
+            name,
+            text.len(),
+            maximum,
+        ));
     }
     Ok(())
 }

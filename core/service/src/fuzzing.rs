@@ -1,7 +1,7 @@
 //! What readers come back with, for `fuzz/` and the tests: parsed, and written again. No part of the API.
 
 use crate::control::logs::cursor::Cursor;
-use crate::control::read::listed_before;
+use crate::control::read::Before;
 use crate::control::watch::After;
 use crate::wire::Page;
 
@@ -20,6 +20,6 @@ pub const PLACES: [(&str, Place); 4] = [
         Page::parse(text).map(|(sequence, page)| page.token(sequence))
     }),
     ("`page_token` of runs", |text| {
-        listed_before(text).map(|id| id.to_string())
+        Before::parse(text).map(|before| before.token())
     }),
 ];

@@ -37,5 +37,5 @@ pub use driver::{
     WAIT_MS,
 };
 pub use gate::Gate;
-pub use refusal::CLOSING;
+pub use refusal::{CLOSING, is_of_the_request};
 pub use wire::plan;

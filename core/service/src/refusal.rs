@@ -1,6 +1,7 @@
 //! Answers that say no, with all that is wrong in their details.
 
 use conveyor_engine::document;
+use conveyor_engine::run::RunState;
 use conveyor_node::NodeError;
 use conveyor_proto::v1::{Diagnostic, Refusal, Severity};
 use prost::Message as _;
@@ -112,9 +113,76 @@ pub(crate) fn closing() -> Status {
     status
 }
 
+/// The words of a diagnostic's `code` where a field of the request itself is at fault, and not what a
+/// document or inputs say.
+const OF_THE_REQUEST: [&str; 3] = ["missing", "limit", "value"];
+
+/// Whether it is a field of the request that is at fault: the request cannot be read as it is.
+#[must_use]
+pub fn is_of_the_request(one: &Diagnostic) -> bool {
+    OF_THE_REQUEST.contains(&one.code.as_str())
+}
+
+/// Longest text of what was found, in bytes; as `Diagnostic` says.
+const FOUND: usize = 1024;
+
+/// A field of a request that cannot be as it is.
+#[derive(Debug)]
+pub(crate) struct Field(Diagnostic);
+
+/// A field's value is none that it takes. `pointer` is the JSON pointer of the field in the request's
+/// message; a parameter of a query is a field of it.
+pub(crate) fn value(pointer: impl Into<String>, message: impl Into<String>) -> Field {
+    Field(input(pointer.into(), message.into(), "value"))
+}
+
+/// A field that has to be there is not.
+pub(crate) fn missing(pointer: impl Into<String>, message: impl Into<String>) -> Status {
+    Field(input(pointer.into(), message.into(), "missing")).status()
+}
+
 /// A limit that a client controls is exceeded.
-pub(crate) fn limit(name: &str, value: usize, maximum: usize) -> Status {
-    Status::invalid_argument(format!(
-        "the limit `{name}` is {maximum}; the request has {value}"
-    ))
+pub(crate) fn limit(
+    pointer: impl Into<String>,
+    name: &str,
+    value: usize,
+    maximum: usize,
+) -> Status {
+    let message = format!("the limit `{name}` is {maximum}; the request has {value}");
+    let mut one = input(pointer.into(), message, "limit");
+    one.found = value.to_string();
+    one.allowed = vec![format!("at most {maximum}")];
+    Field(one).status()
+}
+
+/// A state of a filter is none.
+pub(crate) fn no_state() -> Status {
+    let states = RunState::ALL.iter().map(|state| state.as_str());
+    let field = value("/states", "a state of the filter is not one");
+    field.allowed(states).status()
+}
+
+/// A place in a map of a request, or in a list: the pointer of the field, and the key.
+pub(crate) fn at(pointer: &str, key: impl std::fmt::Display) -> String {
+    let key = key.to_string().replace('~', "~0").replace('/', "~1");
+    format!("{pointer}/{key}")
+}
+
+impl Field {
+    /// What the field has.
+    pub(crate) fn found(mut self, found: &str) -> Field {
+        let end = found.floor_char_boundary(FOUND);
+        found[..end].clone_into(&mut self.0.found);
+        self
+    }
+
+    /// What it may have.
+    pub(crate) fn allowed(mut self, allowed: impl IntoIterator<Item = impl Into<String>>) -> Field {
+        self.0.allowed = allowed.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub(crate) fn status(self) -> Status {
+        refused(vec![self.0])
+    }
 }

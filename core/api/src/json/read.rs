@@ -59,7 +59,8 @@ fn expected(pointer: &str, what: &str, found: &Json) -> Flaw {
     )
 }
 
-fn at(pointer: &str, key: &str) -> String {
+/// A place within another.
+pub(crate) fn at(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 

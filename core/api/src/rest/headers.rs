@@ -71,7 +71,8 @@ pub(super) fn conditions(
 ) -> Result<bool, Problem> {
     if let Some(key) = one(headers, IDEMPOTENCY_KEY)? {
         if of.get_field_by_name("idempotency_key").is_none() {
-            return Err(Problem::request(
+            return Err(Problem::field(
+                "/idempotency_key",
                 "`Idempotency-Key` is not for this call: repeating it does no harm, or the request's own \
                  id makes repeats one",
             ));
@@ -82,7 +83,8 @@ pub(super) fn conditions(
         return Ok(false);
     };
     let Some(path) = etag_path(of).filter(|_| changes) else {
-        return Err(Problem::request(
+        return Err(Problem::field(
+            "/etag",
             "`If-Match` is not for this call: it changes no object that has an etag",
         ));
     };
@@ -91,9 +93,10 @@ pub(super) fn conditions(
         .and_then(|rest| rest.strip_suffix('"'))
         .filter(|etag| !etag.is_empty() && !etag.contains('"'));
     let Some(etag) = etag else {
-        return Err(Problem::request(format!(
-            "`If-Match` is {wanted}; expected one etag in quotes, as `ETag` had it"
-        )));
+        return Err(Problem::field(
+            &format!("/{}", path.join("/")),
+            format!("`If-Match` is {wanted}; expected one etag in quotes, as `ETag` had it"),
+        ));
     };
     set(fields, &path, etag)?;
     Ok(true)
@@ -105,17 +108,25 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Proble
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(Problem::request(format!(
-            "the header `{name}` is there twice"
-        )));
+        return Err(unread(name, format!("the header `{name}` is there twice")));
     }
     match value.to_str() {
-        Ok("") => Err(Problem::request(format!("the header `{name}` is empty"))),
+        Ok("") => Err(unread(name, format!("the header `{name}` is empty"))),
         Ok(text) => Ok(Some(text)),
-        Err(_) => Err(Problem::request(format!(
-            "the header `{name}` has other characters than visible ASCII"
-        ))),
+        Err(_) => Err(unread(
+            name,
+            format!("the header `{name}` has other characters than visible ASCII"),
+        )),
     }
+}
+
+/// A header that cannot be read, by the field that it stands for.
+fn unread(name: &str, why: String) -> Problem {
+    let field = match name {
+        IDEMPOTENCY_KEY => "/idempotency_key",
+        _ => "/etag",
+    };
+    Problem::field(field, why)
 }
 
 fn set(fields: &mut Map<String, Json>, path: &[String], value: &str) -> Result<(), Problem> {
@@ -125,9 +136,10 @@ fn set(fields: &mut Map<String, Json>, path: &[String], value: &str) -> Result<(
     if rest.is_empty() {
         return match fields.insert(name.clone(), value.into()) {
             None => Ok(()),
-            Some(_) => Err(Problem::request(format!(
-                "`{name}` is in a header and in the request"
-            ))),
+            Some(_) => Err(Problem::field(
+                &format!("/{name}"),
+                format!("`{name}` is in a header and in the request"),
+            )),
         };
     }
     let nested = fields

@@ -5,6 +5,7 @@ use axum::Json as Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use conveyor_proto::v1::{EventsGap, Refusal};
+use conveyor_service::is_of_the_request;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 use tonic::{Code, Status};
@@ -53,6 +54,28 @@ impl Problem {
     pub(crate) fn request(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, "invalid_argument", detail)
     }
+
+    /// A field of a request that cannot be read: one of the body, by its JSON pointer, or a parameter, by
+    /// `/` and its name.
+    pub(crate) fn field(pointer: &str, detail: impl Into<String>) -> Problem {
+        let detail = detail.into();
+        Problem {
+            errors: vec![json!({ "pointer": pointer, "code": "value", "message": detail })],
+            ..Problem::request(detail)
+        }
+    }
+
+    /// The same with fields of `options` told as what the query has them as: parameters of their own.
+    pub(super) fn of_a_query(mut self) -> Problem {
+        for error in &mut self.errors {
+            let pointer = error.get("pointer").and_then(Json::as_str);
+            let own = pointer.and_then(|pointer| pointer.strip_prefix("/options/"));
+            if let Some(own) = own.map(|own| format!("/{own}")) {
+                error["pointer"] = own.into();
+            }
+        }
+        self
+    }
 }
 
 impl From<Flaw> for Problem {
@@ -62,7 +85,11 @@ impl From<Flaw> for Problem {
             pointer => format!("{pointer}: {}", flaw.message),
         };
         Problem {
-            errors: vec![json!({ "pointer": flaw.pointer, "message": flaw.message })],
+            errors: vec![json!({
+                "pointer": flaw.pointer,
+                "code": "value",
+                "message": flaw.message,
+            })],
             ..Problem::request(detail)
         }
     }
@@ -73,6 +100,17 @@ impl From<Status> for Problem {
         let (mut http, code) = of(status.code());
         let mut refusal = Refusal::default();
         match (status.code(), status.details()) {
+            // A place that the run does not have, in the field that readers come back with.
+            (Code::OutOfRange, []) => {
+                return Problem {
+                    errors: vec![json!({
+                        "pointer": "/after",
+                        "code": "value",
+                        "message": status.message(),
+                    })],
+                    ..Problem::new(http, code, status.message())
+                };
+            }
             (_, []) => {}
             (Code::OutOfRange, details) => {
                 let gap = EventsGap::decode(details).unwrap_or_default();
@@ -88,7 +126,11 @@ impl From<Status> for Problem {
             }
             (_, details) => refusal = Refusal::decode(details).unwrap_or_default(),
         }
-        if !refusal.diagnostics.is_empty() {
+        if refusal
+            .diagnostics
+            .iter()
+            .any(|one| !is_of_the_request(one))
+        {
             // The request can be read; the document in it, or the inputs, cannot be accepted.
             http = StatusCode::UNPROCESSABLE_ENTITY;
         }

@@ -3,7 +3,7 @@
 use super::headers::{acceptable, conditions};
 use super::route::Answers;
 use super::{BODY_BYTES, Problem};
-use crate::json;
+use crate::json::{self, at};
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, header};
@@ -26,6 +26,8 @@ pub(super) struct Read {
 pub(super) struct Told {
     /// Whether the etag came as `If-Match`.
     conditional: bool,
+    /// Whether all fields stand in path and query: those of `options` do so by their own names.
+    listing: bool,
 }
 
 impl Told {
@@ -37,7 +39,15 @@ impl Told {
                 "aborted",
                 status.message().to_owned(),
             ),
-            _ => status.into(),
+            _ => self.of(status.into()),
+        }
+    }
+
+    /// A problem with the fields as they were sent.
+    fn of(self, problem: Problem) -> Problem {
+        match self.listing {
+            true => problem.of_a_query(),
+            false => problem,
         }
     }
 }
@@ -85,13 +95,16 @@ pub(super) async fn read(
         put(&of, &mut fields, key, value, true)?;
     }
     for (key, value) in pairs(&query) {
-        put(&of, &mut fields, &key, &value, false)?;
+        put(&of, &mut fields, &key, &value, false).map_err(Problem::of_a_query)?;
     }
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
     let conditional = conditions(&of, &parts.headers, changes, &mut fields)?;
     parts.extensions.insert(asked);
     Ok(Read {
-        told: Told { conditional },
+        told: Told {
+            conditional,
+            listing: wants == Wants::Nothing,
+        },
         extensions: parts.extensions,
         fields,
     })
@@ -102,7 +115,10 @@ impl Read {
     pub(super) fn set(&mut self, name: &str, value: impl Into<Json>) -> Result<(), Problem> {
         match self.fields.insert(name.to_owned(), value.into()) {
             None => Ok(()),
-            Some(_) => Err(Problem::request(format!("`{name}` is what the path says"))),
+            Some(_) => Err(Problem::field(
+                &format!("/{name}"),
+                format!("`{name}` is what the path says"),
+            )),
         }
     }
 
@@ -111,7 +127,8 @@ impl Read {
         self,
         name: &str,
     ) -> Result<(Told, Extensions, M), Problem> {
-        let message = json::from_json(name, &Json::Object(self.fields))?;
+        let message = json::from_json(name, &Json::Object(self.fields));
+        let message = message.map_err(|flaw| self.told.of(flaw.into()))?;
         Ok((self.told, self.extensions, message))
     }
 }
@@ -155,8 +172,8 @@ async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Pr
     }
     match conveyor_engine::value::parse_json(&body) {
         Ok(Json::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Problem::request("the body must be a JSON object")),
-        Err(error) => Err(Problem::request(format!("the body is no JSON: {error}"))),
+        Ok(_) => Err(Problem::field("", "the body must be a JSON object")),
+        Err(error) => Err(Problem::field("", format!("the body is no JSON: {error}"))),
     }
 }
 
@@ -166,7 +183,7 @@ async fn document(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, 
         return object(headers, body).await;
     }
     let source = String::from_utf8(bytes(headers, body).await?.to_vec())
-        .map_err(|_| Problem::request("the document is not UTF-8"))?;
+        .map_err(|_| Problem::field("/document/source", "the document is not UTF-8"))?;
     let document = serde_json::json!({ "source": source, "file_name": "request.yaml" });
     Ok(Map::from_iter([("document".to_owned(), document)]))
 }
@@ -211,30 +228,31 @@ fn put(
     value: &str,
     path: bool,
 ) -> Result<(), Problem> {
+    let wrong = |why: String| Problem::field(&at("", key), why);
     if key == "wait" && of.get_field_by_name("wait_ms").is_some() {
         let wait = Duration::parse(value).map_err(|_| {
-            Problem::request(format!(
+            wrong(format!(
                 "`wait` is {value:?}; expected a duration such as 300ms or 30s, at most 60s"
             ))
         })?;
-        fields.insert("wait_ms".to_owned(), wait.0.into());
-        return Ok(());
+        return match fields.insert("wait_ms".to_owned(), wait.0.into()) {
+            None => Ok(()),
+            Some(_) => Err(wrong("`wait`, or `wait_ms`, is there twice".to_owned())),
+        };
     }
     if let Some(field) = of.get_field_by_name(key) {
         if path && fields.contains_key(key) {
-            return Err(Problem::request(format!(
-                "`{key}` is in the path and in the body"
-            )));
+            return Err(wrong(format!("`{key}` is in the path and in the body")));
         }
         if !path && field.kind() == Kind::Bytes && json::form(&field) == json::Form::Base64 {
-            return Err(Problem::request(format!(
+            return Err(wrong(format!(
                 "`{key}` may be a secret: it stands in the body, not in the query"
             )));
         }
         if field.is_map() {
-            let (name, text) = value.split_once('=').ok_or_else(|| {
-                Problem::request(format!("`{key}` is {value:?}; expected NAME=VALUE"))
-            })?;
+            let (name, text) = value
+                .split_once('=')
+                .ok_or_else(|| wrong(format!("`{key}` is {value:?}; expected NAME=VALUE")))?;
             let map = fields
                 .entry(key)
                 .or_insert_with(|| Json::Object(Map::new()));
@@ -244,11 +262,12 @@ fn put(
                 _ => false,
             };
             return match twice {
-                true => Err(Problem::request(format!("`{key}` has {name:?} twice"))),
+                true => Err(wrong(format!("`{key}` has {name:?} twice"))),
                 false => Ok(()),
             };
         }
-        let json = json::field_of_text(&field, value)?;
+        let json = json::field_of_text(&field, value);
+        let json = json.map_err(|flaw| wrong(flaw.message))?;
         if field.is_list() {
             let list = fields.entry(key).or_insert_with(|| Json::Array(Vec::new()));
             if let Json::Array(list) = list {
@@ -257,7 +276,7 @@ fn put(
             return Ok(());
         }
         if fields.insert(key.to_owned(), json).is_some() {
-            return Err(Problem::request(format!("`{key}` is there twice")));
+            return Err(wrong(format!("`{key}` is there twice")));
         }
         return Ok(());
     }
@@ -276,7 +295,7 @@ fn put(
         .fields()
         .map(|field| format!("`{}`", field.name()))
         .collect();
-    Err(Problem::request(format!(
+    Err(wrong(format!(
         "unknown parameter `{key}`; known are {}",
         known.join(", ")
     )))

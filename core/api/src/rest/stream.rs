@@ -86,12 +86,15 @@ fn broken(status: Status) -> Event {
 }
 
 /// Where a reader that comes back goes on. Twice the same is said once.
-fn last_event_id(request: &Request) -> Result<Option<String>, Problem> {
+///
+/// `field` is that of the message which it stands for.
+fn last_event_id(request: &Request, field: &str) -> Result<Option<String>, Problem> {
     let Some(id) = request.headers().get("last-event-id") else {
         return Ok(None);
     };
     let id = id.to_str().map_err(|_| {
-        Problem::request(
+        Problem::field(
+            field,
             "`Last-Event-ID` is no id of an event: it has other characters than visible ASCII",
         )
     })?;
@@ -112,7 +115,7 @@ async fn events(
     request: Request,
 ) -> Response {
     let opened = async {
-        let last = last_event_id(&request)?;
+        let last = last_event_id(&request, "/after")?;
         let mut read = read_one(request, &STREAMS[0]).await?;
         // Whoever asks for server-sent events wants what is to come.
         read.set("follow", true)?;
@@ -156,7 +159,7 @@ async fn namespace_events(
     request: Request,
 ) -> Response {
     let opened = async {
-        let last = last_event_id(&request)?;
+        let last = last_event_id(&request, "/cursor")?;
         let read = read_one(request, &STREAMS[2]).await?;
         let (_, extensions, mut message) =
             read.message::<v1::WatchEventsRequest>(STREAMS[2].request)?;
@@ -185,7 +188,7 @@ async fn namespace_events(
 
 async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
     let opened = async {
-        let last = last_event_id(&request)?;
+        let last = last_event_id(&request, "/after")?;
         let mut read = read_one(request, &STREAMS[1]).await?;
         read.set("follow", true)?;
         let (_, extensions, mut message) =

@@ -100,6 +100,8 @@ pub enum LogError {
     Read(Error),
 }
 
+/// Chunks that a page reads at once, at first and at most: it does not read much more than it has.
+const FORWARDS: (usize, usize) = (2, 64);
 /// Chunks that one look at the end of a log reads: the first look mostly ends the search.
 const BACKWARDS: usize = 4;
 
@@ -217,9 +219,10 @@ impl LogStore for StoreLogs {
             // From the end of that chunk, and not from behind `from`: the next one may have come meanwhile.
             _ => Some(attempt.chunks_from(page.next)),
         };
-        let mut all = false;
+        let (mut all, mut at_once) = (false, FORWARDS.0);
         while let Some(range) = rest.filter(|_| page.lines.len() < limit) {
-            let chunks = self.store.scan(&range, Direction::Forward, 64)?;
+            let chunks = self.store.scan(&range, Direction::Forward, at_once)?;
+            at_once = FORWARDS.1.min(2 * at_once);
             for (key, bytes) in &chunks.entries {
                 if page.lines.len() >= limit {
                     return Ok(page);

@@ -6,6 +6,7 @@ use crate::source::{self, Given};
 use crate::terminal;
 use conveyor_engine::document;
 use conveyor_proto::v1::{Diagnostic, Document, Refusal, Severity};
+use conveyor_service::is_of_the_request;
 use prost::Message as _;
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -100,7 +101,8 @@ impl Problem {
         undone: &str,
     ) -> Problem {
         let refusal = Refusal::decode(status.details()).unwrap_or_default();
-        if refusal.diagnostics.is_empty() {
+        // What is wrong with the request itself is one sentence, whatever the document.
+        if refusal.diagnostics.iter().all(is_of_the_request) {
             return status.into();
         }
         if refusal.diagnostics.iter().all(|one| one.code == "input") {

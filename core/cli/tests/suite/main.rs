@@ -27,6 +27,7 @@ mod network;
 mod operate;
 mod outage;
 mod plan;
+mod pointers;
 mod polled;
 mod program;
 mod proxy;

@@ -149,7 +149,7 @@ spec:
     assert_eq!(nothing.len(), 1, "{nothing:#?}");
     for (after, status, words) in [
         ("7", 400, "no cursor"),
-        ("99;0-1;98:1", 400, "of another run"),
+        ("0000a0b1;99;0-1;98:1", 400, "of another run"),
     ] {
         let path = format!("{path}?after={after}");
         let refused = http(&site.url, "GET", &path, "", "");

@@ -6,11 +6,18 @@ use conveyor_engine::run::RunState;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{RecordKind, RunSummary};
-use conveyor_store::{Direction, KeyRange};
+use conveyor_store::{Bytes, Direction, KeyRange};
 use std::collections::BTreeMap;
 
 /// Rows that one call reads at most while it looks for those that fit: 10,000.
 const LOOKED_AT: usize = 10_000;
+
+/// How far the clock of a client that makes its runs' ids itself may be before the engine's, in
+/// milliseconds: 10 minutes.
+const AHEAD_MS: u64 = 10 * 60 * 1000;
+/// How much older than its run an id may be, in milliseconds: a day. A client makes it before its first try,
+/// a change of a Resource when it happens; the run comes when the engine can be reached, or is up again.
+const BEHIND_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Which runs are listed. Empty fits all.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +32,10 @@ pub struct Filter {
     pub interrupted: Option<bool>,
     /// Only with all of these labels.
     pub labels: BTreeMap<String, String>,
+    /// Only those accepted at or after this instant, and with an id that is at most a day older.
+    pub created_from: Option<Time>,
+    /// Only those accepted before this instant, and with an id that is from at most 10 minutes after it.
+    pub created_before: Option<Time>,
 }
 
 /// A run's row, as listings show it.
@@ -89,9 +100,10 @@ impl Reader {
         before: Option<RunId>,
         limit: usize,
     ) -> Result<RunPage, NodeError> {
-        let mut range = KeyRange::prefix(keys::summaries());
+        let mut range = filter.range();
         if let Some(before) = before {
-            range.end = Some(keys::summary(before).into());
+            let before: Bytes = keys::summary(before).into();
+            range.end = Some(range.end.map_or(before.clone(), |end| end.min(before)));
         }
         let mut page = RunPage::default();
         let mut looked = 0;
@@ -120,6 +132,20 @@ impl Reader {
 }
 
 impl Filter {
+    /// The keys among which all lie that fit: ids sort by the time at which they were made, so that of a
+    /// long history only what is around the instants is read.
+    fn range(&self) -> KeyRange {
+        let mut range = KeyRange::prefix(keys::summaries());
+        if let Some(from) = self.created_from {
+            range.start = keys::summary(RunId::first_of(from.0.saturating_sub(BEHIND_MS))).into();
+        }
+        if let Some(before) = self.created_before {
+            let end = keys::summary(RunId::first_of(before.0.saturating_add(AHEAD_MS)));
+            range.end = Some(end.into());
+        }
+        range
+    }
+
     fn fits(&self, row: &RunRow) -> bool {
         self.namespace
             .as_ref()
@@ -132,6 +158,10 @@ impl Filter {
             && self
                 .interrupted
                 .is_none_or(|wanted| wanted == row.interrupted)
+            && self.created_from.is_none_or(|from| row.created() >= from)
+            && self
+                .created_before
+                .is_none_or(|before| row.created() < before)
             && self
                 .labels
                 .iter()

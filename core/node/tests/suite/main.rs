@@ -8,6 +8,7 @@ mod checkpoints;
 mod groups;
 mod harness;
 mod node;
+mod pages;
 mod polled;
 mod recovery;
 mod resent;

@@ -1,6 +1,7 @@
 //! Documents and inputs, checked before anything is stored.
 
-use super::{About, ControlHandlers, LIMIT_LABELS, short};
+use super::objects::{LABEL_VALUE, labels_of};
+use super::{About, ControlHandlers};
 use crate::caller::Caller;
 use crate::refusal::{self, diagnostic, input};
 use conveyor_engine::document::{self, Diagnostic, Document, Limits, Located, Severity};
@@ -13,13 +14,23 @@ use tonic::Status;
 
 /// The most bytes of inputs.
 const INPUT_BYTES: usize = 16 << 20;
+/// The longest name of a document's file.
+const FILE_NAME_BYTES: usize = 4096;
 /// The most documents of one check.
 const DOCUMENTS: usize = 1000;
 
 /// Reads a document on a stack of the engine's size.
 pub(super) fn read(node: &Node, document: &v1::Document) -> Result<Document, Status> {
-    short("file_name", &document.file_name, 4096)?;
+    file_name_fits("/document/file_name", document)?;
     load(node, document).map_err(|found| refusal::refused(found.iter().map(diagnostic).collect()))
+}
+
+fn file_name_fits(pointer: &str, document: &v1::Document) -> Result<(), Status> {
+    let bytes = document.file_name.len();
+    match bytes > FILE_NAME_BYTES {
+        true => Err(refusal::limit(pointer, "file_name", bytes, FILE_NAME_BYTES)),
+        false => Ok(()),
+    }
 }
 
 /// What the document wants of its drivers is checked against those that runs of its namespace have.
@@ -60,23 +71,31 @@ pub(super) fn given(
     base: Option<&Json>,
 ) -> Result<Json, Status> {
     if inputs.len() > INPUT_BYTES {
-        return Err(refusal::limit("inputs", inputs.len(), INPUT_BYTES));
+        return Err(refusal::limit(
+            "/inputs",
+            "inputs",
+            inputs.len(),
+            INPUT_BYTES,
+        ));
     }
     let mut object = serde_json::Map::new();
     if !inputs.is_empty() {
         match parse_json(inputs) {
             Ok(Json::Object(read)) => object = read,
-            Ok(_) => return Err(Status::invalid_argument("`inputs` must be a JSON object")),
+            Ok(_) => {
+                let why = "`inputs` must be a JSON object";
+                return Err(refusal::value("/inputs", why).status());
+            }
             Err(error) => {
-                return Err(Status::invalid_argument(format!("`inputs`: {error}")));
+                let why = format!("`inputs`: {error}");
+                return Err(refusal::value("/inputs", why).status());
             }
         }
     }
     for (key, text) in texts {
         if object.contains_key(key) {
-            return Err(Status::invalid_argument(format!(
-                "the input `{key}` is given twice"
-            )));
+            let why = format!("the input `{key}` is given twice");
+            return Err(refusal::value(refusal::at("/text_inputs", key), why).status());
         }
         object.insert(key.clone(), plan.parse_input(key, text));
     }
@@ -226,22 +245,13 @@ pub(super) fn labels(
 ) -> Result<BTreeMap<String, String>, Status> {
     let mut labels = base.clone();
     labels.extend(given);
-    if labels.len() > LIMIT_LABELS {
-        return Err(refusal::limit("labels", labels.len(), LIMIT_LABELS));
-    }
-    for (key, value) in &labels {
-        short("label key", key, 63)?;
-        // A directory's path is a label too.
-        short(
-            "label value",
-            value,
-            if key.starts_with("conveyor/") {
-                4096
-            } else {
-                256
-            },
-        )?;
-    }
+    // A directory's path is a label too.
+    labels_of("/labels", &labels, |key| {
+        match key.starts_with("conveyor/") {
+            true => FILE_NAME_BYTES,
+            false => LABEL_VALUE,
+        }
+    })?;
     Ok(labels)
 }
 
@@ -251,15 +261,20 @@ impl ControlHandlers {
         request: v1::CheckPipelineRequest,
     ) -> Result<v1::CheckPipelineResponse, Status> {
         if request.documents.is_empty() {
-            return Err(Status::invalid_argument("give at least one of `documents`"));
+            return Err(refusal::missing(
+                "/documents",
+                "give at least one of `documents`",
+            ));
         }
-        for document in &request.documents {
-            short("file_name", &document.file_name, 4096)?;
+        for (at, document) in request.documents.iter().enumerate() {
+            file_name_fits(&format!("/documents/{at}/file_name"), document)?;
         }
         if request.documents.len() > DOCUMENTS {
+            let documents = request.documents.len();
             return Err(refusal::limit(
+                "/documents",
                 "documents",
-                request.documents.len(),
+                documents,
                 DOCUMENTS,
             ));
         }

@@ -7,8 +7,9 @@ pub(super) use tail::Feed;
 
 use super::watch::Stream;
 use super::{ControlHandlers, refuse, short};
-use crate::wire;
+use crate::{refusal, wire};
 use conveyor_node::feed::{Cursor, Event, Page, Read};
+use conveyor_proto::storage::v1::StoredEventFloor;
 use conveyor_proto::v1;
 use prost::Message as _;
 use std::sync::Arc;
@@ -49,9 +50,8 @@ impl ControlHandlers {
         let cursor = match request.cursor.as_str() {
             "" => None,
             text => Some(text.parse::<Cursor>().map_err(|()| {
-                Status::invalid_argument(format!(
-                    "`cursor` is {text:?}, which is no cursor of an answer"
-                ))
+                let why = format!("`cursor` is {text:?}, which is no cursor of an answer");
+                refusal::value("/cursor", why).found(text).status()
             })?),
         };
         let namespace = match (request.namespace.as_str(), &self.caller.namespace) {
@@ -69,7 +69,7 @@ impl ControlHandlers {
                     .map_err(refuse)?,
             ),
         };
-        let cursor: Cursor = match cursor {
+        let mut cursor: Cursor = match cursor {
             Some(cursor) => {
                 if let Some(oldest) = self.reader.feed_gap(cursor).await.map_err(refuse)? {
                     return Err(gap(&cursor, &oldest));
@@ -79,6 +79,12 @@ impl ControlHandlers {
             None if request.from_oldest => self.reader.feed_oldest().await.map_err(refuse)?,
             None => self.reader.feed_end().await.map_err(refuse)?,
         };
+        if let Some(namespace) = wanted.namespace() {
+            let begun = self.reader.object::<StoredEventFloor>("", &namespace).await;
+            if let Some(row) = begun.map_err(refuse)? {
+                cursor.advance_to(&row.value.into());
+            }
+        }
         let (sender, receiver) = mpsc::channel(BUFFER);
         let follower = Follower {
             handlers: self.clone(),

@@ -3,6 +3,7 @@
 use super::objects::{KeyedRun, annotations_fit};
 use super::start::wanted;
 use super::{ControlHandlers, check, refuse, short};
+use crate::refusal;
 use crate::stack::on_stack;
 use crate::values::StoredValues;
 use conveyor_engine::document::Document;
@@ -57,11 +58,8 @@ impl ControlHandlers {
             }
         };
         if request.from_steps.len() > STEPS {
-            return Err(crate::refusal::limit(
-                "from_steps",
-                request.from_steps.len(),
-                STEPS,
-            ));
+            let steps = request.from_steps.len();
+            return Err(refusal::limit("/from_steps", "from_steps", steps, STEPS));
         }
         let from = match (request.from_failed, request.from_steps.is_empty()) {
             (true, true) => ForkFrom::Failed,
@@ -73,7 +71,8 @@ impl ControlHandlers {
                     .collect(),
             ),
             _ => {
-                return Err(Status::invalid_argument(
+                return Err(refusal::missing(
+                    "/from_steps",
                     "give `from_steps` or `from_failed`",
                 ));
             }
@@ -103,7 +102,7 @@ impl ControlHandlers {
         let labels = check::labels(run.labels(), request.labels)?;
         let mut annotations = run.annotations().clone();
         annotations.extend(request.annotations);
-        annotations_fit(&annotations)?;
+        annotations_fit("/annotations", &annotations)?;
         let (given, texts) = (request.inputs, request.text_inputs);
         let file_name = document.file_name.clone();
         let node = self.node.clone();

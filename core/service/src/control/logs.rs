@@ -57,7 +57,7 @@ impl ControlHandlers {
         let id = self.resolve(&request.run).await?;
         if request.tail.is_some_and(|tail| tail > TAIL) {
             let tail = request.tail.unwrap_or_default() as usize;
-            return Err(refusal::limit("tail", tail, TAIL as usize));
+            return Err(refusal::limit("/tail", "tail", tail, TAIL as usize));
         }
         let needs = [
             (
@@ -78,9 +78,10 @@ impl ControlHandlers {
         ];
         if let Some((_, _, message)) = needs.into_iter().find(|(given, there, _)| *given && !there)
         {
-            return Err(Status::invalid_argument(message));
+            let field = message.split('`').nth(1).unwrap_or_default();
+            return Err(refusal::value(format!("/{field}"), message).status());
         }
-        let cursor = after(&request.after)?;
+        let cursor = after(id, &request)?;
         self.reader.summary(id).await.map_err(refuse)?;
         let written = self.reader.next_log_commit().await.map_err(refuse)?;
         let mut follower = self.reader.follow(id);
@@ -89,10 +90,8 @@ impl ControlHandlers {
             && !request.step.is_empty()
             && !run.plan().index.contains_key(request.step.as_str())
         {
-            return Err(Status::invalid_argument(format!(
-                "the run has no step `{}`",
-                request.step
-            )));
+            let why = format!("the run has no step `{}`", request.step);
+            return Err(refusal::value("/step", why).found(&request.step).status());
         }
         let unknown = cursor.now() > written;
         let mut attempts = Attempts::after(cursor);
@@ -101,8 +100,8 @@ impl ControlHandlers {
             attempts.take(&events, &request, plan.as_deref());
             if unknown || events.is_empty() && !attempts.know_the_cursor() {
                 return Err(Status::out_of_range(format!(
-                    "the run has no logs up to {}: `after` is of another run, or of another step, instance or \
-                     attempt",
+                    "the run has no logs up to {}: `after` is of a store that was restored to an earlier state, or \
+                     made up",
                     request.after
                 )));
             }
@@ -303,16 +302,25 @@ enum Sent {
 }
 
 /// Where a reader is.
-pub(crate) fn after(text: &str) -> Result<Cursor, Status> {
+fn after(run: RunId, request: &v1::ReadLogsRequest) -> Result<Cursor, Status> {
+    let (of, text) = (cursor::of(run, request), request.after.as_str());
     if text.is_empty() {
-        return Ok(Cursor::default());
+        return Ok(Cursor::begin_of(of));
     }
     short("after", text, cursor::MOST)?;
-    Cursor::parse(text).ok_or_else(|| {
-        Status::invalid_argument(format!(
+    let wrong = |why: String| refusal::value("/after", why).found(text).status();
+    let cursor = Cursor::parse(text).ok_or_else(|| {
+        wrong(format!(
             "`after` is {text:?}: no cursor that an answer had, and no id of a line's event"
         ))
-    })
+    })?;
+    match cursor.is_of(of) {
+        true => Ok(cursor),
+        false => Err(wrong(format!(
+            "`after` is {text:?}, a cursor of another run, or of another step, instance or attempt: go on with \
+             those that it came from, or begin without one"
+        ))),
+    }
 }
 
 fn answer(item: Item) -> v1::ReadLogsResponse {

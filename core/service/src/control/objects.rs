@@ -21,7 +21,7 @@ mod tell;
 
 pub(super) use repeats::{Keyed, KeyedRun};
 
-use super::{ControlHandlers, LIMIT_LABELS, refuse, short};
+use super::{ControlHandlers, LIMIT_LABELS, refuse};
 use crate::refusal;
 use conveyor_node::objects::{ListObjects, Object, Row};
 use conveyor_node::resources::{JOINT, version_key};
@@ -31,10 +31,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::Status;
 
+/// The longest page token.
+const TOKEN_BYTES: usize = 256;
 /// The most objects of one answer.
 const PAGE: u32 = 1000;
 /// How many there are where nobody says.
 const USUAL: u32 = 100;
+/// The longest key of a label, in bytes.
+const LABEL_KEY: usize = 63;
+/// The longest value of a label, in bytes.
+pub(super) const LABEL_VALUE: usize = 256;
 /// All annotations together, in bytes.
 const ANNOTATION_BYTES: usize = 256 << 10;
 
@@ -48,8 +54,9 @@ pub(super) struct Changing {
     left: tokio::sync::Notify,
 }
 
-/// A name: lower-case letters, digits, and hyphens between them.
-fn name(what: &str, text: &str) -> Result<(), Status> {
+/// A name: lower-case letters, digits, and hyphens between them. `pointer` is the request's field that has
+/// it, `what` what people call that.
+fn name(pointer: &str, what: &str, text: &str) -> Result<(), Status> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let good = (1..=63).contains(&text.len())
         && text.bytes().all(inner)
@@ -57,31 +64,61 @@ fn name(what: &str, text: &str) -> Result<(), Status> {
         && !text.ends_with('-');
     match good {
         true => Ok(()),
-        false => Err(Status::invalid_argument(format!(
-            "`{what}` is {text:?}; a name has 1 to 63 lower-case letters, digits and hyphens, and \
-             neither begins nor ends with a hyphen"
-        ))),
+        false => {
+            let why = format!(
+                "`{what}` is {text:?}; a name has 1 to 63 lower-case letters, digits and hyphens, and \
+                 neither begins nor ends with a hyphen"
+            );
+            Err(refusal::value(pointer, why).found(text).status())
+        }
     }
 }
 
-pub(super) fn labels_fit(labels: &BTreeMap<String, String>) -> Result<(), Status> {
-    if labels.len() > LIMIT_LABELS {
-        return Err(refusal::limit("labels", labels.len(), LIMIT_LABELS));
+/// Labels that something may have, or that a filter may ask for; they stand in the field at `pointer`.
+pub(super) fn labels_fit(pointer: &str, labels: &BTreeMap<String, String>) -> Result<(), Status> {
+    labels_of(pointer, labels, |_| LABEL_VALUE)
+}
+
+/// The same, with the longest value of each key.
+pub(super) fn labels_of(
+    pointer: &str,
+    labels: &BTreeMap<String, String>,
+    longest: impl Fn(&str) -> usize,
+) -> Result<(), Status> {
+    let count = labels.len();
+    if count > LIMIT_LABELS {
+        return Err(refusal::limit(pointer, "labels", count, LIMIT_LABELS));
     }
     for (key, value) in labels {
-        short("label key", key, 63)?;
-        short("label value", value, 256)?;
+        let place = || refusal::at(pointer, key);
+        let most = longest(key);
+        if key.is_empty() {
+            let why = format!("the key of a label is empty; it has 1 to {LABEL_KEY} bytes");
+            return Err(refusal::value(place(), why).status());
+        }
+        if key.len() > LABEL_KEY {
+            return Err(refusal::limit(place(), "label_key", key.len(), LABEL_KEY));
+        }
+        if value.len() > most {
+            return Err(refusal::limit(place(), "label_value", value.len(), most));
+        }
     }
     Ok(())
 }
 
-pub(super) fn annotations_fit(annotations: &BTreeMap<String, String>) -> Result<(), Status> {
+pub(super) fn annotations_fit(
+    pointer: &str,
+    annotations: &BTreeMap<String, String>,
+) -> Result<(), Status> {
     let bytes = annotations
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum();
     match bytes > ANNOTATION_BYTES {
-        true => Err(refusal::limit("annotation_bytes", bytes, ANNOTATION_BYTES)),
+        true => {
+            let name = "annotation_bytes";
+            Err(refusal::limit(pointer, name, bytes, ANNOTATION_BYTES))
+        }
         false => Ok(()),
     }
 }
@@ -143,12 +180,13 @@ pub(super) fn listing(
     let options = options.unwrap_or_default();
     if options.page_size > PAGE {
         return Err(refusal::limit(
+            "/options/page_size",
             "page_size",
             options.page_size as usize,
             PAGE as usize,
         ));
     }
-    labels_fit(&options.labels)?;
+    labels_fit("/options/labels", &options.labels)?;
     let limit = if options.page_size == 0 {
         USUAL
     } else {
@@ -157,14 +195,23 @@ pub(super) fn listing(
     let after = match options.page_token.as_str() {
         "" => None,
         token => {
-            short("page_token", token, 256)?;
+            if token.len() > TOKEN_BYTES {
+                let pointer = "/options/page_token";
+                return Err(refusal::limit(
+                    pointer,
+                    "page_token",
+                    token.len(),
+                    TOKEN_BYTES,
+                ));
+            }
             let place = token
                 .strip_prefix(of)
                 .and_then(|rest| rest.strip_prefix('/'));
             let place = place.ok_or_else(|| {
-                Status::invalid_argument(format!(
+                let why = format!(
                     "`page_token` is {token:?}: no answer of this listing had it as `next_page_token`"
-                ))
+                );
+                refusal::value("/options/page_token", why).found(token).status()
             })?;
             Some(place.to_owned())
         }
@@ -179,12 +226,17 @@ pub(super) fn listing(
 }
 
 impl ControlHandlers {
-    /// A namespace that is there.
+    /// A namespace that is there, named by the request's field `namespace`.
     pub(super) async fn namespace(&self, name: &str) -> Result<String, Status> {
+        self.namespace_at("/namespace", name).await
+    }
+
+    /// The same, named by the request's field at `pointer`.
+    pub(super) async fn namespace_at(&self, pointer: &str, name: &str) -> Result<String, Status> {
         let name = self.named(name);
         self.caller.within(name)?;
         if name != super::DEFAULT_NAMESPACE {
-            self::name("namespace", name)?;
+            self::name(pointer, "namespace", name)?;
             let there = self.reader.object::<StoredNamespace>("", name).await;
             if there.map_err(refuse)?.is_none() {
                 return Err(Status::not_found(format!(

@@ -12,7 +12,8 @@ impl ControlHandlers {
         request: v1::PlanPipelineRequest,
     ) -> Result<v1::PlanPipelineResponse, Status> {
         let document = request.document;
-        let document = document.ok_or_else(|| Status::invalid_argument("`document` is missing"))?;
+        let document =
+            document.ok_or_else(|| refusal::missing("/document", "`document` is missing"))?;
         check::within(&self.caller, &document)?;
         let (node, about) = (self.node.clone(), self.about.clone());
         let (inputs, texts) = (request.inputs, request.text_inputs);
@@ -36,7 +37,7 @@ impl ControlHandlers {
         .await??;
         // As an apply of it would say.
         self.namespace(&plan.namespace).await?;
-        objects::labels_fit(&plan.labels)?;
+        objects::labels_fit("/metadata/labels", &plan.labels)?;
         Ok(v1::PlanPipelineResponse {
             plan: Some(plan),
             diagnostics,

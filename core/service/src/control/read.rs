@@ -1,28 +1,84 @@
 //! Runs as they are.
 
 use super::folds::Folded;
-use super::{ControlHandlers, LIMIT_LABELS, refuse};
+use super::objects::labels_fit;
+use super::{ControlHandlers, refuse, short};
 use crate::refusal;
 use crate::stack::on_stack;
 use crate::wire::{self, History, Page, Shown, step_counts};
 use conveyor_engine::plan::StepIndex;
 use conveyor_engine::run::{Run, RunState, SEMANTICS};
+use conveyor_engine::time::Time;
+use conveyor_engine::value::Hash;
 use conveyor_node::reader::Filter;
 use conveyor_node::{NodeError, RunId};
 use conveyor_proto::v1;
+use prost::Message as _;
 use std::collections::BTreeSet;
 use tonic::Status;
 
 /// The most instances of one answer.
 const INSTANCES: u32 = 10_000;
+/// The longest name of a pipeline.
+const NAME_BYTES: usize = 63;
 /// The most steps that a request may name.
 const STEPS: usize = 1000;
+/// What a page token of runs begins with.
+const OF_RUNS: &str = "runs/";
+/// The longest page token.
+const TOKEN_BYTES: usize = 256;
 /// Runs of one answer, by default and at most.
 const RUNS: (u32, u32) = (100, 1000);
 
-/// Reads the page token of a listing of runs, as it was written.
-pub(crate) fn listed_before(token: &str) -> Option<RunId> {
-    RunId::parse(token).filter(|id| id.to_string() == token)
+/// Where a listing of runs goes on.
+pub(crate) struct Before {
+    run: RunId,
+    /// Of the filter and of the run: a token is that of one listing, and nobody else makes one.
+    check: u64,
+}
+
+impl Before {
+    fn new(filter: &[u8], run: RunId) -> Before {
+        let mut text = filter.to_vec();
+        text.extend(run.0);
+        let hash = Hash::of(&text).0;
+        let mut check = [0; 8];
+        check.copy_from_slice(&hash[..8]);
+        Before {
+            run,
+            check: u64::from_be_bytes(check),
+        }
+    }
+
+    /// Reads a page token, as it was written.
+    pub(crate) fn parse(token: &str) -> Option<Before> {
+        let (check, run) = token.strip_prefix(OF_RUNS)?.split_once('/')?;
+        let before = Before {
+            run: RunId::parse(run)?,
+            check: u64::from_str_radix(check, 16).ok()?,
+        };
+        (before.token() == token).then_some(before)
+    }
+
+    /// For the next request.
+    pub(crate) fn token(&self) -> String {
+        format!("{OF_RUNS}{:016x}/{}", self.check, self.run)
+    }
+}
+
+/// What decides which runs a request lists, as bytes.
+fn filter_of(request: &v1::ListRunsRequest, namespace: Option<&str>) -> Vec<u8> {
+    let mut states = request.states.clone();
+    states.sort_unstable();
+    states.dedup();
+    let filter = v1::ListRunsRequest {
+        namespace: namespace.unwrap_or_default().to_owned(),
+        states,
+        page_size: 0,
+        page_token: String::new(),
+        ..request.clone()
+    };
+    filter.encode_to_vec()
 }
 
 impl ControlHandlers {
@@ -48,7 +104,8 @@ impl ControlHandlers {
     ) -> Result<v1::GetRunResponse, Status> {
         let id = self.resolve(&request.run).await?;
         if request.steps.len() > STEPS {
-            return Err(refusal::limit("steps", request.steps.len(), STEPS));
+            let steps = request.steps.len();
+            return Err(refusal::limit("/steps", "steps", steps, STEPS));
         }
         let limit = page_size(request.page_size, (INSTANCES, INSTANCES))?;
         let row = self.reader.summary(id).await.map_err(refuse)?;
@@ -75,8 +132,10 @@ impl ControlHandlers {
         }
         let (sequence, page) = match request.page_token.as_str() {
             "" => (0, Page::default()),
-            token => Page::parse(token)
-                .ok_or_else(|| Status::invalid_argument("the page token is not one of this run"))?,
+            token => Page::parse(token).ok_or_else(|| {
+                let why = "the page token is not one of this run";
+                refusal::value("/page_token", why).found(token).status()
+            })?,
         };
         let folded = match self.folds.take(id, sequence).await {
             Some(folded) => folded,
@@ -97,8 +156,8 @@ impl ControlHandlers {
             },
         };
         let mut only = BTreeSet::new();
-        for step in &request.steps {
-            only.insert(step_of(&folded.run, step)?);
+        for (at, step) in request.steps.iter().enumerate() {
+            only.insert(step_of(&folded.run, at, step)?);
         }
         let around = self.around(&row).await;
         let (view, values) = (request.view(), self.values(id));
@@ -137,28 +196,36 @@ impl ControlHandlers {
         &self,
         request: v1::ListRunsRequest,
     ) -> Result<v1::ListRunsResponse, Status> {
-        if request.labels.len() > LIMIT_LABELS {
-            return Err(refusal::limit("labels", request.labels.len(), LIMIT_LABELS));
-        }
+        labels_fit("/labels", &request.labels)?;
         let states: Result<Vec<_>, _> = request.states().map(state).collect();
         let named = |text: &String| (!text.is_empty()).then(|| text.clone());
+        short("pipeline", &request.pipeline, NAME_BYTES)?;
+        let namespace = match (request.namespace.as_str(), &self.caller.namespace) {
+            ("", None) => None,
+            (name, _) => Some(self.namespace(name).await?),
+        };
+        let asked = filter_of(&request, namespace.as_deref());
         let filter = Filter {
-            namespace: match (request.namespace.as_str(), &self.caller.namespace) {
-                ("", None) => None,
-                (name, _) => Some(self.namespace(name).await?),
-            },
+            namespace,
             pipeline: named(&request.pipeline),
             states: states?,
             interrupted: request.interrupted.then_some(true),
             labels: request.labels,
+            created_from: request.created_from_ms.map(Time),
+            created_before: request.created_before_ms.map(Time),
         };
         let before = match request.page_token.as_str() {
             "" => None,
-            token => Some(listed_before(token).ok_or_else(|| {
-                Status::invalid_argument(
-                    "the page token is not one of this listing: give one that it told, or none to begin at its first page",
-                )
-            })?),
+            token => {
+                short("page_token", token, TOKEN_BYTES)?;
+                let own = |before: &Before| before.check == Before::new(&asked, before.run).check;
+                let before = Before::parse(token).filter(own).ok_or_else(|| {
+                    let why = "the page token is not one of this listing, or of one with other filters: give \
+                               one that it told, or none to begin at its first page";
+                    refusal::value("/page_token", why).found(token).status()
+                })?;
+                Some(before.run)
+            }
         };
         let limit = page_size(request.page_size, RUNS)?;
         let page = self
@@ -166,17 +233,10 @@ impl ControlHandlers {
             .list(filter, before, limit as usize)
             .await
             .map_err(refuse)?;
-        let within = |run: &v1::Run| {
-            request
-                .created_from_ms
-                .is_none_or(|from| run.created_ms >= from)
-                && request
-                    .created_before_ms
-                    .is_none_or(|before| run.created_ms < before)
-        };
+        let next = page.next.map(|next| Before::new(&asked, next).token());
         Ok(v1::ListRunsResponse {
-            runs: page.rows.iter().map(wire::listed).filter(within).collect(),
-            next_page_token: page.next.map(|next| next.to_string()).unwrap_or_default(),
+            runs: page.rows.iter().map(wire::listed).collect(),
+            next_page_token: next.unwrap_or_default(),
         })
     }
 
@@ -235,7 +295,7 @@ fn fill(told: &mut v1::Run, run: &Run, history: &History, values: &crate::values
         .unwrap_or_default();
 }
 
-fn step_of(run: &Run, id: &str) -> Result<StepIndex, Status> {
+fn step_of(run: &Run, at: usize, id: &str) -> Result<StepIndex, Status> {
     let known = run.plan().index.get(id).copied();
     known.ok_or_else(|| {
         let ids: Vec<_> = run
@@ -245,10 +305,9 @@ fn step_of(run: &Run, id: &str) -> Result<StepIndex, Status> {
             .take(20)
             .map(|step| &*step.id)
             .collect();
-        Status::invalid_argument(format!(
-            "the run has no step `{id}`; it has: {}",
-            ids.join(", ")
-        ))
+        let why = format!("the run has no step `{id}`; it has: {}", ids.join(", "));
+        let field = refusal::value(refusal::at("/steps", at), why).found(id);
+        field.allowed(ids).status()
     })
 }
 
@@ -256,7 +315,12 @@ fn step_of(run: &Run, id: &str) -> Result<StepIndex, Status> {
 fn page_size(asked: u32, (usual, most): (u32, u32)) -> Result<u32, Status> {
     match asked {
         0 => Ok(usual),
-        asked if asked > most => Err(refusal::limit("page_size", asked as usize, most as usize)),
+        asked if asked > most => Err(refusal::limit(
+            "/page_size",
+            "page_size",
+            asked as usize,
+            most as usize,
+        )),
         asked => Ok(asked),
     }
 }
@@ -265,5 +329,5 @@ fn state(state: v1::RunState) -> Result<RunState, Status> {
     let known = u8::try_from(i32::from(state))
         .ok()
         .and_then(RunState::from_code);
-    known.ok_or_else(|| Status::invalid_argument("a state of the filter is not one"))
+    known.ok_or_else(refusal::no_state)
 }

@@ -1,6 +1,7 @@
 //! Which run a person means.
 
 use super::{ControlHandlers, refuse, short};
+use crate::refusal;
 use conveyor_node::reader::Filter;
 use conveyor_node::{NodeError, RunId};
 use tonic::Status;
@@ -38,10 +39,11 @@ impl ControlHandlers {
                 .bytes()
                 .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
         {
-            return Err(Status::invalid_argument(format!(
+            let why = format!(
                 "`{text}` is no run: an id has hexadecimal digits and hyphens; give one, at least \
                  {SHORTEST} characters of its beginning or end, or `latest`"
-            )));
+            );
+            return Err(refusal::value("/run", why).found(text).status());
         }
         let mut found = Vec::new();
         let (mut before, mut looked) = (None, 0);
@@ -62,10 +64,17 @@ impl ControlHandlers {
         match found.as_slice() {
             [] => Err(Status::not_found(format!("there is no run `{text}`"))),
             [one] => Ok(RunId::parse(one).unwrap_or(RunId([0; 16]))),
-            [one, other, ..] => Err(Status::invalid_argument(format!(
-                "`{text}` fits {} runs, such as {one} and {other}; give more of the id",
-                found.len()
-            ))),
+            [one, other, ..] => {
+                let why = format!(
+                    "`{text}` fits {} runs, such as {one} and {other}; give more of the id",
+                    found.len()
+                );
+                let some = [one, other].map(String::as_str);
+                Err(refusal::value("/run", why)
+                    .found(text)
+                    .allowed(some)
+                    .status())
+            }
         }
     }
 

@@ -30,7 +30,12 @@ impl ControlHandlers {
         let actor = self.actor(&request.actor);
         if request.wait_ms > WAIT_MS {
             let asked = usize::try_from(request.wait_ms).unwrap_or(usize::MAX);
-            return Err(refusal::limit("wait_ms", asked, WAIT_MS as usize));
+            return Err(refusal::limit(
+                "/wait_ms",
+                "wait_ms",
+                asked,
+                WAIT_MS as usize,
+            ));
         }
         // A check makes nothing that a repeat could find.
         let key = if request.validate_only { "" } else { &key };
@@ -59,7 +64,8 @@ impl ControlHandlers {
                 self.stored_document(&request.namespace, &wanted).await?
             }
             None => {
-                return Err(Status::invalid_argument(
+                return Err(refusal::missing(
+                    "/document",
                     "what is to run is missing: give `document`, or the name of an applied pipeline in `stored`",
                 ));
             }
@@ -80,10 +86,12 @@ impl ControlHandlers {
         .await??;
         let plan = read.plan();
         if !request.namespace.is_empty() && *request.namespace != *plan.namespace {
-            return Err(Status::invalid_argument(format!(
+            let why = format!(
                 "the document is of the namespace `{}`, the request of `{}`",
                 plan.namespace, request.namespace
-            )));
+            );
+            let field = refusal::value("/namespace", why).found(&request.namespace);
+            return Err(field.allowed([&*plan.namespace]).status());
         }
         self.namespace(&plan.namespace).await?;
         let resource = match &request.resource {
@@ -91,7 +99,7 @@ impl ControlHandlers {
             Some(wanted) => Some(self.for_resource(&plan, wanted).await?),
         };
         let labels = check::labels(&plan.labels, request.labels)?;
-        annotations_fit(&request.annotations)?;
+        annotations_fit("/annotations", &request.annotations)?;
         let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
         diagnostics.extend(unregistered);
         let digest = read.digest;
@@ -177,18 +185,28 @@ impl ControlHandlers {
         wanted: &v1::ResourceVersion,
     ) -> Result<Json, Status> {
         if !wanted.spec.is_empty() {
-            return Err(Status::invalid_argument(
+            return Err(refusal::value(
+                "/resource/spec",
                 "`resource.spec` is the stored one: leave it out",
-            ));
+            )
+            .status());
         }
         let definition = wanted.definition.as_str();
         if let Some(acts_on) = plan.resource.as_deref().filter(|on| *on != definition) {
-            return Err(Status::invalid_argument(format!(
+            let why = format!(
                 "the pipeline acts on a Resource of `{acts_on}`, the request names one of `{definition}`"
-            )));
+            );
+            let field = refusal::value("/resource/definition", why).found(definition);
+            return Err(field.allowed([acts_on]).status());
         }
         let version = (wanted.version > 0).then_some(wanted.version);
-        let found = self.resource_at(&plan.namespace, definition, &wanted.name, version);
+        let found = self.resource_at(
+            "/resource",
+            &plan.namespace,
+            definition,
+            &wanted.name,
+            version,
+        );
         let (resource, stored) = found.await?;
         let names = (&*plan.namespace, definition, wanted.name.as_str());
         Ok(conveyor_node::resources::object(
@@ -232,6 +250,7 @@ impl ControlHandlers {
         request: v1::ContinueRunRequest,
     ) -> Result<v1::ContinueRunResponse, Status> {
         let entry = self.gate.enter()?;
+        short("actor", &request.actor, 256)?;
         let run = self.resolve(&request.run).await?;
         let row = self.reader.summary(run).await.map_err(refuse)?;
         if row.state().is_terminal() || self.node.is_held(run) {
@@ -262,7 +281,10 @@ pub(super) fn wanted(id: &str) -> Result<Option<RunId>, Status> {
     if id.is_empty() {
         return Ok(None);
     }
-    let wrong = || Status::invalid_argument(format!("the run id `{id}` is no UUIDv7"));
+    let wrong = || {
+        let why = format!("the run id `{id}` is no UUIDv7");
+        refusal::value("/run_id", why).found(id).status()
+    };
     RunId::parse(id).map(Some).ok_or_else(wrong)
 }
 

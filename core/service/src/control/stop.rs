@@ -1,6 +1,7 @@
 //! Stops, pauses, releases and deletions.
 
 use super::{ControlHandlers, refuse, short};
+use crate::refusal;
 use conveyor_engine::run::{RunState, Stop, StopKind};
 use conveyor_node::{NodeError, RunId};
 use conveyor_proto::v1;
@@ -32,9 +33,11 @@ impl ControlHandlers {
             v1::StopKind::Cancel => StopKind::Cancel,
             v1::StopKind::Terminate => StopKind::Terminate,
             v1::StopKind::Unspecified => {
-                return Err(Status::invalid_argument(
-                    "say how hard: drain, cancel or terminate",
-                ));
+                return Err(
+                    refusal::value("/kind", "say how hard: drain, cancel or terminate")
+                        .allowed(["drain", "cancel", "terminate"])
+                        .status(),
+                );
             }
         };
         let entry = self.gate.enter()?;

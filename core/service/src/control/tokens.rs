@@ -4,6 +4,7 @@ use super::objects::{Keyed, listing, page_token};
 use super::{ControlHandlers, refuse, short};
 use crate::access::Access;
 use crate::caller::LOCAL;
+use crate::refusal;
 use conveyor_node::objects::{Changes, ListObjects, Row};
 use conveyor_proto::storage::v1::StoredToken;
 use conveyor_proto::v1;
@@ -34,16 +35,18 @@ impl ControlHandlers {
         let asked = request.clone();
         let scope = request.scope();
         if scope == v1::TokenScope::Unspecified {
-            return Err(Status::invalid_argument(
+            return Err(refusal::missing(
+                "/scope",
                 "`scope` is missing: driver, client or admin",
             ));
         }
         let principal = request.principal;
         short("principal", &principal, PRINCIPAL)?;
         if principal == LOCAL || principal.chars().any(char::is_control) {
-            return Err(Status::invalid_argument(format!(
+            let why = format!(
                 "`principal` is {principal:?}; that is who comes without a token, or has control characters"
-            )));
+            );
+            return Err(refusal::value("/principal", why).found(&principal).status());
         }
         let namespace = match (request.namespace.as_str(), &self.caller.namespace) {
             ("", None) => String::new(),

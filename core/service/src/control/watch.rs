@@ -2,6 +2,7 @@
 
 use super::tips::News;
 use super::{ControlHandlers, refuse};
+use crate::refusal;
 use conveyor_engine::run::RunState;
 use conveyor_node::RunId;
 use conveyor_node::reader::{Event, EventId, Follower, Topic};
@@ -148,7 +149,10 @@ async fn send(
 pub(crate) struct After(String, Option<(u64, Option<u32>)>);
 
 fn after(text: &str) -> Result<After, Status> {
-    After::parse(text).ok_or_else(|| Status::invalid_argument(format!("`{text}` is no event's id")))
+    After::parse(text).ok_or_else(|| {
+        let why = format!("`{text}` is no event's id");
+        refusal::value("/after", why).found(text).status()
+    })
 }
 
 impl After {

@@ -16,12 +16,15 @@ use std::sync::Arc;
 pub(super) struct Refused {
     pub(super) reason: v1::GoodbyeReason,
     pub(super) message: String,
+    /// JSON pointer of the field in the hello.
+    pub(super) pointer: String,
 }
 
-fn refused(message: String) -> Refused {
+fn refused(pointer: impl Into<String>, message: String) -> Refused {
     Refused {
         reason: v1::GoodbyeReason::Refused,
         message,
+        pointer: pointer.into(),
     }
 }
 
@@ -39,8 +42,15 @@ fn is_name(text: &str) -> bool {
 }
 
 fn bounded(name: &str, len: usize, most: usize) -> Result<(), Refused> {
+    bounded_at(&format!("/{name}"), name, len, most)
+}
+
+fn bounded_at(pointer: &str, name: &str, len: usize, most: usize) -> Result<(), Refused> {
     match len > most {
-        true => Err(refused(format!("`{name}` has {len}; the limit is {most}"))),
+        true => {
+            let why = format!("`{name}` has {len}; the limit is {most}");
+            Err(refused(pointer, why))
+        }
         false => Ok(()),
     }
 }
@@ -59,14 +69,18 @@ pub(super) fn read(
                 "the driver speaks contract versions {:?}; this engine speaks {CONTRACT_VERSIONS:?}",
                 hello.contract_versions
             ),
+            pointer: "/contract_versions".to_owned(),
         });
     };
     if !is_name(&hello.driver) {
-        return Err(refused(format!(
-            "`driver` is {:?}; a driver's name has 1 to 63 lower-case letters, digits and hyphens, \
+        return Err(refused(
+            "/driver",
+            format!(
+                "`driver` is {:?}; a driver's name has 1 to 63 lower-case letters, digits and hyphens, \
              and neither begins nor ends with a hyphen",
-            hello.driver
-        )));
+                hello.driver
+            ),
+        ));
     }
     bounded("version", hello.version.len(), 64)?;
     let driver_version = match hello.version.as_str() {
@@ -74,9 +88,12 @@ pub(super) fn read(
         version => version,
     };
     if conveyor_engine::plan::version_order(driver_version).0.len() != 3 {
-        return Err(refused(format!(
-            "`version` is {driver_version:?}, which is no semantic version, such as `1.4.2`"
-        )));
+        return Err(refused(
+            "/version",
+            format!(
+                "`version` is {driver_version:?}, which is no semantic version, such as `1.4.2`"
+            ),
+        ));
     }
     bounded("sdk", hello.sdk.len(), 128)?;
     bounded("instance", hello.instance.len(), 256)?;
@@ -88,19 +105,19 @@ pub(super) fn read(
     bounded("adopts", hello.adopts.len(), capacity as usize)?;
     if hello.actions.is_empty() {
         return Err(refused(
+            "/actions",
             "`actions` is empty; a driver has at least one".to_owned(),
         ));
     }
     bounded("actions", hello.actions.len(), ACTIONS)?;
     let mut actions = Vec::new();
-    for action in &hello.actions {
-        actions.push(read_action(action)?);
-        let same = |other: &&v1::Action| other.name == action.name;
-        if hello.actions.iter().filter(same).count() > 1 {
-            return Err(refused(format!(
-                "the action `{}` is there twice",
-                action.name
-            )));
+    for (at, action) in hello.actions.iter().enumerate() {
+        let place = format!("/actions/{at}");
+        actions.push(read_action(&place, action)?);
+        let earlier = &hello.actions[..at];
+        if earlier.iter().any(|other| other.name == action.name) {
+            let why = format!("the action `{}` is there twice", action.name);
+            return Err(refused(place + "/name", why));
         }
     }
     let other: Vec<_> = hello
@@ -109,9 +126,12 @@ pub(super) fn read(
         .filter(|queue| *queue != "default")
         .collect();
     if !other.is_empty() {
-        return Err(refused(format!(
-            "`queues` names {other:?}; queues other than `default` come with a later release"
-        )));
+        return Err(refused(
+            "/queues",
+            format!(
+                "`queues` names {other:?}; queues other than `default` come with a later release"
+            ),
+        ));
     }
     let notes = hello
         .capabilities
@@ -154,23 +174,30 @@ pub(super) async fn is_somewhere(node: &Node, hello: &Hello) -> Result<(), NodeE
     }
 }
 
-fn read_action(action: &v1::Action) -> Result<(ActionInfo, String), Refused> {
+fn read_action(place: &str, action: &v1::Action) -> Result<(ActionInfo, String), Refused> {
     if action.name.is_empty() || action.name.len() > 63 {
-        return Err(refused(format!(
-            "an action's name has 1 to 63 bytes; {:?} has {}",
-            action.name,
-            action.name.len()
-        )));
+        return Err(refused(
+            format!("{place}/name"),
+            format!(
+                "an action's name has 1 to 63 bytes; {:?} has {}",
+                action.name,
+                action.name.len()
+            ),
+        ));
     }
-    bounded("actions.description", action.description.len(), 4096)?;
+    let field = |name: &str| format!("{place}/{name}");
+    let bytes = action.description.len();
+    bounded_at(&field("description"), "actions.description", bytes, 4096)?;
     let schema = |what: &str, text: &[u8]| -> Result<Option<Json>, Refused> {
-        bounded(what, text.len(), SCHEMA_BYTES)?;
+        bounded_at(&field(what), what, text.len(), SCHEMA_BYTES)?;
         if text.is_empty() {
             return Ok(None);
         }
         let read = parse_json(text);
-        read.map(Some)
-            .map_err(|error| refused(format!("`{what}` of the action `{}`: {error}", action.name)))
+        read.map(Some).map_err(|error| {
+            let why = format!("`{what}` of the action `{}`: {error}", action.name);
+            refused(field(what), why)
+        })
     };
     let info = ActionInfo {
         name: action.name.as_str().into(),
@@ -185,17 +212,22 @@ fn scope(namespace: &str, caller: &Caller) -> Result<Option<Arc<str>>, Refused> 
     match (namespace, &caller.namespace) {
         ("" | "*", None) if caller.scope == Scope::Admin => Ok(None),
         ("*", _) => Err(refused(
+            "/namespace",
             "publishing a driver in all namespaces (`*`) takes a token of the scope `admin`"
                 .to_owned(),
         )),
         ("", Some(own)) => Ok(Some(Arc::clone(own))),
         ("", None) => Ok(Some(DEFAULT_NAMESPACE.into())),
-        (name, Some(own)) if **own != *name => Err(refused(format!(
-            "this token is bound to the namespace `{own}`, and cannot publish a driver in `{name}`"
-        ))),
+        (name, Some(own)) if **own != *name => Err(refused(
+            "/namespace",
+            format!(
+                "this token is bound to the namespace `{own}`, and cannot publish a driver in `{name}`"
+            ),
+        )),
         (name, _) if is_name(name) => Ok(Some(name.into())),
-        (name, _) => Err(refused(format!(
-            "`namespace` is {name:?}, which is no name"
-        ))),
+        (name, _) => Err(refused(
+            "/namespace",
+            format!("`namespace` is {name:?}, which is no name"),
+        )),
     }
 }

@@ -129,6 +129,7 @@ impl DriverHandlers {
     ) -> Result<v1::PollResponse, Status> {
         if request.request_id.len() > 64 {
             return Err(crate::refusal::limit(
+                "/request_id",
                 "request_id",
                 request.request_id.len(),
                 64,
@@ -136,7 +137,12 @@ impl DriverHandlers {
         }
         if request.wait_ms > WAIT_MS {
             let wait = request.wait_ms as usize;
-            return Err(crate::refusal::limit("wait_ms", wait, WAIT_MS as usize));
+            return Err(crate::refusal::limit(
+                "/wait_ms",
+                "wait_ms",
+                wait,
+                WAIT_MS as usize,
+            ));
         }
         let polled = self
             .polled(caller, &request.session, &request.resume_secret)

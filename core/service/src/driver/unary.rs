@@ -40,11 +40,14 @@ impl DriverService for DriverHandlers {
     ) -> std::result::Result<Response<RegisterResponse>, Status> {
         let caller = driving("register", request.extensions())?;
         let said = request.into_inner().hello;
-        let said = said.ok_or_else(|| Status::invalid_argument("`hello` is missing"))?;
+        let said = said.ok_or_else(|| refusal::missing("/hello", "`hello` is missing"))?;
         let (mut read, version, notes) =
             hello::read(&said, &caller).map_err(|refused| match refused.reason {
                 GoodbyeReason::Version => Status::failed_precondition(refused.message),
-                _ => Status::invalid_argument(refused.message),
+                _ => {
+                    let pointer = format!("/hello{}", refused.pointer);
+                    refusal::value(pointer, refused.message).status()
+                }
             })?;
         let there = hello::is_somewhere(&self.node, &read).await;
         there.map_err(refuse)?;
@@ -84,10 +87,15 @@ impl DriverService for DriverHandlers {
         let request = request.into_inner();
         let session = self.session_of(&caller, &request.session, &request.resume_secret)?;
         if request.answers.len() > ANSWERS {
-            return Err(refusal::limit("answers", request.answers.len(), ANSWERS));
+            return Err(refusal::limit(
+                "/answers",
+                "answers",
+                request.answers.len(),
+                ANSWERS,
+            ));
         }
         let mut named = Named::default();
-        for answer in request.answers {
+        for (at, answer) in request.answers.into_iter().enumerate() {
             let Some(claimed) = session.open(&answer.token) else {
                 named.push_stale(answer.token);
                 continue;
@@ -109,7 +117,9 @@ impl DriverService for DriverHandlers {
                 Some(task_answer::Answer::Detached(detached)) => {
                     let others = &detached.principals;
                     if others.len() > PRINCIPALS {
-                        return Err(refusal::limit("principals", others.len(), PRINCIPALS));
+                        let pointer = format!("/answers/{at}/detached/principals");
+                        let count = others.len();
+                        return Err(refusal::limit(pointer, "principals", count, PRINCIPALS));
                     }
                     let until = Time(detached.until_ms);
                     let told = self
@@ -119,7 +129,11 @@ impl DriverService for DriverHandlers {
                         named.push_stale(answer.token);
                     }
                 }
-                None => return Err(Status::invalid_argument("`answers[].answer` is missing")),
+                None => {
+                    let pointer = format!("/answers/{at}/accepted");
+                    let why = "`answers[].answer` is missing";
+                    return Err(refusal::missing(pointer, why));
+                }
             }
         }
         // What is accepted was told before: this says which of it is in vain.
@@ -154,7 +168,7 @@ impl DriverService for DriverHandlers {
         let caller = driving("save_checkpoint", request.extensions())?;
         let checkpoint = request.into_inner().checkpoint;
         let checkpoint =
-            checkpoint.ok_or_else(|| Status::invalid_argument("`checkpoint` is missing"))?;
+            checkpoint.ok_or_else(|| refusal::missing("/checkpoint", "`checkpoint` is missing"))?;
         let status = match self.node.claim(&caller.principal, &checkpoint.token) {
             None => ReportStatus::Stale,
             Some(claimed) => {
@@ -192,11 +206,11 @@ impl DriverService for DriverHandlers {
     ) -> std::result::Result<Response<AppendLogsResponse>, Status> {
         let caller = driving("append_logs", request.extensions())?;
         let batch = request.into_inner().logs;
-        let batch = batch.ok_or_else(|| Status::invalid_argument("`logs` is missing"))?;
+        let batch = batch.ok_or_else(|| refusal::missing("/logs", "`logs` is missing"))?;
         let claimed = self.node.claim_for(&caller.principal, &batch.token).await;
         let claimed = claimed.map_err(refuse)?;
         let claimed = claimed.ok_or_else(|| Status::not_found("the token is not one of yours"))?;
-        logs::check(&batch).map_err(Status::invalid_argument)?;
+        logs::check(&batch).map_err(|why| refusal::value("/logs/lines", why).status())?;
         let acknowledgement = logs::append(&self.node, claimed, batch).await;
         let gone = || Status::not_found("the attempt is not there any more");
         Ok(Response::new(AppendLogsResponse {
@@ -260,7 +274,7 @@ impl DriverHandlers {
         caller: &Caller,
         report: Option<TaskReport>,
     ) -> std::result::Result<ReportOutcome, Status> {
-        let report = report.ok_or_else(|| Status::invalid_argument("`report` is missing"))?;
+        let report = report.ok_or_else(|| refusal::missing("/report", "`report` is missing"))?;
         let claimed = self.node.claim_for(&caller.principal, &report.token).await;
         let Some(claimed) = claimed.map_err(refuse)? else {
             return Ok(ReportOutcome {

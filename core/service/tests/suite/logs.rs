@@ -261,20 +261,76 @@ async fn a_run_of_more_records_than_are_read_at_once_is_gone_on_with() {
         let (_, had) = rest.last().expect("an end");
         assert_eq!((had.lines.len(), had.ended.len()), (3600, 1200));
     }
-    let beyond = "1201;0-1;1200:3";
+    let of = all[1].0.split(';').next().expect("it says of what it is");
+    let beyond = format!("{of};1201;0-1;1200:3");
     let refused = handlers
-        .read_logs(Request::new(following(&run, beyond)))
+        .read_logs(Request::new(following(&run, &beyond)))
         .await;
     assert_eq!(
         refused.map(|_| ()).expect_err("it has 1200").code(),
         Code::OutOfRange
     );
-    let unwritten = "0;0-99999999;0:1";
+    let unwritten = format!("{of};0;0-99999999;0:1");
     let refused = handlers
-        .read_logs(Request::new(following(&run, unwritten)))
+        .read_logs(Request::new(following(&run, &unwritten)))
         .await;
     assert_eq!(
         refused.map(|_| ()).expect_err("it is of later").code(),
         Code::OutOfRange
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_for_the_logs_that_it_came_from() {
+    let (_phase, phased) = watch::channel(4);
+    let handlers = Setup {
+        drivers: vec![Arc::new(Phased(phased))],
+        capacity: 4,
+        ..Setup::default()
+    };
+    let handlers = handlers.open().await;
+    let spec = "{steps: [{id: a, driver: exec}, {id: b, driver: exec}]}";
+    let (run, other) = (start(&handlers, spec).await, start(&handlers, spec).await);
+    let of_step = |run: &str, after: &str| v1::ReadLogsRequest {
+        step: "a".to_owned(),
+        ..following(run, after)
+    };
+    let all = read(&handlers, of_step(&run, ""), Had::default(), |had| had.over).await;
+    for (place, had) in all.iter().filter(|(place, _)| !place.is_empty()) {
+        let rest = read(&handlers, of_step(&run, place), had.clone(), |had| had.over).await;
+        let (_, had) = rest.last().expect("an end");
+        assert_eq!(had.lines.len(), 3, "after {place}");
+        let asked = of_step(&run, place);
+        for (what, asked) in [
+            ("all steps", following(&run, place)),
+            ("another run", of_step(&other, place)),
+            (
+                "another step",
+                v1::ReadLogsRequest {
+                    step: "b".to_owned(),
+                    ..asked.clone()
+                },
+            ),
+            (
+                "an instance",
+                v1::ReadLogsRequest {
+                    instance: Some(0),
+                    ..asked.clone()
+                },
+            ),
+            (
+                "an attempt",
+                v1::ReadLogsRequest {
+                    attempt: Some(1),
+                    ..asked
+                },
+            ),
+        ] {
+            let answer = handlers.read_logs(Request::new(asked)).await;
+            let status = answer.map(|_| ()).expect_err(what);
+            assert_eq!(status.code(), Code::InvalidArgument, "{what}");
+            let words = "a cursor of another run, or of another step, instance or attempt";
+            assert!(status.message().contains(words), "{what}: {status}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod feed;
 mod followers;
 mod hostile;
 mod keys;
+mod listings;
 mod logs;
 mod objects;
 mod pages;

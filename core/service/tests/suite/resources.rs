@@ -266,3 +266,57 @@ async fn a_definition_goes_after_its_resources_and_a_resource_comes_back_under_a
         .await
         .expect("not in use");
 }
+
+#[tokio::test]
+async fn versions_of_a_resource_that_was_deleted_are_read_by_their_numbers() {
+    let handlers = handlers().await;
+    define(&handlers, SCHEMA).await.expect("defined");
+    for image in ["a", "b"] {
+        let spec = format!("{{\"image\": \"{image}\"}}");
+        apply(&handlers, resource(&spec)).await.expect("applied");
+    }
+    let get = async |version: Option<u64>| {
+        let request = v1::GetResourceRequest {
+            definition: "application".to_owned(),
+            name: "web".to_owned(),
+            version,
+            ..v1::GetResourceRequest::default()
+        };
+        let answer = handlers.get_resource(Request::new(request)).await?;
+        Ok::<_, Status>(answer.into_inner().resource.expect("told"))
+    };
+    let before = get(Some(1)).await.expect("an old version");
+    let request = v1::DeleteResourceRequest {
+        definition: "application".to_owned(),
+        name: "web".to_owned(),
+        ..v1::DeleteResourceRequest::default()
+    };
+    let deleted = handlers.delete_resource(Request::new(request)).await;
+    deleted.expect("it is deleted");
+    for version in [1, 2] {
+        let told = get(Some(version)).await.expect("it stays");
+        assert_eq!(told.version, version);
+        assert!(!told.spec.is_empty());
+        let metadata = told.metadata.expect("a name");
+        assert_eq!((&*metadata.name, &*metadata.etag), ("web", ""));
+    }
+    let after = get(Some(1)).await.expect("it stays");
+    assert_eq!(
+        (after.spec, after.definition),
+        (before.spec, before.definition)
+    );
+    for version in [None, Some(3)] {
+        let refused = get(version).await.expect_err("there is none");
+        assert_eq!(refused.code(), Code::NotFound, "{version:?}");
+    }
+    // No new run is for what is gone.
+    let mut run = crate::request("{steps: [{id: a, transform: {x: 1}}]}");
+    run.resource = Some(v1::ResourceVersion {
+        definition: "application".to_owned(),
+        name: "web".to_owned(),
+        version: 1,
+        ..v1::ResourceVersion::default()
+    });
+    let refused = handlers.start_run(Request::new(run)).await;
+    assert_eq!(refused.expect_err("it is gone").code(), Code::NotFound);
+}

@@ -1,4 +1,5 @@
-use super::super::{LIMIT_LABELS, short};
+use super::super::objects::labels_fit;
+use super::super::short;
 use crate::refusal;
 use conveyor_engine::run::RunState;
 use conveyor_proto::storage::v1::stored_event::What;
@@ -24,19 +25,18 @@ impl Wanted {
         namespace: Option<String>,
         request: &v1::WatchEventsRequest,
     ) -> Result<Wanted, Status> {
-        if request.labels.len() > LIMIT_LABELS {
-            return Err(refusal::limit("labels", request.labels.len(), LIMIT_LABELS));
-        }
+        labels_fit("/labels", &request.labels)?;
         short("pipeline", &request.pipeline, 63)?;
         if request.states.len() > STATES {
-            return Err(refusal::limit("states", request.states.len(), STATES));
+            let states = request.states.len();
+            return Err(refusal::limit("/states", "states", states, STATES));
         }
         let known = |state: &i32| {
             let state = u8::try_from(*state).ok();
             state.and_then(RunState::from_code).is_some()
         };
         if !request.states.iter().all(known) {
-            return Err(Status::invalid_argument("a state of the filter is not one"));
+            return Err(refusal::no_state());
         }
         Ok(Wanted {
             namespace: namespace.map(Arc::from),

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use tonic::Status;
 
 /// Attempts whose logs are asked for, numbered in the order of their claims.
-#[derive(Default)]
 pub(super) struct Attempts {
     /// Those that are not done yet.
     pub(super) open: BTreeMap<u32, Followed>,
@@ -61,8 +60,10 @@ impl Followed {
 impl Attempts {
     pub(super) fn after(cursor: Cursor) -> Attempts {
         Attempts {
+            open: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            claimed: 0,
             cursor,
-            ..Attempts::default()
         }
     }
 

@@ -5,21 +5,35 @@
 //! and not before the one of the time before. So two numbers of commits, and the attempt and offset at
 //! which it is, say what it has of every log.
 //!
-//! The text is `FIRST[.OPEN.DONE]…;BEFORE-NOW;NUMBER:OFFSET`. All attempts before `FIRST` are done, then
+//! The text is `OF;FIRST[.OPEN.DONE]…;BEFORE-NOW;NUMBER:OFFSET`. `OF` says which logs they are ([`of`]), since
+//! attempts are numbered among those that are asked for. All attempts before `FIRST` are done, then
 //! so many are not, and so many are, and so on. What was written before the commit `NOW` is had of
 //! attempts before `NUMBER`, of those after it what was written before `BEFORE`, of itself what is before
 //! `OFFSET`: that stands last, so that a reader of a batch of lines knows the cursor after each of them.
 
+use conveyor_engine::value::Hash;
+use conveyor_node::RunId;
+use conveyor_proto::v1;
 use std::collections::BTreeMap;
 
 /// The longest text, in bytes: it travels in a header, and servers in between take 8 KiB.
 pub(crate) const MOST: usize = 4096;
-/// What of it tells which attempts are done: two numbers of 20 digits and two of 10 stand after it.
+/// What of it tells which attempts are done: 8 digits stand before it, and two numbers of 20 digits and two
+/// of 10 after it.
 const DONE: usize = MOST - 96;
+
+/// Which logs are read: those of a run, of a step and so on. A cursor goes on with the same alone.
+pub(super) fn of(run: RunId, request: &v1::ReadLogsRequest) -> u32 {
+    let (step, instance, attempt) = (&request.step, request.instance, request.attempt);
+    let hash = Hash::of(format!("{run} {step} {instance:?} {attempt:?}").as_bytes()).0;
+    u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+}
 
 /// Where a reader is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
+    /// Which logs it is of.
+    of: u32,
     /// Ranges of attempts that are done, by their starts; the ends are not part of them.
     done: BTreeMap<u32, u32>,
     /// The same as text.
@@ -41,9 +55,11 @@ pub(super) enum Start {
     After(u64),
 }
 
-impl Default for Cursor {
-    fn default() -> Cursor {
+impl Cursor {
+    /// Before all that there is of some logs.
+    pub(super) fn begin_of(of: u32) -> Cursor {
         Cursor {
+            of,
             done: BTreeMap::new(),
             text: "0".to_owned(),
             before: 0,
@@ -51,12 +67,11 @@ impl Default for Cursor {
             at: None,
         }
     }
-}
 
-impl Cursor {
     /// Reads what [`Cursor::text`] wrote, and nothing else: no sign, no zero in front, no other order.
     pub(crate) fn parse(text: &str) -> Option<Cursor> {
-        let mut parts = text.split(';');
+        let (of, rest) = text.split_once(';')?;
+        let mut parts = rest.split(';');
         let (done, commits, at) = (parts.next()?, parts.next()?, parts.next()?);
         if parts.next().is_some() {
             return None;
@@ -65,6 +80,7 @@ impl Cursor {
         let (before, now) = commits.split_once('-')?;
         let (number, offset) = at.split_once(':')?;
         let cursor = Cursor {
+            of: u32::from_str_radix(of, 16).ok()?,
             text: done_text(&done),
             done,
             before: before.parse().ok()?,
@@ -78,9 +94,18 @@ impl Cursor {
     pub(crate) fn text(&self) -> String {
         let (number, offset) = self.at.unwrap_or_default();
         let Cursor {
-            text, before, now, ..
+            of,
+            text,
+            before,
+            now,
+            ..
         } = self;
-        format!("{text};{before}-{now};{number}:{offset}")
+        format!("{of:08x};{text};{before}-{now};{number}:{offset}")
+    }
+
+    /// Which logs it is of.
+    pub(super) fn is_of(&self, of: u32) -> bool {
+        self.of == of
     }
 
     /// The number after the highest that it knows.
@@ -187,29 +212,29 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::begin_of(0xa0b1);
         cursor.begin(8);
         cursor.has(0, 3);
-        assert_eq!(cursor.text(), "0;0-8;0:3");
+        assert_eq!(cursor.text(), "0000a0b1;0;0-8;0:3");
         cursor.has(2, 7);
-        assert_eq!(cursor.text(), "0;0-8;2:7");
+        assert_eq!(cursor.text(), "0000a0b1;0;0-8;2:7");
         for number in [1, 4, 3] {
             assert!(cursor.finish(number, 9));
         }
-        assert_eq!(cursor.text(), "0.1.1.1.2;0-8;3:9");
+        assert_eq!(cursor.text(), "0000a0b1;0.1.1.1.2;0-8;3:9");
         assert_eq!(Cursor::parse(&cursor.text()), Some(cursor.clone()));
         assert_eq!(cursor.end(), 5);
         cursor.begin(11);
         assert!(cursor.finish(0, 4));
-        assert_eq!(cursor.text(), "2.1.2;8-11;0:4");
+        assert_eq!(cursor.text(), "0000a0b1;2.1.2;8-11;0:4");
         assert!(cursor.finish(2, 7));
-        assert_eq!(cursor.text(), "5;8-11;2:7");
-        assert_eq!(Cursor::parse("5;8-11;2:7"), Some(cursor));
+        assert_eq!(cursor.text(), "0000a0b1;5;8-11;2:7");
+        assert_eq!(Cursor::parse("0000a0b1;5;8-11;2:7"), Some(cursor));
     }
 
     #[test]
     fn a_cursor_says_where_each_log_goes_on() {
-        let mut cursor = Cursor::parse("1;8-11;4:7").expect("it is one");
+        let mut cursor = Cursor::parse("0000a0b1;1;8-11;4:7").expect("it is one");
         assert!(cursor.is_done(0));
         assert!(cursor.is_past(3) && !cursor.is_past(4));
         assert_eq!(cursor.start(3), Start::After(11));
@@ -225,24 +250,27 @@ mod tests {
         for text in [
             "",
             "7",
-            "x;0-1;0:0",
-            ";0-1;0:0",
-            "0;1",
-            "0;0-1;1:",
-            "0;2-1;1:0",
-            "0;0-1;1:5;",
-            "3.1;0-1;1:5",
-            "3.0.1;0-1;1:5",
-            "3.1.0;0-1;1:5",
-            "3.1.4294967295;0-1;1:5",
-            "0,1-2;0:3",
-            "00;0-1;0:0",
-            "+1;0-1;0:0",
-            "0;0-01;0:0",
-            "0;0-1;0:+5",
-            "0; 0-1;0:5",
-            "4294967296;0-1;0:0",
-            "0;0-1;0:18446744073709551616",
+            "0;0-1;0:0",
+            "a0b1;0;0-1;0:0",
+            "0000A0B1;0;0-1;0:0",
+            "0000a0b1;x;0-1;0:0",
+            "0000a0b1;;0-1;0:0",
+            "0000a0b1;0;1",
+            "0000a0b1;0;0-1;1:",
+            "0000a0b1;0;2-1;1:0",
+            "0000a0b1;0;0-1;1:5;",
+            "0000a0b1;3.1;0-1;1:5",
+            "0000a0b1;3.0.1;0-1;1:5",
+            "0000a0b1;3.1.0;0-1;1:5",
+            "0000a0b1;3.1.4294967295;0-1;1:5",
+            "0000a0b1;0,1-2;0:3",
+            "0000a0b1;00;0-1;0:0",
+            "0000a0b1;+1;0-1;0:0",
+            "0000a0b1;0;0-01;0:0",
+            "0000a0b1;0;0-1;0:+5",
+            "0000a0b1;0; 0-1;0:5",
+            "0000a0b1;4294967296;0-1;0:0",
+            "0000a0b1;0;0-1;0:18446744073709551616",
         ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
@@ -250,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_cursor_never_grows_too_long_and_always_takes_the_first_that_is_not_done() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::begin_of(0xa0b1);
         cursor.begin(u64::MAX);
         let many = 6_000;
         // The worst order: each second one first.
@@ -272,7 +300,7 @@ mod tests {
         }
         assert_eq!(
             cursor.text(),
-            format!("{many};0-{};{}:1", u64::MAX, many - 1)
+            format!("0000a0b1;{many};0-{};{}:1", u64::MAX, many - 1)
         );
     }
 }

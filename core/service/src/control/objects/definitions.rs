@@ -34,14 +34,21 @@ fn told(namespace: &str, name: &str, row: &Row<StoredDefinition>) -> v1::Resourc
 /// The schema in one form, with every reason why it is none.
 async fn schema(given: Bytes) -> Result<Bytes, Status> {
     if given.is_empty() {
-        return Err(Status::invalid_argument("`schema` is missing"));
+        return Err(refusal::missing(
+            "/definition/schema",
+            "`schema` is missing",
+        ));
     }
     if given.len() > SCHEMA_BYTES {
-        return Err(refusal::limit("schema_bytes", given.len(), SCHEMA_BYTES));
+        let bytes = given.len();
+        let pointer = "/definition/schema";
+        return Err(refusal::limit(pointer, "schema_bytes", bytes, SCHEMA_BYTES));
     }
     on_stack(move || {
-        let json = parse_json(&given)
-            .map_err(|error| Status::invalid_argument(format!("`schema`: {error}")))?;
+        let json = parse_json(&given).map_err(|error| {
+            let why = format!("`schema`: {error}");
+            refusal::value("/definition/schema", why).status()
+        })?;
         let wrong = |found: Vec<conveyor_engine::plan::Violation>| {
             let one = |found: conveyor_engine::plan::Violation| {
                 let pointer = format!("/schema{}", found.pointer);
@@ -74,13 +81,16 @@ impl ControlHandlers {
         let key = std::mem::take(&mut request.idempotency_key);
         let asked = request.clone();
         let wanted = request.definition;
-        let wanted = wanted.ok_or_else(|| Status::invalid_argument("`definition` is missing"))?;
+        let wanted =
+            wanted.ok_or_else(|| refusal::missing("/definition", "`definition` is missing"))?;
         let meta = wanted.metadata.unwrap_or_default();
-        name("metadata.name", &meta.name)?;
-        labels_fit(&meta.labels)?;
-        annotations_fit(&meta.annotations)?;
+        name("/definition/metadata/name", "metadata.name", &meta.name)?;
+        labels_fit("/definition/metadata/labels", &meta.labels)?;
+        annotations_fit("/definition/metadata/annotations", &meta.annotations)?;
         let schema = schema(wanted.schema).await?;
-        let namespace = self.namespace(&meta.namespace).await?;
+        let namespace = self
+            .namespace_at("/definition/metadata/namespace", &meta.namespace)
+            .await?;
         let _turn = self.changes.turn.lock().await;
         let key = match request.validate_only {
             true => Keyed::Fresh(Default::default()),
@@ -180,13 +190,16 @@ impl ControlHandlers {
     }
 
     /// A definition that is there, with the version that is asked for, or its newest.
+    ///
+    /// `pointer` is the request's field that has its name.
     pub(super) async fn definition_row(
         &self,
+        pointer: &str,
         namespace: &str,
         definition: &str,
         version: Option<u64>,
     ) -> Result<(Row<StoredDefinition>, StoredDefinitionVersion), Status> {
-        name("definition", definition)?;
+        name(pointer, "definition", definition)?;
         let row = self
             .reader
             .object::<StoredDefinition>(namespace, definition);
@@ -215,7 +228,7 @@ impl ControlHandlers {
         request: v1::GetDefinitionRequest,
     ) -> Result<v1::GetDefinitionResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
-        let found = self.definition_row(&namespace, &request.name, request.version);
+        let found = self.definition_row("/name", &namespace, &request.name, request.version);
         let (row, stored) = found.await?;
         let definition = v1::ResourceDefinition {
             version: request.version.unwrap_or(row.value.version),
@@ -251,7 +264,9 @@ impl ControlHandlers {
     ) -> Result<v1::DeleteDefinitionResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
         let _turn = self.changes.turn.lock().await;
-        let (row, _) = self.definition_row(&namespace, &request.name, None).await?;
+        let (row, _) = self
+            .definition_row("/name", &namespace, &request.name, None)
+            .await?;
         etag_fits(&request.etag, Some(&row))?;
         let used = self.reader.object::<StoredUse>(&namespace, &request.name);
         let used = used.await.map_err(refuse)?;

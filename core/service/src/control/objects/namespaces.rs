@@ -3,11 +3,18 @@
 use super::super::{ControlHandlers, DEFAULT_NAMESPACE, refuse};
 use super::repeats::Keyed;
 use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token};
-use conveyor_node::objects::{Changes, ListObjects, Row};
+use crate::refusal;
+use conveyor_node::objects::{Changes, ListObjects, Object, Row};
 use conveyor_node::reader::Filter;
-use conveyor_proto::storage::v1::{StoredDefinition, StoredNamespace, StoredPipeline};
+use conveyor_proto::storage::v1::{
+    StoredDefinition, StoredDefinitionVersion, StoredEventFloor, StoredNamespace, StoredPipeline,
+    StoredResourceVersion,
+};
 use conveyor_proto::v1;
 use tonic::Status;
+
+/// Rows that one commit removes.
+const TURN: usize = 500;
 
 fn told(name: &str, row: &Row<StoredNamespace>) -> v1::Namespace {
     let metadata = metadata(name, "", row.value.meta.clone(), row.etag());
@@ -31,11 +38,12 @@ impl ControlHandlers {
         let key = std::mem::take(&mut request.idempotency_key);
         let asked = request.clone();
         let wanted = request.namespace.and_then(|namespace| namespace.metadata);
-        let wanted =
-            wanted.ok_or_else(|| Status::invalid_argument("`namespace.metadata` is missing"))?;
-        name("metadata.name", &wanted.name)?;
-        labels_fit(&wanted.labels)?;
-        annotations_fit(&wanted.annotations)?;
+        let wanted = wanted.ok_or_else(|| {
+            refusal::missing("/namespace/metadata", "`namespace.metadata` is missing")
+        })?;
+        name("/namespace/metadata/name", "metadata.name", &wanted.name)?;
+        labels_fit("/namespace/metadata/labels", &wanted.labels)?;
+        annotations_fit("/namespace/metadata/annotations", &wanted.annotations)?;
         let taken = || Status::already_exists(format!("there is a namespace `{}`", wanted.name));
         let same = |row: &Row<StoredNamespace>| {
             let meta = row.value.meta.clone().unwrap_or_default();
@@ -63,6 +71,7 @@ impl ControlHandlers {
                     meta: Some(changed(None, labels, annotations, now)),
                 });
                 changes.put("", &wanted.name, &row.value, None);
+                self.begin_events(&wanted.name, &mut changes).await?;
                 row
             }
         };
@@ -125,7 +134,7 @@ impl ControlHandlers {
         &self,
         request: v1::GetNamespaceRequest,
     ) -> Result<v1::GetNamespaceResponse, Status> {
-        name("name", &request.name)?;
+        name("/name", "name", &request.name)?;
         self.caller.within(&request.name)?;
         let row = self.reader.object::<StoredNamespace>("", &request.name);
         let found = match row.await.map_err(refuse)? {
@@ -143,6 +152,47 @@ impl ControlHandlers {
         })
     }
 
+    /// Events of an earlier namespace of the same name are kept until they come of age, for whoever follows
+    /// all: those of this one begin after all that there are.
+    async fn begin_events(&self, namespace: &str, changes: &mut Changes) -> Result<(), Status> {
+        let was = self.reader.object::<StoredEventFloor>("", namespace).await;
+        let end = self.reader.feed_end().await.map_err(refuse)?;
+        let begun = StoredEventFloor::from(end);
+        changes.put("", namespace, &begun, was.map_err(refuse)?.as_ref());
+        Ok(())
+    }
+
+    /// Removes what is left of definitions and Resources that were deleted: a namespace that is made anew
+    /// under the name begins with nothing.
+    async fn forget_versions(&self, namespace: &str) -> Result<(), Status> {
+        self.forget_all::<StoredResourceVersion>(namespace).await?;
+        self.forget_all::<StoredDefinitionVersion>(namespace).await
+    }
+
+    async fn forget_all<M: Object>(&self, namespace: &str) -> Result<(), Status> {
+        let mut list = ListObjects {
+            namespace: namespace.to_owned(),
+            limit: TURN,
+            ..ListObjects::default()
+        };
+        loop {
+            let page = self.reader.objects::<M>(list.clone()).await;
+            let page = page.map_err(refuse)?;
+            if page.rows.is_empty() {
+                return Ok(());
+            }
+            let mut changes = Changes::new();
+            for (name, row) in &page.rows {
+                changes.delete(namespace, name, row);
+            }
+            self.node.change(changes).await.map_err(refuse)?;
+            list.after = page.next;
+            if list.after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     pub(in super::super) async fn delete_one_namespace(
         &self,
         request: v1::DeleteNamespaceRequest,
@@ -153,7 +203,7 @@ impl ControlHandlers {
                 "the namespace `default` is always there",
             ));
         }
-        name("name", &wanted)?;
+        name("/name", "name", &wanted)?;
         let row = self
             .reader
             .object::<StoredNamespace>("", &wanted)
@@ -194,6 +244,7 @@ impl ControlHandlers {
                 "the namespace `{wanted}` has pipelines, definitions or runs: delete them first"
             )));
         }
+        self.forget_versions(&wanted).await?;
         let mut changes = Changes::new();
         changes.delete("", &wanted, &row);
         self.node.change(changes).await.map_err(refuse)?;

@@ -43,7 +43,8 @@ impl ControlHandlers {
         let key = std::mem::take(&mut request.idempotency_key);
         let asked = request.clone();
         let document = request.document;
-        let document = document.ok_or_else(|| Status::invalid_argument("`document` is missing"))?;
+        let document =
+            document.ok_or_else(|| refusal::missing("/document", "`document` is missing"))?;
         check::within(&self.caller, &document)?;
         let (node, about) = (self.node.clone(), Arc::clone(&self.about));
         let (read, unregistered, file_name) = on_stack(move || -> Result<_, Status> {
@@ -56,8 +57,8 @@ impl ControlHandlers {
         .await??;
         let plan = read.plan();
         let namespace = self.namespace(&plan.namespace).await?;
-        labels_fit(&plan.labels)?;
-        annotations_fit(&plan.annotations)?;
+        labels_fit("/metadata/labels", &plan.labels)?;
+        annotations_fit("/metadata/annotations", &plan.annotations)?;
         let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
         diagnostics.extend(unregistered);
         let pipeline = plan.name.to_string();
@@ -180,12 +181,14 @@ impl ControlHandlers {
         kept.await.map_err(refuse)
     }
 
+    /// A pipeline that is there. `place` is the request's field that has its name as `name`.
     pub(super) async fn pipeline_row(
         &self,
+        place: &str,
         namespace: &str,
         pipeline: &str,
     ) -> Result<Row<StoredPipeline>, Status> {
-        name("name", pipeline)?;
+        name(&format!("{place}/name"), "name", pipeline)?;
         let row = self
             .reader
             .object::<StoredPipeline>(namespace, pipeline)
@@ -205,9 +208,11 @@ impl ControlHandlers {
         wanted: &v1::PipelineRef,
     ) -> Result<v1::Document, Status> {
         let namespace = self.namespace(namespace).await?;
-        let row = self.pipeline_row(&namespace, &wanted.name).await?;
+        let row = self
+            .pipeline_row("/stored", &namespace, &wanted.name)
+            .await?;
         let digest = self
-            .digest_of_revision(&namespace, &wanted.name, &row, &wanted.digest)
+            .digest_of_revision("/stored", (&namespace, &wanted.name), &row, &wanted.digest)
             .await?;
         let stored = self.reader.document(digest).await.map_err(refuse)?;
         let file_name = format!("{}.json", wanted.name);
@@ -225,17 +230,16 @@ impl ControlHandlers {
         let wanted = &request.digest;
         let named = match (request.name.as_str(), wanted.as_str()) {
             ("", "") => {
-                return Err(Status::invalid_argument(
-                    "give the pipeline's `name`, or the `digest` of a revision",
-                ));
+                let why = "give the pipeline's `name`, or the `digest` of a revision";
+                return Err(refusal::missing("/name", why));
             }
             ("", wanted) => self.pipeline_with(&namespace, wanted).await?,
             (name, _) => name.to_owned(),
         };
         let pipeline = &named;
-        let row = self.pipeline_row(&namespace, pipeline).await?;
+        let row = self.pipeline_row("", &namespace, pipeline).await?;
         let digest = self
-            .digest_of_revision(&namespace, pipeline, &row, wanted)
+            .digest_of_revision("", (&namespace, pipeline), &row, wanted)
             .await?;
         let document = self.reader.document(digest).await.map_err(refuse)?;
         let revision = self.reader.revision(&namespace, pipeline, digest).await;
@@ -278,7 +282,7 @@ impl ControlHandlers {
     ) -> Result<v1::DeletePipelineResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
         let _turn = self.changes.turn.lock().await;
-        let row = self.pipeline_row(&namespace, &request.name).await?;
+        let row = self.pipeline_row("", &namespace, &request.name).await?;
         etag_fits(&request.etag, Some(&row))?;
         let names = (namespace.as_str(), request.name.as_str());
         let triggered = self.triggered(names, Some(&row), None, Changes::new());

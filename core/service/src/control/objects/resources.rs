@@ -15,7 +15,7 @@ use conveyor_node::objects::{Changes, Row};
 use conveyor_node::resources::{self, Applied, Decided, Happened, Made, Wanted, resource_key};
 use conveyor_node::{NodeError, Plans};
 use conveyor_proto::storage::v1::{
-    StoredDefinitionVersion, StoredObjectEvent, StoredObjectKind, StoredResource,
+    StoredDefinitionVersion, StoredMeta, StoredObjectEvent, StoredObjectKind, StoredResource,
     StoredResourceVersion,
 };
 use conveyor_proto::v1;
@@ -23,7 +23,7 @@ use conveyor_store::Store;
 use prost::bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// The longest `spec`.
 const SPEC_BYTES: usize = 1 << 20;
@@ -41,19 +41,52 @@ fn told(namespace: &str, key: &str, row: &Row<StoredResource>) -> v1::Resource {
     }
 }
 
+/// A version of a Resource that is gone: without an etag, made when the version was.
+fn version_alone(
+    namespace: &str,
+    key: &str,
+    version: u64,
+    stored: StoredResourceVersion,
+) -> v1::Resource {
+    let (definition, name) = key.split_once(JOINT).unwrap_or_default();
+    let meta = StoredMeta {
+        labels: stored.labels,
+        annotations: stored.annotations,
+        created_ms: stored.created_ms,
+        updated_ms: stored.created_ms,
+        ..StoredMeta::default()
+    };
+    v1::Resource {
+        metadata: Some(metadata(name, namespace, Some(meta), String::new())),
+        definition: definition.to_owned(),
+        version,
+        spec: stored.spec,
+        pipeline: stored.pipeline,
+    }
+}
+
 /// The spec in one form, if the definition takes it.
 async fn spec(given: Bytes, definition: StoredDefinitionVersion) -> Result<Bytes, Status> {
     if given.len() > SPEC_BYTES {
-        return Err(refusal::limit("spec_bytes", given.len(), SPEC_BYTES));
+        let bytes = given.len();
+        return Err(refusal::limit(
+            "/resource/spec",
+            "spec_bytes",
+            bytes,
+            SPEC_BYTES,
+        ));
     }
     on_stack(move || {
         let json = match given.is_empty() {
             true => Json::Object(serde_json::Map::new()),
-            false => parse_json(&given)
-                .map_err(|error| Status::invalid_argument(format!("`spec`: {error}")))?,
+            false => parse_json(&given).map_err(|error| {
+                let why = format!("`spec`: {error}");
+                refusal::value("/resource/spec", why).status()
+            })?,
         };
         if !json.is_object() {
-            return Err(Status::invalid_argument("`spec` must be a JSON object"));
+            let why = "`spec` must be a JSON object";
+            return Err(refusal::value("/resource/spec", why).status());
         }
         stored_schema(&definition)?.check(&json).map_err(|found| {
             let one = |found: conveyor_engine::plan::Violation| {
@@ -77,15 +110,18 @@ impl ControlHandlers {
         let key = std::mem::take(&mut request.idempotency_key);
         let asked = request.clone();
         let wanted = request.resource;
-        let wanted = wanted.ok_or_else(|| Status::invalid_argument("`resource` is missing"))?;
+        let wanted =
+            wanted.ok_or_else(|| refusal::missing("/resource", "`resource` is missing"))?;
         let meta = wanted.metadata.unwrap_or_default();
-        name("metadata.name", &meta.name)?;
-        labels_fit(&meta.labels)?;
-        annotations_fit(&meta.annotations)?;
+        name("/resource/metadata/name", "metadata.name", &meta.name)?;
+        labels_fit("/resource/metadata/labels", &meta.labels)?;
+        annotations_fit("/resource/metadata/annotations", &meta.annotations)?;
         if !wanted.pipeline.is_empty() {
-            name("pipeline", &wanted.pipeline)?;
+            name("/resource/pipeline", "pipeline", &wanted.pipeline)?;
         }
-        let namespace = self.namespace(&meta.namespace).await?;
+        let namespace = self
+            .namespace_at("/resource/metadata/namespace", &meta.namespace)
+            .await?;
         let turn = Arc::clone(&self.changes.turn).lock_owned().await;
         let key = match request.validate_only {
             true => Keyed::Fresh(Default::default()),
@@ -98,7 +134,8 @@ impl ControlHandlers {
             Keyed::Repeat(answer) => return Ok(answer),
             Keyed::Fresh(key) => key,
         };
-        let definition = self.definition_row(&namespace, &wanted.definition, None);
+        let definition =
+            self.definition_row("/resource/definition", &namespace, &wanted.definition, None);
         let (definition, schema) = definition.await?;
         let spec = spec(wanted.spec, schema).await?;
         let object = resource_key(&wanted.definition, &meta.name);
@@ -254,15 +291,16 @@ impl ControlHandlers {
         Ok(stored.await.map_err(refuse)?.map(|row| row.value))
     }
 
-    /// A Resource that is there.
+    /// A Resource that is there. `place` is the request's field that has `definition` and `name`.
     async fn resource_row(
         &self,
+        place: &str,
         namespace: &str,
         definition: &str,
         resource: &str,
     ) -> Result<Row<StoredResource>, Status> {
-        name("definition", definition)?;
-        name("name", resource)?;
+        name(&format!("{place}/definition"), "definition", definition)?;
+        name(&format!("{place}/name"), "name", resource)?;
         let key = resource_key(definition, resource);
         let row = self.reader.object::<StoredResource>(namespace, &key).await;
         row.map_err(refuse)?.ok_or_else(|| {
@@ -276,12 +314,15 @@ impl ControlHandlers {
     /// A Resource in the version that is asked for, or in its newest.
     pub(in super::super) async fn resource_at(
         &self,
+        place: &str,
         namespace: &str,
         definition: &str,
         resource: &str,
         version: Option<u64>,
     ) -> Result<(v1::Resource, StoredResourceVersion), Status> {
-        let row = self.resource_row(namespace, definition, resource).await?;
+        let row = self
+            .resource_row(place, namespace, definition, resource)
+            .await?;
         let object = resource_key(definition, resource);
         let wanted = version.unwrap_or(row.value.version);
         let stored = self.resource_version(namespace, &object, wanted).await?;
@@ -309,8 +350,17 @@ impl ControlHandlers {
     ) -> Result<v1::GetResourceResponse, Status> {
         let namespace = self.namespace(&request.namespace).await?;
         let (definition, name) = (&request.definition, &request.name);
-        let found = self.resource_at(&namespace, definition, name, request.version);
-        let (resource, _) = found.await?;
+        let found = self.resource_at("", &namespace, definition, name, request.version);
+        let resource = match (found.await, request.version) {
+            (Ok((resource, _)), _) => resource,
+            // It may be gone; its versions stay for the runs that name them.
+            (Err(status), Some(version)) if status.code() == Code::NotFound => {
+                let object = resource_key(definition, name);
+                let stored = self.resource_version(&namespace, &object, version).await?;
+                version_alone(&namespace, &object, version, stored.ok_or(status)?)
+            }
+            (Err(status), _) => return Err(status),
+        };
         Ok(v1::GetResourceResponse {
             resource: Some(resource),
         })
@@ -323,7 +373,7 @@ impl ControlHandlers {
         let namespace = self.namespace(&request.namespace).await?;
         let mut list = listing("resources", &namespace, request.options)?;
         if !request.definition.is_empty() {
-            name("definition", &request.definition)?;
+            name("/definition", "definition", &request.definition)?;
             list.prefix = format!("{}{JOINT}", request.definition);
         }
         let page = self.reader.objects::<StoredResource>(list).await;
@@ -346,7 +396,7 @@ impl ControlHandlers {
         let namespace = self.namespace(&request.namespace).await?;
         let (definition, name) = (&request.definition, &request.name);
         let turn = Arc::clone(&self.changes.turn).lock_owned().await;
-        let row = self.resource_row(&namespace, definition, name).await?;
+        let row = self.resource_row("", &namespace, definition, name).await?;
         etag_fits(&request.etag, Some(&row))?;
         let names = (namespace, definition.clone(), name.clone());
         let (now, was) = (self.node.now(), row.clone());

@@ -2,6 +2,7 @@
 
 use super::super::{ControlHandlers, refuse};
 use super::{listing, page_token};
+use crate::refusal;
 use conveyor_engine::value::Hash;
 use conveyor_node::objects::{FoundRevision, Row};
 use conveyor_proto::storage::v1::StoredPipeline;
@@ -12,36 +13,51 @@ use tonic::Status;
 const DIGITS: usize = 8;
 
 /// A digest as it is written, or a beginning of it, in lower case.
-fn digits(text: &str) -> Result<String, Status> {
+fn digits(place: &str, text: &str) -> Result<String, Status> {
     let fits = (DIGITS..=64).contains(&text.len());
     match fits && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         true => Ok(text.to_ascii_lowercase()),
-        false => Err(Status::invalid_argument(format!(
-            "`digest` is {text:?}; a digest has 64 hexadecimal digits, and at least {DIGITS} of its \
-             beginning are to be given"
-        ))),
+        false => {
+            let why = format!(
+                "`digest` is {text:?}; a digest has 64 hexadecimal digits, and at least {DIGITS} of its \
+                 beginning are to be given"
+            );
+            Err(refusal::value(format!("{place}/digest"), why)
+                .found(text)
+                .status())
+        }
     }
 }
 
 /// The revision that is meant where a beginning of its digest is given.
-fn only(mut found: Vec<FoundRevision>, digits: &str) -> Result<Option<FoundRevision>, Status> {
+fn only(
+    mut found: Vec<FoundRevision>,
+    place: &str,
+    digits: &str,
+) -> Result<Option<FoundRevision>, Status> {
     match found.as_slice() {
-        [one, other, ..] => Err(Status::invalid_argument(format!(
-            "`digest` {digits} fits {} revisions, such as {} and {}; give more of it",
-            found.len(),
-            one.digest,
-            other.digest
-        ))),
+        [one, other, ..] => {
+            let why = format!(
+                "`digest` {digits} fits {} revisions, such as {} and {}; give more of it",
+                found.len(),
+                one.digest,
+                other.digest
+            );
+            Err(refusal::value(format!("{place}/digest"), why)
+                .found(digits)
+                .status())
+        }
         _ => Ok(found.pop()),
     }
 }
 
 impl ControlHandlers {
-    /// The digest of the revision that is named; of the newest where none is.
+    /// The digest of the revision that is named; of the newest where none is. `place` is the request's field
+    /// that has it as `digest`.
     pub(super) async fn digest_of_revision(
         &self,
-        namespace: &str,
-        pipeline: &str,
+        place: &str,
+        (namespace, pipeline): (&str, &str),
         row: &Row<StoredPipeline>,
         wanted: &str,
     ) -> Result<Hash, Status> {
@@ -51,9 +67,9 @@ impl ControlHandlers {
                 .map(Hash)
                 .map_err(|_| Status::data_loss("a digest has 32 bytes"));
         }
-        let wanted = digits(wanted)?;
+        let wanted = digits(place, wanted)?;
         let known = self.reader.revisions(namespace, Some(pipeline), &wanted);
-        match only(known.await.map_err(refuse)?, &wanted)? {
+        match only(known.await.map_err(refuse)?, place, &wanted)? {
             Some(found) => Ok(found.digest),
             None => Err(Status::not_found(format!(
                 "the pipeline `{pipeline}` has no revision {wanted}"
@@ -67,9 +83,9 @@ impl ControlHandlers {
         namespace: &str,
         wanted: &str,
     ) -> Result<String, Status> {
-        let wanted = digits(wanted)?;
+        let wanted = digits("", wanted)?;
         let found = self.reader.revisions(namespace, None, &wanted);
-        match only(found.await.map_err(refuse)?, &wanted)? {
+        match only(found.await.map_err(refuse)?, "", &wanted)? {
             Some(found) => Ok(found.pipeline),
             None => Err(Status::not_found(format!(
                 "no pipeline in the namespace `{namespace}` has a revision {wanted}"
@@ -90,11 +106,10 @@ impl ControlHandlers {
         let list = listing("revisions", &namespace, Some(options))?;
         let before = list.after.as_deref().map(str::parse::<u64>).transpose();
         let before = before.map_err(|_| {
-            Status::invalid_argument(
-                "`page_token`: no answer of this listing had it as `next_page_token`",
-            )
+            let why = "`page_token`: no answer of this listing had it as `next_page_token`";
+            refusal::value("/page_token", why).status()
         })?;
-        let row = self.pipeline_row(&namespace, &request.name).await?;
+        let row = self.pipeline_row("", &namespace, &request.name).await?;
         // Their keys are in the order of the digests: a row is a few bytes, and all are read.
         let found = self.reader.revisions(&namespace, Some(&request.name), "");
         let mut found = found.await.map_err(refuse)?;
