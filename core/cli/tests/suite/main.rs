@@ -1,5 +1,6 @@
 //! The real program, by its real command line.
 
+mod adoption;
 mod api;
 mod auth;
 mod beside;
