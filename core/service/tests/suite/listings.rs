@@ -61,7 +61,7 @@ async fn a_page_token_of_runs_is_for_the_listing_that_told_it() {
     assert_eq!(ids, all, "each once");
     let others: [(&str, Change); 7] = [
         ("a namespace", |asked| {
-            asked.namespace = "default".to_owned()
+            asked.namespace = "default".to_owned();
         }),
         ("no pipeline", |asked| asked.pipeline.clear()),
         ("a state", |asked| {
