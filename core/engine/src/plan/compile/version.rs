@@ -47,16 +47,24 @@ pub fn version_satisfies(requirement: &str, version: &str) -> bool {
 /// What orders versions, newest last: their numbers, and a release after what leads to it. One that
 /// is no version comes first.
 #[must_use]
-pub fn version_order(version: &str) -> (Vec<u64>, bool, String) {
+pub fn version_order(version: &str) -> (Vec<u64>, bool, Vec<Identifier<String>>) {
+    let of = |pre| {
+        let each = identifiers(pre).into_iter();
+        each.map(|(word, number, text)| (word, number, text.to_owned()))
+            .collect()
+    };
     match Version::parse(version) {
         Some(version) => (
-            version.numbers.clone(),
+            version.numbers,
             version.pre.is_none(),
-            version.pre.unwrap_or_default().to_owned(),
+            version.pre.map_or_else(Vec::new, of),
         ),
-        None => (Vec::new(), false, version.to_owned()),
+        None => (Vec::new(), false, of(version)),
     }
 }
+
+/// A part of a pre-release: whether it is none but a number, that number, else its text.
+type Identifier<T> = (bool, u64, T);
 
 /// Numbers in their order, those that are there, and the pre-release.
 struct Version<'a> {
@@ -130,7 +138,7 @@ impl<'a> Version<'a> {
 }
 
 /// Numeric identifiers come before others, and in the order of their numbers.
-fn identifiers(pre: &str) -> Vec<(bool, u64, &str)> {
+fn identifiers(pre: &str) -> Vec<Identifier<&str>> {
     let one = |part| match str::parse(part) {
         Ok(number) => (false, number, ""),
         Err(_) => (true, 0, part),
@@ -140,7 +148,7 @@ fn identifiers(pre: &str) -> Vec<(bool, u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_requirement, version_satisfies};
+    use super::{is_requirement, version_order, version_satisfies};
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
@@ -176,6 +184,24 @@ mod tests {
         ] {
             let found = version_satisfies(requirement, version);
             assert_eq!(found, satisfied, "{requirement} and {version}");
+        }
+    }
+
+    #[test]
+    fn versions_are_ordered_as_semantic_versioning_says() {
+        let versions = [
+            "not a version",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-rc.2",
+            "1.0.0-rc.10",
+            "1.0.0",
+            "1.2.0",
+            "1.10.0",
+        ];
+        for pair in versions.windows(2) {
+            assert!(version_order(pair[0]) < version_order(pair[1]), "{pair:?}");
         }
     }
 
