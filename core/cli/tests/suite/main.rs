@@ -26,6 +26,7 @@ mod metrics;
 mod network;
 mod operate;
 mod outage;
+mod pages;
 mod plan;
 mod polled;
 mod program;
