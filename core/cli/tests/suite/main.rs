@@ -34,6 +34,7 @@ mod proxy;
 mod quarantine;
 mod raw;
 mod refusals;
+mod repeats;
 mod resources;
 mod rest;
 mod runs;
