@@ -22,6 +22,7 @@ mod http;
 mod killed;
 #[path = "../../../../tools/killpoint/library.rs"]
 mod killpoint;
+mod listening;
 mod load;
 mod metrics;
 mod network;
