@@ -47,6 +47,7 @@ mod silence;
 mod site;
 mod standing;
 mod statuses;
+mod stops;
 mod streams;
 mod tally;
 mod terminal;
