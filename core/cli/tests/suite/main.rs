@@ -1,6 +1,7 @@
 //! The real program, by its real command line.
 
 mod acknowledged;
+mod anew;
 mod api;
 mod auth;
 mod beside;
