@@ -3,8 +3,8 @@
 use crate::access::Names;
 use crate::tls::{self, Tls};
 use crate::wire::Wire;
-use axum::Router;
 use axum::extract::Request;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -33,6 +33,8 @@ pub struct ConnectionLimits {
     /// A connection that is silent for so long is asked whether anybody is there, and closed where
     /// nobody answers within as long. Default 20 s.
     pub keepalive: Duration,
+    /// How long server-sent events are silent before a comment tells that somebody is there. Default 15 s.
+    pub silence: Duration,
     /// How long connections have to end with the server. Default 5 s.
     pub goodbye: Duration,
 }
@@ -44,10 +46,15 @@ impl Default for ConnectionLimits {
             streams: 256,
             head: Duration::from_secs(10),
             keepalive: Duration::from_secs(20),
+            silence: Duration::from_secs(15),
             goodbye: Duration::from_secs(5),
         }
     }
 }
+
+/// What [`ConnectionLimits::silence`] is, for whoever streams an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence(pub(crate) Duration);
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -119,7 +126,7 @@ impl Answering {
             .keep_alive_interval(limits.keepalive)
             .keep_alive_timeout(limits.keepalive);
         Answering {
-            router,
+            router: router.layer(Extension(Silence(limits.silence))),
             builder,
             head: limits.head,
         }
@@ -175,7 +182,12 @@ pub(crate) async fn serve(
     let answering = Answering::new(router, limits);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        // Those that hold all places may stay: whoever ends the server does not wait for them.
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            () = &mut shutdown => break,
+        };
+        let Ok(place) = place else {
             break;
         };
         let accepted = tokio::select! {

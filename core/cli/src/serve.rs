@@ -323,6 +323,7 @@ fn limits(config: &Config) -> ConnectionLimits {
         streams: u32::try_from(config.streams).unwrap_or(u32::MAX),
         head: config.head,
         keepalive: config.keepalive,
+        silence: config.silence,
         goodbye: config.goodbye,
     }
 }

@@ -262,7 +262,7 @@ fn responses(route: &Route, request: &MessageDescriptor, schemas: &mut Schemas<'
         }),
         Answers::Events => json!({
             "description": "Server-sent events, of which the schema tells one. The first comment comes at \
-                once, another after 15 s of silence.",
+                once, another after 15 s of silence (the setting `connections.silence`).",
             "content": { "text/event-stream": { "schema": sent(answer.as_ref(), schemas) } },
         }),
     };

@@ -6,6 +6,7 @@ use super::request::{Read, Wants, read};
 use super::route::{Answers, Route};
 use super::texts::Texts;
 use crate::json;
+use crate::serve::Silence;
 use axum::extract::{Request, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
@@ -16,12 +17,8 @@ use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::{Asked, ControlHandlers};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
-
-/// How often a comment is sent where nothing happens, so that whoever is in between keeps the connection.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What is answered with a stream.
 pub(crate) const STREAMS: &[Route] = &[
@@ -63,10 +60,14 @@ pub(super) fn router(handlers: &Arc<ControlHandlers>) -> Router {
         .with_state(Arc::clone(handlers))
 }
 
-fn sse(stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+/// Events, and a comment where nothing happens for long, so that whoever is in between keeps the connection.
+fn sse(
+    Silence(longest): Silence,
+    stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+) -> Response {
     // The first comment goes out at once, so that a reader knows that it is connected.
     let first = tokio_stream::once(Ok(Event::default().comment("connected")));
-    let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("still there");
+    let keep_alive = KeepAlive::new().interval(longest).text("still there");
     Sse::new(first.chain(stream))
         .keep_alive(keep_alive)
         .into_response()
@@ -112,6 +113,7 @@ async fn read_one(request: Request, route: &Route) -> Result<Read, Problem> {
 async fn events(
     State(handlers): State<Arc<ControlHandlers>>,
     Extension(texts): Extension<Texts>,
+    Extension(silence): Extension<Silence>,
     request: Request,
 ) -> Response {
     let opened = async {
@@ -129,12 +131,15 @@ async fn events(
         Ok::<_, Problem>(handlers.watch_run_events(request).await?.into_inner())
     };
     match opened.await {
-        Ok(stream) => sse(stream.filter_map(move |item| {
-            Some(Ok(match item {
-                Ok(item) => run_event(&texts, item)?,
-                Err(status) => broken(status),
-            }))
-        })),
+        Ok(stream) => sse(
+            silence,
+            stream.filter_map(move |item| {
+                Some(Ok(match item {
+                    Ok(item) => run_event(&texts, item)?,
+                    Err(status) => broken(status),
+                }))
+            }),
+        ),
         Err(problem) => problem.into_response(),
     }
 }
@@ -156,6 +161,7 @@ fn run_event(texts: &Texts, item: v1::WatchRunEventsResponse) -> Option<Event> {
 
 async fn namespace_events(
     State(handlers): State<Arc<ControlHandlers>>,
+    Extension(silence): Extension<Silence>,
     request: Request,
 ) -> Response {
     let opened = async {
@@ -171,22 +177,29 @@ async fn namespace_events(
         Ok::<_, Problem>(handlers.watch_events(request).await?.into_inner())
     };
     match opened.await {
-        Ok(stream) => sse(stream.map(|item| {
-            Ok(match item {
-                Ok(item) if item.item.is_some() => {
-                    let data = json::to_json("WatchEventsResponse", &item);
-                    event("event", Some(item.cursor), &data)
-                }
-                // Without data a reader sees nothing of it, and comes back there.
-                Ok(item) => Event::default().id(item.cursor),
-                Err(status) => broken(status),
-            })
-        })),
+        Ok(stream) => sse(
+            silence,
+            stream.map(|item| {
+                Ok(match item {
+                    Ok(item) if item.item.is_some() => {
+                        let data = json::to_json("WatchEventsResponse", &item);
+                        event("event", Some(item.cursor), &data)
+                    }
+                    // Without data a reader sees nothing of it, and comes back there.
+                    Ok(item) => Event::default().id(item.cursor),
+                    Err(status) => broken(status),
+                })
+            }),
+        ),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) -> Response {
+async fn logs(
+    State(handlers): State<Arc<ControlHandlers>>,
+    Extension(silence): Extension<Silence>,
+    request: Request,
+) -> Response {
     let opened = async {
         let last = last_event_id(&request, "/after")?;
         let mut read = read_one(request, &STREAMS[1]).await?;
@@ -209,7 +222,7 @@ async fn logs(State(handlers): State<Arc<ControlHandlers>>, request: Request) ->
             let each = futures_util::StreamExt::flat_map(stream, |events| {
                 tokio_stream::iter(events.into_iter().map(Ok))
             });
-            sse(each)
+            sse(silence, each)
         }
         Err(problem) => problem.into_response(),
     }

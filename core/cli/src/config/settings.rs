@@ -81,6 +81,8 @@ settings! {
         "How long a client has for the head of a request.";
     keepalive: Time<1_000, 3_600_000>, "connections.keepalive" = "20s",
         "A connection that is silent for so long is asked whether anybody is there, and closed where nobody answers within as long.";
+    silence: Time<1_000, 600_000>, "connections.silence" = "15s",
+        "Server-sent events that are silent for so long have a comment, so that whoever is in between keeps the connection.";
     goodbye: Time<0, 600_000>, "connections.goodbye" = "5s",
         "How long connections have to end with the server.";
     heartbeat: Time<500, 10_000>, "sessions.heartbeat" = "5s",

@@ -1,7 +1,7 @@
 //! The API against its own document, and the rules of HTTP that it keeps.
 
+use crate::pages::{blocks, page};
 use crate::polled::{Polling, report};
-use crate::program::root;
 use crate::rest::{Answer, exchange, get, http, post};
 use crate::serve::GATED;
 use crate::site::Site;
@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 /// A request with headers of its own.
-fn send(site: &Site, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn send(
+    site: &Site,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let host = site.url.trim_start_matches("http://");
     let headers = headers.iter();
     let headers: String = headers
@@ -383,12 +389,7 @@ steps:
     let mut site = Site::new(&[("hello.yaml", hello)]);
     let _server = site.serve();
     let _driver = site.driver();
-    let page = std::fs::read_to_string(root().join("docs/api.md")).expect("it is there");
-    let blocks: Vec<_> = page
-        .split("```sh\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let blocks = blocks(&page("docs/api.md"), "sh");
     let mut said = Vec::new();
     for block in &blocks {
         let output = Command::new("sh")

@@ -112,7 +112,8 @@ fn a_server_that_asks_takes_no_call_without_a_token_that_holds() {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// All files under a folder.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a directory").flatten() {
         match entry.path().is_dir() {
@@ -303,6 +304,9 @@ impl Authority {
     pub(crate) fn new() -> Authority {
         let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate whose subject is its issuer for one that has signed itself.
+        let name = &mut params.distinguished_name;
+        name.push(rcgen::DnType::CommonName, "an authority");
         let key = rcgen::KeyPair::generate().expect("a key");
         let pem = params.self_signed(&key).expect("a certificate").pem();
         Authority {

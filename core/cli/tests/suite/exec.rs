@@ -2,8 +2,10 @@
 
 use crate::engine::{shown, start, text};
 use crate::program::{conveyor, files};
+use crate::site::{Background, Site, driver_program};
 use rustix::process::{Pid, test_kill_process};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Twenty commands that wait for the file `go`.
@@ -111,6 +113,56 @@ fn a_killed_engine_leaves_no_process() {
     run.kill();
     gone(&text(&dir.path().join("leader")));
     gone(&text(&dir.path().join("child")));
+}
+
+/// A server, its driver as another process, and a run whose step does not listen.
+fn deaf() -> (Site, [Background; 2], String) {
+    let mut site = Site::new(&[("p.yaml", &DEAF.replace("ATTEMPT", "1h"))]);
+    let server = site.serve();
+    let driver = site.driver();
+    let run = site.start("p.yaml");
+    site.until(&run, "ready", |_| site.log(&run).contains("ready"));
+    (site, [server, driver], run)
+}
+
+#[test]
+fn a_cancel_over_a_server_leaves_no_process_of_its_driver() {
+    let (site, _programs, run) = deaf();
+    let cancelled = site.conveyor(&["cancel", &run]);
+    assert_eq!(cancelled.status, 0, "{}", cancelled.err);
+    gone(&text(&site.dir.path().join("leader")));
+    gone(&text(&site.dir.path().join("child")));
+    let view = site.ended(&run);
+    assert_eq!(view["steps"][0]["state"], "cancelled", "{view:#}");
+}
+
+#[test]
+fn a_killed_driver_leaves_no_process() {
+    let (site, [_server, mut driver], _) = deaf();
+    driver.kill();
+    gone(&text(&site.dir.path().join("leader")));
+    gone(&text(&site.dir.path().join("child")));
+}
+
+#[test]
+fn a_driver_comes_by_the_unix_socket() {
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: x}\nspec:\n  steps:\n    \
+                    - {id: a, driver: exec, with: {run: echo by the socket}}\n";
+    let mut site = Site::new(&[("p.yaml", document)]);
+    let _server = site.serve();
+    for address in ["unix:data", "unix:data/control.sock"] {
+        let mut command = Command::new(driver_program());
+        command
+            .env("CONVEYOR_URL", address)
+            .env("NO_COLOR", "1")
+            .current_dir(site.dir.path());
+        let mut driver = Background::start(&mut command);
+        driver.line(&["connected", address]);
+        let run = site.start("p.yaml");
+        let view = site.ended(&run);
+        assert_eq!(view["state"], "succeeded", "{view:#}");
+        assert_eq!(site.log(&run), "a | by the socket\n");
+    }
 }
 
 #[test]

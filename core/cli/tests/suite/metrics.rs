@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 /// The figures by name with labels, and the types by name.
-fn scrape(site: &Site) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
+pub(crate) fn scrape(site: &Site) -> (BTreeMap<String, f64>, BTreeMap<String, String>) {
     let address = site.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).expect("the server answers");
     write!(
