@@ -115,6 +115,27 @@ impl Pending {
         None
     }
 
+    /// A report, and the checkpoint of its claim that waits, which goes before it: the driver said that
+    /// first, and nothing is saved of a claim that is over. With it the number under which both are
+    /// done with; `None` where the report is under way already.
+    pub(super) fn report(
+        &mut self,
+        claimed: Claimed,
+        sequence: u64,
+    ) -> Option<(u64, Option<v1::Checkpoint>)> {
+        if self.busy.contains_key(&(Kind::Report, claimed)) {
+            return None;
+        }
+        let saving = self.busy.get_mut(&(Kind::Checkpoint, claimed));
+        let waiting = saving.and_then(|saving| saving.next.take());
+        let (sequence, checkpoint) = match waiting {
+            Some((first, checkpoint)) => (first, Some(checkpoint)),
+            None => (sequence, None),
+        };
+        self.begin(Kind::Report, claimed, sequence);
+        Some((sequence, checkpoint))
+    }
+
     /// Something that began is done; gives the checkpoint that waited for it.
     pub(super) fn end(
         &mut self,
@@ -225,6 +246,21 @@ mod tests {
         assert!(pending.end(Kind::Report, claimed(1), 1).is_none());
         assert_eq!(pending.acknowledged(4), 2);
         assert_eq!(pending.begin(Kind::Report, claimed(1), 5), Turn::Now);
+    }
+
+    #[test]
+    fn a_checkpoint_that_waits_goes_with_the_report_after_it() {
+        let mut pending = Pending::new(8);
+        assert!(pending.save(claimed(1), 1, checkpoint("a")).is_some());
+        assert!(pending.save(claimed(1), 2, checkpoint("b")).is_none());
+        let (sequence, waiting) = pending.report(claimed(1), 3).unwrap();
+        assert_eq!((sequence, waiting), (2, Some(checkpoint("b"))));
+        assert!(pending.report(claimed(1), 4).is_none());
+        assert!(pending.end(Kind::Checkpoint, claimed(1), 1).is_none());
+        // Neither is done with before the report is.
+        assert_eq!(pending.acknowledged(4), 1);
+        assert!(pending.end(Kind::Report, claimed(1), sequence).is_none());
+        assert_eq!(pending.acknowledged(4), 4);
     }
 
     #[test]

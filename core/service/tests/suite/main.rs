@@ -1,26 +1,33 @@
 //! The control service's handlers, called as a client in the same process calls them.
 
+mod attempts;
 mod changes;
 mod contract;
+mod detached;
 mod doubt;
 mod feed;
 mod followers;
 mod hostile;
+mod kept;
 mod keys;
 mod listings;
 mod logs;
+mod namespaces;
 mod objects;
 mod pages;
 mod places;
 mod plan;
 mod polled;
+mod published;
 mod refusals;
 mod repeats;
 mod resources;
 mod scopes;
 mod secrets;
+mod sessions;
 mod stream;
 mod support;
+mod wire;
 
 use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;

@@ -42,15 +42,19 @@ pub(crate) fn about() -> About {
 
 /// A node over a store in memory, with its handlers.
 pub(crate) struct Server {
-    node: Node,
-    control: ControlHandlers,
-    drivers: DriverHandlers,
+    pub(crate) node: Node,
+    pub(crate) control: ControlHandlers,
+    pub(crate) drivers: DriverHandlers,
 }
 
 impl Server {
     pub(crate) async fn open() -> Server {
         let runtime = tokio::runtime::Handle::current();
-        let config = Config::new(Arc::new(Memory::new()), Vec::new(), runtime);
+        Server::open_by(Config::new(Arc::new(Memory::new()), Vec::new(), runtime)).await
+    }
+
+    /// The same over a node of the test's own.
+    pub(crate) async fn open_by(config: Config) -> Server {
         let node = Node::open(config).await.expect("a node");
         Server {
             control: ControlHandlers::new(node.clone(), about()),
@@ -84,7 +88,8 @@ impl Server {
         run.expect("it folds").sequence()
     }
 
-    fn caller(principal: &str) -> Caller {
+    /// A driver that is bound to no namespace.
+    pub(crate) fn caller(principal: &str) -> Caller {
         Caller {
             principal: principal.into(),
             scope: Scope::Driver,
@@ -95,9 +100,14 @@ impl Server {
 
     /// A stream of somebody's, before its first message.
     pub(crate) async fn stream(&self, principal: &str) -> Stream {
+        self.stream_of(Server::caller(principal)).await
+    }
+
+    /// The same of a caller.
+    pub(crate) async fn stream_of(&self, caller: Caller) -> Stream {
         let (outgoing, messages) = mpsc::unbounded_channel();
         let mut request = Request::new(UnboundedReceiverStream::new(messages));
-        request.extensions_mut().insert(Server::caller(principal));
+        request.extensions_mut().insert(caller);
         let mut client = DriverServiceClient::new(DriverServiceServer::new(self.drivers.clone()));
         let answers = client.session(request).await.expect("it may be a driver");
         Stream {

@@ -5,6 +5,7 @@ use super::super::pending::{Kind, Turn};
 use super::super::{PRINCIPALS, convert};
 use super::{Answer, Conversation, Done, End, What, goodbye};
 use conveyor_engine::time::Time;
+use conveyor_node::Node;
 use conveyor_node::token::Claimed;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_response::Message as Tell;
@@ -68,13 +69,16 @@ impl Conversation {
             };
             return self.at_once(Answer::Tell(Box::new(Tell::Outcome(told))));
         };
-        let sequence = self.received;
-        if self.pending.begin(Kind::Report, claimed, sequence) == Turn::Later {
+        let Some((sequence, before)) = self.pending.report(claimed, self.received) else {
             return;
-        }
+        };
         let (outcome, last) = convert::outcome(report.result, most);
         let (node, token) = (self.handlers.node.clone(), report.token);
         self.later.push(Box::pin(async move {
+            if let Some(checkpoint) = before {
+                // Where it is over, so is the report.
+                keep(&node, claimed, &checkpoint).await;
+            }
             let answer = match node.report(claimed, outcome, last).await {
                 Ok(reported) => {
                     let told = convert::report_outcome(token, reported);
@@ -115,26 +119,33 @@ impl Conversation {
     pub(super) fn save(&mut self, claimed: Claimed, sequence: u64, checkpoint: v1::Checkpoint) {
         let node = self.handlers.node.clone();
         self.later.push(Box::pin(async move {
-            let data: std::sync::Arc<[u8]> = checkpoint.data.to_vec().into();
-            let mut pause = PAUSE;
-            let stale = loop {
-                match node.checkpoint(claimed, data.clone()).await {
-                    Ok(true) => break Vec::new(),
-                    Ok(false) => break vec![checkpoint.token],
-                    Err(error) if error.is_temporary() => {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(MOST_PAUSE);
-                    }
-                    Err(error) => {
-                        tracing::info!(run = %claimed.run, %error, "a checkpoint was not kept");
-                        break Vec::new();
-                    }
-                }
+            let stale = match keep(&node, claimed, &checkpoint).await {
+                true => Vec::new(),
+                false => vec![checkpoint.token],
             };
             Done {
                 what: What::Durable(Kind::Checkpoint, claimed, sequence),
                 answer: Answer::Acknowledge(stale),
             }
         }));
+    }
+}
+
+/// Saves a checkpoint, however long the store takes; false where its claim is over.
+async fn keep(node: &Node, claimed: Claimed, checkpoint: &v1::Checkpoint) -> bool {
+    let data: std::sync::Arc<[u8]> = checkpoint.data.to_vec().into();
+    let mut pause = PAUSE;
+    loop {
+        match node.checkpoint(claimed, data.clone()).await {
+            Ok(kept) => return kept,
+            Err(error) if error.is_temporary() => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MOST_PAUSE);
+            }
+            Err(error) => {
+                tracing::info!(run = %claimed.run, %error, "a checkpoint was not kept");
+                return true;
+            }
+        }
     }
 }
