@@ -14,6 +14,7 @@ mod listings;
 mod logs;
 mod namespaces;
 mod objects;
+mod outage;
 mod pages;
 mod places;
 mod plan;
