@@ -84,8 +84,8 @@ pub enum Ready {
     Task(Box<DriverTask>),
     /// It cannot be done, and has ended: its place is free again.
     Ended,
-    /// It was sent before and cannot be sent again for now. Its driver may have it, so that it does not end
-    /// and its place is not free; it comes again.
+    /// It cannot be sent for now, and has not ended: its driver may have it from before, or the store did not
+    /// take its end. Its place is not free; it comes again.
     Later,
 }
 
@@ -108,11 +108,14 @@ pub(super) async fn prepare(node: &Node, known: &Known, start: StartTask) -> Rea
             // Its words are the node's own.
             let judged_by = Assigned::default();
             let ended = report_for(node, &judged_by, start.claimed, outcome, None).await;
-            if let Err(error) = ended {
-                // The claim is not accepted, and so comes again: its lease ends it.
-                tracing::warn!(run = %start.claimed.run, %error, "a task that cannot be done was not ended");
+            match ended {
+                Ok(_) => Ready::Ended,
+                // Its place is not free while the claim stands, which its lease ends.
+                Err(error) => {
+                    tracing::warn!(run = %start.claimed.run, %error, "a task that cannot be done was not ended");
+                    Ready::Later
+                }
             }
-            Ready::Ended
         }
     }
 }

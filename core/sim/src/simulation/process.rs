@@ -54,8 +54,8 @@ pub(super) enum Asker {
     Beat(Arc<str>),
     /// A change of a Resource starts a run.
     Firing(Box<Firings>),
-    /// A task that could not be sent is ended by the engine.
-    Unsent,
+    /// A task that could not be sent over a session's connection is ended by the engine: then its place is free.
+    Unsent(Arc<str>, Option<u64>),
     /// A driver goes on elsewhere with a task.
     Detach(Arc<str>, Claimed),
 }

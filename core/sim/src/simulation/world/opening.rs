@@ -43,7 +43,7 @@ impl World {
                 | Asker::Remote(..)
                 | Asker::Beat(_)
                 | Asker::Firing(_)
-                | Asker::Unsent
+                | Asker::Unsent(..)
                 | Asker::Detach(..) => {}
             }
         }

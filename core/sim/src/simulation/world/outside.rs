@@ -5,7 +5,7 @@ use super::super::driver;
 use super::super::process::{Asker, Event, Letter};
 use super::{Check, World};
 use conveyor_engine::time::Duration;
-use conveyor_node::owner::{Answer, Control, Output, StartTask};
+use conveyor_node::owner::{Answer, Control, Input, Output, SessionEvent, StartTask};
 use conveyor_node::token::Claimed;
 use conveyor_node::{NodeError, RunId};
 
@@ -138,7 +138,13 @@ impl World {
                 self.remote_answered(&session, claimed, &result, answer)
             }
             Asker::Beat(session) => self.beat_answered(&session, answer),
-            Asker::Unsent => Ok(()),
+            Asker::Unsent(session, connection) => {
+                if answer.is_ok() && self.links.get(&session).copied() == connection {
+                    let event = SessionEvent::Credits(1);
+                    self.handle(Input::Session { session, event });
+                }
+                Ok(())
+            }
             Asker::Firing(firings) => self.fired(*firings, answer),
             Asker::Detach(session, claimed) => {
                 self.detached(&session, claimed, &answer);

@@ -7,9 +7,10 @@ use super::{Check, World};
 use conveyor_engine::run::{AttemptState, EndedAttempt, Failure};
 use conveyor_mask::Mask;
 use conveyor_node::NodeError;
-use conveyor_node::owner::{Input, Reported, SessionEvent, StartTask};
+use conveyor_node::owner::{Input, Reported, StartTask};
 use conveyor_node::token::Claimed;
 use conveyor_store::{Direction, KeyRange, Store as _};
+use std::sync::Arc;
 
 impl World {
     /// Finds the secrets of a task that is about to be sent. False where they are away: then the engine
@@ -54,7 +55,8 @@ impl World {
             let result = driver::Result { ended, values };
             Asker::Driver(claimed, Box::new(result))
         } else {
-            Asker::Unsent
+            let connection = self.links.get(&task.session).copied();
+            Asker::Unsent(Arc::clone(&task.session), connection)
         };
         let ticket = process.ticket(asker);
         let report = Box::new(Reported {
@@ -64,11 +66,6 @@ impl World {
             values: Vec::new(),
         });
         self.handle(Input::Report { ticket, report });
-        if !own {
-            let session = task.session.clone();
-            let event = SessionEvent::Credits(1);
-            self.handle(Input::Session { session, event });
-        }
     }
 
     /// What a driver that has a secret may tell of it.
