@@ -18,10 +18,10 @@ metadata: {name: acknowledged}
 spec:
   defaults: {timeouts: {heartbeat: 3s}, retry: {lost: 50}}
   steps:
-    - {id: say, driver: exec, grace: 1s, foreach: {items: '${{ lists.range(40) }}'}, with: {run: x}}
+    - {id: say, driver: exec, grace: 1s, foreach: {items: '${{ lists.range(60) }}'}, with: {run: x}}
 ";
 /// Instances of the step.
-const INSTANCES: usize = 40;
+const INSTANCES: usize = 60;
 const DRIVERS: usize = 4;
 /// Batches of an attempt, and lines of a batch.
 const BATCHES: u64 = 4;
@@ -30,7 +30,7 @@ const LINES: u64 = 5;
 const DIES: usize = 8;
 /// The server is killed until so many attempts were reported. One that never lives for long ends no lease, and
 /// so leaves the rest for when it is let alone.
-const REPORTED: usize = 30;
+const REPORTED: usize = 50;
 /// The longest that the run may take: on a slow machine the server's starts alone take a minute.
 const STUCK: Duration = Duration::from_secs(300);
 
@@ -234,7 +234,7 @@ fn outlive(site: &Site, run: &str, drivers: &Drivers<'_>) -> (Value, u64) {
     loop {
         assert!(!drivers.over.load(Ordering::Relaxed), "a driver panicked");
         // The instant itself is what is tested: some time after the next success.
-        thread::sleep(Duration::from_millis(5 + 13 * (kills % 7)));
+        thread::sleep(Duration::from_millis(1 + kills % 7));
         let reported = drivers.told().succeeded.len();
         assert!(began.elapsed() < STUCK, "{reported} were reported");
         if reported < REPORTED {
