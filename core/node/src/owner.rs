@@ -11,6 +11,7 @@ mod commit;
 mod control;
 mod count;
 mod follow;
+mod heard;
 mod leases;
 mod live;
 mod load;

@@ -1,15 +1,13 @@
 //! What a driver was told is accepted, after the server was killed.
 
 use crate::stream::{PATIENCE, Server};
+use crate::support::Committing;
 use crate::wire::succeeded;
 use conveyor_node::Config;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
-use conveyor_store::{
-    Access, Bytes, CommitError, DataDir, Direction, Embedded, Error, ErrorKind, KeyRange, Limits,
-    Page, Stats, Store, Transaction,
-};
+use conveyor_store::{Access, CommitError, DataDir, Embedded, Error, ErrorKind, Store};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,37 +22,11 @@ const AT_ONCE: usize = 4;
 /// take.
 const COMMITS: i64 = 12;
 
-/// A store that nothing reaches after some commits, as when its process was killed there.
-struct Mortal {
-    store: Embedded,
+/// How many commits reach the store, and who waits for the first that does not: as when its process was
+/// killed there.
+struct Life {
     left: AtomicI64,
     dead: Notify,
-}
-
-impl Store for Mortal {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        self.store.get(key)
-    }
-
-    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Page, Error> {
-        self.store.scan(range, direction, limit)
-    }
-
-    fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            self.dead.notify_one();
-            return Err(CommitError::Failed(Error::new(ErrorKind::Io, "commit")));
-        }
-        self.store.commit(transaction)
-    }
-
-    fn limits(&self) -> Limits {
-        self.store.limits()
-    }
-
-    fn stats(&self) -> Result<Stats, Error> {
-        self.store.stats()
-    }
 }
 
 /// The store of a directory, once whoever had it before has let go.
@@ -94,10 +66,19 @@ fn accepted(told: &Told, tasks: &[v1::Task]) -> Option<u32> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_result_that_was_accepted_over_a_stream_is_lost_by_a_kill() {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = Arc::new(Mortal {
+    let store = Arc::new(Committing {
         store: open(directory.path()).await,
-        left: AtomicI64::new(i64::MAX),
-        dead: Notify::new(),
+        state: Life {
+            left: AtomicI64::new(i64::MAX),
+            dead: Notify::new(),
+        },
+        commit: |store, life, transaction| {
+            if life.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+                life.dead.notify_one();
+                return Err(CommitError::Failed(Error::new(ErrorKind::Io, "commit")));
+            }
+            store.commit(transaction)
+        },
     });
     let server = serve(store.clone()).await;
     let spec = format!(
@@ -106,7 +87,7 @@ async fn no_result_that_was_accepted_over_a_stream_is_lost_by_a_kill() {
     let run = server.run("default", &spec).await;
     let (mut stream, _, tasks) = server.session("raw", MANY).await;
 
-    store.left.store(COMMITS, Ordering::SeqCst);
+    store.state.left.store(COMMITS, Ordering::SeqCst);
     let mut reports = tasks.iter().map(|task| {
         Tell::Report(v1::TaskReport {
             token: task.token.clone(),
@@ -121,7 +102,7 @@ async fn no_result_that_was_accepted_over_a_stream_is_lost_by_a_kill() {
     loop {
         let told = tokio::select! {
             told = stream.next() => told.expect("it goes on"),
-            () = store.dead.notified() => break,
+            () = store.state.dead.notified() => break,
         };
         if let Some(instance) = accepted(&told, &tasks) {
             written.insert(instance);

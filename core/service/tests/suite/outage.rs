@@ -1,48 +1,15 @@
 //! A store that takes no commits, and does not say that it is full: the disk fails.
 
+use crate::support::Committing;
 use crate::{get, handlers_over, request, start};
 use conveyor_node::SystemClock;
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
-use conveyor_store::{
-    Bytes, CommitError, Direction, Error, ErrorKind, KeyRange, Limits, Memory, Page, Stats, Store,
-    Transaction,
-};
+use conveyor_store::{CommitError, Error, ErrorKind, Memory, Store as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::{Code, Request, Status};
-
-#[derive(Default)]
-struct Failing {
-    store: Memory,
-    away: AtomicBool,
-}
-
-impl Store for Failing {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        self.store.get(key)
-    }
-
-    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Page, Error> {
-        self.store.scan(range, direction, limit)
-    }
-
-    fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
-        match self.away.load(Ordering::SeqCst) {
-            true => Err(CommitError::Failed(Error::new(ErrorKind::Io, "commit"))),
-            false => self.store.commit(transaction),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        self.store.limits()
-    }
-
-    fn stats(&self) -> Result<Stats, Error> {
-        self.store.stats()
-    }
-}
 
 const WAITS: &str = "{steps: [{id: a, wait: {duration: 1h}}]}";
 
@@ -59,12 +26,19 @@ fn unavailable<T>(what: &str, answer: Result<T, Status>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_are_unavailable_and_reads_are_answered_while_the_disk_fails() {
-    let store = Arc::new(Failing::default());
+    let store = Arc::new(Committing {
+        store: Memory::new(),
+        state: AtomicBool::new(false),
+        commit: |store, away, transaction| match away.load(Ordering::SeqCst) {
+            true => Err(CommitError::Failed(Error::new(ErrorKind::Io, "commit"))),
+            false => store.commit(transaction),
+        },
+    });
     let handlers = handlers_over(store.clone(), Arc::new(SystemClock::new())).await;
     let run = start(&handlers, WAITS).await;
     assert_eq!(handlers.not_ready(), None);
 
-    store.away.store(true, Ordering::SeqCst);
+    store.state.store(true, Ordering::SeqCst);
     let started = handlers.start_run(Request::new(request(WAITS))).await;
     unavailable("a start", started);
     let pause = v1::PauseRunRequest {
@@ -101,7 +75,7 @@ async fn writes_are_unavailable_and_reads_are_answered_while_the_disk_fails() {
         "nothing was half made"
     );
 
-    store.away.store(false, Ordering::SeqCst);
+    store.state.store(false, Ordering::SeqCst);
     let ready = async {
         while handlers.not_ready().is_some() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -69,6 +69,36 @@ impl Store for Counting {
     }
 }
 
+/// A store that does with a commit what a test wants done.
+pub(crate) struct Committing<S, T> {
+    pub(crate) store: S,
+    /// What the test does it by.
+    pub(crate) state: T,
+    pub(crate) commit: fn(&S, &T, &Transaction) -> Result<(), CommitError>,
+}
+
+impl<S: Store, T: Send + Sync> Store for Committing<S, T> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        self.store.get(key)
+    }
+
+    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Page, Error> {
+        self.store.scan(range, direction, limit)
+    }
+
+    fn commit(&self, transaction: &Transaction) -> Result<(), CommitError> {
+        (self.commit)(&self.store, &self.state, transaction)
+    }
+
+    fn limits(&self) -> Limits {
+        self.store.limits()
+    }
+
+    fn stats(&self) -> Result<Stats, Error> {
+        self.store.stats()
+    }
+}
+
 /// A session of the driver `raw`, call by call.
 pub(crate) struct Calls {
     pub(crate) handlers: DriverHandlers,
