@@ -121,7 +121,7 @@ fuzz_target!(|input: Input| {
     store.commit(&change).expect("it is taken");
     // An error, or a state: and whatever offset comes of it can be written at.
     if let Ok(mut log) = AttemptLog::load(&*store, KEY) {
-        let _ = log.append(log.state().next, vec![LogLine::default()]);
+        let _ = log.append(0, log.state().next, vec![LogLine::default()]);
     }
     // Rows go from the first on when a log comes of age: then it begins later.
     if gone && first {

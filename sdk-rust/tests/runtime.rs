@@ -183,6 +183,8 @@ struct Work {
     begun: Arc<AtomicU32>,
     ended: watch::Sender<u32>,
     gate: Arc<Semaphore>,
+    /// Whether it goes on where it is told to stop.
+    deaf: bool,
 }
 
 /// Counts when it is dropped: at the end of an action, or where it is aborted.
@@ -200,6 +202,14 @@ impl Work {
             begun: Arc::default(),
             ended: watch::channel(0).0,
             gate: Arc::new(Semaphore::new(0)),
+            deaf: false,
+        }
+    }
+
+    fn deaf() -> Work {
+        Work {
+            deaf: true,
+            ..Work::new()
         }
     }
 
@@ -212,7 +222,7 @@ impl Work {
                 let _ended = Ended(work.ended.clone());
                 tokio::select! {
                     passed = work.gate.acquire() => passed?.forget(),
-                    _ = task.cancelled() => return Err(Failure::cancelled()),
+                    _ = task.cancelled(), if !work.deaf => return Err(Failure::cancelled()),
                 }
                 Ok(())
             }
@@ -325,6 +335,28 @@ async fn an_action_is_told_to_stop_once_its_time_is_over() {
     let took = began.elapsed();
     let right = time_left - SLACK..time_left + SLACK;
     assert!(right.contains(&took), "{took:?}");
+    assert_eq!((work.begun(), *work.ended.borrow()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_that_goes_on_when_it_is_told_to_stop_is_cut_off_within_its_grace() {
+    let work = Work::deaf();
+    let mut peer = work.connected().await;
+    peer.tell(Tell::Task(task())).await;
+    peer.accepted().await;
+    let grace = Duration::from_secs(20);
+    let began = Instant::now();
+    peer.tell(Tell::Cancel(Cancel {
+        token: TOKEN.into(),
+        reason: "asked to".to_owned(),
+        grace_ms: grace.as_millis() as u64,
+    }))
+    .await;
+    let result = peer.reported().await;
+    let took = began.elapsed();
+    assert_eq!(result.state(), AttemptState::Cancelled);
+    // It had most of its grace, and the rest is for this report.
+    assert!((grace.mul_f64(0.8)..grace).contains(&took), "{took:?}");
     assert_eq!((work.begun(), *work.ended.borrow()), (1, 1));
 }
 

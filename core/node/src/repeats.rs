@@ -95,7 +95,7 @@ pub fn keyed(
     asked.push(0);
     asked.extend(request);
     let request = Hash::of(&asked);
-    let name = format!("{namespace}{JOINT}{key}");
+    let name = prefix(namespace) + key;
     let row = objects::get::<StoredIdempotency>(store, "", &name)?;
     if let Some(row) = row.as_ref().filter(|row| !is_over(row, now)) {
         return Ok(match *row.value.request == request.0 {
@@ -109,6 +109,12 @@ pub fn keyed(
         was: row,
         now,
     }))))
+}
+
+/// How the rows of all keys of a namespace begin.
+#[must_use]
+pub fn prefix(namespace: &str) -> String {
+    format!("{namespace}{JOINT}")
 }
 
 /// Whether the run whose id is written under a key may still be made.

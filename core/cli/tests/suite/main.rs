@@ -38,6 +38,7 @@ mod program;
 mod proxy;
 mod quarantine;
 mod raw;
+mod reflection;
 mod refusals;
 mod repeats;
 mod resources;

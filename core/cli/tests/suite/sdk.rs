@@ -1,5 +1,6 @@
 //! The Rust SDK against a server that comes and goes.
 
+mod sizes;
 mod tasks;
 
 use crate::serve::GATED;

@@ -2,7 +2,7 @@
 
 use crate::source::{self, Limits, Node, Path, Problem, Report};
 use crate::value::{Json, canonical_string};
-use jsonschema::{Draft, Validator};
+use jsonschema::{Draft, PatternOptions, Validator};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use violation::{shorten, violations};
 
 pub(super) use violation::type_of;
 
+mod steps;
 mod violation;
 
 pub use violation::Violation;
@@ -40,19 +41,10 @@ impl Schema {
     /// Whether `value` satisfies the schema.
     ///
     /// # Errors
-    /// Every violation, at most 100, in the order of the pointers; never none.
+    /// Every violation, at most 100, in the order of the pointers; never none. Where it cannot be told within
+    /// the limit `schema_steps`, that alone.
     pub fn check(&self, value: &Json) -> Result<(), Vec<Violation>> {
-        if self.validator.is_valid(value) {
-            return Ok(());
-        }
-        let errors = self.validator.iter_errors(value);
-        let mut told: Vec<Violation> = errors
-            .flat_map(|error| violations(&self.json, &error))
-            .take(VIOLATIONS)
-            .collect();
-        told.sort();
-        told.dedup();
-        Err(told)
+        check(&self.validator, &self.json, value)
     }
 
     /// Compiles a schema that is no part of a document: a driver's.
@@ -146,6 +138,40 @@ impl Schema {
     }
 }
 
+fn check(validator: &Validator, schema: &Json, value: &Json) -> Result<(), Vec<Violation>> {
+    let most = steps::allowed(value);
+    let checked = steps::within(most, || {
+        if validator.is_valid(value) {
+            return Ok(());
+        }
+        let errors = validator.iter_errors(value);
+        let told = errors.flat_map(|error| violations(schema, &error));
+        let mut told: Vec<Violation> = told.take(VIOLATIONS).collect();
+        told.sort();
+        told.dedup();
+        Err(told)
+    });
+    checked.unwrap_or_else(|| {
+        Err(vec![Violation {
+            pointer: String::new(),
+            message: format!(
+                "whether the value is what its schema asks for is not told within {most} steps, the limit \
+                 `schema_steps` for a value of its size: the schema's references or alternatives multiply"
+            ),
+            known: Vec::new(),
+        }])
+    })
+}
+
+/// How schemas are compiled: what is compiled is [`steps::counted`].
+fn options(dialect: Draft) -> jsonschema::ValidationOptions<'static> {
+    let patterns = PatternOptions::fancy_regex().backtrack_limit(steps::ATTEMPTS);
+    jsonschema::options()
+        .with_draft(dialect)
+        .with_pattern_options(patterns)
+        .with_keyword(steps::KEY, steps::step)
+}
+
 /// The schemas of one document. Equal ones are compiled once: a generated document of 100,000 steps
 /// has a handful.
 #[derive(Default)]
@@ -174,9 +200,8 @@ impl Schemas {
             report.error(problem.found(kind.describe()).allowed("object"));
             return None;
         }
-        let subschemas = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .build_map(&schema.json);
+        let counted = steps::counted(&schema.json).ok()?;
+        let subschemas = options(Draft::Draft202012).build_map(&counted);
         let properties = path.key("properties");
         for entry in node
             .get("properties")
@@ -192,9 +217,10 @@ impl Schemas {
                 continue;
             };
             let json = default.to_json();
-            if let Some(error) = validator.iter_errors(&json).next() {
-                let message = shorten(&error.to_string());
-                let message = format!("the default does not satisfy its schema: {message}");
+            if let Err(violations) = check(validator, &schema.json, &json) {
+                let first = violations.first().map(ToString::to_string);
+                let first = first.unwrap_or_default();
+                let message = format!("the default does not satisfy its schema: {first}");
                 let place = properties.key(&entry.key);
                 report.error(Problem::on(default, &place.key("default"), message));
             }
@@ -262,7 +288,20 @@ impl Schemas {
         if !remote.is_empty() {
             return None;
         }
-        match jsonschema::options().with_draft(dialect).build(&json) {
+        let counted = match steps::counted(&json) {
+            Ok(counted) => counted,
+            Err(inner) => {
+                let place = node.pointer(&inner).unwrap_or(node);
+                let message = "a reference cannot stand in a value that is compared with";
+                let problem = Problem::new(place.at, message.to_owned());
+                report.error(Problem {
+                    pointer: format!("{path}{inner}"),
+                    ..problem
+                });
+                return None;
+            }
+        };
+        match options(dialect).build(&counted) {
             Ok(validator) => {
                 let schema = Schema {
                     json: Arc::new(json),

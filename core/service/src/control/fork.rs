@@ -116,6 +116,7 @@ impl ControlHandlers {
         })
         .await??;
         let plan = prepared.document.plan();
+        let standing = self.changes.starts.read().await;
         self.namespace(&plan.namespace).await?;
         let steps = told(&plan, &prepared.fork);
         if preview {
@@ -146,6 +147,7 @@ impl ControlHandlers {
         };
         self.reserve(key, start.run).await?;
         let started = self.node.start_run(start).await.map_err(refuse)?;
+        drop(standing);
         match started.existed {
             true => self.sees_run(started.run).await?,
             false => entry.given(started.run),

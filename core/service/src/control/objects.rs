@@ -23,7 +23,7 @@ pub(super) use repeats::{Keyed, KeyedRun};
 
 use super::{ControlHandlers, LIMIT_LABELS, refuse};
 use crate::refusal;
-use conveyor_node::objects::{ListObjects, Object, Row};
+use conveyor_node::objects::{Changes, ListObjects, Object, Row};
 use conveyor_node::resources::{JOINT, version_key};
 use conveyor_proto::storage::v1::{StoredMeta, StoredNamespace};
 use conveyor_proto::v1;
@@ -49,7 +49,10 @@ const ANNOTATION_BYTES: usize = 256 << 10;
 pub(super) struct Changing {
     /// Held while one is decided and made, so that two in this process do not refuse each other. What
     /// keeps them right is that each commit names the rows that it was decided by.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Starts of runs share it from where they see their namespace until their run is durable: the end of a
+    /// namespace has it alone while it looks for runs.
+    pub(super) starts: tokio::sync::RwLock<()>,
     /// Told when a change's runs could not be started at once, or nobody knows whether it was made.
     left: tokio::sync::Notify,
 }
@@ -225,6 +228,10 @@ pub(super) fn listing(
     })
 }
 
+fn no_namespace(name: &str) -> Status {
+    Status::not_found(format!("there is no namespace `{name}`; make it first"))
+}
+
 impl ControlHandlers {
     /// A namespace that is there, named by the request's field `namespace`.
     pub(super) async fn namespace(&self, name: &str) -> Result<String, Status> {
@@ -239,11 +246,24 @@ impl ControlHandlers {
             self::name(pointer, "namespace", name)?;
             let there = self.reader.object::<StoredNamespace>("", name).await;
             if there.map_err(refuse)?.is_none() {
-                return Err(Status::not_found(format!(
-                    "there is no namespace `{name}`; make it first"
-                )));
+                return Err(no_namespace(name));
             }
         }
         Ok(name.to_owned())
+    }
+
+    /// Has changes refused if their namespace goes meanwhile. To be called in one's turn.
+    pub(super) async fn stands(
+        &self,
+        changes: &mut Changes,
+        namespace: &str,
+    ) -> Result<(), Status> {
+        if namespace == super::DEFAULT_NAMESPACE {
+            return Ok(());
+        }
+        let row = self.reader.object::<StoredNamespace>("", namespace).await;
+        let row = row.map_err(refuse)?;
+        changes.keep("", namespace, &row.ok_or_else(|| no_namespace(namespace))?);
+        Ok(())
     }
 }

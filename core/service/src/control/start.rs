@@ -93,6 +93,7 @@ impl ControlHandlers {
             let field = refusal::value("/namespace", why).found(&request.namespace);
             return Err(field.allowed([&*plan.namespace]).status());
         }
+        let standing = self.changes.starts.read().await;
         self.namespace(&plan.namespace).await?;
         let resource = match &request.resource {
             None => None,
@@ -137,6 +138,7 @@ impl ControlHandlers {
         let resource = start.resource.clone();
         self.reserve(key, start.run).await?;
         let started = self.node.start_run(start).await.map_err(refuse)?;
+        drop(standing);
         if started.existed {
             self.sees_run(started.run).await?;
             self.same(started.run, digest, (&given, resource.as_ref()))

@@ -52,6 +52,7 @@ impl ControlHandlers {
             ("", None) => String::new(),
             (name, _) => self.namespace(name).await?,
         };
+        let _turn = self.changes.turn.lock().await;
         let key = match self.keyed("CreateToken", &namespace, &key, &asked).await? {
             Keyed::Repeat(answer) => return Ok(answer),
             Keyed::Fresh(key) => key,
@@ -74,6 +75,9 @@ impl ControlHandlers {
             expires_ms,
         };
         let mut changes = Changes::new();
+        if !stored.namespace.is_empty() {
+            self.stands(&mut changes, &stored.namespace).await?;
+        }
         changes.put("", &new.id, &stored, None);
         let mut answer = v1::CreateTokenResponse {
             token: Some(told(&new.id, &stored)),

@@ -1,5 +1,6 @@
 //! What the validator finds, in the words of whoever wrote the value.
 
+use super::steps::uncounted;
 use crate::value::Json;
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
@@ -93,10 +94,13 @@ fn message(schema: &Json, error: &ValidationError<'_>, depth: usize) -> String {
             let options = listed(options.iter().map(Json::to_string), "or");
             format!("{value} is not one of {options}")
         }
-        Kind::Not { schema: refused } => match together(refused) {
-            Some(names) => format!("{} exclude each other", listed(names.into_iter(), "and")),
-            None => format!("{value} is what `not` excludes: {refused}"),
-        },
+        Kind::Not { schema: refused } => {
+            let refused = uncounted(refused);
+            match together(&refused) {
+                Some(names) => format!("{} exclude each other", listed(names.into_iter(), "and")),
+                None => format!("{value} is what `not` excludes: {refused}"),
+            }
+        }
         Kind::PropertyNames { error } => {
             let inner = message(schema, error, depth);
             format!("the key {} is not allowed: {inner}", error.instance())

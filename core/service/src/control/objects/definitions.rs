@@ -156,6 +156,7 @@ impl ControlHandlers {
         };
         if !request.validate_only && (!same || key.is_some()) {
             if !same {
+                self.stands(&mut changes, &namespace).await?;
                 let changed = Changed {
                     namespace: &namespace,
                     kind: StoredObjectKind::Definition,

@@ -6,9 +6,11 @@ use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, 
 use crate::refusal;
 use conveyor_node::objects::{Changes, ListObjects, Object, Row};
 use conveyor_node::reader::Filter;
+use conveyor_node::repeats;
+use conveyor_node::resources::left;
 use conveyor_proto::storage::v1::{
-    StoredDefinition, StoredDefinitionVersion, StoredEventFloor, StoredNamespace, StoredPipeline,
-    StoredResourceVersion,
+    StoredDefinition, StoredDefinitionVersion, StoredEventFloor, StoredIdempotency,
+    StoredNamespace, StoredPipeline, StoredResourceVersion, StoredToken,
 };
 use conveyor_proto::v1;
 use tonic::Status;
@@ -65,6 +67,7 @@ impl ControlHandlers {
             Some(row) if same(row) => row.clone(),
             Some(_) => return Err(taken()),
             None => {
+                self.forget_keys_of(&wanted.name).await?;
                 let now = self.node.now().0;
                 let (labels, annotations) = (wanted.labels.clone(), wanted.annotations.clone());
                 let row = Row::new(StoredNamespace {
@@ -165,16 +168,27 @@ impl ControlHandlers {
     /// Removes what is left of definitions and Resources that were deleted: a namespace that is made anew
     /// under the name begins with nothing.
     async fn forget_versions(&self, namespace: &str) -> Result<(), Status> {
-        self.forget_all::<StoredResourceVersion>(namespace).await?;
-        self.forget_all::<StoredDefinitionVersion>(namespace).await
-    }
-
-    async fn forget_all<M: Object>(&self, namespace: &str) -> Result<(), Status> {
-        let mut list = ListObjects {
+        let all = ListObjects {
             namespace: namespace.to_owned(),
-            limit: TURN,
             ..ListObjects::default()
         };
+        self.forget_all::<StoredResourceVersion>(all.clone())
+            .await?;
+        self.forget_all::<StoredDefinitionVersion>(all).await
+    }
+
+    /// Removes the keys of requests to an earlier namespace of the name: none of them is one to this one.
+    /// Nobody writes another while there is no such namespace.
+    async fn forget_keys_of(&self, namespace: &str) -> Result<(), Status> {
+        let of = ListObjects {
+            prefix: repeats::prefix(namespace),
+            ..ListObjects::default()
+        };
+        self.forget_all::<StoredIdempotency>(of).await
+    }
+
+    async fn forget_all<M: Object>(&self, mut list: ListObjects) -> Result<(), Status> {
+        list.limit = TURN;
         loop {
             let page = self.reader.objects::<M>(list.clone()).await;
             let page = page.map_err(refuse)?;
@@ -183,7 +197,7 @@ impl ControlHandlers {
             }
             let mut changes = Changes::new();
             for (name, row) in &page.rows {
-                changes.delete(namespace, name, row);
+                changes.delete(&list.namespace, name, row);
             }
             self.node.change(changes).await.map_err(refuse)?;
             list.after = page.next;
@@ -204,50 +218,82 @@ impl ControlHandlers {
             ));
         }
         name("/name", "name", &wanted)?;
-        let row = self
-            .reader
-            .object::<StoredNamespace>("", &wanted)
-            .await
-            .map_err(refuse)?;
+        let _turn = self.changes.turn.lock().await;
+        let row = self.reader.object::<StoredNamespace>("", &wanted).await;
+        let row = row.map_err(refuse)?;
         let row =
             row.ok_or_else(|| Status::not_found(format!("there is no namespace `{wanted}`")))?;
         etag_fits(&request.etag, Some(&row))?;
-        let pipelines = ListObjects {
-            namespace: wanted.clone(),
-            limit: 1,
-            ..ListObjects::default()
-        };
-        let pipelines = self
-            .reader
-            .objects::<StoredPipeline>(pipelines)
-            .await
-            .map_err(refuse)?;
-        let filter = Filter {
-            namespace: Some(wanted.clone()),
-            ..Filter::default()
-        };
-        let runs = self.reader.list(filter, None, 1).await.map_err(refuse)?;
-        let definitions = ListObjects {
-            namespace: wanted.clone(),
-            limit: 1,
-            ..ListObjects::default()
-        };
-        // There is no Resource without one.
-        let definitions = self
-            .reader
-            .objects::<StoredDefinition>(definitions)
-            .await
-            .map_err(refuse)?;
-        let empty = pipelines.rows.is_empty() && definitions.rows.is_empty();
-        if !empty || !runs.rows.is_empty() {
-            return Err(Status::failed_precondition(format!(
-                "the namespace `{wanted}` has pipelines, definitions or runs: delete them first"
-            )));
-        }
+        self.is_empty(&wanted).await?;
         self.forget_versions(&wanted).await?;
+        // No run begins between this look and the end; no object is made, as it is this call's turn.
+        let _starts = self.changes.starts.write().await;
+        self.is_empty(&wanted).await?;
         let mut changes = Changes::new();
         changes.delete("", &wanted, &row);
         self.node.change(changes).await.map_err(refuse)?;
         Ok(v1::DeleteNamespaceResponse {})
+    }
+
+    /// Refuses unless nothing is left in a namespace.
+    async fn is_empty(&self, namespace: &str) -> Result<(), Status> {
+        // Before the runs: what is not left to be started is a run.
+        let starting = self.reader.blocking(|reader| left(reader.store().as_ref()));
+        let starting = starting.await.map_err(refuse)?;
+        let starting = starting.iter().any(|(_, of)| of.namespace == namespace);
+        let filter = Filter {
+            namespace: Some(namespace.to_owned()),
+            ..Filter::default()
+        };
+        let runs = self.reader.list(filter, None, 1).await.map_err(refuse)?;
+        let there = [
+            ("pipelines", self.has::<StoredPipeline>(namespace).await?),
+            // There is no Resource without one.
+            (
+                "definitions",
+                self.has::<StoredDefinition>(namespace).await?,
+            ),
+            ("runs", starting || !runs.rows.is_empty()),
+            // They would be good for whatever is made under the name.
+            ("access tokens", self.has_tokens(namespace).await?),
+        ];
+        let there = there.iter().filter_map(|(what, is)| is.then_some(*what));
+        let there: Vec<_> = there.collect();
+        match there.is_empty() {
+            true => Ok(()),
+            false => Err(Status::failed_precondition(format!(
+                "the namespace `{namespace}` has {}: delete them first",
+                there.join(", ")
+            ))),
+        }
+    }
+
+    async fn has<M: Object>(&self, namespace: &str) -> Result<bool, Status> {
+        let list = ListObjects {
+            namespace: namespace.to_owned(),
+            limit: 1,
+            ..ListObjects::default()
+        };
+        let page = self.reader.objects::<M>(list).await.map_err(refuse)?;
+        Ok(!page.rows.is_empty())
+    }
+
+    async fn has_tokens(&self, namespace: &str) -> Result<bool, Status> {
+        let mut list = ListObjects {
+            limit: TURN,
+            ..ListObjects::default()
+        };
+        loop {
+            let page = self.reader.objects::<StoredToken>(list.clone()).await;
+            let page = page.map_err(refuse)?;
+            let mut tokens = page.rows.iter().map(|(_, row)| &row.value);
+            if tokens.any(|token| token.namespace == namespace) {
+                return Ok(true);
+            }
+            list.after = page.next;
+            if list.after.is_none() {
+                return Ok(false);
+            }
+        }
     }
 }

@@ -138,6 +138,7 @@ impl ControlHandlers {
         let names = (namespace.as_str(), pipeline.as_str());
         let triggered = self.triggered(names, was.as_ref(), Some(&stored), Changes::new());
         let mut changes = triggered.await?;
+        self.stands(&mut changes, &namespace).await?;
         changes.put(&namespace, &pipeline, &stored, was.as_ref());
         if earlier.is_none() {
             let made = StoredRevision {

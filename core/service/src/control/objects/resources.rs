@@ -200,6 +200,7 @@ impl ControlHandlers {
             mut changes,
             decided,
         } = made;
+        self.stands(&mut changes, &namespace).await?;
         if let Some(row) = &row {
             self.tell_of_resource(&mut changes, &happened, row);
         }
