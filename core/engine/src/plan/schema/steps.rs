@@ -18,11 +18,11 @@ pub(super) const KEY: &str = "conveyor:step";
 /// What any check may take, however small its value is.
 const STEPS: u64 = 1_000_000;
 /// What more it may take for each byte of its value.
-const STEPS_PER_BYTE: u64 = 4;
+const STEPS_PER_BYTE: u64 = 2;
 /// What a pattern costs that has to be searched by trying: as many attempts as it may have are worth.
 const SEARCH: u64 = 200;
 /// So many attempts such a pattern has for a text.
-pub(super) const ATTEMPTS: usize = 50_000;
+pub(super) const ATTEMPTS: usize = 10_000;
 
 /// Keywords whose value is an object of names to schemas.
 const NAMES: [&str; 6] = [
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn so_is_one_that_doubles_with_the_depth_of_the_value() {
-        let again = json!({"properties": {"a": {"$ref": "#"}}});
+        let again = json!({"type": "object", "properties": {"a": {"$ref": "#"}}});
         let schema = json!({"anyOf": [again.clone(), again, {"type": "integer"}]});
         let value = |depth| (0..depth).fold(json!("none"), |inner, _| json!({ "a": inner }));
         is_given_up(&schema, &value(60));
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn so_is_one_whose_patterns_are_searched_for_too_long() {
         let schema = json!({"items": {"pattern": "^(?=(a+)+c)"}});
-        let value: Json = (0..20_000).map(|_| json!("a".repeat(40))).collect();
+        let value: Json = (0..20_000).map(|_| json!("aaab")).collect();
         is_given_up(&schema, &value);
     }
 
