@@ -61,3 +61,4 @@ mod trust;
 mod verbs;
 mod waiting;
 mod words;
+mod written;
