@@ -23,7 +23,7 @@ const GROUP_BYTES: usize = 4 << 20;
 const KEPT: usize = 4096;
 
 /// Lines of an attempt on their way to the log store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) attempt: AttemptKey,
     /// The offset of the first line.
