@@ -47,6 +47,7 @@ mod runs;
 mod sdk;
 mod secrets;
 mod serve;
+mod setups;
 mod silence;
 mod site;
 mod standing;
