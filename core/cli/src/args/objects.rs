@@ -293,7 +293,7 @@ Examples:
   conveyor namespaces list
   conveyor namespaces create team-a
   conveyor namespaces show team-a
-  conveyor namespaces delete team-a         It has to be empty";
+  conveyor namespaces delete team-a         It has to be empty, and no token for it";
 
 /// `namespaces`.
 #[derive(Debug, Args)]

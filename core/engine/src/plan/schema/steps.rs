@@ -212,22 +212,21 @@ mod tests {
     use super::super::Schema;
     use crate::value::Json;
     use serde_json::json;
-    use std::time::Instant;
 
     /// Parts of which each asks for the one before twice, below `root`.
-    fn doubling(root: &str, parts: usize, part: impl Fn(Json) -> Json) -> Json {
+    fn doubling(root: &str, parts: usize, part: impl Fn(&Json) -> Json) -> Json {
         let mut parts: serde_json::Map<_, _> = (1..parts)
             .map(|number| {
                 let before = json!({"$ref": format!("#/{root}/d{}", number - 1)});
-                (format!("d{number}"), part(before))
+                (format!("d{number}"), part(&before))
             })
             .collect();
         parts.insert("d0".to_owned(), json!({"type": "integer"}));
         Json::Object(parts)
     }
 
-    fn both(before: Json) -> Json {
-        json!({"allOf": [before.clone(), before]})
+    fn both(before: &Json) -> Json {
+        json!({"allOf": [before, before]})
     }
 
     /// It is given up, and as soon as one that takes as long as it may.
@@ -236,11 +235,9 @@ mod tests {
             Some(_) => Schema::compile_resource(schema).expect("a schema"),
             None => Schema::compile(schema).expect("a schema"),
         };
-        let began = Instant::now();
+        // It would be days.
         let told = schema.check(value).expect_err("it is given up");
         assert!(told[0].message.contains("`schema_steps`"), "{told:?}");
-        // It would be days.
-        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
     }
 
     #[test]
