@@ -1,4 +1,4 @@
-//! Drivers that are slow, deaf, flooding or lying: each costs itself only.
+//! Drivers that are slow, deaf, flooding or lying, and followers that do not read: each costs itself only.
 
 use crate::raw::{Raw, talk};
 use crate::site::{Background, Site};

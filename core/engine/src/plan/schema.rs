@@ -353,7 +353,7 @@ const NAMES: [&str; 6] = [
     "$defs",
     "definitions",
     "dependentSchemas",
-    "dependentRequired",
+    "dependencies",
 ];
 /// Keywords whose value is data.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];

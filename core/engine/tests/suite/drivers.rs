@@ -195,4 +195,12 @@ fn a_schema_that_leads_out_of_itself_cannot_be_used() {
         error.expect_err("refused"),
         "the schema of the outputs of `d`, action `run`, cannot be used: /$ref: a remote `$ref` is not followed"
     );
+    // Under a property's name that looks like the keyword.
+    for keyword in ["properties", "dependencies"] {
+        let hidden = json!({ keyword: { "$ref": remote } });
+        let error = DriverContract::new("d", "1", [("run", None, Some(&hidden))]);
+        let error = error.expect_err("refused");
+        let place = format!("/{keyword}/$ref/$ref: a remote");
+        assert!(error.contains(&place), "{error}");
+    }
 }

@@ -7,6 +7,7 @@ mod chaos;
 mod checkpoints;
 mod groups;
 mod harness;
+mod lines;
 mod node;
 mod pages;
 mod polled;

@@ -2,9 +2,8 @@
 
 use crate::harness::{chain, pipeline};
 use crate::support::{Closure, done, failure, finish, open, quick, start};
-use conveyor_engine::run::{AttemptState, Decision, Identity, RunState, Stop, StopKind};
-use conveyor_engine::time::Time;
-use conveyor_node::driver::{LogLine, LogStream, Outcome};
+use conveyor_engine::run::{AttemptState, Decision, RunState, Stop, StopKind};
+use conveyor_node::driver::Outcome;
 use conveyor_node::reader::{EventId, Filter};
 use conveyor_node::{Adopt, NodeError, RunId};
 use conveyor_store::{Access, DataDir, Embedded, Memory, Store};
@@ -23,12 +22,6 @@ fn stop(kind: StopKind) -> Stop {
         reason: "".into(),
     }
 }
-
-const FIRST: Identity = Identity {
-    step: 0,
-    instance: 0,
-    attempt: 1,
-};
 
 #[tokio::test]
 async fn a_chain_runs_to_its_end() {
@@ -105,80 +98,6 @@ async fn an_action_that_the_driver_lacks_is_an_error() {
     let failure = run.instance(0, 0).unwrap().failure.unwrap();
     assert_eq!(&*failure.code, "no_such_action");
     assert!(failure.message.contains("`run`"), "{}", failure.message);
-}
-
-#[tokio::test]
-async fn every_log_line_is_durable_when_the_result_is() {
-    let driver = Closure::driver(|_, context| async move {
-        for number in 0..10_000 {
-            let text = format!("line {number}").into();
-            let line = LogLine {
-                time: Time(number),
-                stream: LogStream::Stdout,
-                text,
-            };
-            context.logs.send(line).await;
-        }
-        done()
-    });
-    let node = open(memory(), driver, Adopt::All).await;
-    let run = start(&node, &chain(&["a"])).await;
-    finish(&node, run).await;
-    let mut next = 0;
-    loop {
-        let page = node.reader().log(run, FIRST, next, 1000).await.unwrap();
-        for line in &page.lines {
-            assert_eq!(line.offset, next);
-            assert_eq!(line.line.text, format!("line {next}").into_bytes());
-            next += 1;
-        }
-        if page.end {
-            break;
-        }
-        assert!(
-            !page.lines.is_empty(),
-            "the log stops at {next} without an end"
-        );
-    }
-    assert_eq!(next, 10_000);
-    let records = node.reader().records(run, 0, usize::MAX).await.unwrap();
-    let last = records
-        .iter()
-        .flat_map(|record| &record.entries)
-        .find_map(|entry| match &entry.fact {
-            conveyor_engine::run::Fact::Reported(report) => report.last_log,
-            _ => None,
-        });
-    assert_eq!(last, Some(9_999));
-}
-
-#[tokio::test]
-async fn lines_that_are_more_than_a_commit_may_have_are_all_kept() {
-    const LINES: u64 = 700;
-    let driver = Closure::driver(|_, context| async move {
-        for number in 0..LINES {
-            let line = LogLine {
-                time: Time(number),
-                stream: LogStream::Stdout,
-                text: vec![b'x'; 60_000].into(),
-            };
-            context.logs.send(line).await;
-        }
-        done()
-    });
-    let node = open(memory(), driver, Adopt::All).await;
-    let run = start(&node, &chain(&["a"])).await;
-    finish(&node, run).await;
-    let mut next = 0;
-    loop {
-        let page = node.reader().log(run, FIRST, next, 1000).await.unwrap();
-        next = page.next;
-        if page.end {
-            break;
-        }
-        assert!(page.more, "the log stops at {next} without an end");
-    }
-    assert_eq!(next, LINES);
 }
 
 #[tokio::test]

@@ -58,21 +58,23 @@ fn inside(name: &str) -> Option<v1::Metadata> {
     })
 }
 
-#[tokio::test]
-async fn a_namespace_is_deleted_once_nothing_is_in_it() {
-    let handlers = handlers().await;
-    make(&handlers).await;
-
+/// A run in it, to its end: its id.
+async fn run(handlers: &ControlHandlers) -> Result<String, Status> {
     let mut start = within(TEAM, "{steps: [{id: a, transform: {x: 1}}]}");
     start.wait_ms = 30_000;
-    let run = handlers.start_run(Request::new(start)).await;
-    let run = run.expect("a run").into_inner().run.expect("told");
+    let started = handlers.start_run(Request::new(start)).await?;
+    let run = started.into_inner().run.expect("told");
     assert_eq!(run.state(), v1::RunState::Succeeded);
-    holds(&handlers, "runs").await;
-    let request = v1::DeleteRunRequest { run: run.id };
+    Ok(run.id)
+}
+
+async fn delete_run(handlers: &ControlHandlers, run: String) {
+    let request = v1::DeleteRunRequest { run };
     let deleted = handlers.delete_run(Request::new(request)).await;
     deleted.expect("it has ended");
+}
 
+async fn apply_pipeline(handlers: &ControlHandlers) -> Result<(), Status> {
     let document = "apiVersion: conveyor/v1\nkind: Pipeline\n\
          metadata: {name: p, namespace: team-a}\nspec: {steps: [{id: a, transform: {x: 1}}]}\n";
     let request = v1::ApplyPipelineRequest {
@@ -83,8 +85,10 @@ async fn a_namespace_is_deleted_once_nothing_is_in_it() {
         ..v1::ApplyPipelineRequest::default()
     };
     let applied = handlers.apply_pipeline(Request::new(request)).await;
-    applied.expect("it is stored");
-    holds(&handlers, "pipelines").await;
+    applied.map(|_| ())
+}
+
+async fn delete_pipeline(handlers: &ControlHandlers) {
     let request = v1::DeletePipelineRequest {
         name: "p".to_owned(),
         namespace: TEAM.to_owned(),
@@ -92,7 +96,10 @@ async fn a_namespace_is_deleted_once_nothing_is_in_it() {
     };
     let deleted = handlers.delete_pipeline(Request::new(request)).await;
     deleted.expect("nobody needs it");
+}
 
+/// A definition in it; whether that changed anything.
+async fn apply_definition(handlers: &ControlHandlers, key: &str) -> bool {
     let definition = v1::ResourceDefinition {
         metadata: inside("application"),
         schema: SCHEMA.into(),
@@ -100,18 +107,39 @@ async fn a_namespace_is_deleted_once_nothing_is_in_it() {
     };
     let request = v1::ApplyDefinitionRequest {
         definition: Some(definition),
+        idempotency_key: key.to_owned(),
         ..v1::ApplyDefinitionRequest::default()
     };
     let applied = handlers.apply_definition(Request::new(request)).await;
-    applied.expect("it is stored");
-    holds(&handlers, "definitions").await;
+    applied.expect("it is stored").into_inner().changed
+}
+
+async fn delete_definition(handlers: &ControlHandlers) {
     let request = v1::DeleteDefinitionRequest {
         name: "application".to_owned(),
         namespace: TEAM.to_owned(),
         ..v1::DeleteDefinitionRequest::default()
     };
     let deleted = handlers.delete_definition(Request::new(request)).await;
-    deleted.expect("it has no resources");
+    deleted.expect("it is there, and has no resources");
+}
+
+#[tokio::test]
+async fn a_namespace_is_deleted_once_nothing_is_in_it() {
+    let handlers = handlers().await;
+    make(&handlers).await;
+
+    let run = run(&handlers).await.expect("a run");
+    holds(&handlers, "runs").await;
+    delete_run(&handlers, run).await;
+
+    apply_pipeline(&handlers).await.expect("it is stored");
+    holds(&handlers, "pipelines").await;
+    delete_pipeline(&handlers).await;
+
+    assert!(apply_definition(&handlers, "").await);
+    holds(&handlers, "definitions").await;
+    delete_definition(&handlers).await;
 
     // It would be good for whatever is made under the name.
     let request = v1::CreateTokenRequest {
@@ -137,42 +165,33 @@ async fn a_namespace_is_deleted_once_nothing_is_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_and_a_pipeline_that_come_as_their_namespace_goes_are_in_one_or_refused() {
+    const ROUNDS: usize = 100;
     let handlers = handlers().await;
     let (mut kept, mut refused) = (0, 0);
-    for round in 0..100 {
+    for round in 0..ROUNDS {
         make(&handlers).await;
-        let mut start = within(TEAM, "{steps: [{id: a, transform: {x: 1}}]}");
-        start.wait_ms = 30_000;
-        let document = v1::Document {
-            source:
-                "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: p, namespace: team-a}\n\
-                 spec: {steps: [{id: a, transform: {x: 1}}]}\n"
-                    .into(),
-            file_name: "p.yaml".to_owned(),
-        };
-        let apply = v1::ApplyPipelineRequest {
-            document: Some(document),
-            ..v1::ApplyPipelineRequest::default()
-        };
         let own = handlers.clone();
-        let comes = tokio::spawn(async move {
+        let comes = async move {
             match round % 2 {
-                0 => {
-                    let started = own.start_run(Request::new(start)).await;
-                    started.map(|run| run.into_inner().run.expect("told").id)
-                }
-                _ => {
-                    let applied = own.apply_pipeline(Request::new(apply)).await;
-                    applied.map(|_| String::new())
-                }
+                0 => run(&own).await.map(Some),
+                _ => apply_pipeline(&own).await.map(|()| None),
             }
-        });
-        // At different moments of the other.
-        for _ in 0..round % 20 {
-            tokio::task::yield_now().await;
-        }
-        let deleted = delete(&handlers).await;
-        let came = comes.await.expect("no panic");
+        };
+        // The first and the last one after the other, and all between them at once, at different moments.
+        let (deleted, came) = match round {
+            0 => (delete(&handlers).await, comes.await),
+            _ if round + 1 == ROUNDS => {
+                let came = comes.await;
+                (delete(&handlers).await, came)
+            }
+            _ => {
+                let comes = tokio::spawn(comes);
+                for _ in 0..round % 20 {
+                    tokio::task::yield_now().await;
+                }
+                (delete(&handlers).await, comes.await.expect("no panic"))
+            }
+        };
         assert_eq!(
             deleted.is_ok(),
             came.is_err(),
@@ -182,28 +201,14 @@ async fn a_run_and_a_pipeline_that_come_as_their_namespace_goes_are_in_one_or_re
             Err(status) => {
                 assert_eq!(status.code(), Code::NotFound, "{status:?}");
                 refused += 1;
+                continue;
             }
-            Ok(run) if !run.is_empty() => {
-                let request = v1::DeleteRunRequest { run };
-                let gone = handlers.delete_run(Request::new(request)).await;
-                gone.expect("it has ended");
-                delete(&handlers).await.expect("it is empty");
-                kept += 1;
-            }
-            Ok(_) => {
-                let request = v1::DeletePipelineRequest {
-                    name: "p".to_owned(),
-                    namespace: TEAM.to_owned(),
-                    ..v1::DeletePipelineRequest::default()
-                };
-                let gone = handlers.delete_pipeline(Request::new(request)).await;
-                gone.expect("it is there");
-                delete(&handlers).await.expect("it is empty");
-                kept += 1;
-            }
+            Ok(Some(run)) => delete_run(&handlers, run).await,
+            Ok(None) => delete_pipeline(&handlers).await,
         }
+        delete(&handlers).await.expect("it is empty");
+        kept += 1;
     }
-    // Both happen, or this shows nothing.
     assert!(kept > 0 && refused > 0, "{kept} and {refused}");
 }
 
@@ -212,26 +217,9 @@ async fn a_key_of_an_earlier_namespace_is_none_of_a_later_one() {
     let handlers = handlers().await;
     for _ in 0..2 {
         make(&handlers).await;
-        let definition = v1::ResourceDefinition {
-            metadata: inside("application"),
-            schema: SCHEMA.into(),
-            ..v1::ResourceDefinition::default()
-        };
-        let request = v1::ApplyDefinitionRequest {
-            definition: Some(definition),
-            idempotency_key: "k".to_owned(),
-            ..v1::ApplyDefinitionRequest::default()
-        };
-        let applied = handlers.apply_definition(Request::new(request)).await;
-        assert!(applied.expect("it is stored").into_inner().changed);
-        let request = v1::DeleteDefinitionRequest {
-            name: "application".to_owned(),
-            namespace: TEAM.to_owned(),
-            ..v1::DeleteDefinitionRequest::default()
-        };
+        assert!(apply_definition(&handlers, "k").await);
         // It is there, and is no answer that was kept.
-        let deleted = handlers.delete_definition(Request::new(request)).await;
-        deleted.expect("it is there");
+        delete_definition(&handlers).await;
         delete(&handlers).await.expect("it is empty");
     }
 }

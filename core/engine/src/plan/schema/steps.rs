@@ -6,6 +6,7 @@
 //! one that is compiled has [`KEY`] wherever a schema may stand, which counts and refuses nothing. One that
 //! has counted too much unwinds out of the validator.
 
+use super::NAMES;
 use crate::value::Json;
 use jsonschema::paths::Location;
 use jsonschema::{Keyword, ValidationError};
@@ -24,15 +25,6 @@ const SEARCH: u64 = 200;
 /// So many attempts such a pattern has for a text.
 pub(super) const ATTEMPTS: usize = 10_000;
 
-/// Keywords whose value is an object of names to schemas.
-const NAMES: [&str; 6] = [
-    "properties",
-    "patternProperties",
-    "$defs",
-    "definitions",
-    "dependentSchemas",
-    "dependencies",
-];
 /// Keywords whose value is data that is compared with, or names.
 const DATA: [&str; 3] = ["const", "enum", "dependentRequired"];
 
