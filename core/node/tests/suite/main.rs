@@ -17,3 +17,4 @@ mod schemas;
 mod sessions;
 mod snapshots;
 mod support;
+mod unkept;
