@@ -10,6 +10,7 @@ mod harness;
 mod node;
 mod pages;
 mod polled;
+mod progress;
 mod recovery;
 mod resent;
 mod retention;
