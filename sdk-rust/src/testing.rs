@@ -35,6 +35,7 @@ pub struct TestTask {
     resource: Option<Resource>,
     secrets: SecretValues,
     labels: BTreeMap<String, String>,
+    traceparent: String,
     grace: Duration,
     attempt: u32,
     checkpoint: Option<Vec<u8>>,
@@ -167,6 +168,7 @@ impl TestTask {
             resource: None,
             secrets: SecretValues::default(),
             labels: BTreeMap::new(),
+            traceparent: String::new(),
             grace: Duration::from_secs(30),
             attempt: 1,
             checkpoint: None,
@@ -215,6 +217,13 @@ impl TestTask {
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> TestTask {
         self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Its W3C trace context. Default: empty, none.
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> TestTask {
+        self.traceparent = traceparent.into();
         self
     }
 
@@ -274,7 +283,7 @@ impl TestTask {
             grace,
             checkpoint: self.checkpoint,
             labels: self.labels,
-            traceparent: String::new(),
+            traceparent: self.traceparent,
             sink,
             cancelled,
         };

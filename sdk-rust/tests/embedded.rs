@@ -80,10 +80,7 @@ async fn a_run_is_started_followed_and_ends_with_its_outputs() {
         lines.push(String::from_utf8_lossy(&record.text).into_owned());
     }
     lines.sort();
-    assert_eq!(
-        lines,
-        ["half way", "half way", "working on {}", "working on {}"]
-    );
+    assert_eq!(lines, ["working on {}", "working on {}"]);
     let ended = run.wait().await.expect("it has ended");
     assert!(ended.succeeded());
     assert_eq!(ended.0.labels["team"], "web");
@@ -99,6 +96,57 @@ async fn a_run_is_started_followed_and_ends_with_its_outputs() {
         .collect();
     // What the driver saw is what its instance has.
     assert_eq!(outputs[1], json!({"attempt": 1, "parameters": {"n": 2}}));
+    engine.close().await.expect("it was there");
+}
+
+#[tokio::test]
+async fn a_task_has_its_runs_trace_and_its_progress_is_seen_while_it_runs() {
+    let (told, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let passes = Arc::clone(&gate);
+    let work = move |task: Task| {
+        let (told, gate) = (told.clone(), Arc::clone(&passes));
+        async move {
+            task.progress(0.25, "a quarter");
+            task.progress(0.5, "half way");
+            told.send(task.traceparent)?;
+            gate.acquire().await?.forget();
+            Ok::<_, Failure>(json!({}))
+        }
+    };
+    let options = EngineOptions {
+        drivers: vec![Driver::new("gated").version("1.0.0").action("work", work)],
+        ..EngineOptions::default()
+    };
+    let engine = Engine::open(options).await.expect("an engine");
+    let client = engine.client();
+    let start = document("[{id: one, driver: gated}]");
+    let run = client.start(start).await.expect("a run");
+    let trace = said.recv().await.expect("it runs");
+    let parts: Vec<_> = trace.split('-').collect();
+    let [version, of_run, span, flags] = parts[..] else {
+        panic!("{trace}");
+    };
+    // https://www.w3.org/TR/trace-context/#traceparent-header
+    assert_eq!((version, flags), ("00", "01"), "{trace}");
+    assert_eq!(of_run, run.id().replace('-', ""));
+    let number = u64::from_str_radix(span, 16).expect("a number");
+    assert!(number > 0 && span.len() == 16, "{trace}");
+    let attempt = async || {
+        let request = v1::GetRunRequest {
+            run: run.id().to_owned(),
+            ..v1::GetRunRequest::default()
+        };
+        let mut told = client.get_run(request).await.expect("it is there");
+        told.steps.remove(0).instances.remove(0).attempts.remove(0)
+    };
+    let progress = attempt().await.progress.expect("it is told");
+    assert_eq!(progress.permille, Some(500));
+    assert_eq!(progress.message, "half way");
+    assert!(progress.at_ms > 0);
+    gate.add_permits(1);
+    assert!(run.wait().await.expect("it has ended").succeeded());
+    assert_eq!(attempt().await.progress, None);
     engine.close().await.expect("it was there");
 }
 

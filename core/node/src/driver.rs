@@ -14,8 +14,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 mod lines;
+mod progress;
 
 pub use lines::{Full, Lines, Logs};
+pub use progress::Teller;
+
+pub(crate) use progress::Tellers;
 
 /// A driver that lives in the engine's process.
 pub trait Driver: Send + Sync + 'static {
@@ -99,6 +103,8 @@ pub struct Task {
     pub checkpoint: Option<Bytes>,
     /// Labels of the run.
     pub labels: BTreeMap<String, String>,
+    /// W3C trace context: the value of a `traceparent` header.
+    pub traceparent: String,
 }
 
 /// What a driver may do besides returning.
@@ -110,6 +116,8 @@ pub struct Context {
     pub cancelled: watch::Receiver<Option<Arc<str>>>,
     /// Where checkpoints go.
     pub checkpoints: Checkpoints,
+    /// Where it tells how far the task is.
+    pub progress: Teller,
 }
 
 /// Keeps what a next attempt of the instance should know: the last one saved is its

@@ -7,13 +7,15 @@
 mod assigned;
 mod cut;
 mod directory;
+mod progress;
 mod registration;
 mod repeat;
 mod rows;
 mod task;
 
 pub use assigned::SEALED_AFTER;
-pub use directory::{DriverRecord, Forgotten, Progress, SessionRecord};
+pub use directory::{DriverRecord, Forgotten, SessionRecord};
+pub use progress::Progress;
 pub use registration::{Hello, HelloError};
 pub use task::{DriverTask, INVALID_REPORT, Ready, ToDriver};
 
@@ -30,13 +32,11 @@ use crate::token::{Claimed, Tokens};
 use conveyor_bus::{LogState, Refused};
 use conveyor_engine::run::{Detached, Identity};
 use conveyor_engine::time::Time;
+use conveyor_mask::Mask;
 use conveyor_proto::storage::v1::LogLine;
 use directory::Known;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-
-/// The longest text of a progress, in bytes; longer ones are cut.
-const PROGRESS_BYTES: usize = 1 << 10;
 
 /// One connection of a session. Dropping it breaks the connection: the session may come back.
 #[derive(Debug)]
@@ -181,13 +181,12 @@ impl Session {
                     }
                 });
             }
-            let message = mask.map(|mask| mask.text(&progress.message).into_owned());
-            let message = message.map(|mut message| {
-                message.truncate(message.floor_char_boundary(PROGRESS_BYTES));
-                message
-            });
-            let message = message.unwrap_or_default();
-            (claimed, Progress { message, ..progress })
+            let (message, mask) = match &mask {
+                Some(mask) => (&*progress.message, mask),
+                None => ("", &Mask::default()),
+            };
+            let progress = Progress::new(progress.permille, message, mask, progress.at);
+            (claimed, progress)
         });
         self.known.progresses(masked.collect());
     }
@@ -232,7 +231,7 @@ impl Session {
 }
 
 impl Node {
-    /// How far the tasks of a run in other processes are, as far as their drivers told.
+    /// How far the tasks of a run are, as far as their drivers told.
     #[must_use]
     pub fn progress(&self, run: RunId) -> Vec<(Identity, Progress)> {
         self.directory().progress(run)

@@ -22,6 +22,17 @@ pub struct Claimed {
     pub nonce: u64,
 }
 
+impl Claimed {
+    /// The W3C trace context of the attempt, the value of a `traceparent` header: the trace is the run, the
+    /// span the claim.
+    #[must_use]
+    pub fn traceparent(&self) -> String {
+        let trace = u128::from_be_bytes(self.run.0);
+        // A span of zeros means none.
+        format!("00-{trace:032x}-{:016x}-01", self.nonce.max(1))
+    }
+}
+
 /// Makes and checks tokens. Its key never leaves it.
 pub struct Tokens {
     mac: Hmac<Sha256>,

@@ -15,6 +15,9 @@ const TAKEN: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// Where programs are looked for when there is no `PATH` at all.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// Where the attempt's trace context is.
+const TRACEPARENT: &str = "TRACEPARENT";
+
 pub(crate) type Variables = BTreeMap<OsString, OsString>;
 
 /// What every step gets out of the engine's environment, by default: `PATH`, `HOME` and `LANG`, as far
@@ -36,6 +39,11 @@ pub(crate) fn variables(with: &With, task: &Task, output: &Path) -> Result<Varia
             .map(|(name, value)| (name.into(), value))
             .collect()
     };
+    // Of the attempt or of nobody: the engine's own span is none of the step's.
+    variables.remove(OsStr::new(TRACEPARENT));
+    if !task.traceparent.is_empty() {
+        variables.insert(TRACEPARENT.into(), (&*task.traceparent).into());
+    }
     for (name, value) in &with.env {
         match value {
             Some(value) => variables.insert(name.into(), value.into()),

@@ -1,7 +1,8 @@
 //! Bytes into lines, with a bound on what is held.
 
-/// The longest line in bytes. What is longer comes in parts, each but the last with a marker. The
-/// number is what a pipe holds: a longer one would make the reader keep more than the kernel does.
+/// The longest line in bytes. What is longer comes in parts of at most as much, each but the last with a
+/// marker in it. The number is what a pipe holds (a longer one would make the reader keep more than the
+/// kernel does) and what an engine keeps of a line: more would be cut off there, the marker first.
 pub const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// Splits a stream at `\n`, at `\r\n` and at a lone `\r` (a progress bar's every state is a line).
@@ -47,13 +48,14 @@ impl Lines {
 
     fn extend(&mut self, mut text: &[u8], line: &mut impl FnMut(Vec<u8>)) {
         while self.pending.len() + text.len() > MAX_LINE_BYTES {
+            let marker = format!(" [line split at {MAX_LINE_BYTES} bytes]");
             let (part, rest) = text.split_at(MAX_LINE_BYTES - self.pending.len());
             self.pending.extend_from_slice(part);
             text = rest;
-            let cut = character_start(&self.pending);
+            let cut = character_start(&self.pending[..MAX_LINE_BYTES - marker.len()]);
             let carried = self.pending.split_off(cut);
             let mut part = std::mem::replace(&mut self.pending, carried);
-            part.extend_from_slice(format!(" [line split at {MAX_LINE_BYTES} bytes]").as_bytes());
+            part.extend_from_slice(marker.as_bytes());
             line(part);
         }
         self.pending.extend_from_slice(text);
@@ -119,6 +121,9 @@ mod tests {
         assert_eq!(parts.len(), 3);
         let marker = format!(" [line split at {MAX_LINE_BYTES} bytes]");
         assert!(parts[..2].iter().all(|part| part.ends_with(&marker)));
+        // With its marker a part is as long as an engine keeps, but for what is left of a character.
+        let full = MAX_LINE_BYTES - 1..=MAX_LINE_BYTES;
+        assert!(parts[..2].iter().all(|part| full.contains(&part.len())));
         let joined: String = parts
             .iter()
             .map(|part| part.trim_end_matches(&marker))

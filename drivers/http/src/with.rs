@@ -23,6 +23,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const REDIRECTS: u32 = 5;
 const BYTES: u64 = 1 << 20;
 
+/// What tells a server of the attempt's trace, where the step does not say another.
+const TRACEPARENT: &str = "traceparent";
+
 /// Headers that are the connection's own affair.
 const OWN: [&str; 12] = [
     "connection",
@@ -193,6 +196,12 @@ impl With {
                 secret_headers.push(name.clone());
             }
             headers.append(name, value);
+        }
+        // What no header can hold is no trace context.
+        if let Ok(value) = HeaderValue::from_str(&task.traceparent)
+            && !value.is_empty()
+        {
+            headers.entry(TRACEPARENT).or_insert(value);
         }
         let (body, secret_body) = match (&written.body, &written.json) {
             (Some(_), Some(_)) => return Err(invalid("`body` and `json` are one or the other")),

@@ -65,7 +65,7 @@ impl node::Driver for InProcess {
                 grace: Duration::from_millis(task.grace.0),
                 checkpoint: task.checkpoint.map(|data| data.to_vec()),
                 labels: task.labels,
-                traceparent: String::new(),
+                traceparent: task.traceparent,
                 log: Log::new(Arc::clone(&sink), &secrets),
                 secrets,
                 sink,
@@ -133,10 +133,8 @@ impl Sink for ContextSink {
         Box::pin(async move { logs.send(node_line(line)).await })
     }
 
-    fn progress(&self, _: Option<u32>, message: String) {
-        if !message.is_empty() {
-            self.line(Line::new(Stream::Driver, message));
-        }
+    fn progress(&self, permille: Option<u32>, message: String) {
+        self.0.progress.tell(permille, &message);
     }
 
     fn checkpoint(&self, data: Vec<u8>) -> Later<Result<(), NotKept>> {

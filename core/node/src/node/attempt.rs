@@ -108,6 +108,7 @@ impl Attempt {
                 .as_ref()
                 .map(|data| bytes::Bytes::copy_from_slice(data)),
             labels: start.labels.clone(),
+            traceparent: self.claimed.traceparent(),
         })
     }
 
@@ -116,10 +117,11 @@ impl Attempt {
         &mut self,
         driver: &dyn Driver,
         task: Task,
-        context: Context,
+        mut context: Context,
         sent: Sent,
         aborted: &mut oneshot::Receiver<()>,
     ) -> Option<Outcome> {
+        context.progress.mask = self.log.mask.clone();
         // A panic may come from `run` itself, before there is a future.
         let made = std::panic::AssertUnwindSafe(|| driver.run(task, context));
         let mut work = match std::panic::catch_unwind(made) {

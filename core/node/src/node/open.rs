@@ -94,6 +94,7 @@ pub(super) fn open(
         reader.clone(),
         messages.clone(),
         logs.clone(),
+        directory.own().clone(),
     );
     let condition = Arc::new(Condition::default());
     let running = tasks.running();

@@ -7,7 +7,8 @@ use super::judge::{self, failure};
 use super::log_writer::LogWriter;
 use super::logs::AttemptLines;
 use super::messages::Message;
-use crate::driver::{Checkpoints, Context, Driver, Logs};
+use crate::clock::Clock;
+use crate::driver::{Checkpoints, Context, Driver, Logs, Tellers};
 use crate::owner::StartTask;
 use crate::reader::Reader;
 use crate::secrets::Secrets;
@@ -28,6 +29,7 @@ pub(super) struct Session {
     contracts: Arc<Drivers>,
     limits: Limits,
     secrets: Arc<Secrets>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Session {
@@ -41,6 +43,7 @@ impl Session {
             contracts,
             limits: config.limits,
             secrets: Arc::clone(&config.secrets),
+            clock: Arc::clone(&config.clock),
         }
     }
 
@@ -66,6 +69,8 @@ pub(super) struct Tasks {
     reader: Reader,
     messages: Sender<Message>,
     logs: LogWriter,
+    /// How far they are.
+    tellers: Tellers,
     running: HashMap<Claimed, Running>,
     count: watch::Sender<usize>,
 }
@@ -83,6 +88,7 @@ impl Tasks {
         reader: Reader,
         messages: Sender<Message>,
         logs: LogWriter,
+        tellers: Tellers,
     ) -> Tasks {
         Tasks {
             session,
@@ -90,6 +96,7 @@ impl Tasks {
             reader,
             messages,
             logs,
+            tellers,
             running: HashMap::new(),
             count: watch::channel(0).0,
         }
@@ -121,6 +128,8 @@ impl Tasks {
         self.counted();
         let (logs, lines) = Logs::channel();
         let (saves, checkpoints) = Checkpoints::channel();
+        let clock = Arc::clone(&self.session.clock);
+        let progress = self.tellers.begin(start.claimed, clock);
         let driver = self.driver(&start);
         let attempt = Attempt {
             claimed: start.claimed,
@@ -135,6 +144,7 @@ impl Tasks {
                 logs,
                 cancelled,
                 checkpoints: saves,
+                progress,
             };
             let sent = Sent { lines, checkpoints };
             attempt.run(driver, start, context, sent, aborted).await;
@@ -162,12 +172,14 @@ impl Tasks {
     /// Ends a task whose claim is over; false when it has ended.
     pub(super) fn abort(&mut self, claimed: &Claimed) -> bool {
         let ran = self.running.remove(claimed).is_some();
+        self.tellers.end(claimed);
         self.counted();
         ran
     }
 
     pub(super) fn ended(&mut self, claimed: &Claimed) {
         self.running.remove(claimed);
+        self.tellers.end(claimed);
         self.counted();
     }
 }

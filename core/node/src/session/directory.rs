@@ -1,6 +1,8 @@
 //! The drivers and sessions that a node knows, as rows and in memory.
 
+use super::progress::Progress;
 use super::rows;
+use crate::driver::Tellers;
 use crate::error::NodeError;
 use crate::id::RunId;
 use crate::node::Node;
@@ -33,17 +35,6 @@ pub(crate) struct Known {
     pub(crate) connected: AtomicBool,
     /// How far its tasks are, as its last heartbeat told.
     progress: Mutex<Vec<(Claimed, Progress)>>,
-}
-
-/// How far a task is, as its driver told it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Part done, in thousandths; `None` if unknown.
-    pub permille: Option<u32>,
-    /// For people.
-    pub message: String,
-    /// When it was told.
-    pub at: Time,
 }
 
 impl Known {
@@ -126,6 +117,8 @@ pub(crate) struct Directory {
     /// Held while a session's rows are kept, and for itself while a driver is forgotten: nobody registers
     /// between the look for its sessions and its end.
     registering: RwLock<()>,
+    /// How far the tasks of this process are.
+    own: Tellers,
 }
 
 /// What came of forgetting a driver.
@@ -262,9 +255,14 @@ impl Directory {
         self.inner().sessions.values().cloned().collect()
     }
 
+    /// Where the tasks of this process tell how far they are.
+    pub(crate) fn own(&self) -> &Tellers {
+        &self.own
+    }
+
     /// How far the tasks of a run are.
     pub(crate) fn progress(&self, run: RunId) -> Vec<(Identity, Progress)> {
-        let mut all = Vec::new();
+        let mut all = self.own.of(run);
         for known in self.all_sessions() {
             let told = known
                 .progress

@@ -33,7 +33,7 @@ pub(super) fn task(session: &Session, task: DriverTask, now: Time) -> v1::Task {
     let id = task.claimed.id;
     v1::Task {
         token: session.seal(&task.namespace, &task.claimed).into(),
-        traceparent: traceparent(&task),
+        traceparent: task.claimed.traceparent(),
         id: Some(v1::AttemptId {
             run: task.run.to_string(),
             step: task.step.to_string(),
@@ -70,19 +70,6 @@ fn resource(text: &[u8]) -> v1::ResourceVersion {
         version: json["version"].as_u64().unwrap_or_default(),
         spec: canonical_bytes(&json["spec"]).into(),
     }
-}
-
-/// The W3C trace context of an attempt: the trace is the run, the span the attempt's claim.
-fn traceparent(task: &DriverTask) -> String {
-    let trace: String = task
-        .claimed
-        .run
-        .0
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    // A span of zeros means none.
-    format!("00-{trace}-{:016x}-01", task.claimed.nonce.max(1))
 }
 
 /// How a driver says that an attempt ended. What cannot be is the attempt's end too (R26).

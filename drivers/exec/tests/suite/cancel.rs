@@ -1,6 +1,7 @@
 use crate::support::{alive, eventually, exec, submit, task};
 use conveyor_engine::time::Duration;
-use conveyor_node::driver::{Checkpoints, Logs, Outcome};
+use conveyor_node::SystemClock;
+use conveyor_node::driver::{Checkpoints, Logs, Outcome, Teller};
 use serde_json::json;
 
 #[tokio::test]
@@ -13,6 +14,7 @@ async fn a_task_cancelled_before_its_start_starts_nothing() {
         logs,
         cancelled,
         checkpoints,
+        progress: Teller::new(std::sync::Arc::new(SystemClock::new())),
     };
     let with = json!({"run": "touch started", "dir": dir.path()});
     let outcome = conveyor_node::driver::Driver::run(&*exec(), task(with), context).await;

@@ -1,4 +1,4 @@
-use crate::support::{details, exec, failure, run, submit, task, texts};
+use crate::support::{TRACEPARENT, details, exec, failure, run, submit, task, texts};
 use conveyor_driver_exec::WORKDIR_LABEL;
 use conveyor_node::driver::{LogStream, Outcome};
 use serde_json::json;
@@ -180,9 +180,23 @@ async fn the_environment_is_what_is_named_and_nothing_else() {
             "CONVEYOR_NAMESPACE=default",
             "CONVEYOR_RUN_ID=0197-run",
             "CONVEYOR_STEP=build",
-            "N=22"
+            "N=22",
+            &format!("TRACEPARENT={TRACEPARENT}"),
         ]
     );
+}
+
+#[tokio::test]
+async fn the_trace_context_is_the_attempts_unless_the_step_says_another() {
+    for (env, expected) in [
+        (json!({}), TRACEPARENT),
+        (json!({"TRACEPARENT": "its own"}), "its own"),
+        (json!({"TRACEPARENT": null}), "none"),
+    ] {
+        let with = json!({"run": "echo ${TRACEPARENT-none}", "env": env, "inherit_env": true});
+        let (_, lines) = run(with).await;
+        assert_eq!(texts(&lines, LogStream::Stdout), [expected]);
+    }
 }
 
 #[tokio::test]

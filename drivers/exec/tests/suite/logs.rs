@@ -30,7 +30,11 @@ async fn a_line_without_end_comes_in_parts() {
     let (_, lines) = run(json!({"run": with})).await;
     let texts = texts(&lines, LogStream::Stdout);
     assert_eq!(texts.len(), 3);
-    assert!(texts[0].ends_with("[line split at 65536 bytes]") && texts[2] == "x");
+    let marker = " [line split at 65536 bytes]";
+    for part in &texts[..2] {
+        assert!(part.ends_with(marker) && part.len() == MAX_LINE_BYTES);
+    }
+    assert_eq!(texts[2], "x".repeat(2 * marker.len() + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

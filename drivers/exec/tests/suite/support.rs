@@ -3,8 +3,9 @@
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Json, Value};
+use conveyor_node::SystemClock;
 use conveyor_node::driver::{
-    Checkpoints, Context, Driver, Lines, LogLine, LogStream, Logs, Outcome, Task,
+    Checkpoints, Context, Driver, Lines, LogLine, LogStream, Logs, Outcome, Task, Teller,
 };
 use rustix::process::{Pid, test_kill_process};
 use std::collections::BTreeMap;
@@ -40,8 +41,12 @@ pub(crate) fn task(with: Json) -> Task {
         grace: Duration::secs(30),
         checkpoint: None,
         labels: BTreeMap::new(),
+        traceparent: TRACEPARENT.to_owned(),
     }
 }
+
+/// The trace context of the tasks.
+pub(crate) const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01";
 
 /// A task that runs.
 pub(crate) struct Running {
@@ -90,6 +95,7 @@ pub(crate) fn submit(driver: &dyn Driver, task: Task) -> Running {
             logs: sender,
             cancelled,
             checkpoints,
+            progress: Teller::new(Arc::new(SystemClock::new())),
         },
     ));
     Running {

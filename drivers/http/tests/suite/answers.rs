@@ -1,5 +1,6 @@
 use crate::server::{Server, answer};
-use crate::support::{ask, failure, outputs};
+use crate::support::{ask, failure, local, outputs};
+use conveyor_sdk::testing::TestTask;
 use serde_json::json;
 use std::time::Duration;
 
@@ -47,6 +48,23 @@ async fn a_request_is_sent_as_it_is_written() {
         assert!(asked.contains(part), "{part}: {asked}");
     }
     assert!(asked.contains(&format!("host: 127.0.0.1:{}\r\n", server.port)));
+}
+
+#[tokio::test]
+async fn a_server_is_told_the_attempts_trace_unless_the_step_says_another() {
+    let server = Server::start(|_| answer("204 No Content", "", "")).await;
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01";
+    for (headers, expected) in [(json!({}), trace), (json!({"Traceparent": "own"}), "own")] {
+        let with = json!({"url": server.url, "headers": headers});
+        let task = TestTask::new("request").inputs(with).traceparent(trace);
+        task.run(&local()).await.result.expect("a success");
+        let asked = server.asked().pop().expect("a request");
+        let told: Vec<_> = asked
+            .lines()
+            .filter_map(|line| line.strip_prefix("traceparent: "))
+            .collect();
+        assert_eq!(told, [expected], "{asked}");
+    }
 }
 
 #[tokio::test]
