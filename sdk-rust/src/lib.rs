@@ -35,6 +35,7 @@
 //! | `embedded` | the engine in this process, and its drivers (feature `embedded`) |
 //! | `layer` | `tracing` events as log lines (feature `tracing-layer`, on by default) |
 
+mod bounds;
 mod client;
 mod detach;
 mod dial;

@@ -1,6 +1,9 @@
 //! The driver's runtime against a server that says what a test wants: over a socket, in time that goes by
 //! where all wait.
 
+#[path = "runtime/sizes.rs"]
+mod sizes;
+
 use conveyor_proto::v1::driver_service_server::{DriverService, DriverServiceServer};
 use conveyor_proto::v1::session_request::Message as Said;
 use conveyor_proto::v1::session_response::Message as Tell;
@@ -159,6 +162,8 @@ impl Peer {
 }
 
 const TOKEN: &[u8] = b"token";
+/// Bytes of lines that may be on their way.
+const WINDOW: u64 = 1 << 20;
 
 fn task() -> conveyor_proto::v1::Task {
     conveyor_proto::v1::Task {
@@ -235,27 +240,33 @@ impl Work {
 
     /// A driver of a server, which said welcome.
     async fn connected(&self) -> Peer {
-        let (url, mut streams) = serve().await;
-        tokio::spawn(self.driver(&url).run_until(Stop::new()));
-        let peer = tokio::time::timeout(PATIENCE, streams.recv()).await;
-        let mut peer = peer.expect("it connects").expect("it connects");
-        let first = peer.next().await;
-        assert!(matches!(first, Said::Hello(_)), "{first:?}");
-        peer.tell(Tell::Welcome(Welcome {
-            session: "s".to_owned(),
-            resume_secret: "secret".into(),
-            contract_version: 1,
-            heartbeat_interval_ms: 5_000,
-            log_window: 1 << 20,
-            ..Welcome::default()
-        }))
-        .await;
-        peer
+        connected(|url| self.driver(url), None).await
     }
 
     fn begun(&self) -> u32 {
         self.begun.load(Ordering::SeqCst)
     }
+}
+
+/// A driver of a server, which said welcome, and what it takes.
+async fn connected(driver: impl FnOnce(&str) -> Driver, limits: Option<Limits>) -> Peer {
+    let (url, mut streams) = serve().await;
+    tokio::spawn(driver(&url).run_until(Stop::new()));
+    let peer = tokio::time::timeout(PATIENCE, streams.recv()).await;
+    let mut peer = peer.expect("it connects").expect("it connects");
+    let first = peer.next().await;
+    assert!(matches!(first, Said::Hello(_)), "{first:?}");
+    peer.tell(Tell::Welcome(Welcome {
+        session: "s".to_owned(),
+        resume_secret: "secret".into(),
+        contract_version: 1,
+        heartbeat_interval_ms: 5_000,
+        log_window: WINDOW,
+        limits,
+        ..Welcome::default()
+    }))
+    .await;
+    peer
 }
 
 #[tokio::test(start_paused = true)]

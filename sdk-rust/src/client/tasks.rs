@@ -1,7 +1,8 @@
 use super::again::Twice;
 use super::{Client, Transport};
+use crate::bounds;
 use crate::runtime::result_of;
-use crate::{Error, Failure};
+use crate::{Error, ErrorKind, Failure};
 use conveyor_proto::v1;
 use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use prost::bytes::Bytes;
@@ -28,7 +29,9 @@ impl Client {
     /// offset of the last line of the attempt's log, `None` if it has none.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unavailable`] when the server is away for too long: tell it again.
+    /// [`ErrorKind::Unavailable`] when the server is away for too long: tell it again. [`ErrorKind::Invalid`]
+    /// when the outputs are more than one message has, 64 MiB: the task goes on. A failure's code, message
+    /// and details that are over their limits are shortened, as a driver's are.
     pub async fn complete(
         &self,
         token: impl Into<Bytes>,
@@ -36,6 +39,19 @@ impl Client {
         last_log_offset: Option<u64>,
     ) -> Result<Told, Error> {
         let token = token.into();
+        // How much the server takes of outputs, it says itself: here is known what a message has.
+        let usual = bounds::known(v1::Limits::default());
+        let most = v1::Limits {
+            outputs_bytes: usual.message_bytes,
+            ..usual
+        };
+        let result = match result {
+            Ok(outputs) => match bounds::too_long(&outputs, &most) {
+                Some(why) => return Err(Error::answer(ErrorKind::Invalid, why)),
+                None => Ok(outputs),
+            },
+            Err(failure) => Err(bounds::failed(failure, &most)),
+        };
         let mut result = result_of(result);
         result.last_log_offset = last_log_offset;
         let report = v1::TaskReport {
