@@ -9,7 +9,7 @@ use conveyor_proto::v1::session_request::Message as Said;
 use conveyor_proto::v1::session_response::Message as Tell;
 use conveyor_proto::v1::task_answer::Answer;
 use conveyor_proto::v1::*;
-use conveyor_sdk::{Driver, Failure, Stop, Task};
+use conveyor_sdk::{Driver, ErrorKind, Failure, Stop, Task};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -326,6 +326,19 @@ async fn a_driver_that_gets_no_connection_tries_again_ever_later_up_to_ten_secon
     }
     // Five of the longest pauses: no two drivers come back in step.
     assert!(longest.len() > 1, "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_cannot_be_is_not_tried_again() {
+    let work = Work::new();
+    for url in ["junk", "ftp://127.0.0.1:7420"] {
+        let run = work.driver(url).run_until(Stop::new());
+        let ended = tokio::time::timeout(PATIENCE, run).await;
+        let error = ended.expect("it ends").expect_err("it cannot be");
+        assert_eq!(error.kind(), ErrorKind::Address);
+        let told = error.to_string();
+        assert!(told.contains(url) && told.contains("unix:PATH"), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

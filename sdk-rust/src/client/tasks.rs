@@ -22,6 +22,15 @@ pub enum Told {
     Invalid(String),
 }
 
+/// How far the log of a task is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset that is expected next: lines before it are durable. After a gap, the line to go on from.
+    pub next_offset: u64,
+    /// The log is closed, 5 minutes after its attempt's end: lines that it does not have are discarded.
+    pub sealed: bool,
+}
+
 /// Tasks that go on outside of their drivers: see [`crate::Task::detach`]. Whoever has a task's token, and
 /// is the principal that claimed it or one that was named, may end it, from any process.
 impl Client {
@@ -98,7 +107,7 @@ impl Client {
     }
 
     /// Appends lines to a detached task's log, the first of which has the offset; a repeat changes
-    /// nothing. Gives the offset that is expected next.
+    /// nothing. Gives how far the log is kept, and whether it takes no more.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when the task is not the caller's, or gone.
@@ -107,7 +116,7 @@ impl Client {
         token: impl Into<Bytes>,
         first_offset: u64,
         lines: Vec<v1::LogLine>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Appended, Error> {
         let logs = v1::LogBatch {
             token: token.into(),
             first_offset,
@@ -118,6 +127,10 @@ impl Client {
             client.append_logs(request).await
         };
         let answer = self.unary(&self.driver, Twice::Safe, request, send).await?;
-        Ok(answer.acknowledgement.unwrap_or_default().next_offset)
+        let kept = answer.acknowledgement.unwrap_or_default();
+        Ok(Appended {
+            next_offset: kept.next_offset,
+            sealed: kept.sealed,
+        })
     }
 }
