@@ -96,6 +96,11 @@ async fn a_checkpoint_over_the_limit_is_refused_here_and_words_of_progress_are_c
 
 /// All lines of the task until its log is whole, each batch acknowledged as the window wants it.
 async fn lines(peer: &mut Peer) -> Vec<LogLine> {
+    let whole = tokio::time::timeout(PATIENCE, all_lines(peer)).await;
+    whole.expect("its log is whole in time")
+}
+
+async fn all_lines(peer: &mut Peer) -> Vec<LogLine> {
     let (mut lines, mut last) = (Vec::new(), None);
     while last.is_none_or(|last: u64| last + 1 > lines.len() as u64) {
         match peer.next().await {
