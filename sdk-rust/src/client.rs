@@ -29,7 +29,7 @@ pub use options::ClientOptions;
 pub use run::{Ended, Run};
 pub use runs::Runs;
 pub use start::{Fork, Start};
-pub use tasks::Told;
+pub use tasks::{Appended, Told};
 
 use crate::dial::{self, MESSAGE_BYTES};
 use crate::{DEFAULT_URL, Error};

@@ -19,9 +19,58 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const FIRST: Duration = Duration::from_millis(100);
 const MOST: Duration = Duration::from_secs(10);
 
+/// An address of a server, for a program's own options: the same, or [`crate::DEFAULT_URL`] for an empty one.
+///
+/// # Errors
+/// [`crate::ErrorKind::Address`] when none can be: a driver, or a client, would not try it either.
+pub fn server_address(address: &str) -> Result<String, Error> {
+    if address.is_empty() {
+        return Ok(crate::DEFAULT_URL.to_owned());
+    }
+    check(address)?;
+    Ok(address.to_owned())
+}
+
+/// Refuses what no server can have, however long one waits for it.
+fn check(address: &str) -> Result<(), Error> {
+    let no = |why: &str| {
+        Err(Error::Address(format!(
+            "`{address}` {why}; an address is `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`"
+        )))
+    };
+    if let Some(path) = address.strip_prefix("unix:") {
+        return match path.strip_prefix("//").unwrap_or(path) {
+            "" => no("names no path"),
+            _ => Ok(()),
+        };
+    }
+    match address.split_once("://") {
+        Some(("http" | "https", _)) => {}
+        Some((scheme, _)) => return no(&format!("has the scheme `{scheme}`")),
+        None => return no("has no scheme"),
+    }
+    let uri: tonic::codegen::http::Uri = match address.parse() {
+        Ok(uri) => uri,
+        Err(error) => return no(&format!("cannot be read ({error})")),
+    };
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = uri.host().unwrap_or_default();
+    if host.is_empty() {
+        return no("names no host");
+    }
+    let port = authority
+        .rsplit_once(host)
+        .and_then(|(_, port)| port.strip_prefix(':'));
+    match port.map(str::parse::<u16>) {
+        Some(Err(_)) => no("has a port that is no number up to 65535"),
+        _ => Ok(()),
+    }
+}
+
 /// Connects to an address: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:PATH` (also
 /// `unix://PATH`) of a socket or a data directory. The channel connects again by itself.
 pub(crate) async fn dial(address: &str, tls: &Tls, token: Option<&str>) -> Result<Channel, Error> {
+    check(address)?;
     if token.is_some() {
         tls::may_show(address)?;
     }
@@ -103,5 +152,52 @@ fn socket_in(path: &Path) -> PathBuf {
     match std::fs::read_to_string(path.join("control.path")) {
         Ok(named) if !named.is_empty() => PathBuf::from(named),
         _ => path.join("control.sock"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn what_no_server_can_have_is_no_address() {
+        for address in [
+            "junk",
+            "localhost:7420",
+            "ftp://localhost",
+            "HTTPS://localhost",
+            "http://",
+            "http://:7420",
+            "http://a b",
+            "http://localhost:",
+            "http://localhost:65536",
+            "http://localhost:port",
+            "unix:",
+            "unix://",
+        ] {
+            let error = server_address(address).expect_err(address);
+            assert_eq!(error.kind(), ErrorKind::Address, "{address}");
+            let told = error.message();
+            let named = told.starts_with(&format!("`{address}` "));
+            assert!(named && told.contains("`http://HOST:PORT`"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_may_have_is_an_address() {
+        for address in [
+            crate::DEFAULT_URL,
+            "http://localhost",
+            "http://localhost:7420/",
+            "https://conveyor.example.com:443",
+            "http://[::1]:7420",
+            "unix:/var/lib/conveyor",
+            "unix:///var/lib/conveyor",
+            "unix:data",
+        ] {
+            assert_eq!(server_address(address).expect(address), address);
+        }
+        assert_eq!(server_address("").expect("the usual"), crate::DEFAULT_URL);
     }
 }

@@ -9,8 +9,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-type Work = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
-type Handler = Arc<dyn Fn(Task) -> Work + Send + Sync>;
+pub(crate) type Work = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
+pub(crate) type Handler = Arc<dyn Fn(Task) -> Work + Send + Sync>;
 
 /// A named kind of worker: a version and actions.
 #[derive(Clone)]
@@ -198,14 +198,18 @@ impl Driver {
         }
     }
 
+    /// The action of a name; the first where none is said.
+    pub(crate) fn find(&self, action: &str) -> Option<&(Action, Handler)> {
+        match action {
+            "" => self.actions.first(),
+            name => self.actions.iter().find(|(action, _)| action.name == name),
+        }
+    }
+
     /// Starts a task. A panic is a failure too.
     pub(crate) async fn perform(&self, task: Task) -> Result<Value, Failure> {
         let action = task.action.as_str();
-        let found = match action {
-            "" => self.actions.first(),
-            name => self.actions.iter().find(|(action, _)| action.name == name),
-        };
-        let Some((_, handler)) = found else {
+        let Some((_, handler)) = self.find(action) else {
             let message = format!("driver `{}` has no action `{action}`", self.name);
             return Err(Failure::errored("no_such_action", message).permanent());
         };

@@ -35,6 +35,7 @@
 //! | `embedded` | the engine in this process, and its drivers (feature `embedded`) |
 //! | `layer` | `tracing` events as log lines (feature `tracing-layer`, on by default) |
 
+mod bounds;
 mod client;
 mod detach;
 mod dial;
@@ -54,11 +55,14 @@ pub mod testing;
 mod tls;
 mod unreachable;
 
-pub use client::{Client, ClientOptions, Ended, Events, Feed, Fork, Logs, Run, Runs, Start, Told};
+pub use client::{
+    Appended, Client, ClientOptions, Ended, Events, Feed, Fork, Logs, Run, Runs, Start, Told,
+};
 /// The contract's messages, as [`Client`]'s calls take and give them.
 pub use conveyor_mask::Masker;
 pub use conveyor_proto::v1;
 pub use detach::{Detach, Handover};
+pub use dial::server_address;
 pub use driver::{Action, Driver, IntoOutputs};
 pub use error::{Answer, Error, ErrorKind};
 pub use failure::Failure;

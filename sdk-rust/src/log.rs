@@ -24,6 +24,8 @@ pub(crate) struct Line {
     pub(crate) time_ms: u64,
     pub(crate) stream: Stream,
     pub(crate) text: Vec<u8>,
+    /// Whether it goes on in the next line of its stream.
+    pub(crate) goes_on: bool,
 }
 
 impl Line {
@@ -33,8 +35,39 @@ impl Line {
             time_ms: now.unwrap_or_default().as_millis() as u64,
             stream,
             text: text.into(),
+            goes_on: false,
         }
     }
+
+    /// The line in pieces of at most so many bytes, each of which but the last goes on in the next. No
+    /// letter of UTF-8 is cut in two, unless it is longer than a piece.
+    pub(crate) fn pieces(self, most: usize) -> Vec<Line> {
+        if self.text.len() <= most {
+            return vec![self];
+        }
+        let mut rest = self.text.as_slice();
+        let mut pieces = Vec::with_capacity(rest.len() / most.max(1) + 1);
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(cut(rest, most.max(1)));
+            pieces.push(Line {
+                text: piece.to_vec(),
+                goes_on: !after.is_empty(),
+                ..self
+            });
+            rest = after;
+        }
+        pieces
+    }
+}
+
+/// Where to cut, at most after so many bytes: before a letter, where one begins near enough.
+fn cut(text: &[u8], most: usize) -> usize {
+    if text.len() <= most {
+        return text.len();
+    }
+    let begins = |at: &usize| text[*at] & 0b1100_0000 != 0b1000_0000;
+    let near = most.saturating_sub(3).max(1)..=most;
+    near.rev().find(begins).unwrap_or(most)
 }
 
 /// The task's part of the run's log. Clones are the same.

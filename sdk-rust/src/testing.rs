@@ -15,11 +15,18 @@
 //! assert_eq!(run.lines, ["about to greet"]);
 //! # }
 //! ```
+//!
+//! A task ends as it would with an engine of the usual limits: outputs that are no object or over 8 MiB are
+//! an error, and texts of a failure that are too long are cut. With the feature `test-schemas`, which
+//! `embedded` has too, inputs and outputs are checked against the action's schemas.
+
+mod judge;
 
 use crate::detach::{Detach, Handover};
-use crate::log::{Line, Log};
+use crate::log::{Line, Log, Stream};
 use crate::sink::{Later, NotKept, Sink};
 use crate::{Driver, Failure, Resource, SecretValues, Task};
+use judge::Judge;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -30,6 +37,8 @@ use tokio::sync::{Notify, watch};
 #[derive(Clone, Debug)]
 pub struct TestTask {
     action: String,
+    pipeline: String,
+    step: String,
     inputs: Value,
     parameters: Option<Value>,
     resource: Option<Resource>,
@@ -38,11 +47,15 @@ pub struct TestTask {
     traceparent: String,
     grace: Duration,
     attempt: u32,
+    time_left: Duration,
     checkpoint: Option<Vec<u8>>,
     cancel_after: Option<Duration>,
     cancel_on_line: Option<String>,
     cancel_with: Option<TestCancel>,
 }
+
+/// Why a test cancels its task.
+const BY_TEST: &str = "the test cancels it";
 
 /// Cancels the task of a test from elsewhere. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -68,10 +81,12 @@ impl TestCancel {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct TestRun {
-    /// The outputs, or the failure.
+    /// The outputs, or the failure: as an engine keeps it.
     pub result: Result<Value, Failure>,
     /// The log, line by line; what is no UTF-8 has replacement characters.
     pub lines: Vec<String>,
+    /// Where each of the lines comes from.
+    pub streams: Vec<Stream>,
     /// The checkpoints, in order.
     pub checkpoints: Vec<Vec<u8>>,
     /// What it told of its progress, in order: thousandths, and words.
@@ -80,10 +95,21 @@ pub struct TestRun {
     pub detached: Option<Detach>,
 }
 
+impl TestRun {
+    /// The lines of one stream, in order.
+    #[must_use]
+    pub fn lines_of(&self, stream: Stream) -> Vec<&str> {
+        let each = self.lines.iter().zip(&self.streams);
+        let those = each.filter(|(_, of)| **of == stream);
+        those.map(|(line, _)| line.as_str()).collect()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Recorded {
     detached: Option<Detach>,
     lines: Vec<String>,
+    streams: Vec<Stream>,
     checkpoints: Vec<Vec<u8>>,
     progress: Vec<(Option<u32>, String)>,
 }
@@ -106,9 +132,8 @@ impl Recorder {
         );
     }
 
-    fn cancel(&self) {
-        self.cancel
-            .send_replace(Some(Arc::from("the test cancels it")));
+    fn cancel(&self, why: &str) {
+        self.cancel.send_replace(Some(Arc::from(why)));
     }
 }
 
@@ -117,9 +142,12 @@ impl Sink for Recorder {
         let text = String::from_utf8_lossy(&line.text).into_owned();
         let awaited = self.cancel_on_line.as_ref();
         let cancels = awaited.is_some_and(|part| text.contains(part));
-        self.record(|recorded| recorded.lines.push(text));
+        self.record(|recorded| {
+            recorded.lines.push(text);
+            recorded.streams.push(line.stream);
+        });
         if cancels {
-            self.cancel();
+            self.cancel(BY_TEST);
         }
         true
     }
@@ -163,6 +191,8 @@ impl TestTask {
     pub fn new(action: impl Into<String>) -> TestTask {
         TestTask {
             action: action.into(),
+            pipeline: "test".to_owned(),
+            step: "test".to_owned(),
             inputs: Value::Object(serde_json::Map::new()),
             parameters: None,
             resource: None,
@@ -171,11 +201,26 @@ impl TestTask {
             traceparent: String::new(),
             grace: Duration::from_secs(30),
             attempt: 1,
+            time_left: Duration::from_secs(3600),
             checkpoint: None,
             cancel_after: None,
             cancel_on_line: None,
             cancel_with: None,
         }
+    }
+
+    /// The name of its run's pipeline. Default `test`.
+    #[must_use]
+    pub fn pipeline(mut self, name: impl Into<String>) -> TestTask {
+        self.pipeline = name.into();
+        self
+    }
+
+    /// Its step's id. Default `test`.
+    #[must_use]
+    pub fn step(mut self, id: impl Into<String>) -> TestTask {
+        self.step = id.into();
+        self
     }
 
     /// Its inputs: an object.
@@ -234,6 +279,13 @@ impl TestTask {
         self
     }
 
+    /// How long it has until it is cancelled, its time being over. Default an hour.
+    #[must_use]
+    pub fn time_left(mut self, time: Duration) -> TestTask {
+        self.time_left = time;
+        self
+    }
+
     /// It is cancelled once it logs a line that has this text: no clock decides.
     #[must_use]
     pub fn cancel_on_line(mut self, part: impl Into<String>) -> TestTask {
@@ -257,6 +309,8 @@ impl TestTask {
 
     /// Runs it.
     pub async fn run(self, driver: &Driver) -> TestRun {
+        let judge = Judge(driver.find(&self.action).map(|(action, _)| action));
+        let accepted = judge.inputs(&self.inputs);
         let (cancel, cancelled) = watch::channel(None);
         let recorder = Arc::new(Recorder {
             recorded: Mutex::default(),
@@ -269,8 +323,8 @@ impl TestTask {
         let task = Task {
             run: "00000000-0000-7000-8000-000000000000".to_owned(),
             namespace: "default".to_owned(),
-            pipeline: "test".to_owned(),
-            step: "test".to_owned(),
+            pipeline: self.pipeline,
+            step: self.step,
             instance: 0,
             attempt: self.attempt,
             action: self.action,
@@ -279,7 +333,7 @@ impl TestTask {
             resource: self.resource,
             log: Log::new(Arc::clone(&sink), &self.secrets),
             secrets: self.secrets,
-            deadline: Instant::now() + Duration::from_secs(3600),
+            deadline: Instant::now() + self.time_left,
             grace,
             checkpoint: self.checkpoint,
             labels: self.labels,
@@ -300,11 +354,12 @@ impl TestTask {
                     Some(cancel) => cancel.cancelled().await,
                 }
             };
-            tokio::select! {
-                () = after => {}
-                () = with => {}
-            }
-            recorder.cancel();
+            let why = tokio::select! {
+                () = after => BY_TEST,
+                () = with => BY_TEST,
+                () = tokio::time::sleep(self.time_left) => "its time is over",
+            };
+            recorder.cancel(why);
             std::future::pending::<()>().await;
         };
         // As a runtime does with what does not end in its grace.
@@ -313,16 +368,26 @@ impl TestTask {
             let _ = told.wait_for(Option::is_some).await;
             tokio::time::sleep(grace).await;
         };
+        let performed = async {
+            accepted?;
+            driver.perform(task).await
+        };
         let result = tokio::select! {
-            result = driver.perform(task) => result,
+            result = performed => result,
             () = cancelling => Err(Failure::cancelled()),
             () = cut_off => Err(Failure::cancelled()),
         };
         let mut recorded = Recorded::default();
         recorder.record(|all| recorded = std::mem::take(all));
+        // What a task returns that goes on elsewhere is told to nobody.
+        let result = match recorded.detached {
+            None => judge.ended(result),
+            Some(_) => result,
+        };
         TestRun {
             result,
             lines: recorded.lines,
+            streams: recorded.streams,
             checkpoints: recorded.checkpoints,
             progress: recorded.progress,
             detached: recorded.detached,

@@ -1,12 +1,15 @@
 //! The driver's runtime against a server that says what a test wants: over a socket, in time that goes by
 //! where all wait.
 
+#[path = "runtime/sizes.rs"]
+mod sizes;
+
 use conveyor_proto::v1::driver_service_server::{DriverService, DriverServiceServer};
 use conveyor_proto::v1::session_request::Message as Said;
 use conveyor_proto::v1::session_response::Message as Tell;
 use conveyor_proto::v1::task_answer::Answer;
 use conveyor_proto::v1::*;
-use conveyor_sdk::{Driver, Failure, Stop, Task};
+use conveyor_sdk::{Driver, ErrorKind, Failure, Stop, Task};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -159,6 +162,8 @@ impl Peer {
 }
 
 const TOKEN: &[u8] = b"token";
+/// Bytes of lines that may be on their way.
+const WINDOW: u64 = 1 << 20;
 
 fn task() -> conveyor_proto::v1::Task {
     conveyor_proto::v1::Task {
@@ -235,27 +240,33 @@ impl Work {
 
     /// A driver of a server, which said welcome.
     async fn connected(&self) -> Peer {
-        let (url, mut streams) = serve().await;
-        tokio::spawn(self.driver(&url).run_until(Stop::new()));
-        let peer = tokio::time::timeout(PATIENCE, streams.recv()).await;
-        let mut peer = peer.expect("it connects").expect("it connects");
-        let first = peer.next().await;
-        assert!(matches!(first, Said::Hello(_)), "{first:?}");
-        peer.tell(Tell::Welcome(Welcome {
-            session: "s".to_owned(),
-            resume_secret: "secret".into(),
-            contract_version: 1,
-            heartbeat_interval_ms: 5_000,
-            log_window: 1 << 20,
-            ..Welcome::default()
-        }))
-        .await;
-        peer
+        connected(|url| self.driver(url), None).await
     }
 
     fn begun(&self) -> u32 {
         self.begun.load(Ordering::SeqCst)
     }
+}
+
+/// A driver of a server, which said welcome, and what it takes.
+async fn connected(driver: impl FnOnce(&str) -> Driver, limits: Option<Limits>) -> Peer {
+    let (url, mut streams) = serve().await;
+    tokio::spawn(driver(&url).run_until(Stop::new()));
+    let peer = tokio::time::timeout(PATIENCE, streams.recv()).await;
+    let mut peer = peer.expect("it connects").expect("it connects");
+    let first = peer.next().await;
+    assert!(matches!(first, Said::Hello(_)), "{first:?}");
+    peer.tell(Tell::Welcome(Welcome {
+        session: "s".to_owned(),
+        resume_secret: "secret".into(),
+        contract_version: 1,
+        heartbeat_interval_ms: 5_000,
+        log_window: WINDOW,
+        limits,
+        ..Welcome::default()
+    }))
+    .await;
+    peer
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,6 +326,19 @@ async fn a_driver_that_gets_no_connection_tries_again_ever_later_up_to_ten_secon
     }
     // Five of the longest pauses: no two drivers come back in step.
     assert!(longest.len() > 1, "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_cannot_be_is_not_tried_again() {
+    let work = Work::new();
+    for url in ["junk", "ftp://127.0.0.1:7420"] {
+        let run = work.driver(url).run_until(Stop::new());
+        let ended = tokio::time::timeout(PATIENCE, run).await;
+        let error = ended.expect("it ends").expect_err("it cannot be");
+        assert_eq!(error.kind(), ErrorKind::Address);
+        let told = error.to_string();
+        assert!(told.contains(url) && told.contains("unix:PATH"), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

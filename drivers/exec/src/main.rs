@@ -16,7 +16,8 @@ Examples:
 SIGTERM or Ctrl-C once: it takes nothing new, finishes what it runs, and ends. Twice: it ends at once, and \
 what it ran begins again elsewhere.
 
-RUST_LOG=debug tells more. Exit status: 0 it was told to stop, 1 the server does not take it.";
+RUST_LOG=debug tells more. Exit status: 0 it was told to stop, 1 the server does not take it, 2 an option is \
+wrong.";
 
 /// Run commands and scripts for a Conveyor server.
 #[derive(Debug, Parser)]
@@ -25,6 +26,7 @@ struct Arguments {
     /// The server: `http://HOST:PORT`, `https://HOST:PORT` (CONVEYOR_CA, CONVEYOR_CLIENT_CERT and
     /// CONVEYOR_CLIENT_KEY name files), or `unix:PATH` of a data directory or a socket.
     #[arg(long, env = "CONVEYOR_URL", value_name = "URL", default_value = conveyor_sdk::DEFAULT_URL)]
+    #[arg(value_parser = conveyor_sdk::server_address)]
     server: String,
     /// A file with the access token. Default: the token itself in CONVEYOR_TOKEN, else none.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

@@ -30,6 +30,7 @@ struct Arguments {
     /// The server: `http://HOST:PORT`, `https://HOST:PORT` (CONVEYOR_CA, CONVEYOR_CLIENT_CERT and
     /// CONVEYOR_CLIENT_KEY name files), or `unix:PATH` of a data directory or a socket.
     #[arg(long, env = "CONVEYOR_URL", value_name = "URL", default_value = conveyor_sdk::DEFAULT_URL)]
+    #[arg(value_parser = conveyor_sdk::server_address)]
     server: String,
     /// A file with the access token. Default: the token itself in CONVEYOR_TOKEN, else none.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

@@ -1,7 +1,8 @@
 use super::again::Twice;
 use super::{Client, Transport};
+use crate::bounds;
 use crate::runtime::result_of;
-use crate::{Error, Failure};
+use crate::{Error, ErrorKind, Failure};
 use conveyor_proto::v1;
 use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use prost::bytes::Bytes;
@@ -21,6 +22,15 @@ pub enum Told {
     Invalid(String),
 }
 
+/// How far the log of a task is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset that is expected next: lines before it are durable. After a gap, the line to go on from.
+    pub next_offset: u64,
+    /// The log is closed, 5 minutes after its attempt's end: lines that it does not have are discarded.
+    pub sealed: bool,
+}
+
 /// Tasks that go on outside of their drivers: see [`crate::Task::detach`]. Whoever has a task's token, and
 /// is the principal that claimed it or one that was named, may end it, from any process.
 impl Client {
@@ -28,7 +38,9 @@ impl Client {
     /// offset of the last line of the attempt's log, `None` if it has none.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unavailable`] when the server is away for too long: tell it again.
+    /// [`ErrorKind::Unavailable`] when the server is away for too long: tell it again. [`ErrorKind::Invalid`]
+    /// when the outputs are more than one message has, 64 MiB: the task goes on. A failure's code, message
+    /// and details that are over their limits are shortened, as a driver's are.
     pub async fn complete(
         &self,
         token: impl Into<Bytes>,
@@ -36,6 +48,19 @@ impl Client {
         last_log_offset: Option<u64>,
     ) -> Result<Told, Error> {
         let token = token.into();
+        // How much the server takes of outputs, it says itself: here is known what a message has.
+        let usual = bounds::known(v1::Limits::default());
+        let most = v1::Limits {
+            outputs_bytes: usual.message_bytes,
+            ..usual
+        };
+        let result = match result {
+            Ok(outputs) => match bounds::too_long(&outputs, &most) {
+                Some(why) => return Err(Error::answer(ErrorKind::Invalid, why)),
+                None => Ok(outputs),
+            },
+            Err(failure) => Err(bounds::failed(failure, &most)),
+        };
         let mut result = result_of(result);
         result.last_log_offset = last_log_offset;
         let report = v1::TaskReport {
@@ -82,7 +107,7 @@ impl Client {
     }
 
     /// Appends lines to a detached task's log, the first of which has the offset; a repeat changes
-    /// nothing. Gives the offset that is expected next.
+    /// nothing. Gives how far the log is kept, and whether it takes no more.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when the task is not the caller's, or gone.
@@ -91,7 +116,7 @@ impl Client {
         token: impl Into<Bytes>,
         first_offset: u64,
         lines: Vec<v1::LogLine>,
-    ) -> Result<u64, Error> {
+    ) -> Result<Appended, Error> {
         let logs = v1::LogBatch {
             token: token.into(),
             first_offset,
@@ -102,6 +127,10 @@ impl Client {
             client.append_logs(request).await
         };
         let answer = self.unary(&self.driver, Twice::Safe, request, send).await?;
-        Ok(answer.acknowledgement.unwrap_or_default().next_offset)
+        let kept = answer.acknowledgement.unwrap_or_default();
+        Ok(Appended {
+            next_offset: kept.next_offset,
+            sealed: kept.sealed,
+        })
     }
 }

@@ -1,9 +1,10 @@
 //! What the engine says.
 
 use super::deadlines::{draining, unheard_after};
-use super::held::{Detaching, Held, Saving};
+use super::held::{Detaching, Held, LINE_BYTES, Saving};
 use super::session::{End, Identity, Runtime, heartbeats};
 use super::sink::{Event, SessionSink};
+use crate::bounds;
 use crate::log::Log;
 use crate::sink::Sink;
 use crate::{Error, Failure, Resource, SecretValues, Task};
@@ -79,7 +80,7 @@ impl Runtime {
             engine = welcome.engine,
             "connected"
         );
-        self.limits = welcome.limits.unwrap_or_default();
+        self.limits = bounds::known(welcome.limits.unwrap_or_default());
         for note in &welcome.notes {
             tracing::info!(note, "the engine notes");
         }
@@ -174,6 +175,7 @@ impl Runtime {
             token: token.clone(),
             events: self.to_events.clone(),
             room: Arc::clone(&held.room),
+            line_bytes: self.limits.log_line_bytes.min(LINE_BYTES) as usize,
             url: self.options.address(),
             came: (std::time::Instant::now(), engine_now(&task)),
         });
@@ -184,11 +186,13 @@ impl Runtime {
             self.to_events.clone(),
             token.clone(),
         );
+        let limits = self.limits;
         let work = tokio::spawn(async move {
             let result = match task {
                 Ok(task) => driver.perform(task).await,
                 Err(failure) => Err(failure),
             };
+            let result = bounds::held(result, &limits);
             // The runtime may have ended.
             let _ = events.send(Event::Done(of, result));
         });

@@ -1,9 +1,9 @@
 //! The tasks that a driver holds.
 
-use super::sink::{self, ROOM};
+use super::sink::{Piece, ROOM};
 use crate::Failure;
 use crate::failure::Kind;
-use crate::log::{Line, Stream};
+use crate::log::Stream;
 use crate::sink::NotKept;
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
@@ -21,6 +21,8 @@ const BATCH_LINES: usize = 1000;
 const BATCH_BYTES: u64 = 256 << 10;
 /// What a line takes of the window besides its text (R31).
 const LINE_COST: u64 = 64;
+/// The longest line: what a batch has, whatever the engine takes.
+pub(super) const LINE_BYTES: u64 = BATCH_BYTES - LINE_COST;
 
 /// A task, from its arrival until its report is answered and its log durable.
 pub(super) struct Held {
@@ -46,7 +48,7 @@ pub(super) struct Held {
     pub(super) checkpoints: VecDeque<Saving>,
     /// It is to go on elsewhere, until the engine has that.
     pub(super) detaching: Option<Detaching>,
-    lines: VecDeque<Line>,
+    lines: VecDeque<Piece>,
     /// The offset of the first of `lines`.
     first: u64,
     /// The offset of the first line that was not sent over this connection.
@@ -103,10 +105,10 @@ impl Held {
         self.answered && (self.lines.is_empty() || self.sealed)
     }
 
-    pub(super) fn add(&mut self, line: Line) {
+    pub(super) fn add(&mut self, pieces: Vec<Piece>) {
         // The numbers of later lines are given by whoever has the task now.
         if !self.room.is_closed() {
-            self.lines.push_back(line);
+            self.lines.extend(pieces);
         }
     }
 
@@ -139,7 +141,7 @@ impl Held {
         let skip = (self.sent - self.first) as usize;
         let mut bytes = 0;
         let mut lines = Vec::new();
-        for line in self.lines.iter().skip(skip).take(BATCH_LINES) {
+        for Piece { line, .. } in self.lines.iter().skip(skip).take(BATCH_LINES) {
             let length = line.text.len() as u64 + LINE_COST;
             if bytes + length > *window || bytes > 0 && bytes + length > BATCH_BYTES {
                 break;
@@ -154,7 +156,7 @@ impl Held {
                 }
                 .into(),
                 text: Bytes::copy_from_slice(&line.text),
-                truncated: false,
+                truncated: line.goes_on,
             });
         }
         if lines.is_empty() {
@@ -174,11 +176,11 @@ impl Held {
     pub(super) fn kept(&mut self, next: u64, sealed: bool) {
         self.sealed |= sealed;
         while self.first < next || self.sealed {
-            let Some(line) = self.lines.pop_front() else {
+            let Some(piece) = self.lines.pop_front() else {
                 break;
             };
             self.first += 1;
-            self.room.add_permits(sink::size(&line) as usize);
+            self.room.add_permits(piece.room as usize);
         }
         self.sent = self.sent.max(self.first);
     }

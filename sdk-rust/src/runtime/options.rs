@@ -61,7 +61,8 @@ impl Options {
     /// The server's address.
     pub(crate) fn address(&self) -> String {
         let from_environment = || env::var("CONVEYOR_URL").ok().filter(|url| !url.is_empty());
-        let url = self.url.clone().or_else(from_environment);
+        let url = self.url.clone().filter(|url| !url.is_empty());
+        let url = url.or_else(from_environment);
         url.unwrap_or_else(|| DEFAULT_URL.to_owned())
     }
 

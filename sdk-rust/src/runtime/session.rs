@@ -5,6 +5,7 @@ use super::held::Held;
 use super::options::Stopping;
 use super::sink::Event;
 use super::{Options, Stop};
+use crate::bounds;
 use crate::{Driver, Error};
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
@@ -54,7 +55,7 @@ pub(super) struct Runtime {
     pub(super) ended: HashSet<Bytes>,
     pub(super) ended_order: VecDeque<Bytes>,
     pub(super) identity: Option<Identity>,
-    /// What the engine takes; nothing before its first welcome.
+    /// What the engine takes.
     pub(super) limits: v1::Limits,
     pub(super) link: Option<Link>,
     pub(super) connecting: Option<Connecting>,
@@ -87,7 +88,7 @@ impl Runtime {
             ended: HashSet::new(),
             ended_order: VecDeque::new(),
             identity: None,
-            limits: v1::Limits::default(),
+            limits: bounds::known(v1::Limits::default()),
             link: None,
             connecting: None,
             failures: 0,

@@ -17,11 +17,20 @@ pub(super) const ROOM: usize = 4 << 20;
 /// Something that a task of a session did.
 #[derive(Debug)]
 pub(super) enum Event {
-    Line(Bytes, Line),
+    /// A line, in the pieces that the engine takes: nothing comes between them.
+    Line(Bytes, Vec<Piece>),
     Progress(Bytes, Option<u32>, String),
     Checkpoint(Bytes, Vec<u8>, oneshot::Sender<Result<(), NotKept>>),
     Detach(Bytes, v1::Detached, oneshot::Sender<Result<u64, NotKept>>),
     Done(Bytes, Result<Value, Failure>),
+}
+
+/// A line as the log has it.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) line: Line,
+    /// What it takes of the room, until it is durable.
+    pub(super) room: u32,
 }
 
 /// Where a task of a session says it.
@@ -31,15 +40,25 @@ pub(super) struct SessionSink {
     pub(super) events: mpsc::UnboundedSender<Event>,
     /// Bytes that log lines may still take.
     pub(super) room: Arc<Semaphore>,
+    /// The most bytes that the engine takes of a line; longer ones go in pieces.
+    pub(super) line_bytes: usize,
     /// The server's address.
     pub(super) url: String,
     /// When the task came, by this clock and by the engine's: no clocks are in step.
     pub(super) came: (Instant, Duration),
 }
 
-/// What a line takes of the room.
-pub(super) fn size(line: &Line) -> u32 {
-    (line.text.len() + 32).min(ROOM) as u32
+/// A line in pieces, and what they take of the room: all of it where they have more.
+fn pieces(line: Line, most: usize) -> (Vec<Piece>, u32) {
+    let mut left = ROOM;
+    let pieces = line.pieces(most).into_iter().map(|line| {
+        let room = (line.text.len() + 32).min(left);
+        left -= room;
+        let room = room as u32;
+        Piece { line, room }
+    });
+    let pieces = pieces.collect();
+    (pieces, (ROOM - left) as u32)
 }
 
 impl SessionSink {
@@ -51,20 +70,22 @@ impl SessionSink {
 
 impl Sink for SessionSink {
     fn line(&self, line: Line) -> bool {
-        let Ok(room) = self.room.try_acquire_many(size(&line)) else {
+        let (pieces, size) = pieces(line, self.line_bytes);
+        let Ok(room) = self.room.try_acquire_many(size) else {
             return false;
         };
         room.forget();
-        self.send(Event::Line(self.token.clone(), line));
+        self.send(Event::Line(self.token.clone(), pieces));
         true
     }
 
     fn line_when_room(&self, line: Line) -> Later<()> {
         let (room, events, token) = (self.room.clone(), self.events.clone(), self.token.clone());
+        let (pieces, size) = pieces(line, self.line_bytes);
         Box::pin(async move {
-            if let Ok(room) = room.acquire_many(size(&line)).await {
+            if let Ok(room) = room.acquire_many(size).await {
                 room.forget();
-                let _ = events.send(Event::Line(token, line));
+                let _ = events.send(Event::Line(token, pieces));
             }
         })
     }

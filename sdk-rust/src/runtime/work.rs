@@ -4,6 +4,7 @@ use super::held::{Detaching, Held, Saving};
 use super::session::Runtime;
 use super::sink::Event;
 use crate::Failure;
+use crate::bounds;
 use crate::sink::NotKept;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
@@ -14,14 +15,14 @@ use tokio::time::Instant;
 impl Runtime {
     pub(super) fn event(&mut self, event: Event) {
         match event {
-            Event::Line(token, line) => {
+            Event::Line(token, pieces) => {
                 if let Some(held) = self.held.get_mut(&token) {
-                    held.add(line);
+                    held.add(pieces);
                 }
             }
             Event::Progress(token, permille, message) => {
                 if let Some(held) = self.held.get_mut(&token) {
-                    held.progress = (permille, message);
+                    held.progress = (permille, bounds::progress(message));
                 }
             }
             Event::Checkpoint(token, data, reply) => match self.held.get_mut(&token) {

@@ -5,4 +5,5 @@ mod input;
 mod logs;
 mod orphans;
 mod outputs;
+mod program;
 mod support;

@@ -22,6 +22,11 @@ fn an_option_that_is_wrong_is_refused_with_its_value() {
         (["--allow-host", "http://x"], "`http://x`"),
         (["--ca-file", "/there/is/none.pem"], "/there/is/none.pem"),
         (["--capacity", "0"], "1..=10000"),
+        (
+            ["--server", "junk"],
+            "`junk` has no scheme; an address is `http://HOST:PORT`",
+        ),
+        (["--server", "ftp://127.0.0.1"], "`ftp`"),
     ] {
         let (status, out) = run(&args);
         assert_eq!(status, Some(2), "{out}");

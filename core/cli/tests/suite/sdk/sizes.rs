@@ -3,9 +3,12 @@
 use super::{connect, runtime};
 use crate::polled::{Polling, report};
 use crate::rest::post;
-use crate::site::Site;
-use conveyor_sdk::{Driver, Failure, Start, Stop, Task};
+use crate::site::{PATIENCE, Site};
+use conveyor_sdk::{Driver, Failure, Start, Stop, Stream, Task};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
 
 /// `value_bytes` and `outputs_bytes`: of the JSON, as it is written.
 const MOST: usize = 8 << 20;
@@ -109,4 +112,89 @@ fn the_largest_value_goes_in_and_out_as_json() {
     let ended = site.ended(&run);
     assert_eq!(ended["state"], "succeeded");
     assert!(ended["outputs"] == json!({ "text": text }), "it is whole");
+}
+
+const TOO_MUCH: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: too-much}
+spec:
+  steps:
+    - {id: big, driver: much, action: give, allow_failure: true}
+    - {id: beside, driver: much, action: wait}
+";
+
+#[test]
+fn what_no_message_has_is_an_error_of_its_task_alone_and_its_log_is_whole() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let gate = Arc::new(Notify::new());
+    let gates = Arc::clone(&gate);
+    let give = async |task: Task| {
+        // No window has it.
+        task.log.line(Stream::Stdout, "l".repeat(2 << 20)).await;
+        task.log.info("and this");
+        Ok::<_, Failure>(json!({ "all": "x".repeat(69 << 20) }))
+    };
+    let wait = move |_: Task| {
+        let gate = Arc::clone(&gates);
+        async move {
+            gate.notified().await;
+            Ok::<_, Failure>(json!({}))
+        }
+    };
+    let url = site.url.clone();
+    let driver = Driver::new("much")
+        .action("give", give)
+        .action("wait", wait)
+        .options(|options| options.url = Some(url));
+    let (stop, runtime) = (Stop::new(), runtime());
+    let driver = runtime.spawn(driver.run_until(stop.clone()));
+    let (ended, lines) = runtime.block_on(async {
+        let client = connect(&site).await;
+        let start = Start::document(TOO_MUCH);
+        let run = client.start(start).await.expect("a run");
+        let (mut logs, mut lines) = (run.logs(), Vec::new());
+        // As many as the long line has pieces, and the one after it.
+        while lines.len() < 33 {
+            let line = tokio::time::timeout(PATIENCE, logs.next()).await;
+            let line = line.expect("it comes in time").expect("there is more");
+            lines.push(line.expect("it is told"));
+        }
+        let errored = async {
+            while site.show(run.id())["steps"][0]["state"] != "errored" {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let errored = tokio::time::timeout(PATIENCE, errored).await;
+        errored.expect("it ends beside the other");
+        gate.notify_one();
+        let ended = run.wait().await.expect("it ends");
+        stop.drain();
+        let left = tokio::time::timeout(PATIENCE, driver).await;
+        let left = left.expect("nothing is left to say");
+        left.expect("no panic").expect("it was told to");
+        (ended, lines)
+    });
+    let shown = site.show(&ended.0.id);
+    let attempts = |step: usize| shown["steps"][step]["instances"][0]["attempts"].clone();
+    let failure = &attempts(0)[0]["failure"];
+    assert_eq!(failure["code"], "output_too_large", "{shown:#}");
+    let told = failure["message"].as_str().unwrap_or_default();
+    assert!(
+        told.ends_with(&format!("the limit `outputs_bytes` is {MOST}")),
+        "{told}"
+    );
+    // The other task went on: it is neither told nor begun a second time.
+    let beside = attempts(1);
+    assert_eq!(beside.as_array().map(Vec::len), Some(1), "{shown:#}");
+    assert_eq!(beside[0]["state"], "succeeded", "{shown:#}");
+    let (pieces, last) = lines.split_at(32);
+    let goes_on: Vec<_> = pieces.iter().map(|line| line.truncated).collect();
+    assert!(
+        goes_on[..31].iter().all(|on| *on) && !goes_on[31],
+        "{goes_on:?}"
+    );
+    assert!(pieces.iter().all(|line| line.text == vec![b'l'; 64 << 10]));
+    assert_eq!(last[0].text, b"and this".as_slice());
 }

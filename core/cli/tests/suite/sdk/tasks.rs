@@ -3,7 +3,7 @@
 use super::{connect, line, runtime};
 use crate::rest::http;
 use crate::site::{PATIENCE, Site};
-use conveyor_sdk::{Detach, Driver, Failure, Handover, Start, Stop, Task, Told, v1};
+use conveyor_sdk::{Appended, Detach, Driver, Failure, Handover, Start, Stop, Task, Told, v1};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -84,8 +84,12 @@ fn a_task_is_handed_over_and_ended_from_outside_while_its_driver_is_gone() {
             text: "Ada says yes".into(),
             ..v1::LogLine::default()
         };
-        let next = client.append_logs(token.clone(), 1, vec![more]).await;
-        assert_eq!(next.expect("it is kept"), 2);
+        let kept = client.append_logs(token.clone(), 1, vec![more]).await;
+        let expected = Appended {
+            next_offset: 2,
+            sealed: false,
+        };
+        assert_eq!(kept.expect("it is kept"), expected);
         let outputs = || Ok(json!({ "by": "Ada" }));
         let told = client.complete(token.clone(), outputs(), Some(1)).await;
         assert_eq!(told.expect("it is answered"), Told::Accepted);
