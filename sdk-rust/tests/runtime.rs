@@ -113,6 +113,7 @@ impl Peer {
             sequence,
             stale_tokens,
             logs: Vec::new(),
+            refused: Vec::new(),
         }))
         .await;
     }

@@ -102,6 +102,10 @@ impl Client {
             client.append_logs(request).await
         };
         let answer = self.unary(&self.driver, Twice::Safe, request, send).await?;
+        if answer.status() == v1::ReportStatus::Stale {
+            let why = "the task is not yours, or gone: nothing of its log was kept";
+            return Err(Error::answer(crate::ErrorKind::NotFound, why));
+        }
         Ok(answer.acknowledgement.unwrap_or_default().next_offset)
     }
 }

@@ -194,12 +194,14 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn tell(&mut self, message: Tell) {
+    /// Gives the message's number.
+    pub(crate) fn tell(&mut self, message: Tell) -> u64 {
         self.sequence += 1;
         self.send(v1::SessionRequest {
             sequence: self.sequence,
             message: Some(message),
         });
+        self.sequence
     }
 
     /// A message under whatever number. What became of the stream is seen where it is read.
