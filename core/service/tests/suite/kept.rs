@@ -97,7 +97,7 @@ async fn no_result_that_was_accepted_over_a_stream_is_lost_by_a_kill() {
     reports
         .by_ref()
         .take(AT_ONCE)
-        .for_each(|report| drop(stream.tell(report)));
+        .for_each(|report| stream.tell(report));
     let mut written = BTreeSet::new();
     loop {
         let told = tokio::select! {
@@ -109,7 +109,7 @@ async fn no_result_that_was_accepted_over_a_stream_is_lost_by_a_kill() {
             reports
                 .by_ref()
                 .take(1)
-                .for_each(|report| drop(stream.tell(report)));
+                .for_each(|report| stream.tell(report));
         }
     }
     drop(reports);

@@ -82,7 +82,7 @@ async fn a_checkpoint_that_is_not_kept_is_told_over_a_stream_and_the_one_before_
     stream.answer(&first.token, Answer::Accepted(v1::Accepted {}));
     stream.tell(Tell::Checkpoint(checkpoint(&first.token, "good")));
     for (data, why) in unkept() {
-        let sequence = stream.tell(Tell::Checkpoint(checkpoint(&first.token, data)));
+        let sequence = stream.tell_as(Tell::Checkpoint(checkpoint(&first.token, data)));
         let told = refused(&mut stream).await;
         assert_eq!(told.kind(), v1::RefusedKind::Checkpoint);
         assert_eq!(told.token, first.token);
@@ -164,9 +164,13 @@ async fn a_task_that_is_not_handed_over_is_told_so_and_stays_with_its_session() 
     let status = stream.report(&task.token, succeeded("{}")).await;
     assert_eq!(status, v1::ReportStatus::Accepted);
 
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_not_handed_over_is_told_so_without_a_stream() {
+    let (_dir, server) = with_secret().await;
     server.run("default", SPEC).await;
-    eprintln!("HERE {:?}", tokio::time::timeout(std::time::Duration::from_secs(3), stream.next()).await);
-    eprintln!("HERE {:#?}", server.told(&run).await.steps);
     let driver = Calls::register(&server.node, 1).await;
     let token = driver.take().await.token;
     let answered = driver.answer(&token, Answer::Detached(detached())).await;

@@ -194,8 +194,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Gives the message's number.
-    pub(crate) fn tell(&mut self, message: Tell) -> u64 {
+    pub(crate) fn tell(&mut self, message: Tell) {
+        self.tell_as(message);
+    }
+
+    /// The same. Gives the message's number.
+    pub(crate) fn tell_as(&mut self, message: Tell) -> u64 {
         self.sequence += 1;
         self.send(v1::SessionRequest {
             sequence: self.sequence,

@@ -126,7 +126,7 @@ impl Stream {
 
     /// Gives the message's number.
     pub(crate) fn answer(&mut self, token: &Bytes, answer: Answer) -> u64 {
-        self.tell(Tell::Answer(v1::TaskAnswer {
+        self.tell_as(Tell::Answer(v1::TaskAnswer {
             token: token.clone(),
             answer: Some(answer),
         }))
