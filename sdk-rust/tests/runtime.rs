@@ -1,6 +1,9 @@
 //! The driver's runtime against a server that says what a test wants: over a socket, in time that goes by
 //! where all wait.
 
+#[path = "runtime/refused.rs"]
+mod refused;
+
 use conveyor_proto::v1::driver_service_server::{DriverService, DriverServiceServer};
 use conveyor_proto::v1::session_request::Message as Said;
 use conveyor_proto::v1::session_response::Message as Tell;

@@ -17,6 +17,12 @@ pub const PROTOS: [(&str, &str); 4] = [
 /// `docs/driver-contract.md`: the requirements, numbered.
 pub const TEXT: &str = include_str!("gen/driver-contract.md");
 
+/// The rules that comments of the `.proto` files cite, by the path that they have beside the contract's text.
+pub const RULES: [(&str, &str); 2] = [
+    ("docs/protocol.md", include_str!("gen/protocol.md")),
+    ("docs/semantics.md", include_str!("gen/semantics.md")),
+];
+
 /// The longest message, in bytes, the limit `message_bytes`: a document of 64 MiB and what goes with it.
 pub const MESSAGE_BYTES: usize = 68 << 20;
 

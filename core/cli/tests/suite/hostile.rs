@@ -177,7 +177,7 @@ fn a_message_that_is_too_long_breaks_its_stream_alone() {
     });
     tally::held(
         "a driver sends 80 MiB in a message",
-        "it is refused before it is read and told the limit, and others worked on",
+        "it is refused before it is read, and others worked on",
     );
 }
 

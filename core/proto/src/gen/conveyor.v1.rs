@@ -1710,7 +1710,7 @@ pub struct LogLine {
     /// The bytes without the line's end. At most `log_line_bytes`.
     #[prost(bytes = "bytes", tag = "3")]
     pub text: ::prost::bytes::Bytes,
-    /// Whether the line was cut at its limit.
+    /// Whether the line goes on in the next one of the same stream, or was cut at its limit.
     #[prost(bool, tag = "4")]
     pub truncated: bool,
 }
