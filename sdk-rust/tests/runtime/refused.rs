@@ -5,8 +5,9 @@ use conveyor_sdk::Detach;
 
 /// An engine that refuses the next message of the kind.
 async fn refuse(peer: &mut Peer, kind: RefusedKind, reason: &str) {
+    let it_comes_by = Instant::now() + PATIENCE;
     let sequence = loop {
-        let said = tokio::time::timeout(PATIENCE, peer.said.message()).await;
+        let said = tokio::time::timeout_at(it_comes_by, peer.said.message()).await;
         let said = said.expect("it comes in time").expect("it is whole");
         let said = said.expect("it goes on");
         match (&said.message, kind) {
@@ -61,6 +62,10 @@ async fn an_action_is_told_what_was_refused_and_its_task_stays() {
         contract_version: 1,
         heartbeat_interval_ms: 5_000,
         log_window: 1 << 20,
+        limits: Some(Limits {
+            checkpoint_bytes: 1 << 20,
+            ..Limits::default()
+        }),
         ..Welcome::default()
     }))
     .await;
