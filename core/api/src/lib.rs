@@ -8,6 +8,7 @@
 //! | `metrics` | figures for Prometheus |
 //! | `access` | who comes in, and by what |
 //! | `tls` | certificates, read again when they change |
+//! | `validity` | from when until when they hold |
 //! | `guard` | pages of a browser are kept out |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
@@ -29,6 +30,7 @@ mod router;
 mod serve;
 mod server;
 mod tls;
+mod validity;
 mod wire;
 
 pub use access::{Admission, Named};
@@ -40,6 +42,7 @@ pub use router::{Front, MESSAGE_BYTES, Services};
 pub use serve::ConnectionLimits;
 pub use server::{Listener, TcpEndpoint};
 pub use tls::{Tls, TlsFiles};
+pub use validity::{Standing, Validity};
 
 /// Where control requests go: the handlers of this process, or those of another process, over
 /// a socket or an address. Callers do not know which.

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
-use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 /// What a process answers with.
 #[derive(Clone, Debug)]
@@ -66,8 +65,9 @@ fn router(services: &Services) -> Router {
         names.push(DriverServiceServer::<DriverHandlers>::NAME);
     }
     grpc = grpc.add_service(health::service(&services.control, names));
-    if let Some(reflection) = reflection() {
-        grpc = grpc.add_service(reflection);
+    // Older tools ask by the older name.
+    if let (Ok(now), Ok(before)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+        grpc = grpc.add_service(now).add_service(before);
     }
     // Last: a router of gRPC has a fallback of its own.
     grpc.prepare()
@@ -89,14 +89,11 @@ async fn document() -> Response {
         .into_response()
 }
 
-/// What tools ask for the contract.
-fn reflection() -> Option<ServerReflectionServer<impl ServerReflection>> {
-    let builder = tonic_reflection::server::Builder::configure();
-    let builder = builder.register_encoded_file_descriptor_set(conveyor_proto::DESCRIPTORS);
-    let builder =
-        builder.register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-    // The bytes are the contract's own, and are read.
-    builder.build_v1().ok()
+/// What tools ask for the contract. The bytes are the contract's own, and are read.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(conveyor_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// There is no such path.

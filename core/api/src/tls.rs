@@ -1,5 +1,6 @@
 //! TLS: certificates from files, read again when they change.
 
+use crate::validity::{Standing, Validity};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
@@ -11,6 +12,9 @@ use tokio_rustls::TlsAcceptor;
 
 /// How often it is looked whether a file has changed.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How often it is told that a certificate has ended, or is about to.
+const REMIND: Duration = Duration::from_secs(86_400);
 
 /// Where a server's certificates are.
 #[derive(Clone, Debug)]
@@ -47,10 +51,18 @@ impl Tls {
     pub fn load(files: TlsFiles) -> Result<Tls, String> {
         let seen = files.stamps();
         let config = files.read()?;
+        files.warn();
         Ok(Tls {
             files,
             current: RwLock::new(Current { config, seen }),
         })
+    }
+
+    /// From when until when the server's certificate, and those between it and a root, hold. `None` where that
+    /// cannot be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
+        self.files.validity()
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -59,9 +71,15 @@ impl Tls {
     }
 
     /// Reads the files again whenever one has changed, and whenever `asked` says so. What cannot be used
-    /// is told, and the certificates before it stay. Ends with `asked`.
+    /// is told, and the certificates before it stay. So is, once a day, one that has ended or is about to. Ends
+    /// with `asked`.
     pub async fn keep_up(&self, mut asked: tokio::sync::mpsc::Receiver<()>) {
+        let mut warned = tokio::time::Instant::now();
         loop {
+            if warned.elapsed() >= REMIND {
+                self.files.warn();
+                warned = tokio::time::Instant::now();
+            }
             let forced = tokio::select! {
                 () = tokio::time::sleep(LOOK) => false,
                 asked = asked.recv() => match asked {
@@ -85,6 +103,7 @@ impl Tls {
             Ok(config) => {
                 current.config = config;
                 tracing::info!(cert = %self.files.cert.display(), "the certificates were read again");
+                self.files.warn();
             }
             Err(why) => {
                 tracing::error!(why, "new certificates are not taken: the ones before stay");
@@ -105,6 +124,18 @@ impl TlsFiles {
             Some((metadata.modified().ok()?, metadata.len()))
         };
         self.all().map(stamp).collect()
+    }
+
+    fn validity(&self) -> Option<Validity> {
+        Validity::of(&certificates(&self.cert).ok()?)
+    }
+
+    fn warn(&self) {
+        let validity = self.validity();
+        if let Some(found) = validity.filter(|found| found.standing() != Standing::Good) {
+            let cert = self.cert.display();
+            tracing::warn!(%cert, "{found}: clients that verify it connect only while it holds");
+        }
     }
 
     fn read(&self) -> Result<Arc<ServerConfig>, String> {

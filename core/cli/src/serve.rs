@@ -291,9 +291,17 @@ async fn open(path: &Path) -> Result<DataDir, Problem> {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => {
-                return Err(Problem::refused(format!(
-                    "{error}; end that process, or use another --data-dir"
-                )));
+                let advice = match error.kind() {
+                    ErrorKind::Locked { .. } => "end that process, or use another --data-dir",
+                    ErrorKind::NewerFormat { .. } => {
+                        "use the release that wrote it or a later one, or another --data-dir"
+                    }
+                    ErrorKind::NotADataDirectory => "use another --data-dir",
+                    ErrorKind::DiskFull => "make room there, or use another --data-dir",
+                    ErrorKind::Corrupt => "restore a backup into a new directory",
+                    _ => "let this user make and write it, or use another --data-dir",
+                };
+                return Err(Problem::refused(format!("{error}; {advice}")));
             }
         }
     }

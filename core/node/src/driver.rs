@@ -13,6 +13,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
+mod lines;
+
+pub use lines::{Full, Lines, Logs};
+
 /// A driver that lives in the engine's process.
 pub trait Driver: Send + Sync + 'static {
     /// What it is called and what it can do. Asked once.
@@ -101,7 +105,7 @@ pub struct Task {
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Where log lines go. Bounded: a driver that floods waits here, and slows nobody else.
-    pub logs: mpsc::Sender<LogLine>,
+    pub logs: Logs,
     /// `Some` once the task is to stop, with the reason.
     pub cancelled: watch::Receiver<Option<Arc<str>>>,
     /// Where checkpoints go.

@@ -69,6 +69,25 @@ impl Key {
         changes.put("", &place.name, &row, place.was.as_ref());
     }
 
+    /// As the request has it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let place = self.0.as_ref();
+        let key = place.and_then(|place| place.name.split_once(JOINT));
+        key.map_or("", |(_, key)| key)
+    }
+
+    /// Looks once more, where another try of the request was first to write under it.
+    ///
+    /// # Errors
+    /// As [`keyed`].
+    pub fn again(self, store: &dyn Store, now: Time) -> Result<Keyed, NodeError> {
+        match self.0 {
+            None => Ok(Keyed::Fresh(Key::default())),
+            Some(Place { name, request, .. }) => look(store, name, request, now),
+        }
+    }
+
     /// Whether there is one: without, what changes nothing needs no commit.
     #[must_use]
     pub fn is_some(&self) -> bool {
@@ -95,7 +114,10 @@ pub fn keyed(
     asked.push(0);
     asked.extend(request);
     let request = Hash::of(&asked);
-    let name = prefix(namespace) + key;
+    look(store, prefix(namespace) + key, request, now)
+}
+
+fn look(store: &dyn Store, name: String, request: Hash, now: Time) -> Result<Keyed, NodeError> {
     let row = objects::get::<StoredIdempotency>(store, "", &name)?;
     if let Some(row) = row.as_ref().filter(|row| !is_over(row, now)) {
         return Ok(match *row.value.request == request.0 {

@@ -10,7 +10,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 /// A driver as the engine's own process has it: without a session, a network or copies.
 #[must_use]
@@ -126,20 +125,12 @@ fn node_line(line: Line) -> node::LogLine {
 
 impl Sink for ContextSink {
     fn line(&self, line: Line) -> bool {
-        match self.0.logs.try_send(node_line(line)) {
-            Ok(()) => true,
-            // The attempt is over: nobody reads it any more.
-            Err(mpsc::error::TrySendError::Closed(_)) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => false,
-        }
+        self.0.logs.try_send(node_line(line)).is_ok()
     }
 
     fn line_when_room(&self, line: Line) -> Later<()> {
         let logs = self.0.logs.clone();
-        Box::pin(async move {
-            // The attempt may be over.
-            let _ = logs.send(node_line(line)).await;
-        })
+        Box::pin(async move { logs.send(node_line(line)).await })
     }
 
     fn progress(&self, _: Option<u32>, message: String) {

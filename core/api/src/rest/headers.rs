@@ -79,6 +79,12 @@ pub(super) fn conditions(
         }
         set(fields, &["idempotency_key".to_owned()], key)?;
     }
+    if changes && headers.contains_key(header::IF_NONE_MATCH) {
+        return Err(Problem::field(
+            "/etag",
+            "`If-None-Match` is not taken by what changes something: name what you have seen in `If-Match`",
+        ));
+    }
     let Some(wanted) = one(headers, header::IF_MATCH.as_str())? else {
         return Ok(false);
     };

@@ -83,8 +83,9 @@ pub(super) async fn read(
     })?;
     let (mut parts, body) = request.into_parts();
     acceptable(&parts.headers, answers)?;
+    as_it_is(&parts.headers)?;
     let mut fields = match wants {
-        Wants::Nothing => Map::new(),
+        Wants::Nothing => nothing(body).await?,
         Wants::Fields => object(&parts.headers, body).await?,
         Wants::Document => document(&parts.headers, body).await?,
     };
@@ -94,7 +95,7 @@ pub(super) async fn read(
     for (key, value) in &path {
         put(&of, &mut fields, key, value, true)?;
     }
-    for (key, value) in pairs(&query) {
+    for (key, value) in pairs(&query)? {
         put(&of, &mut fields, &key, &value, false).map_err(Problem::of_a_query)?;
     }
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
@@ -157,6 +158,44 @@ async fn bytes(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Pro
     read.map_err(|_| too_large("is larger, or was cut off"))
 }
 
+/// A guard in a body that nobody reads would guard nothing.
+async fn nothing(body: Body) -> Result<Map<String, Json>, Problem> {
+    let read = axum::body::to_bytes(body, 0).await;
+    let none = read.map_err(|_| {
+        Problem::field(
+            "",
+            "this request has no body: its fields stand in the path and the query, an etag in `If-Match`",
+        )
+    });
+    none.map(|_| Map::new())
+}
+
+/// Bodies are what they are, in UTF-8.
+fn as_it_is(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: header::HeaderName| {
+        let value = headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+        value.unwrap_or_default().to_ascii_lowercase()
+    };
+    let encoding = text(header::CONTENT_ENCODING);
+    let kind = text(header::CONTENT_TYPE);
+    let charset = kind
+        .split(';')
+        .filter_map(|part| part.trim().strip_prefix("charset="));
+    let charset = charset
+        .map(|charset| charset.trim_matches('"'))
+        .find(|charset| *charset != "utf-8");
+    let why = match (encoding.as_str(), charset) {
+        ("" | "identity", None) => return Ok(()),
+        ("" | "identity", Some(charset)) => format!("the body is in {charset:?}; send UTF-8"),
+        (encoding, _) => format!("the body is encoded ({encoding:?}); send it as it is"),
+    };
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "invalid_argument",
+        why,
+    ))
+}
+
 async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Problem> {
     let body = bytes(headers, body).await?;
     if body.is_empty() {
@@ -189,34 +228,38 @@ async fn document(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, 
 }
 
 /// The query's keys and values.
-fn pairs(query: &str) -> Vec<(String, String)> {
-    let decoded = |text: &str| {
-        let text = text.replace('+', " ");
-        let mut bytes = Vec::with_capacity(text.len());
-        let mut rest = text.as_bytes();
-        while let Some((first, after)) = rest.split_first() {
-            let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-            let hex = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-            match (first, hex) {
-                (b'%', Some(byte)) => {
-                    bytes.push(byte);
-                    rest = &after[2..];
-                }
-                _ => {
-                    bytes.push(*first);
-                    rest = after;
-                }
-            }
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
+fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(key), decoded(value))
+            let decoded = |text| {
+                let why = || format!("`{pair}` in the query is no text in percent-encoding");
+                decoded(text).ok_or_else(|| Problem::field(&at("", key), why()))
+            };
+            Ok((decoded(key)?, decoded(value)?))
         })
         .collect()
+}
+
+/// What a part of the query stands for; `None` where it is no text.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let (hex, after) = after.split_at_checked(2)?;
+                rest = after;
+                let hex = hex.iter().all(u8::is_ascii_hexdigit).then_some(hex)?;
+                u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?
+            }
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Puts a value of the path or the query into the fields. What a listing may be asked for lies in the

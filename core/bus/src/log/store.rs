@@ -23,8 +23,8 @@ pub trait LogStore: Send + Sync {
         lines: Vec<LogLine>,
     ) -> Result<LogState, LogError>;
 
-    /// The lines from the offset `from` on, at most about `limit` of them: pages end where stored
-    /// chunks do. Of a log that is coming of age, those that are left.
+    /// The lines from the offset `from` on, at most about `limit` of them and no more than 64 KiB and a chunk:
+    /// pages end where stored chunks do. Of a log that is coming of age, those that are left.
     ///
     /// # Errors
     ///
@@ -87,6 +87,10 @@ pub struct LogPage {
     pub next: u64,
     /// Whether the log is sealed and this page reaches its end.
     pub end: bool,
+    /// Whether the page ends because it has enough: there may be more to read at once.
+    pub more: bool,
+    /// Bytes of its lines.
+    bytes: usize,
 }
 
 /// Why lines are not stored.
@@ -102,6 +106,8 @@ pub enum LogError {
 
 /// Chunks that a page reads at once, at first and at most: it does not read much more than it has.
 const FORWARDS: (usize, usize) = (2, 64);
+/// A page of so many bytes of lines has enough, however few lines they are.
+const PAGE_BYTES: usize = 64 << 10;
 /// Chunks that one look at the end of a log reads: the first look mostly ends the search.
 const BACKWARDS: usize = 4;
 
@@ -209,9 +215,8 @@ impl LogStore for StoreLogs {
             .map(|bytes| encoding::end(&bytes))
             .transpose()?;
         let mut page = LogPage {
-            lines: Vec::new(),
             next: from,
-            end: false,
+            ..LogPage::default()
         };
         // The chunk that holds `from` may begin before it.
         let mut rest = match self.hold(attempt, from, commit, &mut page)? {
@@ -220,11 +225,12 @@ impl LogStore for StoreLogs {
             _ => Some(attempt.chunks_from(page.next)),
         };
         let (mut all, mut at_once) = (false, FORWARDS.0);
-        while let Some(range) = rest.filter(|_| page.lines.len() < limit) {
+        while let Some(range) = rest.filter(|_| !page.has_enough(limit)) {
             let chunks = self.store.scan(&range, Direction::Forward, at_once)?;
             at_once = FORWARDS.1.min(2 * at_once);
             for (key, bytes) in &chunks.entries {
-                if page.lines.len() >= limit {
+                if page.has_enough(limit) {
+                    page.more = true;
                     return Ok(page);
                 }
                 let behind = AttemptKey::offset_of(key).is_none_or(|first| first > page.next);
@@ -259,6 +265,7 @@ impl LogStore for StoreLogs {
                 }
             },
         };
+        page.more = !page.end && page.has_enough(limit);
         Ok(page)
     }
 
@@ -289,6 +296,10 @@ impl LogStore for StoreLogs {
 }
 
 impl LogPage {
+    fn has_enough(&self, limit: usize) -> bool {
+        self.lines.len() >= limit || self.bytes >= PAGE_BYTES
+    }
+
     /// Adds the lines of a stored chunk from `next` on; false where it was not written before `commit`,
     /// as none after it was.
     fn take(&mut self, key: &[u8], bytes: &[u8], commit: u64) -> Result<bool, Error> {
@@ -299,6 +310,7 @@ impl LogPage {
         for (offset, line) in (chunk.first_offset..).zip(chunk.lines) {
             if offset >= self.next {
                 self.next = offset + 1;
+                self.bytes += line.text.len();
                 self.lines.push(NumberedLine { offset, line });
             }
         }

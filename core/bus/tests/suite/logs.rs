@@ -159,12 +159,27 @@ fn a_long_line_is_cut_and_a_large_batch_is_split() {
         .unwrap()
         .entries;
     assert!(rows.len() > 1 && rows.iter().all(|(_, value)| value.len() < 300 << 10));
-    let page = logs.read(KEY, 0, 100).unwrap();
-    assert_eq!(page.lines.len(), 20);
+    // A page has a chunk or so of them, and says that there is more.
+    let (mut next, mut pages) = (0, Vec::new());
+    loop {
+        let page = logs.read(KEY, next, 100).unwrap();
+        assert!(
+            page.lines
+                .iter()
+                .all(|NumberedLine { line, .. }| line.truncated && line.text.len() == LINE_BYTES)
+        );
+        pages.push(page.lines.len());
+        next = page.next;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(pages.iter().sum::<usize>(), 20);
+    // The log is not sealed: after the last line comes a page of none.
+    let (last, full) = pages.split_last().unwrap();
     assert!(
-        page.lines
-            .iter()
-            .all(|NumberedLine { line, .. }| { line.truncated && line.text.len() == LINE_BYTES })
+        *last == 0 && full.iter().all(|lines| (1..=6).contains(lines)),
+        "{pages:?}"
     );
 }
 

@@ -41,6 +41,9 @@ Examples:
   conveyor start release --digest 7c5e2f1a  An earlier revision
   conveyor start -f pipeline.yaml           A document that is not stored
 
+Ctrl-C with --follow cancels the run, also one of a server, and its `finally` runs; a second one terminates it. \
+Without --follow the run goes on.
+
 Exit status with --follow: 0 the run succeeded, 1 it failed, 130 cancelled. Without: 0 it was accepted.";
 
 /// `start`.
@@ -290,7 +293,7 @@ Examples:
   conveyor namespaces list
   conveyor namespaces create team-a
   conveyor namespaces show team-a
-  conveyor namespaces delete team-a         It has to be empty";
+  conveyor namespaces delete team-a         It has to be empty, and no token for it";
 
 /// `namespaces`.
 #[derive(Debug, Args)]

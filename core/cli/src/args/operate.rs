@@ -45,7 +45,7 @@ pub(crate) struct RestoreArgs {
     /// What `conveyor backup` made.
     #[arg(value_hint = clap::ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// The data directory to make. It must not be there, or be empty.
+    /// The data directory to make. It must not be there, or be empty; no variable names it.
     #[arg(long, value_name = "NEW", value_hint = clap::ValueHint::DirPath)]
     pub(crate) data_dir: PathBuf,
     /// Let all access tokens of the backup hold again, those that were revoked since too.

@@ -33,7 +33,7 @@ pub(crate) struct ServeArgs {
     /// Print the effective configuration, and where each setting comes from, and end.
     #[arg(long)]
     pub(crate) print_config: bool,
-    /// Where everything is kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
+    /// Where everything is kept. Default: `CONVEYOR_DATA_DIR`, else `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) data_dir: Option<String>,
     /// Where to listen. Other addresses than those of this machine alone need TLS and --auth-required, or

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 /// Whose runs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Place {
-    /// Where runs are kept. Default: `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
+    /// Where runs are kept. Default: `CONVEYOR_DATA_DIR`, else `$XDG_STATE_HOME/conveyor`, else `~/.local/state/conveyor`.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Ask this server: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:PATH` of a data directory or its socket. Default: `CONVEYOR_URL`, where no --data-dir is given; else
-    /// whoever holds the data directory.
+    /// Ask this server: `http://HOST:PORT`, `https://HOST:PORT`, or `unix:PATH` of a data directory or its socket. Default: `CONVEYOR_URL`, where no --data-dir is given (it goes before
+    /// `CONVEYOR_DATA_DIR`); else whoever holds the data directory.
     #[arg(long, value_name = "URL", conflicts_with = "data_dir")]
     pub(crate) server: Option<String>,
     /// A file with the access token for the server. Default: the token itself in CONVEYOR_TOKEN, else none.

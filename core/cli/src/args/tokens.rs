@@ -7,7 +7,7 @@ use conveyor_engine::time::Duration;
 const TOKENS: &str = "\
 Examples:
   conveyor tokens create --scope driver --principal builders > driver.token
-  conveyor tokens create --scope client --namespace team-a --expires 30d
+  conveyor tokens create --scope client --namespace default --expires 30d
   conveyor tokens list
   conveyor tokens revoke 3f6c2b7a9d01e45c
 

@@ -3,14 +3,18 @@
 use std::env;
 use std::path::PathBuf;
 
-/// The data directory: what the option says, else `$XDG_STATE_HOME/conveyor`, else
-/// `~/.local/state/conveyor`.
+/// The data directory: what the option says, else `CONVEYOR_DATA_DIR`, else `$XDG_STATE_HOME/conveyor`, else
+/// `~/.local/state/conveyor`. A server has its settings before, whose variable is the same one.
 ///
 /// # Errors
 /// When none of them is known.
 pub(crate) fn data_dir(option: Option<PathBuf>) -> Result<PathBuf, String> {
     if let Some(path) = option {
         return Ok(path);
+    }
+    // An empty variable is none.
+    if let Some(path) = env::var_os("CONVEYOR_DATA_DIR").filter(|path| !path.is_empty()) {
+        return Ok(path.into());
     }
     // The XDG base directory specification: a relative path is to be ignored.
     let absolute = |name: &str| {

@@ -22,6 +22,9 @@ use tonic::{Code, Status};
 
 /// How long a process that holds the directory has to answer. It may be busy opening it.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long a server at an address has for its first answer, of which 5 s may go for the connection: it answers
+/// what it is within milliseconds, and no verb is told anything before.
+const FIRST: Duration = Duration::from_secs(10);
 /// How long to wait between two tries: far below what a person notices.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -122,6 +125,18 @@ impl Engine {
 
     /// A server by its address.
     async fn reach_server(options: Options, server: &Server) -> Result<Engine, Problem> {
+        let reached = tokio::time::timeout(FIRST, Engine::ask_server(options, server)).await;
+        reached.unwrap_or_else(|_| {
+            Err(Problem::unreachable(format!(
+                "what listens at {} does not answer within {} s: it hangs, is stopped, or is no server of conveyor; \
+                 look at its log, or name another with --server",
+                server.url,
+                FIRST.as_secs()
+            )))
+        })
+    }
+
+    async fn ask_server(options: Options, server: &Server) -> Result<Engine, Problem> {
         let credentials = server.credentials();
         let credentials = credentials.map_err(|error| Problem::refused(error.to_string()))?;
         let control = conveyor_api::connect_to(&server.url, &credentials).await;

@@ -61,7 +61,24 @@ impl Problem {
                 "what listens at {url} broke the connection off before any answer: if it speaks TLS, use \
                  https://{rest}; else look at its log"
             )),
-            None => Problem::no_server(url, &std::io::Error::other(status)),
+            None => {
+                let error = std::io::Error::other(status);
+                if conveyor_sdk::tls_advice(url, &error).is_some() {
+                    return Problem::no_server(url, &error);
+                }
+                Problem::unreachable(no_certificate(url))
+            }
+        }
+    }
+
+    /// The connection broke while a backup was read, of which nothing is left: exit status 3.
+    pub(crate) fn of_backup(status: Status) -> Problem {
+        match is_of_transport(&status) {
+            true => Problem::unreachable(
+                "the server went away while the backup was read: nothing is left of it, its `.part` neither; take it \
+                 again once the server is back",
+            ),
+            false => status.into(),
         }
     }
 
@@ -155,6 +172,15 @@ impl From<Status> for Problem {
     }
 }
 
+/// Why a connection over TLS may end before any answer: the alert that says so is at times lost.
+pub(crate) fn no_certificate(url: &str) -> String {
+    format!(
+        "what listens at {url} broke the connection off before any answer, as a server does that wants a certificate of \
+         the client: give --client-cert and --client-key, or set CONVEYOR_CLIENT_CERT and CONVEYOR_CLIENT_KEY; else \
+         look at its log"
+    )
+}
+
 /// Whether the process that was asked is about to end, so that the same call is worth another try
 /// once it has.
 pub(super) fn is_closing(status: &Status) -> bool {
@@ -240,6 +266,15 @@ mod tests {
         assert!(is_of_transport(&Status::unavailable("")));
         assert!(!is_of_transport(&Status::internal("a task panicked")));
         assert!(!is_of_transport(&Status::not_found("there is no run")));
+        let of_backup = Problem::of_backup(broken.clone());
+        assert_eq!(of_backup.exit, Exit::Unreachable);
+        assert!(
+            of_backup.message.contains("nothing is left of it"),
+            "{}",
+            of_backup.message
+        );
+        let refused = Problem::of_backup(Status::permission_denied("it takes `admin`"));
+        assert_eq!(refused.message, "it takes `admin`");
         assert_eq!(Problem::from(broken).exit, Exit::Unreachable);
     }
 }

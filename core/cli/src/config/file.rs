@@ -72,6 +72,9 @@ impl Reading<'_> {
                 {
                     self.table(inner, &name);
                 }
+                _ if section.is_empty() && sections().any(|section| section == name) => {
+                    self.no_table(&value.span(), &name);
+                }
                 _ => self.unknown(&key.span(), &name),
             }
         }
@@ -111,6 +114,22 @@ impl Reading<'_> {
                 );
             }
         }
+    }
+
+    /// A section that is written as a setting.
+    fn no_table(&mut self, span: &Range<usize>, name: &str) {
+        let found = self.text.get(span.clone()).unwrap_or_default();
+        let found: String = found.chars().take(60).collect();
+        let keys = SETTINGS.iter().filter_map(|one| {
+            let (section, key) = one.name.split_once('.')?;
+            (section == name).then(|| format!("`{key}`"))
+        });
+        let keys: Vec<_> = keys.collect();
+        let message = format!(
+            "`{name}` is {found}; expected a table `[{name}]` with {}",
+            keys.join(", ")
+        );
+        self.problem(span, &message);
     }
 
     fn unknown(&mut self, span: &Range<usize>, name: &str) {

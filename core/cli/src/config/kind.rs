@@ -228,7 +228,42 @@ impl Kind for Level {
     }
 
     fn read(text: &str) -> Option<String> {
+        // A filter takes any word for a module's name, so that a level that is mistyped would log nothing.
+        let known = text.split(',').all(|one| {
+            let level = one.rsplit_once('=').map_or(one, |(_, level)| level);
+            let level = level.trim().to_ascii_lowercase();
+            ["error", "warn", "info", "debug", "trace", "off"].contains(&level.as_str())
+        });
         let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
-        (parsed.is_ok() && !text.is_empty()).then(|| text.to_owned())
+        (known && parsed.is_ok()).then(|| text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_one_of_the_six_words_for_all_or_for_a_module() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,conveyor_node=debug",
+            "warn,hyper=off",
+        ] {
+            assert!(Level::read(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            "warning",
+            "inf",
+            "blah",
+            "info,conveyor_node",
+            "info,conveyor_node=warning",
+            "info,",
+        ] {
+            assert_eq!(Level::read(bad), None, "{bad}");
+        }
     }
 }

@@ -173,7 +173,13 @@ mod tests {
         assert_eq!(lines.len(), 4, "{said}");
         assert!(refused("[log]\nformat = \n").contains("conveyor.toml:2:"));
         assert!(refused("[nowhere]\n").contains("no setting `nowhere`"));
-        assert!(refused("log = 1\n").contains("no setting `log`"));
+        assert_eq!(
+            refused("log = 1\n")
+                .split_once("conveyor.toml")
+                .map(|(_, said)| said.to_owned()),
+            Some(":1:7: `log` is 1; expected a table `[log]` with `format`, `level`".to_owned())
+        );
+        assert!(refused("exec = 3\n").contains("a table `[exec]` with `capacity`"));
         assert!(refused("[connections]\nlimit = 0\n").contains("from 1 to 1000000"));
         let environment =
             |name: &str| (name == "CONVEYOR_EXEC_CAPACITY").then(|| "many".to_owned());

@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::config::Config;
 use crate::serve;
+use conveyor_api::{Standing, Validity};
 use conveyor_store::{Access, DataDir, Embedded, ErrorKind};
 use rustix::fs::{MetadataExt as _, StatVfs};
 use std::fs::{self, File, OpenOptions};
@@ -38,12 +39,17 @@ pub(super) fn directory(path: &Path) -> (Vec<Finding>, Holder) {
     let shown = path.display();
     let found = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let there = path.ancestors().skip(1).find(|path| path.is_dir());
-            let mut findings = vec![Finding::good(
-                CHECK,
-                format!("{shown} is not there yet: `conveyor serve` makes it"),
-            )];
-            findings.extend(there.map(disk));
+            let parents = path
+                .ancestors()
+                .skip(1)
+                .map(|parent| match parent.as_os_str() {
+                    // Of a relative path.
+                    name if name.is_empty() => Path::new("."),
+                    _ => parent,
+                });
+            let there = parents.into_iter().find(|parent| parent.exists());
+            let mut findings = vec![makeable(path, there)];
+            findings.extend(there.filter(|there| there.is_dir()).map(disk));
             return (findings, Holder::Nobody);
         }
         Err(error) => {
@@ -77,19 +83,22 @@ pub(super) fn directory(path: &Path) -> (Vec<Finding>, Holder) {
     }
     // Without its format it is nobody's yet, and opening it would make it one.
     if !path.join("format").exists() {
-        findings.push(
-            match fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
-                true => Finding::good(
-                    CHECK,
-                    format!("{shown} is empty: `conveyor serve` makes it one"),
-                ),
-                false => Finding::wrong(
-                    CHECK,
-                    format!("{shown} is no data directory, and holds other things"),
-                    "name another with --data-dir",
-                ),
-            },
-        );
+        findings.push(match fs::read_dir(path).map(|mut entries| entries.next()) {
+            Ok(None) => Finding::good(
+                CHECK,
+                format!("{shown} is empty: `conveyor serve` makes it one"),
+            ),
+            Ok(Some(_)) => Finding::wrong(
+                CHECK,
+                format!("{shown} is no data directory, and holds other things"),
+                "name another with --data-dir",
+            ),
+            Err(error) => Finding::wrong(
+                CHECK,
+                format!("{shown} cannot be read: {error}"),
+                "run as its owner, or name another with --data-dir",
+            ),
+        });
         findings.push(disk(path));
         return (findings, Holder::Nobody);
     }
@@ -126,6 +135,34 @@ pub(super) fn directory(path: &Path) -> (Vec<Finding>, Holder) {
     findings.push(disk(path));
     findings.extend(syncs(path));
     (findings, holder)
+}
+
+/// A directory that is not there, of which `there` is the nearest that is.
+fn makeable(path: &Path, there: Option<&Path>) -> Finding {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    const CHECK: &str = "data directory";
+    let shown = path.display();
+    let parent = there.unwrap_or(Path::new("."));
+    let asked = Access::WRITE_OK | Access::EXEC_OK;
+    // As the one whom the process acts for, and without making anything.
+    let may = match parent.is_dir() {
+        true => accessat(CWD, parent, asked, AtFlags::EACCESS).map_err(io::Error::from),
+        false => Err(io::ErrorKind::NotADirectory.into()),
+    };
+    match may {
+        Ok(()) => Finding::good(
+            CHECK,
+            format!("{shown} is not there yet: `conveyor serve` makes it"),
+        ),
+        Err(error) => Finding::wrong(
+            CHECK,
+            format!(
+                "{shown} is not there, and cannot be made in {}: {error}",
+                parent.display()
+            ),
+            "make it and give it to this user, or name another with --data-dir",
+        ),
+    }
 }
 
 /// The store of a directory that nobody holds: all of it is read, and none changed.
@@ -173,13 +210,31 @@ pub(super) fn door(config: &Config) -> Vec<Finding> {
     }];
     match serve::tls(config) {
         Ok(None) => {}
-        Ok(Some(_)) => findings.push(Finding::good(
-            "tls",
-            "the certificate and its key belong together",
-        )),
+        Ok(Some(tls)) => findings.push(certificate(tls.validity())),
         Err(why) => findings.push(Finding::wrong("tls", why, advice)),
     }
     findings
+}
+
+/// A certificate that its key belongs to.
+fn certificate(validity: Option<Validity>) -> Finding {
+    const CHECK: &str = "tls";
+    let belongs = "the certificate and its key belong together";
+    let Some(found) = validity else {
+        let said = format!("{belongs}, and until when it holds cannot be read");
+        return Finding::doubtful(CHECK, said, "look at it with `openssl x509 -noout -dates`");
+    };
+    let renew = "renew it: the server reads the files again when they change";
+    match found.standing() {
+        Standing::Good => Finding::good(CHECK, format!("{belongs}; {found}")),
+        Standing::Ends => Finding::doubtful(CHECK, found.to_string(), renew),
+        Standing::Ended => Finding::wrong(CHECK, found.to_string(), renew),
+        Standing::NotYet => Finding::doubtful(
+            CHECK,
+            found.to_string(),
+            "clients refuse it until then: set the clock, or use another",
+        ),
+    }
 }
 
 /// Free space, and the kind of the file system.

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::args::Server;
-use crate::client::Client;
+use crate::client::{Client, no_certificate};
 use crate::render::human;
 use conveyor_engine::plan::{Kind, Plan, version_satisfies};
 use conveyor_engine::run::RunState;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// How long it has for everything that is asked.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -59,10 +59,25 @@ async fn answered(
     match tokio::time::timeout(ANSWER, look(&mut client, place)).await {
         Ok(Ok(findings)) => findings,
         Ok(Err(status)) if status.source().is_some() => {
-            vec![unreached(place, &io::Error::other(status), advice)]
+            let error = io::Error::other(status);
+            let told = conveyor_sdk::tls_advice(place, &error).is_some();
+            vec![match place.starts_with("https://") && !told {
+                true => Finding::wrong("server", no_certificate(place), ""),
+                false => unreached(place, &error, advice),
+            }]
         }
         Ok(Err(status)) => {
             let said = format!("{place} says: {}", status.message());
+            let advice = match status.code() {
+                Code::Unauthenticated => {
+                    "give a token: --token-file FILE, or the token itself in CONVEYOR_TOKEN; \
+                     `conveyor tokens create` over its data directory makes one"
+                }
+                Code::PermissionDenied => {
+                    "give a token of a wider scope, or one for all namespaces"
+                }
+                _ => "see the server's log",
+            };
             vec![Finding::wrong("server", said, advice)]
         }
         Err(_) => {

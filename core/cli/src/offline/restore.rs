@@ -5,6 +5,7 @@ use crate::client::{Problem, with_runtime};
 use crate::exit::Exit;
 use crate::render::{data, human};
 use crate::terminal;
+use conveyor_engine::time::Time;
 use conveyor_node::backup::{self, Contents, Tokens};
 use conveyor_store::{Access, DataDir, Embedded};
 use serde_json::json;
@@ -33,7 +34,7 @@ fn say(args: &RestoreArgs, contents: &Contents) -> Exit {
         "data_directory": directory,
         "entries": contents.entries,
         "runs": contents.runs,
-        "created_ms": contents.created_ms,
+        "created_at": Time(contents.created_ms).to_string(),
         "tokens": contents.tokens,
         "tokens_kept": args.keep_tokens,
     });

@@ -238,7 +238,10 @@ pub(crate) fn start(args: &StartArgs) -> Exit {
         Err(problem) => return problem.tell(),
     };
     let mut options = reading(&args.place);
-    options.access = conveyor_store::Access::Create;
+    // Where nothing is stored no stored pipeline can be started: only a document makes the directory.
+    if args.file.is_some() {
+        options.access = conveyor_store::Access::Create;
+    }
     with_engine(options, async |engine| {
         started(engine, args, request, &given).await
     })

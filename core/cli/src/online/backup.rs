@@ -35,7 +35,7 @@ pub(crate) fn backup(args: &BackupArgs) -> Exit {
 fn say(file: &Path, contents: &Contents, form: Form, done: &str) -> Exit {
     let told = json!({
         "file": file.display().to_string(),
-        "created_ms": contents.created_ms,
+        "created_at": Time(contents.created_ms).to_string(),
         "created_by": contents.created_by,
         "entries": contents.entries,
         "runs": contents.runs,
@@ -116,10 +116,11 @@ async fn fill(engine: &Engine, part: &Path) -> Result<(), Problem> {
     let mut pieces = engine
         .client()
         .backup(v1::BackupRequest {})
-        .await?
+        .await
+        .map_err(Problem::of_backup)?
         .into_inner();
     let mut file = options.open(part).await.map_err(failed)?;
-    while let Some(piece) = pieces.message().await? {
+    while let Some(piece) = pieces.message().await.map_err(Problem::of_backup)? {
         file.write_all(&piece.data).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::render::style::Tone;
 use crate::render::table::Table;
 use crate::terminal;
+use conveyor_engine::time::Time;
 use conveyor_engine::value::Json;
 use conveyor_proto::v1;
 use serde_json::json;
@@ -130,6 +131,7 @@ fn word(token: &v1::AccessToken) -> &'static str {
 fn row(token: &v1::AccessToken) -> Json {
     json!({
         "id": token.id, "principal": token.principal, "scope": word(token),
-        "namespace": token.namespace, "created_ms": token.created_ms, "expires_ms": token.expires_ms,
+        "namespace": token.namespace, "created_at": Time(token.created_ms).to_string(),
+        "expires_at": token.expires_ms.map(|at| Time(at).to_string()),
     })
 }

@@ -35,7 +35,7 @@ const REPORTED: usize = 50;
 const STUCK: Duration = Duration::from_secs(300);
 
 /// An attempt: instance and number.
-type Attempt = (u64, u64);
+pub(crate) type Attempt = (u64, u64);
 
 /// What drivers were told.
 #[derive(Default)]
@@ -75,7 +75,7 @@ struct Driver<'a> {
 }
 
 /// What an attempt says in a line: nobody else says the same.
-fn text((instance, attempt): Attempt, line: u64) -> String {
+pub(crate) fn text((instance, attempt): Attempt, line: u64) -> String {
     format!("{instance} {attempt} {line}")
 }
 
@@ -258,7 +258,7 @@ fn outlive(site: &Site, run: &str, drivers: &Drivers<'_>) -> (Value, u64) {
 }
 
 /// The texts of all lines, by attempt.
-fn lines(site: &Site, run: &str) -> BTreeMap<Attempt, Vec<String>> {
+pub(crate) fn lines(site: &Site, run: &str) -> BTreeMap<Attempt, Vec<String>> {
     let log = site.conveyor(&["logs", run, "-o", "json"]);
     assert_eq!(log.status, 0, "{}", log.err);
     let mut lines: BTreeMap<Attempt, Vec<String>> = BTreeMap::new();

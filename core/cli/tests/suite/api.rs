@@ -426,3 +426,49 @@ steps:
         said[8]
     );
 }
+
+#[test]
+fn what_would_be_left_unread_of_a_request_is_refused() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let namespace = json!({"namespace": {"metadata": {"name": "team"}}});
+    assert_eq!(post(&site, "/v1/namespaces", &namespace).status, 200);
+    let json = ("content-type", "application/json");
+    for body in [r#"{"etag": "bad"}"#, "garbage"] {
+        for method in ["DELETE", "GET"] {
+            let refused = send(&site, method, "/v1/namespaces/team", &[json], body);
+            assert_eq!(refused.status, 400, "{method} {body}: {}", refused.body);
+        }
+    }
+    let bad = ("if-match", "\"bad\"");
+    assert_eq!(
+        send(&site, "DELETE", "/v1/namespaces/team", &[bad], "").status,
+        412
+    );
+    assert_eq!(get(&site, "/v1/namespaces/team").status, 200);
+
+    let text = namespace.to_string();
+    for (header, status) in [
+        (("content-encoding", "gzip"), 415),
+        (("content-type", "application/json; charset=latin1"), 415),
+        (("if-none-match", "*"), 400),
+    ] {
+        let headers = match header.0 {
+            "content-type" => vec![header],
+            _ => vec![json, header],
+        };
+        let refused = send(&site, "POST", "/v1/namespaces", &headers, &text);
+        assert_eq!(refused.status, status, "{header:?}: {}", refused.body);
+    }
+    for query in ["labels=%zz=1", "labels=a%ff=1", "labels=%4", "%ff=1"] {
+        let refused = get(&site, &format!("/v1/pipelines?{query}"));
+        assert_eq!(refused.status, 400, "{query}: {}", refused.body);
+    }
+    assert_eq!(get(&site, "/v1/pipelines?labels=%61=%C3%A4+b").status, 200);
+    assert_eq!(get(&site, "/v1/tokens?labels=a=b").status, 400);
+    // The driver that speaks JSON has a session without labels.
+    let _driver = Polling::register(&site);
+    let drivers = |query: &str| get(&site, &format!("/v1/drivers{query}")).body["drivers"].clone();
+    assert_eq!(drivers("").as_array().map(Vec::len), Some(1));
+    assert_eq!(drivers("?labels=a=b"), json!([]));
+}

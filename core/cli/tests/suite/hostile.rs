@@ -6,6 +6,8 @@ use crate::tally;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 /// A step of each of two drivers.
 const TWO: &str = "\
@@ -319,4 +321,43 @@ fn a_driver_of_a_later_contract_is_understood_as_far_as_this_one_goes() {
         "a driver of a later contract",
         "fields, messages and values that are not known were left out, and its task ended well",
     );
+}
+
+#[test]
+fn followers_that_read_nothing_keep_the_log_out_of_the_servers_memory() {
+    const LOGGED: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: logged}
+spec:
+  steps:
+    - {id: a, driver: exec, with: {run: \"head -c 15000000 /dev/zero | base64 -w 1000\"}}
+";
+    let mut site = Site::new(&[("logged.yaml", LOGGED)]);
+    let server = site.serve();
+    let _driver = site.driver();
+    let run = site.start("logged.yaml");
+    let read = || {
+        let read = site.conveyor(&["logs", "-f", &run]);
+        assert_eq!((read.status, read.out.lines().count()), (0, 20_000));
+    };
+    // Its last lines may come after its end.
+    read();
+    let before = resident(&server);
+    let address = site.url.trim_start_matches("http://");
+    let deaf = |_| {
+        let mut stream = TcpStream::connect(address).expect("the server answers");
+        let head = format!("GET /v1/runs/{run}/logs HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("it is sent");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).expect("it is answered");
+        assert_eq!(&status, b"HTTP/1.1 200");
+        stream
+    };
+    let deaf: Vec<_> = (0..40).map(deaf).collect();
+    // Until somebody who came later has all of it, the server had time for them.
+    read();
+    let more = resident(&server).saturating_sub(before);
+    // All of it would be 800 MB.
+    assert!(more < 100_000, "{more} kB for {} followers", deaf.len());
 }

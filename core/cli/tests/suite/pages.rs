@@ -50,7 +50,7 @@ fn said(dir: &Path, script: &str) -> String {
 
 /// Fails where a program that a page takes for granted is not there.
 #[track_caller]
-fn needs(programs: &[&str]) {
+pub(crate) fn needs(programs: &[&str]) {
     for program in programs {
         let found = Command::new("sh")
             .args(["-c", &format!("command -v {program}")])

@@ -95,3 +95,41 @@ fn a_tool_that_has_no_protos_reads_the_whole_contract_from_the_server() {
     let refused = ask(&site.url, nothing).expect_err("there is no such thing");
     assert_eq!(refused.code(), Code::NotFound);
 }
+
+#[test]
+fn older_tools_are_answered_by_the_older_name() {
+    use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1alpha::server_reflection_response::MessageResponse;
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let url = site.url.clone();
+    let listed = async move {
+        let endpoint = Endpoint::from_shared(url).expect("an address");
+        let channel = endpoint.connect().await.expect("the server answers");
+        let question = tonic_reflection::pb::v1alpha::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut client = ServerReflectionClient::new(channel);
+        let answers = client.server_reflection_info(tokio_stream::once(question));
+        let mut answers = answers.await.expect("it is served").into_inner();
+        let answer = answers.message().await.expect("it is answered");
+        let answer = answer.expect("it is answered");
+        match answer.message_response {
+            Some(MessageResponse::ListServicesResponse(listed)) => listed.service,
+            told => panic!("no list: {told:?}"),
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a thread");
+    let listed = runtime.block_on(async { tokio::time::timeout(PATIENCE, listed).await });
+    let listed = listed.expect("it is answered in time");
+    let own = "conveyor.v1.DriverService";
+    assert!(
+        listed.iter().any(|service| service.name == own),
+        "{listed:?}"
+    );
+}

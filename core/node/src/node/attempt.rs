@@ -6,7 +6,7 @@ use super::judge::{self, exception};
 use super::logs::AttemptLines;
 use super::messages::{Message, RESEND};
 use super::parameters::{parameters, resource};
-use crate::driver::{Checkpoint, Context, Driver, LogLine, Outcome, Task};
+use crate::driver::{Checkpoint, Context, Driver, Lines, Outcome, Task};
 use crate::owner::{Reported, StartTask};
 use crate::reader::Reader;
 use crate::secrets::Secrets;
@@ -18,9 +18,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-
-/// Lines that a driver may be ahead of its log: beyond them it waits, and slows nobody else.
-pub(super) const LINES: usize = 4096;
 
 /// One claim, from its task to its report.
 pub(super) struct Attempt {
@@ -34,7 +31,7 @@ pub(super) struct Attempt {
 
 /// What a driver sends besides its result.
 pub(super) struct Sent {
-    pub(super) lines: mpsc::Receiver<LogLine>,
+    pub(super) lines: Lines,
     pub(super) checkpoints: mpsc::Receiver<Checkpoint>,
 }
 
@@ -149,7 +146,7 @@ impl Attempt {
                 ended = &mut work.0 => break Some(ended),
                 // Its sender is dropped when the claim is over.
                 _ = &mut *aborted => break None,
-                count = lines.recv_many(&mut batch, LINES), if keeping.is_none() => {
+                count = lines.recv_some(&mut batch), if keeping.is_none() => {
                     if count == 0 {
                         // The driver has closed its log; its result is still to come.
                         tokio::select! {
@@ -168,14 +165,19 @@ impl Attempt {
             }
         };
         drop(work);
-        lines.close();
-        let mut rest = Vec::new();
-        while let Some(line) = lines.recv().await {
-            rest.push(line);
+        let rest = lines.rest().await;
+        let rest = self.log.keep(rest, true);
+        let kept = tokio::spawn(async move {
+            wait_for(keeping).await;
+            rest.await;
+        });
+        // Whatever becomes of its log, a claim that is over holds no place.
+        let outcome = outcome?;
+        tokio::select! {
+            _ = kept => {}
+            _ = &mut *aborted => return None,
         }
-        wait_for(keeping).await;
-        self.log.keep(rest, true).await;
-        Some(match outcome? {
+        Some(match outcome {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => Outcome::Failed(exception(&*panic), None),

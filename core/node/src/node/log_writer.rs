@@ -27,7 +27,7 @@ const LAST_MS: u64 = 253_402_300_799_999;
 const KEPT: usize = 4096;
 
 /// Lines of an attempt on their way to the log store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) attempt: AttemptKey,
     /// The offset of the first line.

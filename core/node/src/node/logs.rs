@@ -11,6 +11,9 @@ use conveyor_mask::Mask;
 use conveyor_proto::storage::v1 as wire;
 use std::time::Duration;
 
+/// A batch with so many bytes of text gets no further line: a commit of the log store takes several.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// Counts an attempt's lines: a line's offset is its number within the attempt (PROTOCOL P33), so that
 /// sending it twice does no harm.
 pub(super) struct AttemptLines {
@@ -44,7 +47,7 @@ impl AttemptLines {
         lines: Vec<LogLine>,
         seal: bool,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let (attempt, first, writer) = (self.attempt, self.next, self.writer.clone());
+        let (attempt, mut first, writer) = (self.attempt, self.next, self.writer.clone());
         let lines: Vec<_> = lines
             .into_iter()
             .map(|line| stored(line, &self.mask))
@@ -52,26 +55,45 @@ impl AttemptLines {
         self.next += lines.len() as u64;
         let nothing = self.next == 0 || lines.is_empty() && !seal;
         async move {
-            let mut pause = RESEND;
             if nothing {
                 return;
             }
+            let mut lines = lines.into_iter().peekable();
             loop {
+                let mut bytes = 0;
+                let some = std::iter::from_fn(|| {
+                    let next = lines.next_if(|_| bytes < BATCH_BYTES)?;
+                    bytes += next.text.len();
+                    Some(next)
+                });
+                let some: Vec<_> = some.collect();
+                let (count, last) = (some.len() as u64, lines.peek().is_none());
                 let batch = Batch {
                     attempt,
                     first,
-                    lines: lines.clone(),
-                    seal,
+                    lines: some,
+                    seal: seal && last,
                 };
-                match writer.append(batch).await {
-                    Err(error) if error.is_temporary() && !writer.has_ended() => {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(Duration::from_secs(1));
-                    }
-                    // Nothing is refused: the log has no gap, and is sealed with the last of its lines.
-                    _ => return,
+                if !append(&writer, batch).await || last {
+                    return;
                 }
+                first += count;
             }
+        }
+    }
+}
+
+/// Tries until the lines are durable. False where they never will be: the node has ended, or they are refused,
+/// which is where the run has gone.
+async fn append(writer: &LogWriter, batch: Batch) -> bool {
+    let mut pause = RESEND;
+    loop {
+        match writer.append(batch.clone()).await {
+            Err(error) if error.is_temporary() && !writer.has_ended() => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+            appended => return matches!(appended, Ok(Ok(_))),
         }
     }
 }

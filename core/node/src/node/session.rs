@@ -1,13 +1,13 @@
 //! Drivers in this process: one session, one task of the runtime for each claim.
 
 use super::Config;
-use super::attempt::{Attempt, LINES, Sent};
+use super::attempt::{Attempt, Sent};
 use super::config::Limits;
 use super::judge::{self, failure};
 use super::log_writer::LogWriter;
 use super::logs::AttemptLines;
 use super::messages::Message;
-use crate::driver::{Checkpoints, Context, Driver};
+use crate::driver::{Checkpoints, Context, Driver, Logs};
 use crate::owner::StartTask;
 use crate::reader::Reader;
 use crate::secrets::Secrets;
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// The drivers of this process, as one session.
 pub(super) struct Session {
@@ -119,7 +119,7 @@ impl Tasks {
             },
         );
         self.counted();
-        let (logs, lines) = mpsc::channel(LINES);
+        let (logs, lines) = Logs::channel();
         let (saves, checkpoints) = Checkpoints::channel();
         let driver = self.driver(&start);
         let attempt = Attempt {

@@ -117,7 +117,7 @@ async fn every_log_line_is_durable_when_the_result_is() {
                 stream: LogStream::Stdout,
                 text,
             };
-            context.logs.send(line).await.unwrap();
+            context.logs.send(line).await;
         }
         done()
     });
@@ -150,6 +150,35 @@ async fn every_log_line_is_durable_when_the_result_is() {
             _ => None,
         });
     assert_eq!(last, Some(9_999));
+}
+
+#[tokio::test]
+async fn lines_that_are_more_than_a_commit_may_have_are_all_kept() {
+    const LINES: u64 = 700;
+    let driver = Closure::driver(|_, context| async move {
+        for number in 0..LINES {
+            let line = LogLine {
+                time: Time(number),
+                stream: LogStream::Stdout,
+                text: vec![b'x'; 60_000].into(),
+            };
+            context.logs.send(line).await;
+        }
+        done()
+    });
+    let node = open(memory(), driver, Adopt::All).await;
+    let run = start(&node, &chain(&["a"])).await;
+    finish(&node, run).await;
+    let mut next = 0;
+    loop {
+        let page = node.reader().log(run, FIRST, next, 1000).await.unwrap();
+        next = page.next;
+        if page.end {
+            break;
+        }
+        assert!(page.more, "the log stops at {next} without an end");
+    }
+    assert_eq!(next, LINES);
 }
 
 #[tokio::test]

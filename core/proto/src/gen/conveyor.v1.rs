@@ -4487,7 +4487,7 @@ pub struct CreateTokenResponse {
 /// Asks for tokens.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListTokensRequest {
-    /// Page; labels are ignored.
+    /// Page; labels are refused: access tokens have none.
     #[prost(message, optional, tag = "1")]
     pub options: ::core::option::Option<ListOptions>,
 }

@@ -145,7 +145,10 @@ impl ControlHandlers {
                 &self.actor(&request.actor),
             )
         };
-        self.reserve(key, start.run).await?;
+        let start = StartRun {
+            run: self.reserve(key, start.run).await?,
+            ..start
+        };
         let started = self.node.start_run(start).await.map_err(refuse)?;
         drop(standing);
         match started.existed {

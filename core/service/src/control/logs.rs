@@ -10,7 +10,7 @@ pub(crate) mod cursor;
 
 use self::attempts::{Attempts, Followed};
 use self::cursor::{Cursor, Start};
-use super::watch::{BUFFER, Stream};
+use super::watch::Stream;
 use super::{ControlHandlers, refuse, short};
 use crate::refusal;
 use conveyor_bus::NumberedLine;
@@ -29,6 +29,11 @@ use tonic::Status;
 const LOOK: Duration = Duration::from_secs(5);
 /// The most lines of one answer.
 const LINES: usize = 1000;
+/// An answer with so many bytes of text gets no further line.
+const ANSWER_BYTES: usize = 32 << 10;
+/// Answers that are made before the reader takes them: of a log that is there, and a reader that is not, the
+/// server keeps these and one page.
+const AHEAD: usize = 4;
 /// The most lines that a tail may ask for.
 const TAIL: u64 = 100_000;
 
@@ -110,7 +115,7 @@ impl ControlHandlers {
             }
             events = follower.poll().await.map_err(refuse)?;
         }
-        let (sender, receiver) = mpsc::channel(BUFFER);
+        let (sender, receiver) = mpsc::channel(AHEAD);
         let handlers = self.clone();
         tokio::spawn(async move {
             if let Err(status) = handlers
@@ -234,8 +239,8 @@ impl ControlHandlers {
             next = page.next;
             attempt.next = Some(next);
             attempt.complete |= page.end;
-            more = page.lines.len() >= LINES && !page.end;
-            for some in page.lines.chunks(LINES) {
+            more = page.more;
+            for some in answers(&page.lines) {
                 let Some(last) = some.last() else {
                     continue;
                 };
@@ -321,6 +326,22 @@ fn after(run: RunId, request: &v1::ReadLogsRequest) -> Result<Cursor, Status> {
              those that it came from, or begin without one"
         ))),
     }
+}
+
+/// The lines of one answer after the other.
+fn answers(mut lines: &[NumberedLine]) -> impl Iterator<Item = &[NumberedLine]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |line: &&NumberedLine| {
+            let room = bytes < ANSWER_BYTES;
+            bytes += line.line.text.len();
+            room
+        };
+        let count = lines.iter().take(LINES).take_while(fits).count();
+        let (some, rest) = lines.split_at(count);
+        lines = rest;
+        (count > 0).then_some(some)
+    })
 }
 
 fn answer(item: Item) -> v1::ReadLogsResponse {

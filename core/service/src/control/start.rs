@@ -136,7 +136,10 @@ impl ControlHandlers {
         }
         let given = start.inputs.clone();
         let resource = start.resource.clone();
-        self.reserve(key, start.run).await?;
+        let start = StartRun {
+            run: self.reserve(key, start.run).await?,
+            ..start
+        };
         let started = self.node.start_run(start).await.map_err(refuse)?;
         drop(standing);
         if started.existed {

@@ -1,13 +1,13 @@
 use crate::support::{alive, eventually, exec, submit, task};
 use conveyor_engine::time::Duration;
-use conveyor_node::driver::{Checkpoints, Outcome};
+use conveyor_node::driver::{Checkpoints, Logs, Outcome};
 use serde_json::json;
 
 #[tokio::test]
 async fn a_task_cancelled_before_its_start_starts_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let (sender, cancelled) = tokio::sync::watch::channel(Some("early".into()));
-    let (logs, _lines) = tokio::sync::mpsc::channel(1);
+    let (logs, _lines) = Logs::channel();
     let (checkpoints, _) = Checkpoints::channel();
     let context = conveyor_node::driver::Context {
         logs,

@@ -3,13 +3,15 @@
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::{Duration, Time};
 use conveyor_engine::value::{Json, Value};
-use conveyor_node::driver::{Checkpoints, Context, Driver, LogLine, LogStream, Outcome, Task};
+use conveyor_node::driver::{
+    Checkpoints, Context, Driver, Lines, LogLine, LogStream, Logs, Outcome, Task,
+};
 use rustix::process::{Pid, test_kill_process};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long a condition may take before a test fails: far more than it does on a busy machine.
@@ -43,7 +45,7 @@ pub(crate) fn task(with: Json) -> Task {
 
 /// A task that runs.
 pub(crate) struct Running {
-    pub(crate) logs: mpsc::Receiver<LogLine>,
+    pub(crate) logs: Lines,
     pub(crate) cancel: watch::Sender<Option<Arc<str>>>,
     pub(crate) outcome: JoinHandle<Outcome>,
 }
@@ -78,7 +80,7 @@ impl Running {
 }
 
 pub(crate) fn submit(driver: &dyn Driver, task: Task) -> Running {
-    let (sender, logs) = mpsc::channel(16);
+    let (sender, logs) = Logs::channel();
     let (cancel, cancelled) = watch::channel(None);
     // `exec` saves nothing.
     let (checkpoints, _) = Checkpoints::channel();

@@ -143,7 +143,15 @@ impl ControlHandlers {
                 .as_ref()
                 .is_none_or(|after| key_of(driver) > *after)
         };
-        let mut rest: Vec<_> = drivers.values().filter(after).cloned().collect();
+        // A driver has the labels of its sessions: one of them has all.
+        let labelled = |session: &v1::DriverSession| {
+            let has = |(key, value)| session.labels.get(key) == Some(value);
+            list.labels.iter().all(has)
+        };
+        let fits =
+            |driver: &&v1::Driver| list.labels.is_empty() || driver.sessions.iter().any(labelled);
+        let rest = drivers.values().filter(after).filter(fits);
+        let mut rest: Vec<_> = rest.cloned().collect();
         let more = rest.len() > list.limit;
         rest.truncate(list.limit);
         let next = rest.last().filter(|_| more).map(key_of);

@@ -44,6 +44,17 @@ impl Key {
     }
 }
 
+fn run_of(row: &StoredIdempotency) -> Result<RunId, Status> {
+    let wrong = || Status::data_loss("the row of an idempotency key names no run");
+    RunId::parse(&row.run).ok_or_else(wrong)
+}
+
+fn other(key: &str) -> Status {
+    Status::already_exists(format!(
+        "the idempotency key {key:?} was used for another request; take a new one for each"
+    ))
+}
+
 impl ControlHandlers {
     /// Looks for the run of an earlier request under the key. As of [`Self::keyed`].
     pub(in super::super) async fn keyed_run(
@@ -61,8 +72,7 @@ impl ControlHandlers {
             Keyed::Fresh(key) => return Ok(KeyedRun::Fresh(key, None)),
             Keyed::Repeat(row) => row,
         };
-        let wrong = || Status::data_loss("the row of an idempotency key names no run");
-        let run = RunId::parse(&row.run).ok_or_else(wrong)?;
+        let run = run_of(&row)?;
         match self.reader.summary(run).await {
             Ok(_) => {
                 self.sees_run(run).await?;
@@ -82,14 +92,30 @@ impl ControlHandlers {
         }
     }
 
-    /// Writes the run's id under the key. What follows is a put of that id, if it is absent.
-    pub(in super::super) async fn reserve(&self, key: Key, run: RunId) -> Result<(), Status> {
-        if !key.is_some() {
-            return Ok(());
+    /// Writes the run's id under the key, unless another try of the request has written one meanwhile: the id of
+    /// the run that they both make. What follows is a put of that id, if it is absent.
+    pub(in super::super) async fn reserve(&self, key: Key, run: RunId) -> Result<RunId, Status> {
+        let mut key = key.0;
+        let text = key.text().to_owned();
+        while key.is_some() {
+            let mut changes = Changes::new();
+            key.reserve(&mut changes, run);
+            match self.node.change(changes).await {
+                Ok(()) => return Ok(run),
+                Err(NodeError::Conflict(_)) => {}
+                Err(error) => return Err(refuse(error)),
+            }
+            let now = self.node.now();
+            let found = self
+                .reader
+                .blocking(move |reader| key.again(reader.store().as_ref(), now));
+            match found.await.map_err(refuse)? {
+                repeats::Keyed::Fresh(again) => key = again,
+                repeats::Keyed::Repeat(row) => return run_of(&row),
+                repeats::Keyed::Other => return Err(other(&text)),
+            }
         }
-        let mut changes = Changes::new();
-        key.0.reserve(&mut changes, run);
-        self.node.change(changes).await.map_err(refuse)
+        Ok(run)
     }
 
     /// Looks for what an earlier request under the key came to. `request` is the whole request with
@@ -133,9 +159,7 @@ impl ControlHandlers {
         });
         match found.await.map_err(refuse)? {
             repeats::Keyed::Repeat(row) => Ok(Keyed::Repeat(row)),
-            repeats::Keyed::Other => Err(Status::already_exists(format!(
-                "the idempotency key {key:?} was used for another request; take a new one for each"
-            ))),
+            repeats::Keyed::Other => Err(other(key)),
             repeats::Keyed::Fresh(key) => Ok(Keyed::Fresh(Key(key))),
         }
     }
