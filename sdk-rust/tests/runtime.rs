@@ -1,6 +1,8 @@
 //! The driver's runtime against a server that says what a test wants: over a socket, in time that goes by
 //! where all wait.
 
+#[path = "runtime/refused.rs"]
+mod refused;
 #[path = "runtime/sizes.rs"]
 mod sizes;
 
@@ -116,6 +118,7 @@ impl Peer {
             sequence,
             stale_tokens,
             logs: Vec::new(),
+            refused: Vec::new(),
         }))
         .await;
     }

@@ -6,6 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+pub use conveyor_proto::contract::MESSAGE_BYTES;
 use conveyor_proto::v1::control_service_server::ControlServiceServer;
 use conveyor_proto::v1::driver_service_server::DriverServiceServer;
 use conveyor_service::{Access, ControlHandlers, DriverHandlers};
@@ -13,9 +14,6 @@ use std::sync::Arc;
 use tonic::Status;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
-
-/// The longest message, in bytes: a document of 64 MiB and what goes with it.
-pub const MESSAGE_BYTES: usize = 68 << 20;
 
 /// What a process answers with.
 #[derive(Clone, Debug)]

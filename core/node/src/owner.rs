@@ -33,7 +33,7 @@ pub use messages::{
 };
 
 pub use count::Standing;
-pub use leases::{REFUSED, SESSION_WINDOW, UNANSWERED};
+pub use leases::{FORGOTTEN, NOT_TAKEN, REFUSED, SESSION_WINDOW, UNANSWERED};
 
 use crate::error::NodeError;
 use crate::id::RunId;

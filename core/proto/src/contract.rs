@@ -17,6 +17,15 @@ pub const PROTOS: [(&str, &str); 4] = [
 /// `docs/driver-contract.md`: the requirements, numbered.
 pub const TEXT: &str = include_str!("gen/driver-contract.md");
 
+/// The rules that comments of the `.proto` files cite, by the path that they have beside the contract's text.
+pub const RULES: [(&str, &str); 2] = [
+    ("docs/protocol.md", include_str!("gen/protocol.md")),
+    ("docs/semantics.md", include_str!("gen/semantics.md")),
+];
+
+/// The longest message, in bytes, the limit `message_bytes`: a document of 64 MiB and what goes with it.
+pub const MESSAGE_BYTES: usize = 68 << 20;
+
 /// How long a driver has for the first message of a stream (R2): enough for a slow network, too short to
 /// hold many half-open connections.
 pub const FIRST_MESSAGE_MS: u64 = 10_000;

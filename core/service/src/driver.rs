@@ -15,7 +15,7 @@ pub use polled::WAIT_MS;
 
 use crate::caller::{Call, Caller, Scope};
 use conveyor_node::Node;
-use conveyor_proto::contract::PRINCIPALS;
+use conveyor_proto::contract::{MESSAGE_BYTES, PRINCIPALS};
 use conveyor_proto::v1;
 use polled::PolledSessions;
 use std::sync::Arc;
@@ -33,7 +33,6 @@ pub const LOG_WINDOW: u64 = 1 << 20;
 /// What a driver may hand over besides what the node itself bounds.
 const LOG_BATCH_BYTES: u64 = 1 << 20;
 const DETAILS_BYTES: u64 = 256 << 10;
-const MESSAGE_BYTES: u64 = 64 << 20;
 
 /// Whether this process is about to end, as its sessions are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,7 +85,7 @@ impl DriverHandlers {
     fn limits(&self) -> v1::Limits {
         let limits = self.node.limits();
         v1::Limits {
-            message_bytes: MESSAGE_BYTES,
+            message_bytes: MESSAGE_BYTES as u64,
             outputs_bytes: limits.output_bytes,
             log_line_bytes: conveyor_bus::LINE_BYTES as u64,
             log_batch_bytes: LOG_BATCH_BYTES,

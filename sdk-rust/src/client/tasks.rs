@@ -127,6 +127,10 @@ impl Client {
             client.append_logs(request).await
         };
         let answer = self.unary(&self.driver, Twice::Safe, request, send).await?;
+if answer.status() == v1::ReportStatus::Stale {
+            let why = "the task is not yours, or gone: nothing of its log was kept";
+            return Err(Error::answer(crate::ErrorKind::NotFound, why));
+        }
         let kept = answer.acknowledgement.unwrap_or_default();
         Ok(Appended {
             next_offset: kept.next_offset,

@@ -278,6 +278,11 @@ impl Runtime {
                 held.kept(logs.next_offset, logs.sealed);
             }
         }
+        for refused in acknowledgement.refused {
+            if let Some(held) = self.held.get_mut(&refused.token) {
+                held.refused(refused);
+            }
+        }
         let mut free = 0;
         for held in self.held.values_mut() {
             let saved = |saving: &Saving| {

@@ -121,6 +121,31 @@ impl Held {
         let _ = detaching.reply.send(Ok(next));
     }
 
+    /// The engine does not take what was said (R63); the task goes on.
+    pub(super) fn refused(&mut self, refused: v1::RefusedMessage) {
+        let numbers = refused.first_sequence..=refused.sequence;
+        let is_one = |sequence: Option<u64>| sequence.is_some_and(|one| numbers.contains(&one));
+        // Whoever waits for an answer may have stopped.
+        match refused.kind() {
+            v1::RefusedKind::Checkpoint => {
+                let (no, others): (VecDeque<_>, _) = std::mem::take(&mut self.checkpoints)
+                    .into_iter()
+                    .partition(|saving| is_one(saving.sequence));
+                self.checkpoints = others;
+                for saving in no {
+                    let _ = saving.reply.send(Err(NotKept(refused.reason.clone())));
+                }
+            }
+            v1::RefusedKind::Detached => {
+                if let Some(no) = self.detaching.take_if(|one| is_one(one.sequence)) {
+                    let _ = no.reply.send(Err(NotKept(refused.reason)));
+                }
+            }
+            // Of a later contract.
+            v1::RefusedKind::Unspecified => {}
+        }
+    }
+
     /// The connection is another: what was not acknowledged is sent again.
     pub(super) fn begin_again(&mut self) {
         self.sent = self.first;

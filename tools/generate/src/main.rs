@@ -23,12 +23,14 @@ const FILES: [&str; 8] = [
 ];
 
 /// The files that `conveyor contract export` writes: those of drivers and clients, and their text.
-const COPIED: [&str; 5] = [
+const COPIED: [&str; 7] = [
     "proto/conveyor/v1/options.proto",
     "proto/conveyor/v1/types.proto",
     "proto/conveyor/v1/driver.proto",
     "proto/conveyor/v1/control.proto",
     "docs/driver-contract.md",
+    "docs/protocol.md",
+    "docs/semantics.md",
 ];
 
 /// The messages with a secret in them: `core/proto/src/hidden.rs` writes their `Debug`.
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
     match run(check) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => fail(
-            &"core/proto/src/gen differs from proto/ or docs/driver-contract.md: run `make generate`",
+            &"core/proto/src/gen differs from proto/ or from docs/ (driver-contract.md, protocol.md, semantics.md): run `make generate`",
         ),
         Err(error) => fail(&error),
     }

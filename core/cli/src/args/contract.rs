@@ -36,6 +36,7 @@ What is written:
   proto/conveyor/v1/*.proto     The messages and services
   descriptors.binpb             The same as a FileDescriptorSet, with comments
   docs/driver-contract.md       The requirements, numbered
+  docs/protocol.md, semantics.md  The rules that comments of the protos cite
   timings.json, timings.md      Every time that the contract counts with
   states.json, states.md        The session's states, and what moves it
   transcripts/*.jsonl           Whole sessions, message by message

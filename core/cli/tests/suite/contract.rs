@@ -39,8 +39,11 @@ fn the_contract_is_exported_whole_and_twice_is_once() {
         let own = std::fs::read(root().join("proto").join(&name)).expect("it is there");
         assert_eq!(first[&format!("proto/{name}")], own, "{name}");
     }
-    let text = std::fs::read(root().join("docs/driver-contract.md")).expect("it is there");
-    assert_eq!(first["docs/driver-contract.md"], text);
+    for name in ["driver-contract", "protocol", "semantics"] {
+        let name = format!("docs/{name}.md");
+        let text = std::fs::read(root().join(&name)).expect("it is there");
+        assert_eq!(first[&name], text, "{name}");
+    }
     let manifest: Value = serde_json::from_slice(&first["contract.json"]).expect("JSON");
     let listed = manifest["files"].as_array().expect("a list");
     assert_eq!(listed.len() + 1, first.len(), "{manifest:#}");

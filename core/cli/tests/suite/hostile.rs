@@ -148,17 +148,6 @@ fn a_batch_with_more_lines_than_one_may_have_names_the_limit() {
             "{}",
             goodbye.message
         );
-        let mut odd = Raw::connect(&site.url, "odd", 1).await;
-        odd.tell(Tell::Checkpoint(v1::Checkpoint {
-            token: task.token.clone(),
-            data: vec![0; (1 << 20) + 1].into(),
-        }));
-        let goodbye = odd.goodbye().await;
-        assert!(
-            goodbye.message.contains("checkpoint_bytes"),
-            "{}",
-            goodbye.message
-        );
     });
     tally::held(
         "a driver logs too many lines at once",
@@ -176,7 +165,13 @@ fn a_message_that_is_too_long_breaks_its_stream_alone() {
             token: Vec::new().into(),
             data: vec![0; 80 << 20].into(),
         }));
-        odd.broken().await;
+        let goodbye = odd.goodbye().await;
+        assert_eq!(goodbye.reason(), v1::GoodbyeReason::Limit);
+        // The name of the limit, its value, and what came: 80 MiB, a token and two lengths.
+        for what in ["`message_bytes`", "71303168", "838860"] {
+            assert!(goodbye.message.contains(what), "{}", goodbye.message);
+        }
+        assert_eq!(odd.broken().await, "closed");
         others_work(&site);
         let after = resident(&server);
         // It is refused by its length, before it is read.
@@ -186,6 +181,19 @@ fn a_message_that_is_too_long_breaks_its_stream_alone() {
         "a driver sends 80 MiB in a message",
         "it is refused before it is read, and others worked on",
     );
+}
+
+#[test]
+fn what_is_no_message_breaks_its_stream_with_a_status() {
+    let (site, _server, _exec) = site();
+    talk(async {
+        let mut odd = Raw::connect(&site.url, "odd", 1).await;
+        // A field whose length goes on beyond the message.
+        odd.tell_bytes(vec![0x12, 0x7f]);
+        let why = odd.broken().await;
+        assert!(why.contains("decode"), "{why}");
+        others_work(&site);
+    });
 }
 
 #[test]

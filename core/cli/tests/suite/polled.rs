@@ -102,6 +102,17 @@ fn a_driver_without_a_connection_does_its_work_by_json() {
     let saved = json!({"checkpoint": {"token": task["token"], "data": "AQI="}});
     let saved = post(&site, "/v1/driver/checkpoint", &saved);
     assert_eq!(saved.body["status"], "accepted", "{}", saved.body);
+    let long = "A".repeat(1 << 21);
+    let long = json!({"checkpoint": {"token": task["token"], "data": long}});
+    let long = post(&site, "/v1/driver/checkpoint", &long);
+    assert_eq!(
+        (long.status, &long.body["status"]),
+        (200, &json!("invalid"))
+    );
+    assert_eq!(
+        long.body["reason"],
+        "the checkpoint has 1572864 bytes; the limit `checkpoint_bytes` is 1048576"
+    );
     let result = json!({"state": "succeeded", "outputs": {"n": 1}, "last_log_offset": 1});
     assert_eq!(report(&site, &task["token"], &result), "accepted");
     assert_eq!(report(&site, &task["token"], &result), "already");
@@ -276,6 +287,19 @@ fn a_driver_that_lies_changes_nothing() {
     let forged = json!(format!("{first}{}", &token[1..]));
     assert_eq!(report(&site, &forged, &succeeded), "stale");
     assert_eq!(report(&site, &json!("AAAA"), &succeeded), "stale");
+    // Whatever it says by such a token is answered alike.
+    let line = json!({"logs": {"token": forged, "lines": [{"text": "not mine"}]}});
+    let checkpoint = json!({"checkpoint": {"token": forged, "data": "AQI="}});
+    let extend = json!({"token": forged, "until_ms": 1});
+    for (call, body) in [
+        ("logs", line),
+        ("checkpoint", checkpoint),
+        ("extend", extend),
+    ] {
+        let answer = post(&site, &format!("/v1/driver/{call}"), &body);
+        assert_eq!(answer.status, 200, "{call}: {}", answer.body);
+        assert_eq!(answer.body["status"], "stale", "{call}: {}", answer.body);
+    }
     let beat = driver.call("heartbeat", &json!({"tasks": [{"token": forged}]}));
     assert_eq!(beat.body["stale_tokens"], json!([forged]), "{}", beat.body);
     // A session that is another's.

@@ -127,6 +127,11 @@ impl Raw {
         let _ = self.outgoing.send(bytes(&request, true));
     }
 
+    /// Sends what may be no message.
+    pub(crate) fn tell_bytes(&mut self, bytes: Vec<u8>) {
+        let _ = self.outgoing.send(bytes);
+    }
+
     pub(crate) fn credits(&mut self, count: u32) {
         let queue = String::new();
         self.tell(Tell::Credits(v1::Credits { count, queue }));

@@ -2,6 +2,7 @@
 //! off the path of the steps' commits. Whoever sent one is answered once it is durable.
 
 use crate::RunId;
+use crate::clock::Clock;
 use crate::error::NodeError;
 use crate::keys;
 use crate::metrics::Metrics;
@@ -10,6 +11,7 @@ use conveyor_bus::{AttemptKey, AttemptLog, LogCommits, LogState, Refused};
 use conveyor_proto::storage::v1::LogLine;
 use conveyor_store::{Bytes, Store, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,6 +21,8 @@ use tokio::sync::oneshot;
 
 /// A commit is closed once it has so many bytes of lines: some tens of milliseconds on a slow disk.
 const GROUP_BYTES: usize = 4 << 20;
+/// The last instant that a date shows, 9999-12-31T23:59:59.999Z: milliseconds since 1970.
+const LAST_MS: u64 = 253_402_300_799_999;
 /// So many attempts' states are remembered; how far another's log is, is read again.
 const KEPT: usize = 4096;
 
@@ -43,10 +47,17 @@ enum Append {
 }
 
 /// Hands batches to the thread that commits them. Clones are the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct LogWriter {
     appends: Sender<Append>,
     ended: Arc<AtomicBool>,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for LogWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogWriter").finish_non_exhaustive()
+    }
 }
 
 impl LogWriter {
@@ -57,6 +68,7 @@ impl LogWriter {
     pub(crate) fn start(
         reader: Reader,
         metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
     ) -> Result<(LogWriter, JoinHandle<()>), NodeError> {
         let (appends, inbox) = channel();
         let ended = Arc::new(AtomicBool::new(false));
@@ -71,7 +83,12 @@ impl LogWriter {
             .name("conveyor-logs".into())
             .spawn(move || writer.run(&inbox))
             .map_err(|error| NodeError::Unavailable(format!("no thread: {error}")))?;
-        Ok((LogWriter { appends, ended }, thread))
+        let writer = LogWriter {
+            appends,
+            ended,
+            clock,
+        };
+        Ok((writer, thread))
     }
 
     /// Ends the thread: what was sent before is committed first.
@@ -99,11 +116,19 @@ impl LogWriter {
         answer.await.map_err(|_| ended())
     }
 
-    /// Adds lines; durable when this returns. Lines that are there already are dropped.
+    /// Adds lines; durable when this returns. Lines that are there already are dropped. One without a time
+    /// has the present; one that no date shows has the last that one does.
     ///
     /// # Errors
     /// When the log store cannot be read or written: what was sent may be sent again.
-    pub(crate) async fn append(&self, batch: Batch) -> Appended {
+    pub(crate) async fn append(&self, mut batch: Batch) -> Appended {
+        let now = self.clock.now().0;
+        for line in &mut batch.lines {
+            line.time_ms = match line.time_ms {
+                0 => now,
+                told => told.min(LAST_MS),
+            };
+        }
         let ended = || NodeError::Unavailable("the node has ended".into());
         let (reply, answer) = oneshot::channel();
         let sent = self.appends.send(Append::Batch(batch, reply));

@@ -87,7 +87,11 @@ pub(super) fn open(
     let committer = thread("conveyor-commit")
         .spawn(move || commit(store.as_ref(), &groups, &back, &counts, &hub))
         .map_err(no_thread)?;
-    let (logs, log_thread) = LogWriter::start(reader.clone(), Arc::clone(&metrics))?;
+    let (logs, log_thread) = LogWriter::start(
+        reader.clone(),
+        Arc::clone(&metrics),
+        Arc::clone(&config.clock),
+    )?;
     let tasks = Tasks::new(
         session,
         config.runtime.clone(),

@@ -4,6 +4,7 @@
 use super::leases::{REFUSED, UNANSWERED};
 use super::live::Slot;
 use super::messages::{Answer, Input, Output, SessionEvent, Ticket};
+use super::sessions::Held;
 use super::{Owner, SessionInfo};
 use crate::id::RunId;
 use crate::token::Claimed;
@@ -171,10 +172,14 @@ impl Owner {
         let set: BTreeSet<&Claimed> = named.iter().collect();
         let held = self.sessions.held_by(id);
         if let (Some(free), Some(session)) = (free, self.sessions.get_mut(id)) {
-            // What it does not name is on its way, and takes a place.
+            // What it does not name is on its way, and takes a place; not what it refused, or has left to
+            // something elsewhere.
+            let comes = |held: &Held| {
+                !held.detached && !matches!(held.taken_back, Some(LostCause::Refused))
+            };
             let on_their_way = held
                 .iter()
-                .filter(|(claimed, _)| !set.contains(claimed))
+                .filter(|(claimed, held)| !set.contains(claimed) && comes(held))
                 .count();
             let free = free.saturating_sub(on_their_way as u32);
             (session.free, session.debt) = (free.min(session.info.capacity), 0);

@@ -16,6 +16,11 @@ pub const UNANSWERED: Duration = Duration::secs(5);
 /// A session without claims that is not heard for so long is closed, and after as long again
 /// forgotten. Heartbeats come every 5 s.
 pub const SESSION_WINDOW: Duration = Duration::secs(30);
+/// A session that is away without claims is forgotten once it was not heard for so long.
+pub const FORGOTTEN: Duration = Duration(2 * SESSION_WINDOW.0);
+/// A session that is heard and lets a task's lease pass without taking it gets no other for so long: the next
+/// would be lost as that one.
+pub const NOT_TAKEN: Duration = Duration::secs(30);
 /// Whoever looks so late at its leases may not have heard what came in time (PROTOCOL P23).
 const LATE: Duration = Duration::secs(1);
 /// A session that refused a task gets no other for so long: it would only turn in a circle.
@@ -96,7 +101,7 @@ impl Owner {
         let silent = session.heard.max(self.fresh);
         let window = match session.connected {
             true => SESSION_WINDOW,
-            false => Duration(2 * SESSION_WINDOW.0),
+            false => FORGOTTEN,
         };
         let mut due = session.refused.unwrap_or(Time(u64::MAX));
         let mut held = false;
@@ -175,7 +180,7 @@ impl Owner {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.deaf |= silent;
                     if !claim.accepted && connected {
-                        session.refused = Some(now.after(SESSION_WINDOW));
+                        session.refused = Some(now.after(NOT_TAKEN));
                     }
                 }
             } else if connected && !claim.accepted && claim.sent.after(UNANSWERED) <= now {
@@ -197,7 +202,7 @@ impl Owner {
             }
             let session = Arc::clone(id);
             self.outputs.push(Output::Silent { session });
-        } else if silent.after(Duration(2 * SESSION_WINDOW.0)) <= now {
+        } else if silent.after(FORGOTTEN) <= now {
             self.forget_session(now, id);
         }
     }

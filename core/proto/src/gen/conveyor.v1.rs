@@ -627,7 +627,8 @@ pub struct Result {
     /// Succeeded, failed, errored or cancelled; anything else is refused.
     #[prost(enumeration = "AttemptState", tag = "1")]
     pub state: i32,
-    /// A JSON object; required when it succeeded, kept for reading otherwise. At most 16 MiB.
+    /// A JSON object; empty means one without fields where it succeeded, and none otherwise. Of what failed it is
+    /// kept for reading. At most `outputs_bytes`, 8 MiB.
     #[prost(bytes = "bytes", tag = "2")]
     pub outputs: ::prost::bytes::Bytes,
     /// What went wrong. Required unless it succeeded or was cancelled.
@@ -1378,7 +1379,8 @@ impl PlanFailFast {
 /// A message of a driver on its session.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionRequest {
-    /// The driver's own number of the message on this connection, from 1, without gaps.
+    /// The driver's own number of the message on this connection, from 1, rising by one. The engine takes
+    /// messages in the order in which they come, whatever their numbers are: it acknowledges up to the highest.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// The message.
@@ -1553,7 +1555,7 @@ pub struct Welcome {
     /// The engine's version, for people.
     #[prost(string, tag = "9")]
     pub engine: ::prost::alloc::string::String,
-    /// Sequence of the last message that the engine has of this session; 0 for a new one.
+    /// Always 0: numbers are of one connection. What was not acknowledged over the earlier one is sent again.
     #[prost(uint64, tag = "10")]
     pub received_sequence: u64,
     /// Notes for people, such as capabilities that are not known.
@@ -1563,7 +1565,7 @@ pub struct Welcome {
 /// What the engine accepts. Larger ones are refused, with the limit and the size.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
-    /// Bytes of one message. Default 64 MiB.
+    /// Bytes of one message. Default 68 MiB.
     #[prost(uint64, tag = "1")]
     pub message_bytes: u64,
     /// Bytes of an attempt's outputs. Default 8 MiB.
@@ -1598,7 +1600,8 @@ pub struct Resume {
     /// Tokens that it holds. Claims of the session that are not named end at once, uncharged.
     #[prost(bytes = "bytes", repeated, tag = "4")]
     pub tokens: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-    /// Sequence of the last engine message that it has.
+    /// Sequence of the last engine message that it has of the earlier connection, for people who read what was
+    /// said: the engine tells all that still holds, whatever this is.
     #[prost(uint64, tag = "5")]
     pub received_sequence: u64,
 }
@@ -1633,7 +1636,7 @@ pub mod task_answer {
         /// It does not start. The next attempt number follows, uncharged.
         #[prost(message, tag = "3")]
         Refused(super::Refused),
-        /// It goes on elsewhere; only after `accepted`.
+        /// It goes on elsewhere. Says `accepted`, too, where that was not said before.
         #[prost(message, tag = "4")]
         Detached(super::Detached),
     }
@@ -1651,7 +1654,7 @@ pub struct Refused {
 /// A task goes on elsewhere and is completed by its token (PROTOCOL P27a).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Detached {
-    /// Until when it is waited for; `timeouts.attempt` bounds it.
+    /// Until when it is waited for; `timeouts.attempt` bounds it. One that has passed ends the attempt at once.
     #[prost(uint64, tag = "1")]
     pub until_ms: u64,
     /// Principals, besides the driver's own, that may complete it. At most 16.
@@ -1698,7 +1701,7 @@ pub struct LogBatch {
 /// One log line.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogLine {
-    /// When the driver saw it.
+    /// When the driver saw it; 0 for when the engine takes it. One after the year 9999 counts as its end.
     #[prost(uint64, tag = "1")]
     pub time_ms: u64,
     /// Where it came from.
@@ -1707,7 +1710,7 @@ pub struct LogLine {
     /// The bytes without the line's end. At most `log_line_bytes`.
     #[prost(bytes = "bytes", tag = "3")]
     pub text: ::prost::bytes::Bytes,
-    /// Whether the line was cut at its limit.
+    /// Whether the line goes on in the next one of the same stream, or was cut at its limit.
     #[prost(bool, tag = "4")]
     pub truncated: bool,
 }
@@ -1757,7 +1760,8 @@ pub struct Cancel {
     #[prost(uint64, tag = "3")]
     pub grace_ms: u64,
 }
-/// What was received and what is durable.
+/// What was received and what is durable. A message that is refused is done with, too: the acknowledgement
+/// that says the one has the other in `refused`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Acknowledgement {
     /// All driver messages up to this sequence were received.
@@ -1769,6 +1773,30 @@ pub struct Acknowledgement {
     /// Logs that are durable.
     #[prost(message, repeated, tag = "3")]
     pub logs: ::prost::alloc::vec::Vec<LogAcknowledgement>,
+    /// What was not taken of tasks whose tokens are valid. The tasks go on.
+    #[prost(message, repeated, tag = "4")]
+    pub refused: ::prost::alloc::vec::Vec<RefusedMessage>,
+}
+/// What a driver said of a task that goes on, and the engine does not take. Nothing changed, and saying the
+/// same again changes nothing either.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RefusedMessage {
+    /// The task's token.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub token: ::prost::bytes::Bytes,
+    /// What is refused.
+    #[prost(enumeration = "RefusedKind", tag = "2")]
+    pub kind: i32,
+    /// Why, with limit and size.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    /// Number of the message that is refused; 0 where there are no numbers.
+    #[prost(uint64, tag = "4")]
+    pub sequence: u64,
+    /// Number of the first message of the same token and kind that it replaced, its own where it replaced none:
+    /// all between are refused with it. 0 where there are no numbers.
+    #[prost(uint64, tag = "5")]
+    pub first_sequence: u64,
 }
 /// How far an attempt's log is durable.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1882,11 +1910,14 @@ pub struct AnswerRequest {
     pub answers: ::prost::alloc::vec::Vec<TaskAnswer>,
 }
 /// Answers were taken.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AnswerResponse {
     /// Tokens that are not valid. Their tasks are not to be started.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub stale_tokens: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// `detached` that was not taken of tasks whose tokens are valid. The tasks go on.
+    #[prost(message, repeated, tag = "2")]
+    pub refused: ::prost::alloc::vec::Vec<RefusedMessage>,
 }
 /// Tells that tasks are alive.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1920,11 +1951,14 @@ pub struct SaveCheckpointRequest {
     pub checkpoint: ::core::option::Option<Checkpoint>,
 }
 /// The checkpoint's fate.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SaveCheckpointResponse {
-    /// Accepted (durable), stale or invalid.
+    /// Accepted (durable), stale, or invalid: not kept, and the task goes on.
     #[prost(enumeration = "ReportStatus", tag = "1")]
     pub status: i32,
+    /// Why it is invalid, with limit and size; empty otherwise.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Reports how an attempt ended.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1950,9 +1984,12 @@ pub struct AppendLogsRequest {
 /// How far the log is durable.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AppendLogsResponse {
-    /// As on a stream.
+    /// As on a stream; absent where the token is stale.
     #[prost(message, optional, tag = "1")]
     pub acknowledgement: ::core::option::Option<LogAcknowledgement>,
+    /// Accepted: the acknowledgement says how far. Stale: the token is none of the caller's, and nothing changed.
+    #[prost(enumeration = "ReportStatus", tag = "2")]
+    pub status: i32,
 }
 /// Reports how a detached attempt ended.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2042,6 +2079,39 @@ impl ReportStatus {
             "REPORT_STATUS_ALREADY" => Some(Self::Already),
             "REPORT_STATUS_STALE" => Some(Self::Stale),
             "REPORT_STATUS_INVALID" => Some(Self::Invalid),
+            _ => None,
+        }
+    }
+}
+/// What of a task is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RefusedKind {
+    /// Of a later contract.
+    Unspecified = 0,
+    /// A checkpoint. The last one that was kept is still the next attempt's.
+    Checkpoint = 1,
+    /// `detached`. The task is the session's as before: it is named in heartbeats, and reported.
+    Detached = 2,
+}
+impl RefusedKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REFUSED_KIND_UNSPECIFIED",
+            Self::Checkpoint => "REFUSED_KIND_CHECKPOINT",
+            Self::Detached => "REFUSED_KIND_DETACHED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REFUSED_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "REFUSED_KIND_CHECKPOINT" => Some(Self::Checkpoint),
+            "REFUSED_KIND_DETACHED" => Some(Self::Detached),
             _ => None,
         }
     }

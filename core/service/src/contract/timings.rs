@@ -1,6 +1,6 @@
 use crate::{HEARTBEAT_INTERVAL_MS, RESUME_WINDOW_MS, WAIT_MS};
 use conveyor_engine::plan::{GRACE, Timeouts};
-use conveyor_node::owner::{REFUSED, UNANSWERED};
+use conveyor_node::owner::{FORGOTTEN, NOT_TAKEN, REFUSED, UNANSWERED};
 use conveyor_node::session::SEALED_AFTER;
 use conveyor_proto::contract::{FIRST_MESSAGE_MS, REPORT_AGAIN_MS, UNHEARD};
 
@@ -84,6 +84,14 @@ pub fn timings() -> Vec<Timing> {
             "until a task is answered; then it is sent again",
         ),
         timing(
+            "not_taken_pause",
+            NOT_TAKEN.0,
+            "engine",
+            "R12",
+            "",
+            "without a task for a session that is heard and did not take one within its lease",
+        ),
+        timing(
             "report_again",
             REPORT_AGAIN_MS,
             "driver",
@@ -105,7 +113,15 @@ pub fn timings() -> Vec<Timing> {
             "engine",
             "R40",
             "welcome.resume_window_ms",
-            "silence after which a session without tasks is closed; after as long again it is forgotten",
+            "silence after which a session without tasks is closed",
+        ),
+        timing(
+            "session_forgotten",
+            FORGOTTEN.0,
+            "engine",
+            "R40",
+            "",
+            "silence after which a session without tasks is forgotten",
         ),
         timing(
             "poll_wait",

@@ -5,6 +5,7 @@ use conveyor_bus::LOG_LINES;
 use conveyor_engine::run::Failure;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::{Json, Value, canonical_bytes, parse_json};
+use conveyor_node::NodeError;
 use conveyor_node::driver::Outcome;
 use conveyor_node::session::{DriverTask, INVALID_REPORT, Progress, Reported, Session};
 use conveyor_proto::storage::v1 as stored;
@@ -175,6 +176,23 @@ pub(super) fn report_outcome(token: Bytes, reported: Reported) -> v1::ReportOutc
         token,
         status: status.into(),
         reason,
+    }
+}
+
+/// What is never taken of a task that goes on (R63). Then the numbers of the first message that it
+/// replaced and of its own, zeros for none.
+pub(super) fn refused(
+    token: Bytes,
+    kind: v1::RefusedKind,
+    (first_sequence, sequence): (u64, u64),
+    error: &NodeError,
+) -> v1::RefusedMessage {
+    v1::RefusedMessage {
+        token,
+        kind: kind.into(),
+        reason: error.to_string(),
+        sequence,
+        first_sequence,
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::convert;
 use conveyor_bus::Refused;
-use conveyor_node::Node;
 use conveyor_node::token::Claimed;
+use conveyor_node::{Node, NodeError};
 use conveyor_proto::v1;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -101,20 +101,23 @@ pub(super) async fn keep(
 
 async fn one(node: &Node, batch: Batch) -> (Claimed, Kept) {
     let (claimed, bytes) = (batch.claimed, batch.bytes);
-    let acknowledgement = append(node, claimed, batch.logs).await;
+    let appended = append(node, claimed, batch.logs).await;
     let kept = Kept {
-        acknowledgement,
+        acknowledgement: appended.ok(),
         bytes,
     };
     (claimed, kept)
 }
 
-/// Appends until it is durable or refused; `None` when it cannot be.
+/// Appends until it is durable or refused.
+///
+/// # Errors
+/// When it cannot be, now or later.
 pub(super) async fn append(
     node: &Node,
     claimed: Claimed,
     logs: v1::LogBatch,
-) -> Option<v1::LogAcknowledgement> {
+) -> Result<v1::LogAcknowledgement, NodeError> {
     let lines = convert::lines(logs.lines);
     let mut pause = Duration::from_millis(20);
     let told = |next_offset, sealed| v1::LogAcknowledgement {
@@ -125,16 +128,16 @@ pub(super) async fn append(
     loop {
         let appended = node.append_logs(claimed, logs.first_offset, lines.clone());
         match appended.await {
-            Ok(Ok(state)) => return Some(told(state.next, false)),
-            Ok(Err(Refused::Sealed { count })) => return Some(told(count, true)),
-            Ok(Err(Refused::Gap { expected, .. })) => return Some(told(expected, false)),
+            Ok(Ok(state)) => return Ok(told(state.next, false)),
+            Ok(Err(Refused::Sealed { count })) => return Ok(told(count, true)),
+            Ok(Err(Refused::Gap { expected, .. })) => return Ok(told(expected, false)),
             Err(error) if error.is_temporary() => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE);
             }
             Err(error) => {
                 tracing::warn!(run = %claimed.run, %error, "log lines were not kept");
-                return None;
+                return Err(error);
             }
         }
     }

@@ -47,7 +47,17 @@ pub(super) struct Pending {
 /// The newest checkpoint of a claim that has one under way.
 #[derive(Debug, Default)]
 struct Waiting {
-    next: Option<(u64, v1::Checkpoint)>,
+    next: Option<Save>,
+}
+
+/// A checkpoint that is to be saved.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Save {
+    /// The number under which it is done with: that of the first which it replaced.
+    pub(super) first: u64,
+    /// Its own number.
+    pub(super) sequence: u64,
+    pub(super) checkpoint: v1::Checkpoint,
 }
 
 /// What to do with a message.
@@ -104,15 +114,27 @@ impl Pending {
         claimed: Claimed,
         sequence: u64,
         checkpoint: v1::Checkpoint,
-    ) -> Option<v1::Checkpoint> {
+    ) -> Option<Save> {
+        let mut save = Save {
+            first: sequence,
+            sequence,
+            checkpoint,
+        };
         let Some(waiting) = self.busy.get_mut(&(Kind::Checkpoint, claimed)) else {
             self.begin(Kind::Checkpoint, claimed, sequence);
-            return Some(checkpoint);
+            return Some(save);
         };
-        let first = waiting.next.take().map_or(sequence, |(first, _)| first);
-        waiting.next = Some((first, checkpoint));
-        self.open.insert(first);
+        if let Some(earlier) = &waiting.next {
+            save.first = earlier.first;
+        }
+        self.open.insert(save.first);
+        waiting.next = Some(save);
         None
+    }
+
+    /// A checkpoint that waited is saved now.
+    pub(super) fn save_next(&mut self, claimed: Claimed, save: &Save) {
+        self.begin(Kind::Checkpoint, claimed, save.first);
     }
 
     /// A report, and the checkpoint of its claim that waits, which goes before it: the driver said that
@@ -122,27 +144,19 @@ impl Pending {
         &mut self,
         claimed: Claimed,
         sequence: u64,
-    ) -> Option<(u64, Option<v1::Checkpoint>)> {
+    ) -> Option<(u64, Option<Save>)> {
         if self.busy.contains_key(&(Kind::Report, claimed)) {
             return None;
         }
         let saving = self.busy.get_mut(&(Kind::Checkpoint, claimed));
         let waiting = saving.and_then(|saving| saving.next.take());
-        let (sequence, checkpoint) = match waiting {
-            Some((first, checkpoint)) => (first, Some(checkpoint)),
-            None => (sequence, None),
-        };
-        self.begin(Kind::Report, claimed, sequence);
-        Some((sequence, checkpoint))
+        let first = waiting.as_ref().map_or(sequence, |save| save.first);
+        self.begin(Kind::Report, claimed, first);
+        Some((first, waiting))
     }
 
     /// Something that began is done; gives the checkpoint that waited for it.
-    pub(super) fn end(
-        &mut self,
-        kind: Kind,
-        claimed: Claimed,
-        sequence: u64,
-    ) -> Option<(u64, v1::Checkpoint)> {
+    pub(super) fn end(&mut self, kind: Kind, claimed: Claimed, sequence: u64) -> Option<Save> {
         self.open.remove(&sequence);
         self.busy.remove(&(kind, claimed))?.next
     }
@@ -222,17 +236,20 @@ mod tests {
         assert!(pending.save(claimed(1), 1000, checkpoint("c")).is_none());
         assert!(!pending.is_over());
         assert_eq!(pending.acknowledged(1000), 4);
-        let (sequence, next) = pending.end(Kind::Checkpoint, claimed(1), 5).unwrap();
-        assert_eq!((sequence, next.data.as_ref()), (6, b"c".as_ref()));
+        let next = pending.end(Kind::Checkpoint, claimed(1), 5).unwrap();
+        assert_eq!((next.first, next.sequence), (6, 1000));
+        assert_eq!(next.checkpoint, checkpoint("c"));
         // It is under way now, and nothing after 5 is done with.
         assert_eq!(pending.acknowledged(1000), 5);
-        assert!(pending.save(claimed(1), sequence, next).is_some());
-        assert!(
-            pending
-                .end(Kind::Checkpoint, claimed(1), sequence)
-                .is_none()
-        );
-        assert_eq!(pending.acknowledged(1000), 1000);
+        pending.save_next(claimed(1), &next);
+        // Another waits for it.
+        assert!(pending.save(claimed(1), 1001, checkpoint("d")).is_none());
+        let last = pending.end(Kind::Checkpoint, claimed(1), 6).unwrap();
+        assert_eq!(pending.acknowledged(1001), 1000);
+        pending.save_next(claimed(1), &last);
+        let end = pending.end(Kind::Checkpoint, claimed(1), last.first);
+        assert!(end.is_none());
+        assert_eq!(pending.acknowledged(1001), 1001);
     }
 
     #[test]
@@ -254,7 +271,8 @@ mod tests {
         assert!(pending.save(claimed(1), 1, checkpoint("a")).is_some());
         assert!(pending.save(claimed(1), 2, checkpoint("b")).is_none());
         let (sequence, waiting) = pending.report(claimed(1), 3).unwrap();
-        assert_eq!((sequence, waiting), (2, Some(checkpoint("b"))));
+        assert_eq!(sequence, 2);
+        assert_eq!(waiting.unwrap().checkpoint, checkpoint("b"));
         assert!(pending.report(claimed(1), 4).is_none());
         assert!(pending.end(Kind::Checkpoint, claimed(1), 1).is_none());
         // Neither is done with before the report is.

@@ -13,13 +13,13 @@ mod tell;
 
 use super::logs::{self, Batch, Kept};
 use super::pending::{self, Kind, Pending};
-use super::{DriverHandlers, LOG_WINDOW, driving};
+use super::{DriverHandlers, LOG_WINDOW, MESSAGE_BYTES, driving};
 use crate::caller::Caller;
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::{Link, Session};
 use conveyor_node::token::Claimed;
-use conveyor_proto::v1::session_request::Message as Told;
+use conveyor_proto::v1::session_request::Message as Say;
 use conveyor_proto::v1::session_response::Message as Tell;
 use conveyor_proto::{contract, v1};
 use futures_util::StreamExt as _;
@@ -30,7 +30,7 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// How long a driver has for its first message (R2).
 const FIRST: Duration = Duration::from_millis(contract::FIRST_MESSAGE_MS);
@@ -63,7 +63,32 @@ enum What {
 enum Answer {
     Nothing,
     Tell(Box<Tell>),
-    Acknowledge(Vec<Bytes>),
+    Acknowledge(Told),
+    /// What became of a report, where that is known, and of the checkpoint before it.
+    Report(Vec<v1::RefusedMessage>, Option<v1::ReportOutcome>),
+}
+
+/// What an acknowledgement tells of tokens.
+#[derive(Default)]
+struct Told {
+    stale: Vec<Bytes>,
+    refused: Vec<v1::RefusedMessage>,
+}
+
+impl Told {
+    fn stale(token: Bytes) -> Told {
+        Told {
+            stale: vec![token],
+            ..Told::default()
+        }
+    }
+
+    fn refused(refused: v1::RefusedMessage) -> Told {
+        Told {
+            refused: vec![refused],
+            ..Told::default()
+        }
+    }
 }
 
 /// Why a session's stream ends.
@@ -74,6 +99,8 @@ enum End {
     Left,
     /// It is told why.
     Goodbye(v1::Goodbye),
+    /// What it sent cannot be read: the stream ends with this.
+    Unread(Status),
 }
 
 fn goodbye(reason: v1::GoodbyeReason, message: impl Into<String>) -> End {
@@ -99,8 +126,11 @@ impl DriverHandlers {
                 sender,
                 sequence: 0,
             };
-            if let End::Goodbye(goodbye) = handlers.converse(&caller, incoming, &mut stream).await {
-                let _ = stream.send(Tell::Goodbye(goodbye)).await;
+            // Whoever is to be told may have gone.
+            match handlers.converse(&caller, incoming, &mut stream).await {
+                End::Goodbye(goodbye) => drop(stream.send(Tell::Goodbye(goodbye)).await),
+                End::Unread(status) => drop(stream.sender.send(Err(status)).await),
+                End::Gone | End::Left => {}
             }
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -114,15 +144,16 @@ impl DriverHandlers {
     ) -> End {
         let first = match tokio::time::timeout(FIRST, incoming.message()).await {
             Ok(Ok(Some(first))) => first,
-            Ok(Ok(None) | Err(_)) => return End::Gone,
+            Ok(Ok(None)) => return End::Gone,
+            Ok(Err(status)) => return unread(status),
             Err(_) => {
                 let why = format!("no message came in {FIRST:?}; the first is `hello` or `resume`");
                 return goodbye(v1::GoodbyeReason::Limit, why);
             }
         };
         let opened = match first.message {
-            Some(Told::Hello(hello)) => self.greet(caller, &hello).await,
-            Some(Told::Resume(resume)) => self.resume(caller, &resume).await,
+            Some(Say::Hello(hello)) => self.greet(caller, &hello).await,
+            Some(Say::Resume(resume)) => self.resume(caller, &resume).await,
             _ => Err(goodbye(
                 v1::GoodbyeReason::Refused,
                 "the first message of a session is `hello` or `resume`",
@@ -144,6 +175,19 @@ impl DriverHandlers {
         }
         end
     }
+}
+
+/// Nothing more can be read of a stream: the connection broke, or what came is no message.
+fn unread(status: Status) -> End {
+    // A length over the limit, which is refused before it is read.
+    if status.code() == Code::OutOfRange {
+        let why = format!(
+            "a message is longer than the limit `message_bytes`, {MESSAGE_BYTES}: {}",
+            status.message()
+        );
+        return goodbye(v1::GoodbyeReason::Limit, why);
+    }
+    End::Unread(status)
 }
 
 fn unavailable(error: &NodeError) -> End {
@@ -228,7 +272,8 @@ impl Conversation {
                 }
                 told = incoming.message() => match told {
                     Ok(Some(request)) => self.take(request),
-                    Ok(None) | Err(_) => return End::Gone,
+                    Ok(None) => return End::Gone,
+                    Err(status) => return unread(status),
                 },
             };
             if let Err(end) = step {

@@ -94,7 +94,7 @@ impl DriverService for DriverHandlers {
                 ANSWERS,
             ));
         }
-        let mut named = Named::default();
+        let (mut named, mut refused) = (Named::default(), Vec::new());
         for (at, answer) in request.answers.into_iter().enumerate() {
             let Some(claimed) = session.open(&answer.token) else {
                 named.push_stale(answer.token);
@@ -125,8 +125,14 @@ impl DriverService for DriverHandlers {
                     let told = self
                         .node
                         .detach(claimed, until, session.principal(), others);
-                    if told.await.map_err(refuse)?.is_none() {
-                        named.push_stale(answer.token);
+                    match told.await {
+                        Ok(Some(_)) => {}
+                        Ok(None) => named.push_stale(answer.token),
+                        Err(error) if error.is_temporary() => return Err(refuse(error)),
+                        Err(error) => {
+                            let kind = RefusedKind::Detached;
+                            refused.push(convert::refused(answer.token, kind, (0, 0), &error));
+                        }
                     }
                 }
                 None => {
@@ -141,6 +147,7 @@ impl DriverService for DriverHandlers {
         let over = over.map_err(refuse)?;
         Ok(Response::new(AnswerResponse {
             stale_tokens: named.stale(&over),
+            refused,
         }))
     }
 
@@ -169,6 +176,7 @@ impl DriverService for DriverHandlers {
         let checkpoint = request.into_inner().checkpoint;
         let checkpoint =
             checkpoint.ok_or_else(|| refusal::missing("/checkpoint", "`checkpoint` is missing"))?;
+        let mut reason = String::new();
         let status = match self.node.claim(&caller.principal, &checkpoint.token) {
             None => ReportStatus::Stale,
             Some(claimed) => {
@@ -178,12 +186,17 @@ impl DriverService for DriverHandlers {
                 match kept.await {
                     Ok(true) => ReportStatus::Accepted,
                     Ok(false) => ReportStatus::Stale,
-                    Err(error) => return Err(refuse(error)),
+                    Err(error) if error.is_temporary() => return Err(refuse(error)),
+                    Err(error) => {
+                        reason = error.to_string();
+                        ReportStatus::Invalid
+                    }
                 }
             }
         };
         Ok(Response::new(SaveCheckpointResponse {
             status: status.into(),
+            reason,
         }))
     }
 
@@ -209,12 +222,17 @@ impl DriverService for DriverHandlers {
         let batch = batch.ok_or_else(|| refusal::missing("/logs", "`logs` is missing"))?;
         let claimed = self.node.claim_for(&caller.principal, &batch.token).await;
         let claimed = claimed.map_err(refuse)?;
-        let claimed = claimed.ok_or_else(|| Status::not_found("the token is not one of yours"))?;
         logs::check(&batch).map_err(|why| refusal::value("/logs/lines", why).status())?;
-        let acknowledgement = logs::append(&self.node, claimed, batch).await;
-        let gone = || Status::not_found("the attempt is not there any more");
+        let Some(claimed) = claimed else {
+            return Ok(Response::new(AppendLogsResponse {
+                acknowledgement: None,
+                status: ReportStatus::Stale.into(),
+            }));
+        };
+        let kept = logs::append(&self.node, claimed, batch).await;
         Ok(Response::new(AppendLogsResponse {
-            acknowledgement: Some(acknowledgement.ok_or_else(gone)?),
+            acknowledgement: Some(kept.map_err(refuse)?),
+            status: ReportStatus::Accepted.into(),
         }))
     }
 

@@ -21,6 +21,7 @@ mod plan;
 mod polled;
 mod published;
 mod refusals;
+mod refused;
 mod repeats;
 mod resources;
 mod scopes;

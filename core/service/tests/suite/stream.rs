@@ -195,11 +195,17 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn tell(&mut self, message: Tell) {
+        self.tell_as(message);
+    }
+
+    /// The same. Gives the message's number.
+    pub(crate) fn tell_as(&mut self, message: Tell) -> u64 {
         self.sequence += 1;
         self.send(v1::SessionRequest {
             sequence: self.sequence,
             message: Some(message),
         });
+        self.sequence
     }
 
     /// A message under whatever number. What became of the stream is seen where it is read.

@@ -124,11 +124,12 @@ impl Stream {
         }
     }
 
-    pub(crate) fn answer(&mut self, token: &Bytes, answer: Answer) {
-        self.tell(Tell::Answer(v1::TaskAnswer {
+    /// Gives the message's number.
+    pub(crate) fn answer(&mut self, token: &Bytes, answer: Answer) -> u64 {
+        self.tell_as(Tell::Answer(v1::TaskAnswer {
             token: token.clone(),
             answer: Some(answer),
-        }));
+        }))
     }
 
     /// Reports, and gives the engine's answer. Tasks that come meanwhile are not looked at.

@@ -1,6 +1,6 @@
 //! The files of the contract.
 
-use conveyor_proto::contract::{PROTOS, TEXT};
+use conveyor_proto::contract::{PROTOS, RULES, TEXT};
 use conveyor_service::CONTRACT_VERSIONS;
 use conveyor_service::contract::{Cause, SESSION, timings};
 use prost::Message as _;
@@ -44,6 +44,7 @@ pub(super) fn files() -> Result<Vec<File>, prost::DecodeError> {
         .map(|(name, text)| file(format!("proto/{name}"), *text))
         .collect();
     files.push(file("docs/driver-contract.md", TEXT));
+    files.extend(RULES.map(|(name, text)| file(name, text)));
     files.push(file("descriptors.binpb", descriptors()?));
     files.push(file("timings.json", pretty(&timings_json())));
     files.push(file("timings.md", timings_text()));

@@ -85,6 +85,15 @@ impl Machine<'_> {
         }
     }
 
+    /// Whether the attempt's time is that of its `detached`, and not all that it has.
+    pub(super) fn ends_detached(&self, step: StepIndex, instance: u32) -> bool {
+        let limit = self.step_plan(step).timeouts.attempt;
+        self.state.instance(step, instance).is_some_and(|inst| {
+            let detached = inst.detached.as_deref();
+            detached.is_some_and(|detached| detached.until < inst.claimed_at.after(limit))
+        })
+    }
+
     pub(super) fn reported(&mut self, report: &Report) {
         let Identity {
             step,

@@ -103,12 +103,11 @@ impl Machine<'_> {
                 );
             }
             TimerKind::Attempt => {
-                self.cancel(
-                    step,
-                    instance,
-                    CancelEnd::TimedOutRetry,
-                    &timeout("attempt"),
-                );
+                let reason = match self.ends_detached(step, instance) {
+                    true => Arc::from("`detached.until_ms` has passed"),
+                    false => timeout("attempt"),
+                };
+                self.cancel(step, instance, CancelEnd::TimedOutRetry, &reason);
             }
             TimerKind::Total => self.cancel(step, instance, CancelEnd::TimedOut, &timeout("total")),
             TimerKind::Grace => {

@@ -145,7 +145,12 @@ fn a_detached_attempt_lasts_to_its_instant_and_at_most_to_its_timeout() {
     w.claim("a").detach("a", 20).pass("19s").expect("a=running");
     // It may be given more time, but no more than the attempt has.
     w.detach("a", 600).pass("40s").expect("a=running");
-    w.pass("2s").pass("5s").expect("a=timed_out").ends(Failed);
+    w.pass("2s").pass("5s").expect("a=timed_out");
+    w.reason("a", "`timeouts.attempt` has passed").ends(Failed);
+    // What ends it is told, whichever it was.
+    let mut w = world("steps: [{id: a, driver: d, timeouts: {attempt: 1m}, grace: 5s}]");
+    w.claim("a").detach("a", 20).pass("21s").pass("5s");
+    w.reason("a", "`detached.until_ms` has passed").ends(Failed);
     let mut w = world("steps: [{id: a, driver: d}]");
     w.claim("a").detach("a", 20);
     let detached = w.run.detached(w.current("a")).expect("it is detached");

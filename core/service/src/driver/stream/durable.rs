@@ -1,9 +1,9 @@
 //! What is to be durable before its message is acknowledged: detached tasks, reports, checkpoints. Each
-//! claim's go to the owner one after the other.
+//! claim's go to the owner one after the other. What is never taken is acknowledged as refused (R63).
 
-use super::super::pending::{Kind, Turn};
+use super::super::pending::{Kind, Save, Turn};
 use super::super::{PRINCIPALS, convert};
-use super::{Answer, Conversation, Done, End, What, goodbye};
+use super::{Answer, Conversation, Done, End, Told, What, goodbye};
 use conveyor_engine::time::Time;
 use conveyor_node::Node;
 use conveyor_node::token::Claimed;
@@ -36,24 +36,29 @@ impl Conversation {
         self.later.push(Box::pin(async move {
             let until = Time(detached.until_ms);
             let mut pause = PAUSE;
-            let stale = loop {
+            let told = loop {
                 let told = node.detach(claimed, until, session.principal(), &detached.principals);
                 match told.await {
-                    Ok(Some(_)) => break Vec::new(),
-                    Ok(None) => break vec![token],
+                    Ok(Some(_)) => break Told::default(),
+                    Ok(None) => break Told::stale(token),
                     Err(error) if error.is_temporary() => {
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(MOST_PAUSE);
                     }
                     Err(error) => {
                         tracing::info!(run = %claimed.run, %error, "a task was not handed over");
-                        break vec![token];
+                        break Told::refused(convert::refused(
+                            token,
+                            v1::RefusedKind::Detached,
+                            (sequence, sequence),
+                            &error,
+                        ));
                     }
                 }
             };
             Done {
                 what: What::Durable(Kind::Detach, claimed, sequence),
-                answer: Answer::Acknowledge(stale),
+                answer: Answer::Acknowledge(told),
             }
         }));
         Ok(())
@@ -75,21 +80,20 @@ impl Conversation {
         let (outcome, last) = convert::outcome(report.result, most);
         let (node, token) = (self.handlers.node.clone(), report.token);
         self.later.push(Box::pin(async move {
-            if let Some(checkpoint) = before {
-                // Where it is over, so is the report.
-                keep(&node, claimed, &checkpoint).await;
-            }
-            let answer = match node.report(claimed, outcome, last).await {
-                Ok(reported) => {
-                    let told = convert::report_outcome(token, reported);
-                    Answer::Tell(Box::new(Tell::Outcome(told)))
-                }
+            // Where its claim is over, so is the report's.
+            let refused = match before {
+                Some(save) => keep(&node, claimed, &save).await.refused,
+                None => Vec::new(),
+            };
+            let outcome = match node.report(claimed, outcome, last).await {
+                Ok(reported) => Some(convert::report_outcome(token, reported)),
                 // Not answered: the driver sends it again (R25).
                 Err(error) => {
                     tracing::debug!(run = %claimed.run, %error, "a report was not taken");
-                    Answer::Nothing
+                    None
                 }
             };
+            let answer = Answer::Report(refused, outcome);
             Done {
                 what: What::Durable(Kind::Report, claimed, sequence),
                 answer,
@@ -97,54 +101,49 @@ impl Conversation {
         }));
     }
 
-    pub(super) fn checkpoint(&mut self, checkpoint: v1::Checkpoint) -> Result<(), End> {
+    pub(super) fn checkpoint(&mut self, checkpoint: v1::Checkpoint) {
         let Some(claimed) = self.session.open(&checkpoint.token) else {
-            self.stale(checkpoint.token);
-            return Ok(());
+            return self.stale(checkpoint.token);
         };
-        let most = self.handlers.node.limits().checkpoint_bytes as usize;
-        if checkpoint.data.len() > most {
-            let bytes = checkpoint.data.len();
-            let why =
-                format!("a checkpoint has {bytes} bytes; the limit `checkpoint_bytes` is {most}");
-            return Err(goodbye(v1::GoodbyeReason::Limit, why));
-        }
         let sequence = self.received;
-        if let Some(checkpoint) = self.pending.save(claimed, sequence, checkpoint) {
-            self.save(claimed, sequence, checkpoint);
+        if let Some(save) = self.pending.save(claimed, sequence, checkpoint) {
+            self.save(claimed, save);
         }
-        Ok(())
     }
 
-    pub(super) fn save(&mut self, claimed: Claimed, sequence: u64, checkpoint: v1::Checkpoint) {
+    pub(super) fn save(&mut self, claimed: Claimed, save: Save) {
         let node = self.handlers.node.clone();
         self.later.push(Box::pin(async move {
-            let stale = match keep(&node, claimed, &checkpoint).await {
-                true => Vec::new(),
-                false => vec![checkpoint.token],
-            };
+            let told = keep(&node, claimed, &save).await;
             Done {
-                what: What::Durable(Kind::Checkpoint, claimed, sequence),
-                answer: Answer::Acknowledge(stale),
+                what: What::Durable(Kind::Checkpoint, claimed, save.first),
+                answer: Answer::Acknowledge(told),
             }
         }));
     }
 }
 
-/// Saves a checkpoint, however long the store takes; false where its claim is over.
-async fn keep(node: &Node, claimed: Claimed, checkpoint: &v1::Checkpoint) -> bool {
-    let data: std::sync::Arc<[u8]> = checkpoint.data.to_vec().into();
+/// Saves a checkpoint, however long the store takes. Gives what its driver is told of it.
+async fn keep(node: &Node, claimed: Claimed, save: &Save) -> Told {
+    let token = save.checkpoint.token.clone();
+    let data: std::sync::Arc<[u8]> = save.checkpoint.data.to_vec().into();
     let mut pause = PAUSE;
     loop {
         match node.checkpoint(claimed, data.clone()).await {
-            Ok(kept) => return kept,
+            Ok(true) => return Told::default(),
+            Ok(false) => return Told::stale(token),
             Err(error) if error.is_temporary() => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(MOST_PAUSE);
             }
             Err(error) => {
                 tracing::info!(run = %claimed.run, %error, "a checkpoint was not kept");
-                return true;
+                return Told::refused(convert::refused(
+                    token,
+                    v1::RefusedKind::Checkpoint,
+                    (save.first, save.sequence),
+                    &error,
+                ));
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use super::super::logs::{self, Batch};
 use super::super::tokens::Named;
-use super::{Answer, Conversation, Done, End, What, goodbye};
+use super::{Answer, Conversation, Done, End, Told, What, goodbye};
 use conveyor_node::owner::SessionEvent;
 use conveyor_proto::v1;
-use conveyor_proto::v1::session_request::Message as Told;
+use conveyor_proto::v1::session_request::Message as Say;
+use conveyor_proto::v1::session_response::Message as Tell;
 use prost::bytes::Bytes;
 
 impl Conversation {
@@ -18,21 +19,24 @@ impl Conversation {
             return Err(goodbye(v1::GoodbyeReason::Limit, why));
         }
         match request.message {
-            Some(Told::Credits(credits)) => self.told(SessionEvent::Credits(credits.count)),
-            Some(Told::Answer(answer)) => self.answer(answer),
-            Some(Told::Heartbeat(heartbeat)) => {
+            Some(Say::Credits(credits)) => self.told(SessionEvent::Credits(credits.count)),
+            Some(Say::Answer(answer)) => self.answer(answer),
+            Some(Say::Heartbeat(heartbeat)) => {
                 self.heartbeat(heartbeat);
                 Ok(())
             }
-            Some(Told::Report(report)) => {
+            Some(Say::Report(report)) => {
                 self.report(report);
                 Ok(())
             }
-            Some(Told::Logs(logs)) => self.logs(logs),
-            Some(Told::Checkpoint(checkpoint)) => self.checkpoint(checkpoint),
-            Some(Told::Drain(_)) => self.told(SessionEvent::Draining),
-            Some(Told::Leaving(_)) => Err(End::Left),
-            Some(Told::Hello(_) | Told::Resume(_)) => Err(goodbye(
+            Some(Say::Logs(logs)) => self.logs(logs),
+            Some(Say::Checkpoint(checkpoint)) => {
+                self.checkpoint(checkpoint);
+                Ok(())
+            }
+            Some(Say::Drain(_)) => self.told(SessionEvent::Draining),
+            Some(Say::Leaving(_)) => Err(End::Left),
+            Some(Say::Hello(_) | Say::Resume(_)) => Err(goodbye(
                 v1::GoodbyeReason::Refused,
                 "`hello` and `resume` are the first message of a stream, and no other",
             )),
@@ -70,7 +74,10 @@ impl Conversation {
         let (session, free) = (self.session.clone(), heartbeat.free);
         self.later.push(Box::pin(async move {
             let answer = match session.heartbeat(named.claims.clone(), free).await {
-                Ok(over) => Answer::Acknowledge(named.stale(&over)),
+                Ok(over) => Answer::Acknowledge(Told {
+                    stale: named.stale(&over),
+                    ..Told::default()
+                }),
                 // A heartbeat that nobody answers is what the driver is to see.
                 Err(_) => Answer::Nothing,
             };
@@ -94,8 +101,11 @@ impl Conversation {
         }
         self.window -= bytes;
         let Some(claimed) = self.session.open(&logs.token) else {
+            // They are not kept, and not on their way any more.
             self.window += bytes;
             self.stale(logs.token);
+            let window = v1::LogWindow { bytes };
+            self.at_once(Answer::Tell(Box::new(Tell::LogWindow(window))));
             return Ok(());
         };
         let batch = Batch {
@@ -115,6 +125,6 @@ impl Conversation {
     }
 
     pub(super) fn stale(&mut self, token: Bytes) {
-        self.at_once(Answer::Acknowledge(vec![token]));
+        self.at_once(Answer::Acknowledge(Told::stale(token)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::logs::Kept;
 use super::super::{Ending, convert};
-use super::{Answer, Conversation, Done, End, Outgoing, What, goodbye, unavailable};
+use super::{Answer, Conversation, Done, End, Outgoing, Told, What, goodbye, unavailable};
 use conveyor_node::NodeError;
 use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::{Ready, ToDriver};
@@ -81,21 +81,37 @@ impl Conversation {
                 }
             }
             What::Durable(kind, claimed, sequence) => {
-                if let Some((sequence, next)) = self.pending.end(kind, claimed, sequence) {
-                    self.save(claimed, sequence, next);
+                if let Some(next) = self.pending.end(kind, claimed, sequence) {
+                    self.pending.save_next(claimed, &next);
+                    self.save(claimed, next);
                 }
             }
         }
-        let told = match done.answer {
-            Answer::Nothing => return Ok(()),
-            Answer::Tell(told) => *told,
-            Answer::Acknowledge(stale_tokens) => Tell::Acknowledgement(v1::Acknowledgement {
-                sequence: self.acknowledged(),
-                stale_tokens,
-                logs: Vec::new(),
-            }),
-        };
-        stream.send(told).await
+        match done.answer {
+            Answer::Nothing => Ok(()),
+            Answer::Tell(told) => stream.send(*told).await,
+            Answer::Acknowledge(told) => stream.send(self.acknowledgement(told)).await,
+            Answer::Report(refused, outcome) => {
+                if !refused.is_empty() {
+                    let stale = Vec::new();
+                    let told = self.acknowledgement(Told { stale, refused });
+                    stream.send(told).await?;
+                }
+                match outcome {
+                    Some(outcome) => stream.send(Tell::Outcome(outcome)).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn acknowledgement(&self, told: Told) -> Tell {
+        Tell::Acknowledgement(v1::Acknowledgement {
+            sequence: self.acknowledged(),
+            stale_tokens: told.stale,
+            logs: Vec::new(),
+            refused: told.refused,
+        })
     }
 
     /// All messages up to this one are done with (R7).
@@ -121,6 +137,7 @@ impl Conversation {
                 sequence: self.acknowledged(),
                 stale_tokens: Vec::new(),
                 logs,
+                refused: Vec::new(),
             }))
             .await?;
         if bytes > 0 {

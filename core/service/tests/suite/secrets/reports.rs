@@ -4,7 +4,7 @@ use super::{VALUE, World, failed, forms, masked, shows, succeeded};
 use conveyor_proto::v1;
 use conveyor_proto::v1::driver_service_server::DriverService as _;
 use prost::bytes::Bytes;
-use tonic::{Code, Request};
+use tonic::Request;
 
 #[tokio::test]
 async fn words_of_progress_are_masked_in_every_form() {
@@ -114,9 +114,10 @@ async fn checkpoints_with_a_secret_in_any_form_are_refused() {
             .await
     };
     for form in forms() {
-        let refused = save(format!("at <{form}>")).await.expect_err("refused");
-        assert_eq!(refused.code(), Code::FailedPrecondition, "{form}");
-        let why = refused.message();
+        let refused = save(format!("at <{form}>")).await.expect("an answer");
+        let refused = refused.into_inner();
+        assert_eq!(refused.status(), v1::ReportStatus::Invalid, "{form}");
+        let why = refused.reason;
         assert!(why.contains("`token`") && !shows(why.as_bytes()), "{why}");
     }
     let kept = save("at 7".to_owned()).await.expect("kept").into_inner();
@@ -137,9 +138,9 @@ async fn a_task_that_goes_on_elsewhere_is_masked_as_any_other() {
         let (run, task) = world.task().await;
         let names = detach(vec!["a".into(), form.clone()]);
         let refused = world.driver.answer(&task.token, names).await;
-        let refused = refused.expect_err("names are kept");
-        assert_eq!(refused.code(), Code::FailedPrecondition, "{form}");
-        let why = refused.message();
+        let refused = refused.expect("an answer").refused.remove(0);
+        assert_eq!(refused.kind(), v1::RefusedKind::Detached, "{form}");
+        let why = refused.reason;
         assert!(why.contains("`token`") && !shows(why.as_bytes()), "{why}");
         let detached = world.driver.answer(&task.token, detach(vec!["a".into()]));
         detached.await.expect("it is the driver's");
