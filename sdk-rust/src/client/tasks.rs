@@ -127,7 +127,7 @@ impl Client {
             client.append_logs(request).await
         };
         let answer = self.unary(&self.driver, Twice::Safe, request, send).await?;
-if answer.status() == v1::ReportStatus::Stale {
+        if answer.status() == v1::ReportStatus::Stale {
             let why = "the task is not yours, or gone: nothing of its log was kept";
             return Err(Error::answer(crate::ErrorKind::NotFound, why));
         }
