@@ -48,7 +48,7 @@ impl Line {
         let mut rest = self.text.as_slice();
         let mut pieces = Vec::with_capacity(rest.len() / most.max(1) + 1);
         while !rest.is_empty() {
-            let (piece, after) = rest.split_at(cut(rest, most.max(1)));
+            let (piece, after) = rest.split_at(conveyor_proto::line::cut(rest, most));
             pieces.push(Line {
                 text: piece.to_vec(),
                 goes_on: !after.is_empty(),
@@ -58,16 +58,6 @@ impl Line {
         }
         pieces
     }
-}
-
-/// Where to cut, at most after so many bytes: before a letter, where one begins near enough.
-fn cut(text: &[u8], most: usize) -> usize {
-    if text.len() <= most {
-        return text.len();
-    }
-    let begins = |at: &usize| text[*at] & 0b1100_0000 != 0b1000_0000;
-    let near = most.saturating_sub(3).max(1)..=most;
-    near.rev().find(begins).unwrap_or(most)
 }
 
 /// The task's part of the run's log. Clones are the same.

@@ -301,3 +301,45 @@ async fn runs_are_listed_page_after_page() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(runs.next().await.is_none(), "an error is the end");
 }
+
+#[tokio::test]
+async fn a_failure_and_a_line_over_the_limits_are_kept_as_they_are_of_a_driver_outside() {
+    let work = |task: Task| async move {
+        task.log.info("x".repeat(150_000));
+        let details = json!({ "far": "y".repeat(40 << 20) });
+        let failure = Failure::new("no", "z".repeat(20 << 20)).details(details);
+        Err::<Value, _>(failure.permanent())
+    };
+    let options = EngineOptions {
+        drivers: vec![Driver::new("gated").version("1.0.0").action("work", work)],
+        ..EngineOptions::default()
+    };
+    let engine = Engine::open(options).await.expect("an engine");
+    let client = engine.client();
+    let run = client.start(document("[{id: one, driver: gated}]")).await;
+    let run = run.expect("a run");
+    assert!(!run.wait().await.expect("it has ended").succeeded());
+    let mut logs = run.logs();
+    let mut pieces = Vec::new();
+    while let Some(record) = logs.next().await {
+        let record = record.expect("it is told");
+        pieces.push((record.text.len(), record.truncated));
+    }
+    let (most, rest) = (65_536, 150_000 - 2 * 65_536);
+    assert_eq!(pieces, [(most, true), (most, true), (rest, false)]);
+    let request = v1::GetRunRequest {
+        run: run.id().to_owned(),
+        ..v1::GetRunRequest::default()
+    };
+    let told = client.get_run(request).await.expect("it is there");
+    let failure = told.steps[0].instances[0].failure.clone();
+    let failure = failure.expect("it has failed");
+    assert_eq!(failure.message.len(), 65_536);
+    assert!(failure.message.ends_with("z…"));
+    let details = String::from_utf8_lossy(&failure.details).into_owned();
+    assert!(
+        details.contains("`failure_details_bytes` is 262144"),
+        "{details}"
+    );
+    engine.close().await.expect("it was there");
+}

@@ -170,7 +170,8 @@ pub enum LogStream {
     Stderr,
 }
 
-/// One log line, without its line feed. Its offset is its place among the lines sent.
+/// One log line, without its line feed. Its offset is its place among the lines sent; one of more than 64 KiB is
+/// as many as it has pieces, each of which but the last is marked as truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// When it was written, by the driver's clock.

@@ -29,6 +29,8 @@ fn told(kind: &ErrorKind, message: String) -> NodeError {
     match kind {
         ErrorKind::Corrupt => NodeError::Corrupt(message),
         ErrorKind::DiskFull => NodeError::Full(message),
+        // The same call never succeeds: whoever tries again would do so for ever.
+        ErrorKind::TooLarge { .. } | ErrorKind::Invalid => NodeError::Invalid(message),
         _ => NodeError::Unavailable(message),
     }
 }
@@ -122,4 +124,22 @@ pub(crate) fn scan(
         next = page.rest(&range, Direction::Forward);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conveyor_store::{Memory, Transaction};
+
+    #[test]
+    fn what_is_too_large_for_the_store_is_not_tried_again() {
+        let store = Memory::new();
+        let bytes = usize::try_from(store.limits().record_bytes).unwrap() + 1;
+        let mut transaction = Transaction::new();
+        transaction.put("key", vec![0; bytes]);
+        let refused = store.commit(&transaction);
+        let error = NodeError::from(refused.expect_err("it is too large"));
+        assert!(matches!(error, NodeError::Invalid(_)), "{error:?}");
+        assert!(!error.is_temporary());
+    }
 }

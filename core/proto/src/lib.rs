@@ -19,6 +19,7 @@ pub mod v1 {
 
 pub mod contract;
 mod hidden;
+pub mod line;
 
 /// What stores hold.
 pub mod storage {

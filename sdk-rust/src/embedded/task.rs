@@ -1,11 +1,13 @@
 //! One task of a driver in the engine's own process.
 
+use crate::bounds;
 use crate::detach::{Detach, Handover};
 use crate::failure::Kind;
 use crate::log::{Line, Log, Stream};
 use crate::sink::{Later, NotKept, Sink};
 use crate::{Driver, Failure, Resource, Task};
 use conveyor_node::driver as node;
+use conveyor_proto::v1;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -73,7 +75,10 @@ impl node::Driver for InProcess {
             };
             match driver.perform(task).await {
                 Ok(outputs) => node::Outcome::Succeeded(outputs),
-                Err(failure) => outcome(&failure),
+                Err(failure) => {
+                    let limits = bounds::known(v1::Limits::default());
+                    outcome(&bounds::failed(failure, &limits))
+                }
             }
         })
     }

@@ -6,8 +6,9 @@ use crate::driver::{LogLine, LogStream};
 use crate::keys;
 use crate::token::Claimed;
 use bytes::Bytes;
-use conveyor_bus::AttemptKey;
+use conveyor_bus::{AttemptKey, LINE_BYTES};
 use conveyor_mask::Mask;
+use conveyor_proto::line::cut;
 use conveyor_proto::storage::v1 as wire;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl AttemptLines {
         let (attempt, mut first, writer) = (self.attempt, self.next, self.writer.clone());
         let lines: Vec<_> = lines
             .into_iter()
-            .map(|line| stored(line, &self.mask))
+            .flat_map(|line| stored(line, &self.mask))
             .collect();
         self.next += lines.len() as u64;
         let nothing = self.next == 0 || lines.is_empty() && !seal;
@@ -98,18 +99,26 @@ async fn append(writer: &LogWriter, batch: Batch) -> bool {
     }
 }
 
-fn stored(line: LogLine, mask: &Mask) -> wire::LogLine {
-    wire::LogLine {
-        time_ms: line.time.0,
-        stream: match line.stream {
-            LogStream::Log => wire::LogStream::Driver,
-            LogStream::Stdout => wire::LogStream::Stdout,
-            LogStream::Stderr => wire::LogStream::Stderr,
-        }
-        .into(),
-        text: masked(mask, line.text),
-        truncated: false,
-    }
+/// A line without secrets as the store has it: in pieces, each of which but the last goes on in the next.
+fn stored(line: LogLine, mask: &Mask) -> impl Iterator<Item = wire::LogLine> + use<> {
+    let stream = match line.stream {
+        LogStream::Log => wire::LogStream::Driver,
+        LogStream::Stdout => wire::LogStream::Stdout,
+        LogStream::Stderr => wire::LogStream::Stderr,
+    };
+    let mut rest = Some(masked(mask, line.text));
+    std::iter::from_fn(move || {
+        let mut text = rest.take()?;
+        let after = text.split_off(cut(&text, LINE_BYTES));
+        let truncated = !after.is_empty();
+        rest = truncated.then_some(after);
+        Some(wire::LogLine {
+            time_ms: line.time.0,
+            stream: stream.into(),
+            text,
+            truncated,
+        })
+    })
 }
 
 /// A line without secrets.

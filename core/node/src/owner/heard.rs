@@ -94,7 +94,14 @@ impl Owner {
                 let count = count - owed;
                 session.free = session.free.saturating_add(count).min(most);
             }
-            SessionEvent::NoCredits => (session.free, session.debt) = (0, 0),
+            SessionEvent::Polls { free, wait } => {
+                (session.free, session.debt) = (free.min(session.info.capacity), 0);
+                session.waits = now.after(wait);
+            }
+            SessionEvent::NoCredits => {
+                (session.free, session.debt) = (0, 0);
+                session.waits = now;
+            }
             SessionEvent::Draining => session.draining = true,
             SessionEvent::Accepted(claimed) => {
                 if let Some(held) = self.sessions.holder(claimed.run, claimed.id)

@@ -98,7 +98,7 @@ impl Owner {
 
     /// When something of a session is due.
     fn session_due(&self, now: Time, session: &Session) -> Time {
-        let silent = session.heard.max(self.fresh);
+        let silent = session.there().max(self.fresh);
         let window = match session.connected {
             true => SESSION_WINDOW,
             false => FORGOTTEN,
@@ -158,7 +158,7 @@ impl Owner {
                 self.queues.room(&session.info);
             }
         }
-        let silent = session.heard.max(self.fresh);
+        let silent = session.there().max(self.fresh);
         let (connected, heard) = (session.connected, session.heard);
         let mut held = false;
         for (claimed, claim) in self.sessions.held_by(id) {

@@ -22,6 +22,8 @@ pub(super) struct Session {
     pub(super) debt: u32,
     /// When it was heard last.
     pub(super) heard: Time,
+    /// Until when a call of it waits for tasks.
+    pub(super) waits: Time,
     /// Whether its connection is there.
     pub(super) connected: bool,
     /// Whether it takes nothing new.
@@ -87,6 +89,7 @@ impl Sessions {
             claims: BTreeSet::new(),
             debt: 0,
             heard: now,
+            waits: now,
             connected: !info.restored,
             draining: false,
             deaf: false,
@@ -265,6 +268,11 @@ impl Sessions {
 }
 
 impl Session {
+    /// When it was there last, as far as is known.
+    pub(super) fn there(&self) -> Time {
+        self.heard.max(self.waits)
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.free > 0 && self.connected && !self.draining && !self.deaf && self.refused.is_none()
     }

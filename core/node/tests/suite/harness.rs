@@ -32,6 +32,8 @@ pub struct Harness {
     pub tasks: Vec<StartTask>,
     pub cancels: Vec<(Claimed, Arc<str>)>,
     pub aborts: Vec<Claimed>,
+    /// Sessions whose connections were given up for their silence.
+    pub silent: Vec<String>,
     pub answers: BTreeMap<u64, Result<Answer, NodeError>>,
     /// Every group that was committed.
     pub groups: Vec<Arc<Group>>,
@@ -120,6 +122,7 @@ impl Harness {
             tasks: Vec::new(),
             cancels: Vec::new(),
             aborts: Vec::new(),
+            silent: Vec::new(),
             answers: BTreeMap::new(),
             groups: Vec::new(),
             loads: 0,
@@ -190,10 +193,8 @@ impl Harness {
                 let gone = storage::drop_snapshots(self.store.as_ref(), run).unwrap();
                 self.store.commit(&gone).unwrap();
             }
-            Output::Changed { .. }
-            | Output::Silent { .. }
-            | Output::SessionOver { .. }
-            | Output::Deposed => {}
+            Output::Silent { session } => self.silent.push(session.to_string()),
+            Output::Changed { .. } | Output::SessionOver { .. } | Output::Deposed => {}
         }
     }
 

@@ -73,3 +73,26 @@ async fn lines_that_are_more_than_a_commit_may_have_are_all_kept() {
     let (node, run) = said(700, text).await;
     assert_eq!(read(&node, run, text).await, 700);
 }
+
+#[tokio::test]
+async fn a_line_over_the_limit_is_kept_whole_in_pieces_that_go_on() {
+    let (node, run) = said(2, |number| {
+        "é".repeat(100_000 * number as usize).into_bytes()
+    })
+    .await;
+    let page = node.reader().log(run, FIRST, 0, 1000).await.unwrap();
+    assert!(page.end);
+    let told = page.lines.iter().map(|line| &line.line);
+    let pieces: Vec<_> = told.map(|line| (line.text.len(), line.truncated)).collect();
+    let (most, rest) = (65_536, 200_000 - 3 * 65_536);
+    assert_eq!(
+        pieces,
+        [
+            (0, false),
+            (most, true),
+            (most, true),
+            (most, true),
+            (rest, false)
+        ]
+    );
+}

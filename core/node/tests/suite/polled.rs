@@ -11,8 +11,11 @@ use conveyor_node::owner::{SessionEvent, StartTask};
 impl Harness {
     /// A poll, as the driver service tells it: credits for its answer, and none after it.
     fn poll(&mut self, id: &str) {
-        self.tell(id, SessionEvent::NoCredits);
-        self.tell(id, SessionEvent::Credits(1));
+        self.polls(id, Duration::secs(1));
+    }
+
+    fn polls(&mut self, id: &str, wait: Duration) {
+        self.tell(id, SessionEvent::Polls { free: 1, wait });
     }
 
     /// A new process, which finds the session of the one before.
@@ -85,6 +88,27 @@ fn a_task_that_is_never_taken_after_a_restart_is_lost_after_its_lease() {
     }
     h.pass(Duration::secs(6));
     assert_eq!(h.attempts(run, 0), (StepState::Queued, 1));
+}
+
+#[test]
+fn a_session_whose_poll_waits_is_there_until_its_end() {
+    let (mut h, run, task) = accepted("s");
+    h.report(&task, succeeded());
+    h.settle();
+    assert_eq!(h.attempts(run, 0), (StepState::Succeeded, 1));
+    h.polls("s", Duration::secs(60));
+    for _ in 0..11 {
+        h.pass(Duration::secs(5));
+        assert_eq!(h.silent, Vec::<String>::new());
+    }
+    // It had its answer, and nobody is heard of it.
+    h.tell("s", SessionEvent::NoCredits);
+    for _ in 0..5 {
+        h.pass(Duration::secs(5));
+        assert_eq!(h.silent, Vec::<String>::new());
+    }
+    h.pass(Duration::secs(6));
+    assert_eq!(h.silent, ["s"]);
 }
 
 #[test]

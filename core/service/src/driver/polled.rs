@@ -79,6 +79,16 @@ impl PolledSessions {
     }
 }
 
+/// Tells the engine that a poll is over: it had its answer, or its caller has gone.
+struct Over<'a>(&'a Session);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        // Where the node has ended there is nobody to tell.
+        let _ = self.0.tell(SessionEvent::NoCredits);
+    }
+}
+
 impl DriverHandlers {
     /// The session of a call without a stream.
     /// A session of the caller. The secret alone would let whoever has read it go on with somebody
@@ -182,8 +192,10 @@ impl DriverHandlers {
             .iter()
             .filter(|told| matches!(told, ToDriver::Task(_)));
         let free = most.saturating_sub(there.count() as u32);
-        tell(SessionEvent::NoCredits)?;
-        tell(SessionEvent::Credits(free))?;
+        let wait = conveyor_engine::time::Duration(wait_ms);
+        tell(SessionEvent::Polls { free, wait })?;
+        // Whatever is claimed once this call is over waits for the next: nothing, if it can be helped.
+        let _over = Over(&session);
         let mut ending = self.ending.subscribe();
         while (tasks.len() as u32) < most {
             let there = polled.told.pop_front().or_else(|| polled.link.try_next());
@@ -226,8 +238,6 @@ impl DriverHandlers {
                 Some(ToDriver::Replaced | ToDriver::Over) => return Err(self.gone(&session)),
             }
         }
-        // Whatever is claimed from now on waits for the next poll: nothing, if it can be helped.
-        tell(SessionEvent::NoCredits)?;
         let drain = (*self.ending.borrow() != super::Ending::No).then(|| v1::Drain {
             reason: "the engine is about to stop".to_owned(),
             deadline_ms: None,

@@ -5,6 +5,7 @@ use crate::id::RunId;
 use crate::token::Claimed;
 use conveyor_engine::plan::Plan;
 use conveyor_engine::run::{EndedAttempt, Inherited, Stop};
+use conveyor_engine::time::Duration;
 use conveyor_engine::value::{Hash, Value};
 use conveyor_proto::storage::v1::ResourceName;
 use std::collections::BTreeMap;
@@ -76,7 +77,14 @@ pub enum Control {
 pub enum SessionEvent {
     /// It takes so many more tasks, up to its capacity.
     Credits(u32),
-    /// It takes none until it says so.
+    /// A call of it waits for tasks, and takes at most so many: it is there until the wait is over.
+    Polls {
+        /// How many tasks, whatever it said before.
+        free: u32,
+        /// How long it waits at most.
+        wait: Duration,
+    },
+    /// It takes none until it says so, and no call of it waits.
     NoCredits,
     /// It has a task.
     Accepted(Claimed),

@@ -80,8 +80,9 @@ impl World {
                 remote.answered = now;
             }
             self.counts.fault("a driver polled, and named nothing");
-            self.tell(session, SessionEvent::NoCredits);
-            self.tell(session, SessionEvent::Credits(free));
+            // Its next one comes with the next beat.
+            let wait = BEAT;
+            self.tell(session, SessionEvent::Polls { free, wait });
             return Ok(());
         }
         let Some(process) = &mut self.process else {
