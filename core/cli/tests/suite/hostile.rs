@@ -1,5 +1,6 @@
 //! Drivers that are slow, deaf, flooding or lying, and followers that do not read: each costs itself only.
 
+use crate::proxy::Proxy;
 use crate::raw::{Raw, talk};
 use crate::site::{Background, Site};
 use crate::tally;
@@ -8,6 +9,7 @@ use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 /// A step of each of two drivers.
 const TWO: &str = "\
@@ -226,6 +228,35 @@ fn a_task_that_a_deaf_driver_does_not_answer_goes_to_another() {
     tally::held(
         "a driver is deaf",
         "its task went to another, and its late result was stale",
+    );
+}
+
+#[test]
+fn a_driver_that_reads_and_answers_slowly_costs_nobody_else_any_time() {
+    let (site, _server, _exec) = site();
+    let proxy = Proxy::new(&site.url);
+    let run = site.start("two.yaml");
+    talk(async {
+        let mut slow = Raw::connect(&proxy.url(), "odd", 1).await;
+        proxy.slow(Duration::from_millis(500));
+        slow.credits(1);
+        let task = slow.task().await;
+        // So slow that the task is sent again: under the same token, for nobody lost it.
+        others_work(&site);
+        let again = slow.task().await;
+        assert_eq!(again.token, task.token);
+        slow.accept(&again);
+        others_work(&site);
+        slow.succeed(&again, "{}");
+        assert_eq!(slow.outcome().await, v1::ReportStatus::Accepted);
+    });
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    let attempts = view["steps"][0]["instances"][0]["attempts"].as_array();
+    assert_eq!(attempts.map(Vec::len), Some(1), "{view:#}");
+    tally::held(
+        "a driver is slow",
+        "its task was sent again and ended in its first attempt, and others worked on",
     );
 }
 

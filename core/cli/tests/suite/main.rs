@@ -5,6 +5,7 @@ mod adoption;
 mod anew;
 mod api;
 mod auth;
+mod backups;
 mod beside;
 mod check;
 mod connections;
