@@ -23,6 +23,25 @@ fn refuse(error: NodeError) -> Status {
     refusal::status(&error)
 }
 
+/// Whether one of the answers is any, and within its limits.
+fn answered(at: usize, answer: &TaskAnswer) -> std::result::Result<(), Status> {
+    match &answer.answer {
+        None => {
+            let pointer = format!("/answers/{at}/accepted");
+            let why = "`answers[].answer` is missing";
+            Err(refusal::missing(pointer, why))
+        }
+        Some(task_answer::Answer::Detached(Detached { principals, .. }))
+            if principals.len() > PRINCIPALS =>
+        {
+            let pointer = format!("/answers/{at}/detached/principals");
+            let count = principals.len();
+            Err(refusal::limit(pointer, "principals", count, PRINCIPALS))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 #[tonic::async_trait]
 impl DriverService for DriverHandlers {
     type SessionStream = super::stream::Answers;
@@ -94,8 +113,12 @@ impl DriverService for DriverHandlers {
                 ANSWERS,
             ));
         }
+        // Nothing is done of a request that is refused.
+        for (at, answer) in request.answers.iter().enumerate() {
+            answered(at, answer)?;
+        }
         let (mut named, mut refused) = (Named::default(), Vec::new());
-        for (at, answer) in request.answers.into_iter().enumerate() {
+        for answer in request.answers {
             let Some(claimed) = session.open(&answer.token) else {
                 named.push_stale(answer.token);
                 continue;
@@ -116,11 +139,6 @@ impl DriverService for DriverHandlers {
                 }
                 Some(task_answer::Answer::Detached(detached)) => {
                     let others = &detached.principals;
-                    if others.len() > PRINCIPALS {
-                        let pointer = format!("/answers/{at}/detached/principals");
-                        let count = others.len();
-                        return Err(refusal::limit(pointer, "principals", count, PRINCIPALS));
-                    }
                     let until = Time(detached.until_ms);
                     let told = self
                         .node
@@ -135,11 +153,8 @@ impl DriverService for DriverHandlers {
                         }
                     }
                 }
-                None => {
-                    let pointer = format!("/answers/{at}/accepted");
-                    let why = "`answers[].answer` is missing";
-                    return Err(refusal::missing(pointer, why));
-                }
+                // Refused above.
+                None => {}
             }
         }
         // What is accepted was told before: this says which of it is in vain.
@@ -229,7 +244,7 @@ impl DriverService for DriverHandlers {
                 status: ReportStatus::Stale.into(),
             }));
         };
-        let kept = logs::append(&self.node, claimed, batch).await;
+        let kept = logs::append(&self.node, claimed, batch, logs::PATIENCE).await;
         Ok(Response::new(AppendLogsResponse {
             acknowledgement: Some(kept.map_err(refuse)?),
             status: ReportStatus::Accepted.into(),

@@ -146,18 +146,26 @@ impl Calls {
         task
     }
 
+    /// A call that answers nothing.
+    pub(crate) fn answers(&self) -> v1::AnswerRequest {
+        v1::AnswerRequest {
+            session: self.session.session.clone(),
+            resume_secret: self.session.resume_secret.clone(),
+            answers: Vec::new(),
+        }
+    }
+
     pub(crate) async fn answer(
         &self,
         token: &Bytes,
         answer: v1::task_answer::Answer,
     ) -> Result<v1::AnswerResponse, Status> {
         let request = v1::AnswerRequest {
-            session: self.session.session.clone(),
-            resume_secret: self.session.resume_secret.clone(),
             answers: vec![v1::TaskAnswer {
                 token: token.clone(),
                 answer: Some(answer),
             }],
+            ..self.answers()
         };
         let answered = self.handlers.answer(Request::new(request)).await?;
         Ok(answered.into_inner())
