@@ -8,7 +8,7 @@ use conveyor_node::{Config, SystemClock};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_proto::v1::driver_service_server::DriverService as _;
-use conveyor_store::{CommitError, Error, ErrorKind, Memory, Store as _};
+use conveyor_store::{CommitError, Error, ErrorKind, Memory, Store as _, Transaction};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,10 +17,15 @@ use tonic::{Code, Request, Status};
 const WAITS: &str = "{steps: [{id: a, wait: {duration: 1h}}]}";
 
 fn unavailable<T>(what: &str, answer: Result<T, Status>) {
+    later(Code::Unavailable, what, answer);
+}
+
+/// It is refused for now.
+fn later<T>(code: Code, what: &str, answer: Result<T, Status>) {
     let Err(status) = answer else {
         panic!("{what} was answered");
     };
-    assert_eq!(status.code(), Code::Unavailable, "{what}: {status}");
+    assert_eq!(status.code(), code, "{what}: {status}");
     assert!(
         status.metadata().get("retry-after").is_some(),
         "{what}: {status:?}"
@@ -29,13 +34,21 @@ fn unavailable<T>(what: &str, answer: Result<T, Status>) {
 
 /// A store whose disk fails when a test says so.
 fn failing() -> Arc<Committing<Memory, AtomicBool>> {
-    Arc::new(Committing {
-        store: Memory::new(),
-        state: AtomicBool::new(false),
-        commit: |store, away, transaction| match away.load(Ordering::SeqCst) {
+    failing_by(
+        |store, away, transaction| match away.load(Ordering::SeqCst) {
             true => Err(CommitError::Failed(Error::new(ErrorKind::Io, "commit"))),
             false => store.commit(transaction),
         },
+    )
+}
+
+type Commit = fn(&Memory, &AtomicBool, &Transaction) -> Result<(), CommitError>;
+
+fn failing_by(commit: Commit) -> Arc<Committing<Memory, AtomicBool>> {
+    Arc::new(Committing {
+        store: Memory::new(),
+        state: AtomicBool::new(false),
+        commit,
     })
 }
 
@@ -166,4 +179,21 @@ async fn a_drivers_calls_are_unavailable_while_the_disk_fails_and_are_taken_afte
     let told = tokio::time::timeout(Duration::from_secs(60), again).await;
     let told = told.expect("it finds out by itself");
     assert_eq!(told.status(), v1::ReportStatus::Accepted, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_is_told_as_such_and_when_to_ask_again() {
+    let store = failing_by(
+        |store, full, transaction| match full.load(Ordering::SeqCst) {
+            true => Err(CommitError::Failed(Error::new(
+                ErrorKind::DiskFull,
+                "commit",
+            ))),
+            false => store.commit(transaction),
+        },
+    );
+    let handlers = handlers_over(store.clone(), Arc::new(SystemClock::new())).await;
+    store.state.store(true, Ordering::SeqCst);
+    let started = handlers.start_run(Request::new(request(WAITS))).await;
+    later(Code::ResourceExhausted, "a start", started);
 }
