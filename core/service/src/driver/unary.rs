@@ -10,7 +10,7 @@ use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::HelloError;
 use conveyor_proto::v1::driver_service_server::DriverService;
 use conveyor_proto::v1::*;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The most answers of one call.
 const ANSWERS: usize = 1000;
@@ -176,6 +176,13 @@ impl DriverService for DriverHandlers {
         let named = Named::of(&session, request.tasks, self.node.now());
         let over = session.heartbeat(named.claims.clone(), None).await;
         let over = over.map_err(refuse)?;
+        // After a restart of the engine it may be the first that is heard: cancels come with its answer, too.
+        let polled = self.polled(&caller, &request.session, &request.resume_secret);
+        match polled.await {
+            Err(status) if status.code() != Code::FailedPrecondition => return Err(status),
+            // One that has a stream is told by that.
+            Ok(_) | Err(_) => {}
+        }
         let cancels = self.cancels(&session, &named.claims);
         Ok(Response::new(HeartbeatResponse {
             stale_tokens: named.stale(&over),
