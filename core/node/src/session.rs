@@ -397,17 +397,22 @@ impl Node {
     }
 
     /// Gives a detached attempt more time. Gives until when it is waited for; `None` when the claim is
-    /// over, or not detached.
+    /// over.
     ///
     /// # Errors
-    /// As [`Node::detach`].
+    /// As [`Node::detach`]; [`NodeError::Invalid`] where it is not detached.
     pub async fn extend(&self, claimed: Claimed, until: Time) -> Result<Option<Time>, NodeError> {
         let run = match self.reader().load(claimed.run).await {
             Err(NodeError::NotFound(_)) => return Ok(None),
             run => run?,
         };
         let Some(detached) = run.detached(claimed.id) else {
-            return Ok(None);
+            return match run.nonce(claimed.id) == Some(claimed.nonce) {
+                true => Err(NodeError::Invalid(
+                    "the task is not detached: its driver's heartbeats keep it".to_owned(),
+                )),
+                false => Ok(None),
+            };
         };
         let names: Vec<String> = detached
             .principals

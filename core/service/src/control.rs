@@ -195,7 +195,7 @@ impl ControlHandlers {
             let stored = &session.stored;
             let serves = stored.scope.is_empty() || stored.scope == row.row.namespace;
             let standing = standings.get(stored.id.as_str());
-            let there = standing.filter(|there| there.connected && !there.draining);
+            let there = standing.filter(|there| there.connected);
             if let Some(standing) = there.filter(|_| serves) {
                 drivers.push(Offered {
                     own: !stored.scope.is_empty(),

@@ -1654,7 +1654,8 @@ pub struct Refused {
 /// A task goes on elsewhere and is completed by its token (PROTOCOL P27a).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Detached {
-    /// Until when it is waited for; `timeouts.attempt` bounds it. One that has passed ends the attempt at once.
+    /// Until when it is waited for; `timeouts.attempt` bounds it. One that has passed cancels the attempt at once: it ends
+    /// with its `grace`, unless somebody ends it before.
     #[prost(uint64, tag = "1")]
     pub until_ms: u64,
     /// Principals, besides the driver's own, that may complete it. At most 16.
@@ -1681,7 +1682,7 @@ pub struct TaskProgress {
     /// Part done, in thousandths; absent if unknown. At most 1,000.
     #[prost(uint32, optional, tag = "2")]
     pub permille: ::core::option::Option<u32>,
-    /// For people. At most 1 KiB.
+    /// For people. At most 1 KiB: more is cut off.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
 }
@@ -1875,7 +1876,7 @@ pub struct PollRequest {
     /// Made by the driver, new for each poll, the same for its repeats. At most 64 bytes.
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
-    /// The most tasks. Default 1, at most the capacity.
+    /// The most tasks. Default 1; more than the capacity count as that.
     #[prost(uint32, tag = "4")]
     pub max_tasks: u32,
     /// How long to wait for one. Default 0, at most 60,000.

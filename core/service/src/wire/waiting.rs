@@ -39,16 +39,22 @@ pub(crate) struct Offered {
 }
 
 impl Around {
-    /// What those hold and take together that may take a step's; `None` where nobody may.
-    fn capacity(&self, name: &str, version: Option<&str>) -> Option<v1::WaitingForCapacity> {
+    /// Those that a step's driver is offered by.
+    fn offering(&self, name: &str, version: Option<&str>) -> Vec<&Offered> {
         let named = self.drivers.iter().filter(|offered| offered.name == name);
         let own = named.clone().any(|offered| offered.own);
-        let serving = named
+        let offering = named
             .filter(|offered| offered.own == own)
             .filter(|offered| {
                 version.is_none_or(|wanted| version_satisfies(wanted, &offered.version))
             });
-        let serving: Vec<_> = serving.collect();
+        offering.collect()
+    }
+
+    /// What those hold and take together that may take a step's; `None` where nobody may.
+    fn capacity(&self, name: &str, version: Option<&str>) -> Option<v1::WaitingForCapacity> {
+        let mut serving = self.offering(name, version);
+        serving.retain(|offered| !offered.standing.draining);
         let refused = serving.iter().map(|offered| offered.standing.refused);
         let refused: Option<Vec<_>> = refused.collect();
         // The first of them that may be asked again.
@@ -144,7 +150,11 @@ pub(crate) fn waiting(
                     name: name.to_string(),
                     version: version.as_deref().unwrap_or_default().to_owned(),
                 };
-                let message = format!("the driver `{named}`, which nobody offers");
+                let why = match around.offering(name, version.as_deref()).is_empty() {
+                    true => "which nobody offers",
+                    false => "which takes nothing new: it drains",
+                };
+                let message = format!("the driver `{named}`, {why}");
                 (What::Driver(driver), message)
             }
         },

@@ -120,6 +120,32 @@ async fn whom_a_detached_task_names_may_log_extend_and_complete_it() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_not_detached_is_not_extended_and_stays_with_its_session() {
+    let server = Server::open().await;
+    server.run("default", ONE).await;
+    let driver = Calls::register(&server.node, 1).await;
+    let task = driver.take().await;
+    let extend = || {
+        let request = v1::ExtendTaskRequest {
+            token: task.token.clone(),
+            until_ms: u64::MAX,
+        };
+        driver.handlers.extend_task(tonic::Request::new(request))
+    };
+    let status = extend().await.expect_err("its driver has it");
+    assert_eq!(status.code(), tonic::Code::FailedPrecondition, "{status}");
+    let named = v1::TaskProgress {
+        token: task.token.clone(),
+        ..v1::TaskProgress::default()
+    };
+    assert!(driver.beat(vec![named]).await.stale_tokens.is_empty());
+    driver.report(&task.token, succeeded("{}")).await;
+    let over = extend().await.expect("an answer").into_inner();
+    assert_eq!(over.status(), v1::ReportStatus::Stale);
+    server.end().await;
+}
+
+#[tokio::test]
 async fn whom_a_detached_task_does_not_name_changes_nothing_of_it() {
     let world = World::new().await;
     let records = world.records().await;

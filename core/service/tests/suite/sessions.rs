@@ -76,3 +76,33 @@ async fn a_later_resume_replaces_the_stream_before_it() {
     assert_eq!(status, v1::ReportStatus::Accepted);
     server.end().await;
 }
+
+#[tokio::test]
+async fn a_step_whose_driver_drains_says_so() {
+    let server = Server::open().await;
+    let (mut stream, _, _) = server.session("raw", 0).await;
+    stream.tell(Tell::Drain(v1::Drain::default()));
+    let run = server
+        .run("default", "{steps: [{id: a, driver: raw}]}")
+        .await;
+    let waits = async {
+        loop {
+            let request = v1::GetRunRequest {
+                run: run.clone(),
+                ..v1::GetRunRequest::default()
+            };
+            let told = crate::get(&server.control, request).await.expect("a run");
+            let waits = told.steps[0].waiting_for.first().cloned();
+            let says = waits.is_some_and(|waits| {
+                waits.message == "the driver `raw`, which takes nothing new: it drains"
+            });
+            if says {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(30), waits).await;
+    told.expect("it says why");
+    server.end().await;
+}

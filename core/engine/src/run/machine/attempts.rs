@@ -145,7 +145,7 @@ impl Machine<'_> {
             LostCause::Lease => "its lease was lost",
             LostCause::Refused => "the session refused it",
             LostCause::Undelivered => "it never reached its driver",
-            LostCause::ProcessDead => "its process is dead",
+            LostCause::ProcessDead => "its driver has it no more",
         };
         let end = AttemptEnd {
             state: AttemptState::Lost,
