@@ -33,7 +33,7 @@ impl ControlHandlers {
     ) -> Result<v1::CreateTokenResponse, Status> {
         let key = std::mem::take(&mut request.idempotency_key);
         let asked = request.clone();
-        let scope = request.scope();
+        let scope = refusal::word("/scope", request.scope, v1::TokenScope::as_str_name)?;
         if scope == v1::TokenScope::Unspecified {
             return Err(refusal::missing(
                 "/scope",

@@ -30,6 +30,7 @@ mod sessions;
 mod stream;
 mod support;
 mod wire;
+mod words;
 
 use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;
