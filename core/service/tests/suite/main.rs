@@ -5,6 +5,7 @@ mod changes;
 mod contract;
 mod detached;
 mod doubt;
+mod etags;
 mod feed;
 mod followers;
 mod hostile;
