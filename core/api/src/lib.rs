@@ -30,6 +30,7 @@ mod router;
 mod serve;
 mod server;
 mod tls;
+mod undecoded;
 mod validity;
 mod wire;
 

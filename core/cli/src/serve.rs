@@ -87,7 +87,8 @@ impl Server {
             .map_err(|error| Problem::refused(format!("opening the store: {error}")))?
             .map_err(|error| Problem::refused(error.to_string()))?;
         let (store, telling) = told(store);
-        tokio::spawn(telling.tell());
+        // A line of the log like any other: whoever reads it may read JSON.
+        tokio::spawn(telling.tell(|what| tracing::warn!("{what}")));
         let capacity = u32::try_from(args.exec).unwrap_or(u32::MAX);
         let drivers = match capacity {
             0 => Vec::new(),
