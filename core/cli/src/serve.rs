@@ -5,7 +5,7 @@ mod log;
 use self::log::Log;
 use crate::args::ServeArgs;
 use crate::client::{Problem, data_dir, told, with_runtime};
-use crate::config::{Config, resolve, strangers};
+use crate::config::{Config, LogFormat, resolve, strangers};
 use crate::drivers::{local_drivers, step_environment};
 use crate::exit::{Exit, refuse};
 use crate::interrupts::{Interrupt, Interrupts};
@@ -54,7 +54,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
                 server.until_told(interrupts).await;
                 Exit::Succeeded
             }
-            Err(problem) => problem.tell(),
+            Err(problem) => match config.log_format {
+                LogFormat::Json => problem.log(),
+                LogFormat::Text => problem.tell(),
+            },
         }
     })
 }
