@@ -22,6 +22,17 @@ const DOCUMENTS: usize = 1000;
 /// Reads a document on a stack of the engine's size.
 pub(super) fn read(node: &Node, document: &v1::Document) -> Result<Document, Status> {
     file_name_fits("/document/file_name", document)?;
+    read_by(checked, node, document)
+}
+
+/// The same for a document of the store, or of another run: what was taken before is taken again.
+pub(super) fn read_stored(node: &Node, document: &v1::Document) -> Result<Document, Status> {
+    read_by(load, node, document)
+}
+
+type Load = fn(&Node, &v1::Document) -> Result<Document, Vec<Diagnostic>>;
+
+fn read_by(load: Load, node: &Node, document: &v1::Document) -> Result<Document, Status> {
     load(node, document).map_err(|found| refusal::refused(found.iter().map(diagnostic).collect()))
 }
 
@@ -43,15 +54,20 @@ fn load(node: &Node, document: &v1::Document) -> Result<Document, Vec<Diagnostic
         }
     };
     let (name, source) = (&document.file_name, &document.source);
-    let read = document::load_for(name, source, &Limits::default(), &drivers)?;
+    document::load_for(name, source, &Limits::default(), &drivers)
+}
+
+/// A document that somebody gives.
+fn checked(node: &Node, document: &v1::Document) -> Result<Document, Vec<Diagnostic>> {
+    let read = load(node, document)?;
     match keys(&read.plan(), document) {
         flaws if flaws.is_empty() => Ok(read),
         flaws => Err(flaws),
     }
 }
 
-/// Keys of labels and annotations that a document may not have. The engine takes them: what is stored with such
-/// a key goes on.
+/// Keys of labels and annotations that a document may not have. The engine takes them: what was stored with such a
+/// key goes on.
 fn keys(plan: &Plan, document: &v1::Document) -> Vec<Diagnostic> {
     let (labels, annotations) = (plan.labels.keys(), plan.annotations.keys());
     let labels = labels.filter_map(|key| Some(("labels", key, label_key_flaw(key)?)));
@@ -317,7 +333,7 @@ impl ControlHandlers {
             let mut diagnostics = Vec::new();
             for document in &request.documents {
                 within(&caller, document)?;
-                match load(&node, document) {
+                match checked(&node, document) {
                     Ok(read) => diagnostics.extend(read.diagnostics.iter().map(diagnostic)),
                     Err(found) => diagnostics.extend(found.iter().map(diagnostic)),
                 }

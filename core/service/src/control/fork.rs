@@ -81,6 +81,7 @@ impl ControlHandlers {
         let old = self.resolve(&request.run).await?;
         let row = self.reader.summary(old).await.map_err(refuse)?;
         let run = self.reader.load(old).await.map_err(refuse)?;
+        let stored = request.document.is_none();
         let document = match request.document {
             Some(document) => document,
             None => {
@@ -108,7 +109,10 @@ impl ControlHandlers {
         let node = self.node.clone();
         let preview = request.preview;
         let prepared = on_stack(move || -> Result<Prepared, Status> {
-            let read = check::read(&node, &document)?;
+            let read = match stored {
+                true => check::read_stored(&node, &document)?,
+                false => check::read(&node, &document)?,
+            };
             if !preview {
                 check::drivers(&about, &read.plan(), Some(&document))?;
             }
