@@ -10,6 +10,7 @@
 //! | `tls` | certificates, read again when they change |
 //! | `validity` | from when until when they hold |
 //! | `guard` | pages of a browser are kept out |
+//! | `undecoded` | bytes of gRPC that are no message |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
 //! | `wire` | what their bytes go over |
@@ -30,6 +31,7 @@ mod router;
 mod serve;
 mod server;
 mod tls;
+mod undecoded;
 mod validity;
 mod wire;
 

@@ -21,7 +21,7 @@ mod texts;
 
 pub(crate) use headers::{IDEMPOTENCY_KEY, etag_path};
 pub(crate) use problem::Problem;
-pub(crate) use request::{Wants, YAML};
+pub(crate) use request::{Wants, YAML, unreadable_path};
 pub(crate) use route::{Answers, Route};
 
 use crate::router::Services;

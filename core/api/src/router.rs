@@ -1,9 +1,10 @@
 //! Everything that is answered, as one router.
 
 use crate::rest::{self, Problem};
-use crate::{health, metrics};
+use crate::{health, metrics, undecoded};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 pub use conveyor_proto::contract::MESSAGE_BYTES;
@@ -72,6 +73,7 @@ fn router(services: &Services) -> Router {
     // Last: a router of gRPC has a fallback of its own.
     grpc.prepare()
         .into_axum_router()
+        .layer(map_response(undecoded::told))
         .merge(rest::router(services))
         .merge(health::router(&services.control))
         .merge(metrics::router(&services.control))
@@ -103,6 +105,9 @@ async fn nothing(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path();
     if grpc {
         return Status::unimplemented(format!("there is no method {path}")).into_http();
+    }
+    if let Some(unreadable) = rest::unreadable_path(path) {
+        return unreadable.into_response();
     }
     let why = format!("there is nothing at {path}; the API is under /v1");
     Problem::new(StatusCode::NOT_FOUND, "not_found", why).into_response()

@@ -5,7 +5,7 @@ mod log;
 use self::log::Log;
 use crate::args::ServeArgs;
 use crate::client::{Problem, data_dir, told, with_runtime};
-use crate::config::{Config, resolve, strangers};
+use crate::config::{Config, LogFormat, resolve, strangers};
 use crate::drivers::{local_drivers, step_environment};
 use crate::exit::{Exit, refuse};
 use crate::interrupts::{Interrupt, Interrupts};
@@ -54,7 +54,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
                 server.until_told(interrupts).await;
                 Exit::Succeeded
             }
-            Err(problem) => problem.tell(),
+            Err(problem) => match config.log_format {
+                LogFormat::Json => problem.log(),
+                LogFormat::Text => problem.tell(),
+            },
         }
     })
 }
@@ -88,7 +91,8 @@ impl Server {
             .map_err(|error| Problem::refused(format!("opening the store: {error}")))?
             .map_err(|error| Problem::refused(error.to_string()))?;
         let (store, telling) = told(store);
-        tokio::spawn(telling.tell());
+        // A line of the log like any other: whoever reads it may read JSON.
+        tokio::spawn(telling.tell(|what| tracing::warn!("{what}")));
         let capacity = u32::try_from(args.exec).unwrap_or(u32::MAX);
         let drivers = match capacity {
             0 => Vec::new(),

@@ -17,7 +17,7 @@ mod tips;
 mod tokens;
 pub(crate) mod watch;
 
-pub(crate) use self::objects::{LABEL_KEY, LABEL_VALUE};
+pub(crate) use self::objects::{LABEL_KEY, LABEL_VALUE, label_key_flaw};
 
 use self::folds::Folds;
 use self::tips::Tips;

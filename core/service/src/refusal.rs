@@ -1,7 +1,12 @@
 //! Answers that say no, with all that is wrong in their details.
 
+mod words;
+
+pub(crate) use words::{states, word};
+
 use conveyor_engine::document;
-use conveyor_engine::run::RunState;
+use conveyor_engine::nearest;
+use conveyor_engine::plan::Plan;
 use conveyor_node::NodeError;
 use conveyor_proto::v1::{Diagnostic, Refusal, Severity};
 use prost::Message as _;
@@ -157,11 +162,16 @@ pub(crate) fn limit(
     Field(one).status()
 }
 
-/// A state of a filter is none.
-pub(crate) fn no_state() -> Status {
-    let states = RunState::ALL.iter().map(|state| state.as_str());
-    let field = value("/states", "a state of the filter is not one");
-    field.allowed(states).status()
+/// How many names a message lists of those that there are.
+const NAMES: usize = 20;
+
+/// The field at `pointer` names a step that `of`, whose plan that is, does not have.
+pub(crate) fn no_step(pointer: impl Into<String>, of: &str, plan: &Plan, id: &str) -> Status {
+    let ids = || plan.steps.iter().map(|step| &*step.id);
+    let some: Vec<_> = ids().take(NAMES).collect();
+    let why = format!("the {of} has no step `{id}`; it has: {}", some.join(", "));
+    let field = value(pointer, why).found(id).allowed(some);
+    field.near(nearest(id, ids())).status()
 }
 
 /// A place in a map of a request, or in a list: the pointer of the field, and the key.
@@ -181,6 +191,12 @@ impl Field {
     /// What it may have.
     pub(crate) fn allowed(mut self, allowed: impl IntoIterator<Item = impl Into<String>>) -> Field {
         self.0.allowed = allowed.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What was most likely meant.
+    pub(crate) fn near(mut self, name: Option<&str>) -> Field {
+        name.unwrap_or_default().clone_into(&mut self.0.suggestion);
         self
     }
 

@@ -62,13 +62,14 @@ pub(crate) fn etag_path(of: &MessageDescriptor) -> Option<Vec<String>> {
     })
 }
 
-/// Puts what `If-Match` and `Idempotency-Key` say into the fields. Whether `If-Match` said something.
+/// Puts what `If-Match` and `Idempotency-Key` say into the fields. The pointer of the field that `If-Match` stands
+/// for, if it is there.
 pub(super) fn conditions(
     of: &MessageDescriptor,
     headers: &HeaderMap,
     changes: bool,
     fields: &mut Map<String, Json>,
-) -> Result<bool, Problem> {
+) -> Result<Option<String>, Problem> {
     if let Some(key) = one(headers, IDEMPOTENCY_KEY)? {
         if of.get_field_by_name("idempotency_key").is_none() {
             return Err(Problem::field(
@@ -86,7 +87,7 @@ pub(super) fn conditions(
         ));
     }
     let Some(wanted) = one(headers, header::IF_MATCH.as_str())? else {
-        return Ok(false);
+        return Ok(None);
     };
     let Some(path) = etag_path(of).filter(|_| changes) else {
         return Err(Problem::field(
@@ -94,18 +95,19 @@ pub(super) fn conditions(
             "`If-Match` is not for this call: it changes no object that has an etag",
         ));
     };
+    let pointer = format!("/{}", path.join("/"));
     let etag = wanted
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .filter(|etag| !etag.is_empty() && !etag.contains('"'));
     let Some(etag) = etag else {
         return Err(Problem::field(
-            &format!("/{}", path.join("/")),
+            &pointer,
             format!("`If-Match` is {wanted}; expected one etag in quotes, as `ETag` had it"),
         ));
     };
     set(fields, &path, etag)?;
-    Ok(true)
+    Ok(Some(pointer))
 }
 
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
@@ -203,7 +205,7 @@ mod tests {
             headers.insert(header::IF_MATCH, HeaderValue::from_static("\"x1\""));
             let mut fields = Map::new();
             let condition = conditions(&of, &headers, true, &mut fields);
-            assert!(condition.expect("it can be read"), "{name}");
+            assert_eq!(condition.expect("it can be read").as_deref(), Some(place));
             let fields = Json::Object(fields);
             assert_eq!(fields.pointer(place), Some(&Json::from("x1")), "{name}");
         }

@@ -65,6 +65,15 @@ impl Problem {
         }
     }
 
+    /// The same under another status.
+    pub(super) fn with(self, status: StatusCode, code: &'static str) -> Problem {
+        Problem {
+            status,
+            code,
+            ..self
+        }
+    }
+
     /// The same with fields of `options` told as what the query has them as: parameters of their own.
     pub(super) fn of_a_query(mut self) -> Problem {
         for error in &mut self.errors {

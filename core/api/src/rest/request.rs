@@ -22,10 +22,10 @@ pub(super) struct Read {
 }
 
 /// What decides how a refusal is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Told {
-    /// Whether the etag came as `If-Match`.
-    conditional: bool,
+    /// The pointer of the field that `If-Match` stands for, where it is there.
+    conditional: Option<String>,
     /// Whether all fields stand in path and query: those of `options` do so by their own names.
     listing: bool,
 }
@@ -34,17 +34,17 @@ impl Told {
     /// What a handler refused.
     pub(super) fn refused(self, status: Status) -> Problem {
         match status.code() {
-            Code::Aborted if self.conditional => Problem::new(
-                StatusCode::PRECONDITION_FAILED,
-                "aborted",
-                status.message().to_owned(),
-            ),
+            Code::Aborted => match &self.conditional {
+                Some(pointer) => Problem::field(pointer, status.message())
+                    .with(StatusCode::PRECONDITION_FAILED, "aborted"),
+                None => self.of(status.into()),
+            },
             _ => self.of(status.into()),
         }
     }
 
     /// A problem with the fields as they were sent.
-    fn of(self, problem: Problem) -> Problem {
+    fn of(&self, problem: Problem) -> Problem {
         match self.listing {
             true => problem.of_a_query(),
             false => problem,
@@ -90,6 +90,7 @@ pub(super) async fn read(
         Wants::Document => document(&parts.headers, body).await?,
     };
     let query = parts.uri.query().unwrap_or_default().to_owned();
+    readable(asked.path, parts.uri.path())?;
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let path = path.map_err(|error| Problem::request(error.body_text()))?;
     for (key, value) in &path {
@@ -212,7 +213,13 @@ async fn object(headers: &HeaderMap, body: Body) -> Result<Map<String, Json>, Pr
     match conveyor_engine::value::parse_json(&body) {
         Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err(Problem::field("", "the body must be a JSON object")),
-        Err(error) => Err(Problem::field("", format!("the body is no JSON: {error}"))),
+        Err(error) => {
+            let what = match error.syntax {
+                true => "the body is no JSON",
+                false => "the body is JSON that is not taken",
+            };
+            Err(Problem::field(&error.pointer, format!("{what}: {error}")))
+        }
     }
 }
 
@@ -242,7 +249,33 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
         .collect()
 }
 
-/// What a part of the query stands for; `None` where it is no text.
+/// A path that no text stands for is refused, with the parameter of the route that has it.
+fn readable(route: &str, path: &str) -> Result<(), Problem> {
+    for (part, text) in route.split('/').zip(path.split('/')) {
+        let name = part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'));
+        if decoded(text).is_none() {
+            return Err(unreadable(&at("", name.unwrap_or(part)), text));
+        }
+    }
+    Ok(())
+}
+
+/// A path that leads nowhere, and is no text.
+pub(crate) fn unreadable_path(path: &str) -> Option<Problem> {
+    let part = path.split('/').find(|part| decoded(part).is_none())?;
+    Some(unreadable("", part))
+}
+
+fn unreadable(pointer: &str, part: &str) -> Problem {
+    Problem::field(
+        pointer,
+        format!("`{part}` in the path is no text: percent-encoding stands for the bytes of UTF-8"),
+    )
+}
+
+/// What a part of the path or the query stands for; `None` where it is no text.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -265,6 +265,7 @@ Examples:
   conveyor drivers list                     Who is connected, and what they take
   conveyor drivers list -o json             With the schemas of their actions
   conveyor drivers show exec                Its versions, actions and sessions
+  conveyor drivers list --namespace '*'     Those of all namespaces alone
   conveyor drivers delete old               Nobody may be connected with it";
 
 /// `drivers`.
@@ -283,8 +284,8 @@ pub(crate) enum DriversVerb {
     List(ListedArgs),
     /// Show a driver: its versions, their actions, and who is connected.
     Show(NamedArgs),
-    /// Forget a driver that nobody is connected with. Its tasks wait for whoever registers it next. Of one
-    /// for all namespaces, `--namespace '*'`.
+    /// Forget a driver that nobody is connected with. Its tasks wait for whoever registers it next. One for all
+    /// namespaces is meant by `--namespace '*'`, as in the other verbs, and where the namespace has none.
     Delete(NamedArgs),
 }
 

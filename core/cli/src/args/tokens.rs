@@ -56,7 +56,8 @@ pub(crate) struct TokenCreateArgs {
         hide_default_value = true
     )]
     pub(crate) namespace: String,
-    /// How long it holds: `90d`, `12h`, or `never` for one that holds until it is revoked.
+    /// How long it holds: `90d`, `12h`, or `never` for one that holds until it is revoked. At most a
+    /// hundred years.
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = expires)]
     pub(crate) expires: Expires,
     #[command(flatten)]

@@ -70,7 +70,7 @@ impl Holder {
         let node = node.map_err(|error| {
             Problem::refused(format!("the data directory {}: {error}", path.display()))
         })?;
-        tokio::spawn(telling.tell());
+        tokio::spawn(telling.tell(terminal::warning));
         let handlers = Arc::new(ControlHandlers::new(node.clone(), about));
         let control = conveyor_api::in_process(Arc::clone(&handlers));
         let (stop, stopped) = oneshot::channel();

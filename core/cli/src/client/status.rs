@@ -145,6 +145,12 @@ impl Problem {
         ))
     }
 
+    /// Says it in the log, for a server whose log is read by a program, and gives the exit status.
+    pub(crate) fn log(&self) -> Exit {
+        tracing::error!("{}", self.message);
+        self.exit
+    }
+
     /// Says it, and gives the exit status.
     pub(crate) fn tell(&self) -> Exit {
         terminal::error(&self.message);

@@ -1,7 +1,6 @@
 //! A store that says when it cannot write, and when it can again: meanwhile nothing of a run moves, and
 //! whoever watches has to know why.
 
-use crate::terminal;
 use conveyor_store::{
     CommitError, Direction, Error, ErrorKind, KeyRange, Limits, Page, Stats, Store, Transaction,
     View,
@@ -45,19 +44,19 @@ pub(crate) fn told<S>(store: S) -> (Told<S>, Telling) {
 }
 
 impl Telling {
-    /// Tells until the store is gone. A task of its own does so: a reader of standard error that
-    /// stops must not stop commits.
-    pub(crate) async fn tell(mut self) {
+    /// Tells until the store is gone, in whatever way `say` does. A task of its own does so: a reader of standard
+    /// error that stops must not stop commits.
+    pub(crate) async fn tell(mut self, say: impl Fn(&str)) {
         while let Some(turn) = self.0.recv().await {
             let Turn::Fails(why) = turn else { continue };
             if tokio::time::timeout(PATIENCE, self.0.recv()).await.is_ok() {
                 continue;
             }
-            terminal::warning(&format!(
+            say(&format!(
                 "the store cannot write, and what runs waits until it can: {why}"
             ));
             if self.0.recv().await.is_some() {
-                terminal::warning("the store writes again; what waited goes on");
+                say("the store writes again; what waited goes on");
             }
         }
     }

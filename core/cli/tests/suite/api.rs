@@ -363,6 +363,7 @@ fn an_object_is_changed_only_as_it_was_read() {
     let other = send(&site, "DELETE", path, &[("if-match", "\"other\"")], "");
     assert_eq!(other.status, 412, "{}", other.body);
     assert_eq!(other.body["code"], "aborted", "{}", other.body);
+    assert_eq!(other.body["errors"][0]["pointer"], "/etag");
     let asked = send(&site, "DELETE", "/v1/pipelines/gated?etag=other", &[], "");
     assert_eq!(
         asked.status, 409,
@@ -376,6 +377,12 @@ fn an_object_is_changed_only_as_it_was_read() {
         send(&site, "DELETE", path, &[("if-match", &first)], "").status,
         200
     );
+    assert_eq!(get(&site, path).status, 404);
+    // It is not made anew by who thinks that it is there.
+    let gone = yaml(&[("if-match", &first)]);
+    assert_eq!(gone.status, 412, "{}", gone.body);
+    let detail = gone.body["detail"].as_str().expect("a text");
+    assert!(detail.contains("the object does not exist"), "{detail}");
     assert_eq!(get(&site, path).status, 404);
 }
 

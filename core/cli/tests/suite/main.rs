@@ -60,6 +60,7 @@ mod terminal;
 mod test_cases;
 mod transcripts;
 mod trust;
+mod undecoded;
 mod verbs;
 mod waiting;
 mod words;

@@ -3,7 +3,7 @@
 use crate::disk::{journal, limit};
 use crate::rest::{get, http, post};
 use crate::serve::GATED;
-use crate::site::{PATIENCE, Site};
+use crate::site::{Background, PATIENCE, Site};
 use crate::tally;
 use serde_json::json;
 use std::process::{Child, Command};
@@ -159,4 +159,53 @@ impl Drop for Ends {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[test]
+fn a_log_in_json_tells_of_the_store_as_of_anything_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conveyor"));
+    command
+        .args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"])
+        .args(["--log-format", "json"])
+        .current_dir(dir.path());
+    let mut server = Background::start(&mut command);
+    let line: serde_json::Value =
+        serde_json::from_str(&server.line(&["listening"])).expect("it is JSON");
+    let url = line["fields"]["url"].as_str().expect("a text").to_owned();
+    limit(server.child.id(), Some(1));
+    let namespace = json!({"namespace": {"metadata": {"name": "a"}}}).to_string();
+    let made = || {
+        http(
+            &url,
+            "POST",
+            "/v1/namespaces",
+            "application/json",
+            &namespace,
+        )
+    };
+    until("refusing", || made().status != 200);
+    server.line(&["the store cannot write"]);
+    limit(server.child.id(), None);
+    server.line(&["the store writes again"]);
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end(), 0);
+    for line in server.rest().lines() {
+        let read: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(read.is_ok_and(|line| line["level"].is_string()), "{line}");
+    }
+    // So it is where there is no server at all.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("it is bound");
+    let address = taken.local_addr().expect("it has one").to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conveyor"));
+    command
+        .args(["serve", "--data-dir", "data", "--listen", &address])
+        .args(["--log-format", "json"])
+        .current_dir(dir.path());
+    let mut server = Background::start(&mut command);
+    assert_eq!(server.end(), 2);
+    let said = server.rest();
+    let last = said.lines().last().expect("it says why");
+    let last: serde_json::Value = serde_json::from_str(last).expect("it is JSON");
+    assert_eq!(last["level"], "ERROR", "{said}");
 }

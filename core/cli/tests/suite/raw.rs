@@ -28,7 +28,7 @@ pub(crate) struct Raw {
 
 /// Sends bytes as they are.
 #[derive(Default)]
-struct AsIs;
+pub(crate) struct AsIs;
 
 impl Codec for AsIs {
     type Encode = Vec<u8>;

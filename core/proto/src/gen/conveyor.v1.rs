@@ -3297,7 +3297,7 @@ pub struct StartRunRequest {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Labels of the run, over those of the document. At most 64; 63 bytes a key, 256 a value.
+    /// Labels of the run, over those of the document. At most 64; 63 bytes a key, 256 a value. As in Metadata.
     #[prost(btree_map = "string, string", tag = "5")]
     pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -3328,7 +3328,7 @@ pub struct StartRunRequest {
     /// most 128 bytes.
     #[prost(string, tag = "12")]
     pub idempotency_key: ::prost::alloc::string::String,
-    /// Annotations of the run, over those of the document. Together at most 256 KiB.
+    /// Annotations of the run, over those of the document. Together at most 256 KiB. As in Metadata.
     #[prost(btree_map = "string, string", tag = "13")]
     pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -3833,19 +3833,21 @@ pub struct Metadata {
     /// Its namespace. Default `default`.
     #[prost(string, tag = "2")]
     pub namespace: ::prost::alloc::string::String,
-    /// For filters. At most 64; 63 bytes a key, 256 a value.
+    /// For filters. At most 64; 63 bytes a key, 256 a value. A key has no `=`, no `,` and no control character,
+    /// and neither begins nor ends with a space.
     #[prost(btree_map = "string, string", tag = "3")]
     pub labels: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// For people and tools. At most 256 KiB in all.
+    /// For people and tools. At most 256 KiB in all. A key is not empty and has no control character.
     #[prost(btree_map = "string, string", tag = "4")]
     pub annotations: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Changes with every change. Given on a write, it must be the current one, else ABORTED.
+    /// Changes with every change. Given on a write, it must be the current one, else ABORTED; so it is where the
+    /// object does not exist.
     #[prost(string, tag = "5")]
     pub etag: ::prost::alloc::string::String,
     /// When it was made.
@@ -4176,7 +4178,7 @@ pub struct ApplyPipelineRequest {
     /// Check only.
     #[prost(bool, tag = "2")]
     pub validate_only: bool,
-    /// The current etag; empty for any.
+    /// The current etag; empty for any. ABORTED where it is another, or there is no such pipeline.
     #[prost(string, tag = "3")]
     pub etag: ::prost::alloc::string::String,
     /// Makes repeats of the same request one. At most 128 bytes; empty for none.
@@ -4192,7 +4194,7 @@ pub struct ApplyPipelineResponse {
     /// Whether a revision was made. False: it was there.
     #[prost(bool, tag = "2")]
     pub changed: bool,
-    /// Warnings about the document.
+    /// Warnings: about the document, about drivers and ResourceDefinitions that nobody has made yet.
     #[prost(message, repeated, tag = "3")]
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
@@ -4385,7 +4387,8 @@ pub struct DriverSession {
 /// Names a driver.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetDriverRequest {
-    /// Namespace that asks. Default `default`. Its own driver of the name comes before the one of all.
+    /// Namespace that asks. Default `default`. Its own driver of the name comes before the one of all. `*` for
+    /// the one of all alone.
     #[prost(string, tag = "1")]
     pub namespace: ::prost::alloc::string::String,
     /// Its name.
@@ -4421,7 +4424,7 @@ pub struct DeleteDriverResponse {
 /// Asks for drivers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDriversRequest {
-    /// Namespace. Default `default`; those of `*` are listed too.
+    /// Namespace. Default `default`; those of `*`, of all namespaces, are listed too. `*` for those alone.
     #[prost(string, tag = "1")]
     pub namespace: ::prost::alloc::string::String,
     /// Page and filter.
@@ -4472,7 +4475,7 @@ pub struct CreateTokenRequest {
     /// Namespace that it is bound to; empty for all.
     #[prost(string, tag = "3")]
     pub namespace: ::prost::alloc::string::String,
-    /// How long it holds; absent for 90 days, 0 for ever.
+    /// How long it holds; absent for 90 days, 0 for ever. At most 3,153,600,000,000: a hundred years.
     #[prost(uint64, optional, tag = "4")]
     pub ttl_ms: ::core::option::Option<u64>,
     /// Makes repeats one: a repeat under the key answers the token that the first made, without its secret,

@@ -1,6 +1,6 @@
 //! Documents and inputs, checked before anything is stored.
 
-use super::objects::{LABEL_VALUE, labels_of};
+use super::objects::{LABEL_VALUE, annotation_key_flaw, label_key_flaw, label_keys_fit, labels_of};
 use super::{About, ControlHandlers};
 use crate::caller::Caller;
 use crate::refusal::{self, diagnostic, input};
@@ -22,6 +22,17 @@ const DOCUMENTS: usize = 1000;
 /// Reads a document on a stack of the engine's size.
 pub(super) fn read(node: &Node, document: &v1::Document) -> Result<Document, Status> {
     file_name_fits("/document/file_name", document)?;
+    read_by(checked, node, document)
+}
+
+/// The same for a document of the store, or of another run: what was taken before is taken again.
+pub(super) fn read_stored(node: &Node, document: &v1::Document) -> Result<Document, Status> {
+    read_by(load, node, document)
+}
+
+type Load = fn(&Node, &v1::Document) -> Result<Document, Vec<Diagnostic>>;
+
+fn read_by(load: Load, node: &Node, document: &v1::Document) -> Result<Document, Status> {
     load(node, document).map_err(|found| refusal::refused(found.iter().map(diagnostic).collect()))
 }
 
@@ -44,6 +55,38 @@ fn load(node: &Node, document: &v1::Document) -> Result<Document, Vec<Diagnostic
     };
     let (name, source) = (&document.file_name, &document.source);
     document::load_for(name, source, &Limits::default(), &drivers)
+}
+
+/// A document that somebody gives.
+fn checked(node: &Node, document: &v1::Document) -> Result<Document, Vec<Diagnostic>> {
+    let read = load(node, document)?;
+    match keys(&read.plan(), document) {
+        flaws if flaws.is_empty() => Ok(read),
+        flaws => Err(flaws),
+    }
+}
+
+/// Keys of labels and annotations that a document may not have. The engine takes them: what was stored with such a
+/// key goes on.
+fn keys(plan: &Plan, document: &v1::Document) -> Vec<Diagnostic> {
+    let (labels, annotations) = (plan.labels.keys(), plan.annotations.keys());
+    let labels = labels.filter_map(|key| Some(("labels", key, label_key_flaw(key)?)));
+    let annotations =
+        annotations.filter_map(|key| Some(("annotations", key, annotation_key_flaw(key)?)));
+    let flaws: Vec<_> = labels.chain(annotations).collect();
+    if flaws.is_empty() {
+        return Vec::new();
+    }
+    let (name, limits) = (&document.file_name, Limits::default());
+    let Ok(located) = Located::read(name, &document.source, &limits) else {
+        return Vec::new();
+    };
+    let flaws = flaws.into_iter().map(|(of, key, rule)| {
+        let pointer = refusal::at(&format!("/metadata/{of}"), key);
+        let message = format!("{rule}; `{of}` has {key:?}");
+        located.diagnostic(Severity::Error, &pointer, &message)
+    });
+    flaws.collect()
 }
 
 /// Whether a caller may touch the namespace of a document. What is said of a document tells of the
@@ -225,17 +268,22 @@ fn missing(
         one.found = wanted;
         found.push(one);
     }
-    let located = document.filter(|_| !found.is_empty()).and_then(|document| {
-        let (name, limits) = (&document.file_name, document::Limits::default());
-        Located::read(name, &document.source, &limits).ok()
-    });
-    if let Some(located) = located {
-        for one in &mut found {
-            let place = located.diagnostic(severity, &one.pointer, "");
-            (one.file_name, one.line, one.column) = (place.file, place.line, place.column);
-        }
+    if let Some(document) = document.filter(|_| !found.is_empty()) {
+        place(document, &mut found);
     }
     found
+}
+
+/// Tells of each, by its pointer, where in the document it is. On a stack of the engine's size.
+pub(super) fn place(document: &v1::Document, found: &mut [v1::Diagnostic]) {
+    let (name, limits) = (&document.file_name, Limits::default());
+    let Ok(located) = Located::read(name, &document.source, &limits) else {
+        return;
+    };
+    for one in found {
+        let place = located.diagnostic(Severity::Warning, &one.pointer, "");
+        (one.file_name, one.line, one.column) = (place.file, place.line, place.column);
+    }
 }
 
 /// The labels of a run: the document's, and over them what the request gives.
@@ -243,6 +291,8 @@ pub(super) fn labels(
     base: &BTreeMap<String, String>,
     given: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Status> {
+    // Those of what is stored are as they are.
+    label_keys_fit("/labels", &given)?;
     let mut labels = base.clone();
     labels.extend(given);
     // A directory's path is a label too.
@@ -283,7 +333,7 @@ impl ControlHandlers {
             let mut diagnostics = Vec::new();
             for document in &request.documents {
                 within(&caller, document)?;
-                match load(&node, document) {
+                match checked(&node, document) {
                     Ok(read) => diagnostics.extend(read.diagnostics.iter().map(diagnostic)),
                     Err(found) => diagnostics.extend(found.iter().map(diagnostic)),
                 }

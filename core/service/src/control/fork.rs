@@ -8,7 +8,7 @@ use crate::stack::on_stack;
 use crate::values::StoredValues;
 use conveyor_engine::document::Document;
 use conveyor_engine::plan::Plan;
-use conveyor_engine::run::{Fork, ForkFrom, Inherited, Run, Values};
+use conveyor_engine::run::{Fork, ForkError, ForkFrom, Inherited, Run, Values};
 use conveyor_engine::value::{Hash, Json, Value};
 use conveyor_node::{RunId, StartRun};
 use conveyor_proto::v1;
@@ -81,6 +81,7 @@ impl ControlHandlers {
         let old = self.resolve(&request.run).await?;
         let row = self.reader.summary(old).await.map_err(refuse)?;
         let run = self.reader.load(old).await.map_err(refuse)?;
+        let stored = request.document.is_none();
         let document = match request.document {
             Some(document) => document,
             None => {
@@ -108,7 +109,10 @@ impl ControlHandlers {
         let node = self.node.clone();
         let preview = request.preview;
         let prepared = on_stack(move || -> Result<Prepared, Status> {
-            let read = check::read(&node, &document)?;
+            let read = match stored {
+                true => check::read_stored(&node, &document)?,
+                false => check::read(&node, &document)?,
+            };
             if !preview {
                 check::drivers(&about, &read.plan(), Some(&document))?;
             }
@@ -179,7 +183,7 @@ fn prepare(
     let inputs = check::inputs(&plan, &given)?;
     let fork = run
         .fork(&plan, &Value::inline(&inputs), from, values)
-        .map_err(|error| Status::failed_precondition(error.to_string()))?;
+        .map_err(|error| unforked(&error, from, &plan))?;
     let mut texts = BTreeMap::new();
     for hash in fork.inherited.iter().flat_map(Inherited::hashes) {
         let made = fork.values.get(&hash).cloned();
@@ -200,6 +204,15 @@ fn prepare(
         fork,
         values: texts.into_iter().collect(),
     })
+}
+
+/// Why there is no fork: a step that is named and is none is a flaw of the request.
+fn unforked(error: &ForkError, from: &ForkFrom, plan: &Plan) -> Status {
+    let (ForkError::NoSuchStep(id), ForkFrom::Steps(steps)) = (error, from) else {
+        return Status::failed_precondition(error.to_string());
+    };
+    let at = steps.iter().position(|step| step == id).unwrap_or_default();
+    refusal::no_step(refusal::at("/from_steps", at), "pipeline", plan, id)
 }
 
 /// Every step of the new plan, in its order, and what becomes of it.

@@ -95,8 +95,7 @@ impl ControlHandlers {
             && !request.step.is_empty()
             && !run.plan().index.contains_key(request.step.as_str())
         {
-            let why = format!("the run has no step `{}`", request.step);
-            return Err(refusal::value("/step", why).found(&request.step).status());
+            return Err(refusal::no_step("/step", "run", run.plan(), &request.step));
         }
         let unknown = cursor.now() > written;
         let mut attempts = Attempts::after(cursor);

@@ -6,6 +6,7 @@
 //! | `revisions` | those of a pipeline, by digest or by number |
 //! | `definitions`, `resources` | versioned JSON Schemas, and objects of them |
 //! | `firing` | the runs that changes of Resources start, started |
+//! | `undefined` | what a pipeline names and nobody has made yet |
 //! | `tell` | what followers of a namespace are told of it |
 //! | `repeats` | requests with an idempotency key |
 
@@ -18,6 +19,7 @@ mod repeats;
 mod resources;
 mod revisions;
 mod tell;
+mod undefined;
 
 pub(super) use repeats::{Keyed, KeyedRun};
 
@@ -39,6 +41,13 @@ const PAGE: u32 = 1000;
 const USUAL: u32 = 100;
 /// The longest key of a label, in bytes.
 pub(crate) const LABEL_KEY: usize = 63;
+/// What the key of a label is, besides its length: where it is asked for, as in `labels=KEY=VALUE`, nothing else
+/// can be told from what stands around it.
+const LABEL_KEY_RULE: &str = "the key of a label has no `=`, no `,` and no control character, and neither begins \
+                              nor ends with a space";
+/// What the key of an annotation is: nobody asks for one, but it is shown.
+const ANNOTATION_KEY_RULE: &str =
+    "the key of an annotation is not empty and has no control character";
 /// The longest value of a label, in bytes.
 pub(crate) const LABEL_VALUE: usize = 256;
 /// All annotations together, in bytes.
@@ -79,10 +88,46 @@ fn name(pointer: &str, what: &str, text: &str) -> Result<(), Status> {
 
 /// Labels that something may have, or that a filter may ask for; they stand in the field at `pointer`.
 pub(super) fn labels_fit(pointer: &str, labels: &BTreeMap<String, String>) -> Result<(), Status> {
-    labels_of(pointer, labels, |_| LABEL_VALUE)
+    labels_of(pointer, labels, |_| LABEL_VALUE)?;
+    label_keys_fit(pointer, labels)
 }
 
-/// The same, with the longest value of each key.
+/// Why the key of a label cannot be asked for, if it cannot.
+pub(crate) fn label_key_flaw(key: &str) -> Option<&'static str> {
+    let good = !key.contains(['=', ',']) && !key.contains(char::is_control) && key.trim() == key;
+    (!good).then_some(LABEL_KEY_RULE)
+}
+
+/// Why the key of an annotation cannot be shown, if it cannot.
+pub(super) fn annotation_key_flaw(key: &str) -> Option<&'static str> {
+    let good = !key.is_empty() && !key.contains(char::is_control);
+    (!good).then_some(ANNOTATION_KEY_RULE)
+}
+
+/// Keys of labels that somebody gives.
+pub(super) fn label_keys_fit(
+    pointer: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<(), Status> {
+    keys_fit(pointer, labels, label_key_flaw)
+}
+
+fn keys_fit(
+    pointer: &str,
+    entries: &BTreeMap<String, String>,
+    flaw: fn(&str) -> Option<&'static str>,
+) -> Result<(), Status> {
+    for key in entries.keys() {
+        if let Some(rule) = flaw(key) {
+            let why = format!("{rule}; the request has {key:?}");
+            let place = refusal::at(pointer, key);
+            return Err(refusal::value(place, why).found(key).status());
+        }
+    }
+    Ok(())
+}
+
+/// The number of labels and their lengths, with the longest value of each key.
 pub(super) fn labels_of(
     pointer: &str,
     labels: &BTreeMap<String, String>,
@@ -113,6 +158,7 @@ pub(super) fn annotations_fit(
     pointer: &str,
     annotations: &BTreeMap<String, String>,
 ) -> Result<(), Status> {
+    keys_fit(pointer, annotations, annotation_key_flaw)?;
     let bytes = annotations
         .iter()
         .map(|(key, value)| key.len() + value.len())
@@ -126,12 +172,18 @@ pub(super) fn annotations_fit(
     }
 }
 
-/// What a request says of the object that it changes must be so.
+/// What a request says of the object that it changes must be so; of one that is not there, nothing is.
 fn etag_fits<M: Object>(wanted: &str, found: Option<&Row<M>>) -> Result<(), Status> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let etag = found.map(Row::etag).unwrap_or_default();
+    let Some(found) = found else {
+        return Err(Status::aborted(format!(
+            "the request has the etag {wanted:?}, and the object does not exist: somebody removed it, or nobody \
+             has made it; leave the etag out to make it"
+        )));
+    };
+    let etag = found.etag();
     match etag == wanted {
         true => Ok(()),
         false => Err(Status::aborted(format!(

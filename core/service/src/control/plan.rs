@@ -17,7 +17,7 @@ impl ControlHandlers {
         check::within(&self.caller, &document)?;
         let (node, about) = (self.node.clone(), self.about.clone());
         let (inputs, texts) = (request.inputs, request.text_inputs);
-        let (plan, diagnostics) = on_stack(move || -> Result<_, Status> {
+        let (plan, read, mut diagnostics, file_name) = on_stack(move || -> Result<_, Status> {
             let read = check::read(&node, &document)?;
             let plan = read.plan();
             check::drivers(&about, &plan, Some(&document))?;
@@ -32,12 +32,14 @@ impl ControlHandlers {
             let found = read.diagnostics.iter().map(refusal::diagnostic);
             let mut diagnostics: Vec<_> = found.collect();
             diagnostics.extend(check::unregistered(&node, &about, &plan, &document));
-            Ok((wire::plan(&plan, inputs), diagnostics))
+            let told = wire::plan(&plan, inputs);
+            Ok((told, read, diagnostics, document.file_name))
         })
         .await??;
         // As an apply of it would say.
         self.namespace(&plan.namespace).await?;
         objects::labels_fit("/metadata/labels", &plan.labels)?;
+        diagnostics.extend(self.undefined(&read, &file_name).await?);
         Ok(v1::PlanPipelineResponse {
             plan: Some(plan),
             diagnostics,

@@ -107,6 +107,7 @@ impl ControlHandlers {
             let steps = request.steps.len();
             return Err(refusal::limit("/steps", "steps", steps, STEPS));
         }
+        let view = refusal::word("/view", request.view, v1::RunView::as_str_name)?;
         let limit = page_size(request.page_size, (INSTANCES, INSTANCES))?;
         let row = self.reader.summary(id).await.map_err(refuse)?;
         let mut told = wire::listed(&row);
@@ -160,7 +161,7 @@ impl ControlHandlers {
             only.insert(step_of(&folded.run, at, step)?);
         }
         let around = self.around(&row).await;
-        let (view, values) = (request.view(), self.values(id));
+        let values = self.values(id);
         let (answer, folded) = on_stack(move || {
             let Folded { run, history } = &folded;
             fill(&mut told, run, history, &values);
@@ -197,7 +198,7 @@ impl ControlHandlers {
         request: v1::ListRunsRequest,
     ) -> Result<v1::ListRunsResponse, Status> {
         labels_fit("/labels", &request.labels)?;
-        let states: Result<Vec<_>, _> = request.states().map(state).collect();
+        let states = refusal::states(&request.states)?;
         let named = |text: &String| (!text.is_empty()).then(|| text.clone());
         short("pipeline", &request.pipeline, NAME_BYTES)?;
         let namespace = match (request.namespace.as_str(), &self.caller.namespace) {
@@ -208,7 +209,7 @@ impl ControlHandlers {
         let filter = Filter {
             namespace,
             pipeline: named(&request.pipeline),
-            states: states?,
+            states,
             interrupted: request.interrupted.then_some(true),
             labels: request.labels,
             created_from: request.created_from_ms.map(Time),
@@ -297,18 +298,7 @@ fn fill(told: &mut v1::Run, run: &Run, history: &History, values: &crate::values
 
 fn step_of(run: &Run, at: usize, id: &str) -> Result<StepIndex, Status> {
     let known = run.plan().index.get(id).copied();
-    known.ok_or_else(|| {
-        let ids: Vec<_> = run
-            .plan()
-            .steps
-            .iter()
-            .take(20)
-            .map(|step| &*step.id)
-            .collect();
-        let why = format!("the run has no step `{id}`; it has: {}", ids.join(", "));
-        let field = refusal::value(refusal::at("/steps", at), why).found(id);
-        field.allowed(ids).status()
-    })
+    known.ok_or_else(|| refusal::no_step(refusal::at("/steps", at), "run", run.plan(), id))
 }
 
 /// How many a page has, of a usual number and a greatest one.
@@ -323,11 +313,4 @@ fn page_size(asked: u32, (usual, most): (u32, u32)) -> Result<u32, Status> {
         )),
         asked => Ok(asked),
     }
-}
-
-fn state(state: v1::RunState) -> Result<RunState, Status> {
-    let known = u8::try_from(i32::from(state))
-        .ok()
-        .and_then(RunState::from_code);
-    known.ok_or_else(refusal::no_state)
 }

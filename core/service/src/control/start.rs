@@ -58,6 +58,7 @@ impl ControlHandlers {
                 });
             }
         };
+        let stored = matches!(request.pipeline, Some(Pipeline::Stored(_)));
         let document = match request.pipeline {
             Some(Pipeline::Document(document)) => document,
             Some(Pipeline::Stored(wanted)) => {
@@ -75,7 +76,10 @@ impl ControlHandlers {
         let (about, node) = (self.about.clone(), self.node.clone());
         let (inputs, texts) = (request.inputs, request.text_inputs);
         let (read, unregistered, inputs, file_name) = on_stack(move || -> Result<_, Status> {
-            let read = check::read(&node, &document)?;
+            let read = match stored {
+                true => check::read_stored(&node, &document)?,
+                false => check::read(&node, &document)?,
+            };
             let plan = read.plan();
             check::drivers(&about, &plan, Some(&document))?;
             let given = check::given(&plan, &inputs, &texts, None)?;

@@ -28,7 +28,8 @@ impl ControlHandlers {
         &self,
         request: v1::StopRunRequest,
     ) -> Result<v1::StopRunResponse, Status> {
-        let kind = match request.kind() {
+        let kind = refusal::word("/kind", request.kind, v1::StopKind::as_str_name)?;
+        let kind = match kind {
             v1::StopKind::Drain => StopKind::Drain,
             v1::StopKind::Cancel => StopKind::Cancel,
             v1::StopKind::Terminate => StopKind::Terminate,

@@ -12,6 +12,8 @@ use tonic::Status;
 
 /// How long a token holds where nobody says.
 const USUAL_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+/// The longest that one holds which ends at all, in milliseconds: a hundred years.
+const LONGEST_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 /// The longest name of who it stands for.
 const PRINCIPAL: usize = 256;
 
@@ -33,7 +35,7 @@ impl ControlHandlers {
     ) -> Result<v1::CreateTokenResponse, Status> {
         let key = std::mem::take(&mut request.idempotency_key);
         let asked = request.clone();
-        let scope = request.scope();
+        let scope = refusal::word("/scope", request.scope, v1::TokenScope::as_str_name)?;
         if scope == v1::TokenScope::Unspecified {
             return Err(refusal::missing(
                 "/scope",
@@ -42,6 +44,11 @@ impl ControlHandlers {
         }
         let principal = request.principal;
         short("principal", &principal, PRINCIPAL)?;
+        if let Some(ttl) = request.ttl_ms.filter(|ttl| *ttl > LONGEST_MS) {
+            let (ttl, most) = (ttl.try_into(), LONGEST_MS.try_into());
+            let (ttl, most) = (ttl.unwrap_or(usize::MAX), most.unwrap_or(usize::MAX));
+            return Err(refusal::limit("/ttl_ms", "ttl_ms", ttl, most));
+        }
         if principal == LOCAL || principal.chars().any(char::is_control) {
             let why = format!(
                 "`principal` is {principal:?}; that is who comes without a token, or has control characters"

@@ -2,7 +2,7 @@
 
 use super::CONTRACT_VERSIONS;
 use crate::caller::{Caller, Scope};
-use crate::control::{DEFAULT_NAMESPACE, LABEL_KEY, LABEL_VALUE};
+use crate::control::{DEFAULT_NAMESPACE, LABEL_KEY, LABEL_VALUE, label_key_flaw};
 use conveyor_engine::value::{Json, parse_json};
 use conveyor_node::driver::ActionInfo;
 use conveyor_node::session::Hello;
@@ -107,6 +107,9 @@ pub(super) fn read(
         if key.is_empty() {
             let why = format!("the key of a label is empty; it has 1 to {LABEL_KEY} bytes");
             return Err(refused(pointer, why));
+        }
+        if let Some(rule) = label_key_flaw(key) {
+            return Err(refused(pointer, format!("{rule}; the hello has {key:?}")));
         }
         bounded_at(&pointer, "label_key", key.len(), LABEL_KEY)?;
         bounded_at(&pointer, "label_value", value.len(), LABEL_VALUE)?;

@@ -368,7 +368,8 @@ async fn a_filter_leaves_the_rest_out_and_still_says_where_to_go_on() {
                 states: vec![99],
                 ..whole()
             },
-            "a state of the filter is not one",
+            "`states/0` is 99, which is none of queued, running, paused, cancelling, draining, finishing, \
+             quarantined, succeeded, failed, cancelled",
         ),
     ] {
         let refused = watch(&handlers, request).await.expect_err("refused");

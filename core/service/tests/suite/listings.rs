@@ -116,6 +116,20 @@ async fn a_label_that_is_none_is_refused_wherever_it_is_given() {
             LONG_KEY,
             "the limit `label_key` is 63; the request has 64",
         ),
+        (
+            "k=v",
+            String::new(),
+            "k=v",
+            "the key of a label has no `=`, no `,` and no control character, and neither begins nor ends with a \
+             space; the request has \"k=v\"",
+        ),
+        (
+            " a/b",
+            String::new(),
+            " a~1b",
+            "the key of a label has no `=`, no `,` and no control character, and neither begins nor ends with a \
+             space; the request has \" a/b\"",
+        ),
     ];
     for (key, value, place, words) in bad {
         let labels = BTreeMap::from([(key.to_owned(), value)]);
@@ -194,6 +208,12 @@ async fn a_label_that_is_none_is_refused_wherever_it_is_given() {
             format!("{{{LONG_KEY}: x}}"),
             "the limit `label_key` is 63; the request has 64",
         ),
+        (
+            "{ok: x, \"a,b\": x}".to_owned(),
+            "the key of a label has no `=`, no `,` and no control character, and neither begins nor ends with a \
+             space; `labels` has \"a,b\"",
+        ),
+        ("{\"a\\tb\": x}".to_owned(), "`labels` has \"a\\tb\""),
     ] {
         let source = format!(
             "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {{name: p, labels: {labels}}}\nspec: {ONE}\n"
@@ -210,8 +230,11 @@ async fn a_label_that_is_none_is_refused_wherever_it_is_given() {
         let status = answer.expect_err("a refusal");
         assert!(status.message().contains(words), "{status}");
         let refusal = v1::Refusal::decode(status.details()).expect("a refusal");
-        let place = &refusal.diagnostics[0].pointer;
-        assert!(place.starts_with("/metadata/labels"), "{place}");
+        let one = &refusal.diagnostics[0];
+        assert!(one.pointer.starts_with("/metadata/labels"), "{one:?}");
+        if one.code == "document" {
+            assert_eq!((&*one.file_name, one.line), ("p.yaml", 3), "{one:?}");
+        }
     }
     assert!(
         list(&handlers, v1::ListRunsRequest::default())

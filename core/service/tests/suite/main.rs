@@ -5,6 +5,7 @@ mod changes;
 mod contract;
 mod detached;
 mod doubt;
+mod etags;
 mod feed;
 mod followers;
 mod hostile;
@@ -30,6 +31,7 @@ mod sessions;
 mod stream;
 mod support;
 mod wire;
+mod words;
 
 use conveyor_node::{Adopt, Clock, Config, Node, SystemClock};
 use conveyor_proto::v1;

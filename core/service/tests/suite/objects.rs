@@ -262,6 +262,49 @@ async fn a_driver_is_forgotten_once_nobody_is_connected_with_it() {
 }
 
 #[tokio::test]
+async fn a_star_is_what_is_published_in_all_namespaces_for_every_call() {
+    let handlers = handlers().await;
+    let all = registered(&handlers, None).await;
+    let own = registered(&handlers, Some("default")).await;
+    let get = async |namespace: &str| {
+        let request = v1::GetDriverRequest {
+            namespace: namespace.to_owned(),
+            name: "builder".to_owned(),
+        };
+        let answer = handlers.get_driver(Request::new(request)).await;
+        answer
+            .expect("a driver")
+            .into_inner()
+            .driver
+            .expect("told")
+            .namespace
+    };
+    assert_eq!((&*get("").await, &*get("*").await), ("default", "*"));
+    let list = async |namespace: &str| {
+        let request = v1::ListDriversRequest {
+            namespace: namespace.to_owned(),
+            ..v1::ListDriversRequest::default()
+        };
+        let answer = handlers.list_drivers(Request::new(request)).await;
+        let drivers = answer.expect("drivers").into_inner().drivers;
+        let drivers = drivers.into_iter().map(|driver| driver.namespace);
+        drivers.collect::<Vec<_>>()
+    };
+    assert_eq!(list("*").await, ["*"]);
+    assert_eq!(list("").await, ["*", "default"]);
+    let request = v1::GetDriverRequest {
+        namespace: "*".to_owned(),
+        name: "other".to_owned(),
+    };
+    let none = handlers.get_driver(Request::new(request)).await;
+    assert_eq!(none.expect_err("none").code(), Code::NotFound);
+    leave(&handlers, all).await;
+    assert_eq!(forget(&handlers, "*", None).await.expect("gone"), ["1.0.0"]);
+    assert_eq!(list("").await, ["default"]);
+    drop(own);
+}
+
+#[tokio::test]
 async fn a_run_that_ends_at_once_is_no_live_one() {
     let handlers = handlers().await;
     let live = async || handlers.node().live_runs().await.expect("it answers");

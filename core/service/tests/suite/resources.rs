@@ -320,3 +320,23 @@ async fn versions_of_a_resource_that_was_deleted_are_read_by_their_numbers() {
     let refused = handlers.start_run(Request::new(run)).await;
     assert_eq!(refused.expect_err("it is gone").code(), Code::NotFound);
 }
+
+#[tokio::test]
+async fn a_trigger_on_a_definition_that_nobody_made_is_warned_of_with_its_place() {
+    let handlers = handlers().await;
+    let spec = "  triggers: [{id: a, resource: {definition: application}}, {id: b, resource: {definition: \
+                application, events: [deleted]}}]\n  steps: [{id: s, transform: {x: 1}}]";
+    let told = pipeline(&handlers, "early", spec).await;
+    let [one] = <[_; 1]>::try_from(told.diagnostics).expect("one warning");
+    assert_eq!(one.severity(), v1::Severity::Warning);
+    assert_eq!(one.code, "unknown_definition");
+    assert_eq!(one.pointer, "/spec/triggers/0/resource/definition");
+    assert_eq!((&*one.file_name, one.line), ("p.yaml", 5));
+    for words in ["`a`", "`application`", "`default`"] {
+        assert!(one.message.contains(words), "{}", one.message);
+    }
+    // It stands all the same, and is nothing to warn of once the definition is there.
+    define(&handlers, SCHEMA).await.expect("it is made");
+    let told = pipeline(&handlers, "early", spec).await;
+    assert!(!told.changed && told.diagnostics.is_empty(), "{told:?}");
+}

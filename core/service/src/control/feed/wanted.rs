@@ -1,7 +1,6 @@
 use super::super::objects::labels_fit;
 use super::super::short;
 use crate::refusal;
-use conveyor_engine::run::RunState;
 use conveyor_proto::storage::v1::stored_event::What;
 use conveyor_proto::storage::v1::{StoredEvent, StoredObjectKind};
 use conveyor_proto::v1;
@@ -31,18 +30,12 @@ impl Wanted {
             let states = request.states.len();
             return Err(refusal::limit("/states", "states", states, STATES));
         }
-        let known = |state: &i32| {
-            let state = u8::try_from(*state).ok();
-            state.and_then(RunState::from_code).is_some()
-        };
-        if !request.states.iter().all(known) {
-            return Err(refusal::no_state());
-        }
+        let states = refusal::states(&request.states)?;
         Ok(Wanted {
             namespace: namespace.map(Arc::from),
             labels: request.labels.clone(),
             pipeline: request.pipeline.clone(),
-            states: request.states.clone(),
+            states: states.iter().map(|state| state.code().into()).collect(),
         })
     }
 

@@ -50,13 +50,21 @@ fn session(record: SessionRecord, standing: Option<&Standing>) -> v1::DriverSess
 }
 
 impl ControlHandlers {
-    /// All that a namespace may use, by name and scope: a name may be published in the namespace and in
-    /// all, and its own comes last.
+    /// Where a request looks for drivers: a namespace, or the empty scope of those that are published in all.
+    async fn scope_of(&self, namespace: &str) -> Result<String, Status> {
+        match namespace {
+            OF_ALL => Ok(String::new()),
+            namespace => self.namespace(namespace).await,
+        }
+    }
+
+    /// All that a scope may use, by name and scope: a name may be published in the namespace and in all, and
+    /// its own comes last.
     async fn drivers_for(
         &self,
-        namespace: &str,
+        own: &str,
     ) -> Result<BTreeMap<(String, String), v1::Driver>, Status> {
-        let seen = |scope: &str| scope.is_empty() || scope == namespace;
+        let seen = |scope: &str| scope.is_empty() || scope == own;
         let mut drivers: BTreeMap<(String, String), v1::Driver> = BTreeMap::new();
         let standings = self.node.standings().await.map_err(refuse)?;
         // All drivers of this process are one session.
@@ -136,9 +144,9 @@ impl ControlHandlers {
         &self,
         request: v1::ListDriversRequest,
     ) -> Result<v1::ListDriversResponse, Status> {
-        let namespace = self.namespace(&request.namespace).await?;
-        let list = listing("drivers", &namespace, request.options)?;
-        let drivers = self.drivers_for(&namespace).await?;
+        let scope = self.scope_of(&request.namespace).await?;
+        let list = listing("drivers", &scope, request.options)?;
+        let drivers = self.drivers_for(&scope).await?;
         let key_of = |driver: &v1::Driver| format!("{}\0{}", driver.name, driver.namespace);
         let after = |driver: &&v1::Driver| {
             list.after
@@ -167,11 +175,12 @@ impl ControlHandlers {
         &self,
         request: v1::GetDriverRequest,
     ) -> Result<v1::GetDriverResponse, Status> {
-        let namespace = self.namespace(&request.namespace).await?;
-        let mut drivers = self.drivers_for(&namespace).await?;
-        let own = drivers.remove(&(request.name.clone(), namespace.clone()));
+        let scope = self.scope_of(&request.namespace).await?;
+        let mut drivers = self.drivers_for(&scope).await?;
+        let own = drivers.remove(&(request.name.clone(), scope));
         let found = own.or_else(|| drivers.remove(&(request.name.clone(), String::new())));
-        let driver = found.ok_or_else(|| unknown(&request.name, &namespace))?;
+        let named = self.named(&request.namespace);
+        let driver = found.ok_or_else(|| unknown(&request.name, named))?;
         Ok(v1::GetDriverResponse {
             driver: Some(driver),
         })
@@ -187,13 +196,8 @@ impl ControlHandlers {
             let mut each = records.iter();
             each.any(|DriverRecord { stored }| stored.name == name && stored.scope == scope)
         };
-        let scope = match request.namespace.as_str() {
-            OF_ALL => String::new(),
-            namespace => {
-                let own = self.namespace(namespace).await?;
-                if there(&own) { own } else { String::new() }
-            }
-        };
+        let own = self.scope_of(&request.namespace).await?;
+        let scope = if there(&own) { own } else { String::new() };
         if scope.is_empty()
             && there(&scope)
             && let Some(own) = &self.caller.namespace

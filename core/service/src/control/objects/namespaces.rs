@@ -61,6 +61,7 @@ impl ControlHandlers {
         };
         let row = self.reader.object::<StoredNamespace>("", &wanted.name);
         let there = row.await.map_err(refuse)?;
+        etag_fits(&wanted.etag, there.as_ref())?;
         let mut changes = Changes::new();
         let row = match &there {
             // What was there as it was asked for is a repeat of the request.

@@ -61,6 +61,7 @@ impl ControlHandlers {
         annotations_fit("/metadata/annotations", &plan.annotations)?;
         let mut diagnostics: Vec<_> = read.diagnostics.iter().map(refusal::diagnostic).collect();
         diagnostics.extend(unregistered);
+        diagnostics.extend(self.undefined(&read, &file_name).await?);
         let pipeline = plan.name.to_string();
         let digest = read.digest;
         let _turn = self.changes.turn.lock().await;
