@@ -174,7 +174,7 @@ impl Until {
             let _ = status.add_header(&mut trailers);
             return Frame::trailers(trailers);
         }
-        let data = serde_json::json!({"code": "unauthenticated", "detail": status.message()});
+        let data = Problem::from(status).to_json();
         Frame::data(format!("event: error\ndata: {data}\n\n").into())
     }
 }

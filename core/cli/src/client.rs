@@ -26,7 +26,7 @@ pub(crate) use directory::data_dir;
 pub(crate) use event::Events;
 pub(crate) use open::{Engine, Options};
 pub(crate) use runtime::with_runtime;
-pub(crate) use status::{Problem, no_certificate};
+pub(crate) use status::{Problem, no_certificate, root_cause};
 pub(crate) use steady::Steady;
 pub(crate) use told::told;
 pub(crate) use view::{json, run_view};

@@ -4,7 +4,7 @@ use crate::json::{self, Flaw};
 use axum::Json as Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use conveyor_proto::v1::{EventsGap, Refusal};
+use conveyor_proto::v1::{Diagnostic, EventsGap, Refusal};
 use conveyor_service::is_of_the_request;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
@@ -39,7 +39,7 @@ impl Problem {
     }
 
     /// The document.
-    pub(super) fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
@@ -148,9 +148,18 @@ impl From<Status> for Problem {
             status: http,
             code,
             detail: status.message().to_owned(),
-            errors: errors.map(|one| json::to_json("Diagnostic", one)).collect(),
+            errors: errors.map(error).collect(),
         }
     }
+}
+
+/// One of the things that are wrong. Inputs have pointers of their own: here they are a field of the body.
+fn error(one: &Diagnostic) -> Json {
+    let mut error = json::to_json("Diagnostic", one);
+    if one.code == "input" {
+        error["pointer"] = json!(format!("/inputs{}", one.pointer));
+    }
+    error
 }
 
 fn of(code: Code) -> (StatusCode, &'static str) {

@@ -19,6 +19,17 @@ pub(crate) struct Problem {
     message: String,
 }
 
+/// What is at the bottom of an error: what lies around it says that a connection failed, which is known.
+pub(crate) fn root_cause(error: &std::io::Error) -> String {
+    let mut why = error.to_string();
+    let mut source = error.get_ref().and_then(|error| error.source());
+    while let Some(cause) = source {
+        why = cause.to_string();
+        source = cause.source();
+    }
+    why
+}
+
 impl Problem {
     /// Something that the person can mend: exit status 2.
     pub(crate) fn refused(message: impl Into<String>) -> Problem {
@@ -41,12 +52,7 @@ impl Problem {
         if let Some(advice) = conveyor_sdk::tls_advice(url, error) {
             return Problem::unreachable(format!("cannot talk to the server: {advice}"));
         }
-        let mut why = error.to_string();
-        let mut source = error.get_ref().and_then(|error| error.source());
-        while let Some(cause) = source {
-            why = cause.to_string();
-            source = cause.source();
-        }
+        let why = root_cause(error);
         Problem::unreachable(format!(
             "no server answers at {url}: {why}; start one with `conveyor serve`, or name another with \
              --server"

@@ -26,6 +26,7 @@ pub(crate) fn run_view(run: &v1::Run, steps: &[v1::Step]) -> RunView {
         reason: run.reason.clone(),
         actor: run.actor.clone(),
         labels: run.labels.clone(),
+        annotations: run.annotations.clone(),
         inputs: json(&run.inputs).unwrap_or_else(|| Json::Object(serde_json::Map::new())),
         outputs: json(&run.outputs),
         warnings: run.warnings,

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::args::Server;
-use crate::client::{Client, no_certificate};
+use crate::client::{Client, no_certificate, root_cause};
 use crate::render::human;
 use conveyor_engine::plan::{Kind, Plan, version_satisfies};
 use conveyor_engine::run::RunState;
@@ -93,7 +93,7 @@ fn unreached(place: &str, error: &io::Error, advice: &str) -> Finding {
         Some(why) => Finding::wrong("server", why, "both sides speak TLS, or neither does"),
         None => Finding::wrong(
             "server",
-            format!("nobody answers at {place}: {error}"),
+            format!("nobody answers at {place}: {}", root_cause(error)),
             advice,
         ),
     }

@@ -174,11 +174,17 @@ pub(crate) fn runs_release(args: &ReleaseArgs) -> Exit {
 pub(crate) fn runs_delete(args: &DeleteArgs) -> Exit {
     with_engine(reading(&args.place), async |engine| {
         let mut client = engine.client();
+        // Each is looked for before any is deleted: where one is not there, nothing is done.
+        let mut found = Vec::new();
+        for run in &args.runs {
+            found.push(ended(&mut client, run).await?);
+        }
         let mut deleted = Vec::new();
         let mut refused = None;
-        for run in &args.runs {
-            match delete(&mut client, run).await {
-                Ok(id) => deleted.push(id),
+        for run in found {
+            let request = v1::DeleteRunRequest { run: run.clone() };
+            match client.delete_run(request).await.map_err(Problem::from) {
+                Ok(_) => deleted.push(run),
                 Err(problem) => {
                     refused = Some(problem);
                     break;
@@ -206,15 +212,19 @@ pub(crate) fn runs_delete(args: &DeleteArgs) -> Exit {
     })
 }
 
-/// Deletes a run, and gives its whole id.
-async fn delete(client: &mut Client, run: &str) -> Result<String, Problem> {
+/// The whole id of a run that has ended.
+async fn ended(client: &mut Client, run: &str) -> Result<String, Problem> {
     let request = v1::GetRunRequest {
         run: run.to_owned(),
         ..v1::GetRunRequest::default()
     };
     let found = client.get_run(request).await?.into_inner();
-    let run = found.run.unwrap_or_default().id;
-    let request = v1::DeleteRunRequest { run: run.clone() };
-    client.delete_run(request).await?;
-    Ok(run)
+    let run = found.run.unwrap_or_default();
+    match run_view(&run, &[]).state.is_terminal() || run.quarantine.is_some() {
+        true => Ok(run.id),
+        false => Err(Problem::refused(format!(
+            "the run {} has not ended: nothing is deleted; stop it first (`conveyor terminate {0}`)",
+            run.id
+        ))),
+    }
 }

@@ -6,6 +6,7 @@ use super::view::{InstanceView, RunView, StepView};
 use conveyor_engine::run::StepState;
 use conveyor_engine::time::Time;
 use conveyor_engine::value::Json;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Instances of one fan-out that are told one by one; the rest are counted.
@@ -70,12 +71,8 @@ pub(crate) fn show(view: &RunView, now: Time, style: Style) -> String {
     add("ended", view.ended_at.map(human::instant));
     add("by", Some(view.actor.clone()));
     add("forked from", view.forked_from.clone());
-    let labels: Vec<_> = view
-        .labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    add("labels", Some(labels.join(" ")));
+    add("labels", Some(pairs(&view.labels)));
+    add("annotations", Some(pairs(&view.annotations)));
     if let Json::Object(inputs) = &view.inputs {
         let inputs: Vec<_> = inputs
             .iter()
@@ -167,6 +164,12 @@ fn step_lines(text: &mut String, step: &StepView, width: usize, now: Time, style
     if step.fan {
         instance_lines(text, step, style);
     }
+}
+
+/// Labels and the like in one line.
+fn pairs(all: &BTreeMap<String, String>) -> String {
+    let each = all.iter().map(|(key, value)| format!("{key}={value}"));
+    each.collect::<Vec<_>>().join(" ")
 }
 
 /// The instances of a fan-out that did not succeed, each with its reason.

@@ -50,6 +50,9 @@ pub(crate) struct RunView {
     pub(crate) actor: String,
     /// Its labels.
     pub(crate) labels: BTreeMap<String, String>,
+    /// Its annotations; lists have none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Its inputs.
     pub(crate) inputs: Json,
     /// What it gave.
@@ -302,6 +305,7 @@ impl RunView {
             reason: String::new(),
             actor: String::new(),
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
             inputs: Json::Object(serde_json::Map::new()),
             outputs: None,
             warnings: 0,
@@ -478,6 +482,7 @@ pub(crate) fn sample(ids: &[&str]) -> RunView {
         reason: String::new(),
         actor: String::new(),
         labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
         inputs: Json::Object(serde_json::Map::new()),
         outputs: None,
         warnings: 0,

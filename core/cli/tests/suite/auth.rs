@@ -236,6 +236,7 @@ fn a_follower_is_told_when_its_token_ends() {
         (kind.as_str(), &data["code"]),
         ("error", &json!("unauthenticated"))
     );
+    assert_eq!(data["status"], 401, "it is a whole problem: {data}");
     assert_eq!(
         status(&site, Some(&client), "GET", "/v1/runs", &Value::Null),
         401

@@ -191,6 +191,17 @@ fn a_run_is_deleted_by_its_id_and_by_its_age() {
         "{}",
         refused.err
     );
+    // Nothing is done where one of them is not there, or has not ended.
+    for other in ["00001111", &gated] {
+        let none = site.conveyor(&["runs", "delete", &quick, other]);
+        assert!(
+            none.status == 2 && none.out.is_empty(),
+            "{}{}",
+            none.out,
+            none.err
+        );
+        assert_eq!(site.show(&quick)["state"], "succeeded");
+    }
     let deleted = site.conveyor(&["runs", "delete", &quick]);
     assert_eq!(
         (deleted.status, deleted.out),

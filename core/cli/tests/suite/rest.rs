@@ -161,6 +161,22 @@ fn a_pipeline_is_applied_started_and_read_by_rest_alone() {
 }
 
 #[test]
+fn inputs_that_are_none_are_a_problem_at_their_place_in_the_body() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let document = "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {name: p}\nspec:\n  inputs: {type: object, \
+                    properties: {n: {type: string}}}\n  steps: [{id: a, transform: {x: 1}}]\n";
+    let body = json!({"document": {"source": document}, "inputs": {"n": 5}});
+    let answer = post(&site, "/v1/runs", &body);
+    assert_eq!(answer.status, 422, "{}", answer.body);
+    assert_eq!(
+        answer.body["errors"][0]["pointer"], "/inputs/n",
+        "{}",
+        answer.body
+    );
+}
+
+#[test]
 fn what_is_wrong_with_a_request_is_a_problem_with_its_place() {
     let mut site = Site::new(&[]);
     let _server = site.serve();

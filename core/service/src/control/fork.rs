@@ -159,7 +159,7 @@ impl ControlHandlers {
             true => self.sees_run(started.run).await?,
             false => entry.given(started.run),
         }
-        let run = Some(self.brief(started.run).await?);
+        let run = Some(self.with_inputs(started.run).await?);
         Ok(v1::ForkRunResponse {
             run,
             steps,

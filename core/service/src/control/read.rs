@@ -3,6 +3,7 @@
 use super::folds::Folded;
 use super::objects::labels_fit;
 use super::{ControlHandlers, refuse, short};
+use crate::caller::Scope;
 use crate::refusal;
 use crate::stack::on_stack;
 use crate::wire::{self, History, Page, Shown, step_counts};
@@ -14,7 +15,7 @@ use conveyor_node::reader::Filter;
 use conveyor_node::{NodeError, RunId};
 use conveyor_proto::v1;
 use prost::Message as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tonic::Status;
 
 /// The most instances of one answer.
@@ -255,6 +256,11 @@ impl ControlHandlers {
                 (live as u64, interrupted.map_err(refuse)?.rows.len())
             }
         };
+        // For those alone who look after it: it tells of the machine.
+        let step_environment = match self.caller.scope {
+            Scope::Admin => self.about.step_environment.clone(),
+            _ => BTreeMap::new(),
+        };
         Ok(v1::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -267,7 +273,7 @@ impl ControlHandlers {
             interrupted_runs: interrupted as u64,
             not_ready: self.not_ready().unwrap_or_default(),
             capacity: self.about.capacity,
-            step_environment: self.about.step_environment.clone(),
+            step_environment,
         })
     }
 }

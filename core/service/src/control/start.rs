@@ -138,7 +138,7 @@ impl ControlHandlers {
                 diagnostics,
             });
         }
-        let given = start.inputs.clone();
+        let (given, annotations) = (start.inputs.clone(), start.annotations.clone());
         let resource = start.resource.clone();
         let start = StartRun {
             run: self.reserve(key, start.run).await?,
@@ -155,8 +155,15 @@ impl ControlHandlers {
         }
         drop(entry);
         self.wait(started.run, request.wait_ms).await;
-        let mut run = self.brief(started.run).await?;
-        run.inputs = text;
+        let run = match started.existed {
+            // What it was given with is what it has.
+            true => self.with_inputs(started.run).await?,
+            false => v1::Run {
+                inputs: text,
+                annotations: with(&plan.annotations, annotations),
+                ..self.brief(started.run).await?
+            },
+        };
         Ok(v1::StartRunResponse {
             run: Some(run),
             existing: started.existed,
@@ -238,10 +245,11 @@ impl ControlHandlers {
     }
 
     /// A run that was there, as its start answers.
-    async fn with_inputs(&self, run: RunId) -> Result<v1::Run, Status> {
+    pub(super) async fn with_inputs(&self, run: RunId) -> Result<v1::Run, Status> {
         let mut told = self.brief(run).await?;
         let folded = self.reader.load(run).await.map_err(refuse)?;
         told.inputs = self.values(run).text(folded.inputs()).to_vec().into();
+        told.annotations = with(&folded.plan().annotations, folded.annotations().clone());
         Ok(told)
     }
 

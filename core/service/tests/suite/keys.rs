@@ -8,6 +8,7 @@ use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::ControlHandlers;
 use prost::Message as _;
+use std::collections::BTreeMap;
 use tonic::{Code, Request, Status};
 
 /// Ends at once.
@@ -207,7 +208,9 @@ async fn annotations_are_the_documents_and_over_them_what_the_run_was_given() {
         wait_ms: 30_000,
         ..Default::default()
     };
-    let (run, _) = started(&handlers, request).await.expect("a run");
+    let told = handlers.start_run(Request::new(request.clone())).await;
+    let told = told.expect("a run").into_inner().run.expect("told");
+    let (run, at_once) = (told.id, told.annotations);
     let of = async |run: &str| {
         let request = v1::GetRunRequest {
             run: run.to_owned(),
@@ -222,13 +225,38 @@ async fn annotations_are_the_documents_and_over_them_what_the_run_was_given() {
         vec![pair("note", note), pair("team", "a")]
     };
     assert_eq!(of(&run).await, both("mine"));
+    assert_eq!(
+        at_once.into_iter().collect::<Vec<_>>(),
+        both("mine"),
+        "at once"
+    );
+    let mut again = request;
+    (again.run_id, again.annotations) = (run.clone(), BTreeMap::new());
+    let again = handlers
+        .start_run(Request::new(again))
+        .await
+        .expect("it is there")
+        .into_inner();
+    let there = again.run.expect("told").annotations;
+    assert!(again.existing);
+    assert_eq!(
+        there.into_iter().collect::<Vec<_>>(),
+        both("mine"),
+        "what it has"
+    );
     let fork = v1::ForkRunRequest {
         run,
         from_steps: vec!["a".to_owned()],
         ..Default::default()
     };
     let fork = handlers.fork_run(Request::new(fork)).await.expect("a fork");
-    let fork = fork.into_inner().run.expect("told").id;
+    let fork = fork.into_inner().run.expect("told");
+    assert_eq!(
+        fork.annotations.into_iter().collect::<Vec<_>>(),
+        both("mine"),
+        "at once"
+    );
+    let fork = fork.id;
     assert_eq!(
         of(&fork).await,
         both("mine"),
