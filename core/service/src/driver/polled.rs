@@ -162,7 +162,11 @@ impl DriverHandlers {
         let polled = self
             .polled(caller, &request.session, &request.resume_secret)
             .await?;
-        let mut polled = polled.lock().await;
+        let deadline = Instant::now() + Duration::from_millis(request.wait_ms);
+        // To wait for another poll of the session is to wait.
+        let Ok(mut polled) = tokio::time::timeout_at(deadline, polled.lock()).await else {
+            return Ok(v1::PollResponse::default());
+        };
         if let Some((id, answer)) = &polled.answered
             && !request.request_id.is_empty()
             && *id == request.request_id
@@ -170,7 +174,7 @@ impl DriverHandlers {
             return Ok(answer.clone());
         }
         let most = request.max_tasks.clamp(1, polled.link.session().capacity());
-        let answer = self.poll(&mut polled, most, request.wait_ms).await?;
+        let answer = self.poll(&mut polled, most, deadline).await?;
         polled.answered = Some((request.request_id, answer.clone()));
         Ok(answer)
     }
@@ -179,7 +183,7 @@ impl DriverHandlers {
         &self,
         polled: &mut Polled,
         most: u32,
-        wait_ms: u64,
+        deadline: Instant,
     ) -> Result<v1::PollResponse, Status> {
         let session = polled.link.session();
         let tell = |event| {
@@ -187,7 +191,6 @@ impl DriverHandlers {
             told.map_err(|error| crate::refusal::status(&error))
         };
         let (mut tasks, mut cancels) = (Vec::new(), Vec::new());
-        let deadline = Instant::now() + Duration::from_millis(wait_ms);
         while let Some(told) = polled.link.try_next() {
             polled.told.push_back(told);
         }
@@ -197,7 +200,8 @@ impl DriverHandlers {
             .iter()
             .filter(|told| matches!(told, ToDriver::Task(_)));
         let free = most.saturating_sub(there.count() as u32);
-        let wait = conveyor_engine::time::Duration(wait_ms);
+        let wait = deadline.saturating_duration_since(Instant::now());
+        let wait = conveyor_engine::time::Duration(wait.as_millis() as u64);
         tell(SessionEvent::Polls { free, wait })?;
         // Whatever is claimed once this call is over waits for the next: nothing, if it can be helped.
         let _over = Over(&session);

@@ -88,6 +88,27 @@ async fn a_poll_that_waits_beside_another_is_not_told_what_that_was() {
 }
 
 #[tokio::test]
+async fn a_poll_waits_no_longer_for_another_than_for_a_task() {
+    let handlers = Setup::default().open().await;
+    let driver = Calls::register(handlers.node(), 4).await;
+    let first = driver.poll_for(60_000);
+    let second = async {
+        let began = tokio::time::Instant::now();
+        let empty = driver.poll_for(200).await.expect("polled");
+        assert!(empty.tasks.is_empty(), "{empty:?}");
+        began.elapsed()
+    };
+    tokio::pin!(first);
+    let took = tokio::select! {
+        polled = &mut first => panic!("there is no task: {polled:?}"),
+        took = second => took,
+    };
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    start(&handlers, SPEC).await;
+    assert_eq!(first.await.expect("polled").tasks.len(), 1);
+}
+
+#[tokio::test]
 async fn a_session_that_has_a_stream_is_not_polled_and_keeps_its_stream() {
     let server = Server::open().await;
     let (mut stream, welcome, _) = server.session("local", 0).await;
