@@ -13,6 +13,7 @@
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
 //! | `wire` | what their bytes go over |
+//! | `presence` | whether anybody is still there |
 //! | `server` | where a process listens |
 //! | `place` | where the socket of a data directory lies, and how others find it |
 //! | `client` | others ask |
@@ -25,6 +26,7 @@ mod json;
 mod metrics;
 mod openapi;
 mod place;
+mod presence;
 mod rest;
 mod router;
 mod serve;

@@ -1,6 +1,7 @@
 //! Connections: each is answered by one router, whatever it came by.
 
 use crate::access::Names;
+use crate::presence::{self, Patient};
 use crate::tls::{self, Tls};
 use crate::wire::Wire;
 use axum::extract::Request;
@@ -31,7 +32,8 @@ pub struct ConnectionLimits {
     /// How long a client has for its part of TLS, and for the head of a request. Default 10 s.
     pub head: Duration,
     /// A connection that is silent for so long is asked whether anybody is there, and closed where
-    /// nobody answers within as long. Default 20 s.
+    /// nobody answers within as long; one whose client takes nothing of what it is sent for so long is
+    /// closed, too. Default 20 s.
     pub keepalive: Duration,
     /// How long server-sent events are silent before a comment tells that somebody is there. Default 15 s.
     pub silence: Duration,
@@ -69,12 +71,13 @@ enum Accepted {
 }
 
 impl Source {
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self, keepalive: Duration) -> io::Result<Accepted> {
         match self {
             Source::Tcp(listener, tls) => {
                 let (stream, _) = listener.accept().await?;
                 // Answers are small and somebody waits for each.
                 stream.set_nodelay(true)?;
+                presence::ask(&stream, keepalive)?;
                 Ok(Accepted::Tcp(stream, tls.clone()))
             }
             Source::Unix(listener) => {
@@ -108,6 +111,7 @@ struct Answering {
     router: Router,
     builder: Builder<TokioExecutor>,
     head: Duration,
+    keepalive: Duration,
 }
 
 impl Answering {
@@ -129,6 +133,7 @@ impl Answering {
             router: router.layer(Extension(Silence(limits.silence))),
             builder,
             head: limits.head,
+            keepalive: limits.keepalive,
         }
     }
 
@@ -160,9 +165,8 @@ impl Answering {
             request
         });
         let service = TowerToHyperService::new(service);
-        let connection = self
-            .builder
-            .serve_connection_with_upgrades(TokioIo::new(wire), service);
+        let wire = TokioIo::new(Patient::new(wire, self.keepalive));
+        let connection = self.builder.serve_connection_with_upgrades(wire, service);
         if let Err(error) = watcher.watch(connection.into_owned()).await {
             tracing::debug!(%error, "a connection broke");
         }
@@ -191,7 +195,7 @@ pub(crate) async fn serve(
             break;
         };
         let accepted = tokio::select! {
-            accepted = source.accept() => accepted,
+            accepted = source.accept(limits.keepalive) => accepted,
             () = &mut shutdown => break,
         };
         let accepted = match accepted {
