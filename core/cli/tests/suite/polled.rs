@@ -14,8 +14,12 @@ pub(crate) struct Polling<'a> {
 
 impl<'a> Polling<'a> {
     pub(crate) fn register(site: &'a Site) -> Polling<'a> {
+        Polling::register_as(site, "exec")
+    }
+
+    pub(crate) fn register_as(site: &'a Site, driver: &str) -> Polling<'a> {
         let hello = json!({"hello": {
-            "driver": "exec", "contract_versions": [1], "actions": [{"name": "run"}], "capacity": 4,
+            "driver": driver, "contract_versions": [1], "actions": [{"name": "run"}], "capacity": 4,
         }});
         let welcome = post(site, "/v1/driver/register", &hello);
         assert_eq!(welcome.status, 200, "{}", welcome.body);
