@@ -10,6 +10,7 @@
 //! | `tls` | certificates, read again when they change |
 //! | `validity` | from when until when they hold |
 //! | `guard` | pages of a browser are kept out |
+//! | `leftover` | what a client still sends when it is answered |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
 //! | `wire` | what their bytes go over |
@@ -23,6 +24,7 @@ mod client;
 mod guard;
 mod health;
 mod json;
+mod leftover;
 mod metrics;
 mod openapi;
 mod place;

@@ -1,10 +1,12 @@
 //! Connections: each is answered by one router, whatever it came by.
 
 use crate::access::Names;
+use crate::leftover::hear_out;
 use crate::presence::{self, Patient};
 use crate::tls::{self, Tls};
 use crate::wire::Wire;
 use axum::extract::Request;
+use axum::middleware::from_fn;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -20,7 +22,7 @@ use tower::ServiceExt as _;
 
 /// What a client may send on a connection before it is read, in bytes: as much as a session may have of log
 /// lines under way. A window that adapts would ping each connection that is not idle, to measure it.
-const WINDOW: u32 = 1 << 20;
+pub(crate) const WINDOW: u32 = 1 << 20;
 
 /// What connections may cost. Each has a name in the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +132,9 @@ impl Answering {
             .keep_alive_interval(limits.keepalive)
             .keep_alive_timeout(limits.keepalive);
         Answering {
-            router: router.layer(Extension(Silence(limits.silence))),
+            router: router
+                .layer(Extension(Silence(limits.silence)))
+                .layer(from_fn(hear_out)),
             builder,
             head: limits.head,
             keepalive: limits.keepalive,

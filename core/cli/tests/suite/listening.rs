@@ -170,7 +170,10 @@ fn pages_are_refused_on_every_address_and_by_every_method() {
         }
         let start = format!("{url}/v1/runs");
         let posted = ["-H", "origin: https://evil.example", "--json", "{}", &start];
-        assert_eq!(curl(&posted), "403", "{start}");
+        // However the body and the answer pass each other: HTTP/2 resets no stream behind an answer.
+        for _ in 0..20 {
+            assert_eq!(curl(&posted), "403", "{start}");
+        }
         // What a browser asks before it sends such a thing.
         let asked = [
             "-X",
