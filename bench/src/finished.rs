@@ -16,9 +16,9 @@ const MOST: Duration = Duration::from_secs(60);
 /// How many are completed at once.
 const CALLERS: u32 = 64;
 /// What may come over the factor: the store's buffers and caches fill up to their bounds.
-const FILLS_MIB: f64 = 64.0;
-/// The same of a start: files are opened, and the end of a journal is read.
-const OPENS_MS: f64 = 50.0;
+const FILLS_MIB: f64 = 32.0;
+/// The same of a start: the end of a journal is read, whose length goes up and down below a bound.
+const OPENS_MS: f64 = 250.0;
 /// How much more ten times the runs may cost: nothing but noise.
 const FLAT: f64 = 1.2;
 
