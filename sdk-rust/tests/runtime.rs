@@ -3,6 +3,8 @@
 
 #[path = "runtime/refused.rs"]
 mod refused;
+#[path = "runtime/silence.rs"]
+mod silence;
 #[path = "runtime/sizes.rs"]
 mod sizes;
 
@@ -255,21 +257,36 @@ impl Work {
 async fn connected(driver: impl FnOnce(&str) -> Driver, limits: Option<Limits>) -> Peer {
     let (url, mut streams) = serve().await;
     tokio::spawn(driver(&url).run_until(Stop::new()));
+    welcomed_by(&mut streams, limits).await
+}
+
+/// The driver's next connection, which says hello and is told welcome.
+async fn welcomed(streams: &mut mpsc::UnboundedReceiver<Peer>) -> Peer {
+    welcomed_by(streams, None).await
+}
+
+async fn welcomed_by(streams: &mut mpsc::UnboundedReceiver<Peer>, limits: Option<Limits>) -> Peer {
     let peer = tokio::time::timeout(PATIENCE, streams.recv()).await;
     let mut peer = peer.expect("it connects").expect("it connects");
     let first = peer.next().await;
     assert!(matches!(first, Said::Hello(_)), "{first:?}");
     peer.tell(Tell::Welcome(Welcome {
+        limits,
+        ..welcome()
+    }))
+    .await;
+    peer
+}
+
+fn welcome() -> Welcome {
+    Welcome {
         session: "s".to_owned(),
         resume_secret: "secret".into(),
         contract_version: 1,
         heartbeat_interval_ms: 5_000,
         log_window: WINDOW,
-        limits,
         ..Welcome::default()
-    }))
-    .await;
-    peer
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,6 +39,7 @@ mod wire;
 
 pub use access::{Admission, Named};
 pub use client::{Broken, Credentials, connect, connect_to, in_process};
+pub use guard::Origin;
 pub use json::to_json;
 pub use openapi::openapi;
 pub use place::{POINTER_FILE, SOCKET_FILE};

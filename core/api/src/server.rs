@@ -1,7 +1,7 @@
 //! Where a process listens: the socket of its data directory, and addresses.
 
 use crate::access::{Admission, Door, enter};
-use crate::guard::{no_pages, own_name};
+use crate::guard::{Origin, Pages, no_pages, own_name};
 use crate::place;
 use crate::router::Front;
 use crate::serve::{ConnectionLimits, Source, serve};
@@ -76,6 +76,7 @@ impl Drop for Listener {
 #[derive(Debug)]
 pub struct TcpEndpoint {
     listener: TcpListener,
+    pages: Pages,
 }
 
 impl TcpEndpoint {
@@ -85,7 +86,15 @@ impl TcpEndpoint {
     /// When it is taken, or is none of this machine.
     pub async fn bind(address: SocketAddr) -> io::Result<TcpEndpoint> {
         let listener = TcpListener::bind(address).await?;
-        Ok(TcpEndpoint { listener })
+        let pages = Pages::default();
+        Ok(TcpEndpoint { listener, pages })
+    }
+
+    /// Answers pages of these origins, too (CORS). By default it answers none.
+    #[must_use]
+    pub fn for_pages(mut self, origins: &[Origin]) -> TcpEndpoint {
+        self.pages = Pages::of(origins);
+        self
     }
 
     /// The address with its port.
@@ -96,7 +105,7 @@ impl TcpEndpoint {
         self.listener.local_addr()
     }
 
-    /// As [`Listener::serve`]. Pages of a browser are not answered; nor, where nothing but this machine
+    /// As [`Listener::serve`]. Pages of a browser are not answered but those of [`Self::for_pages`]; nor, where nothing but this machine
     /// reaches it, who comes under another name than this machine's own.
     pub async fn serve(
         self,
@@ -106,7 +115,11 @@ impl TcpEndpoint {
         limits: ConnectionLimits,
         shutdown: impl Future<Output = ()>,
     ) {
-        let mut router = front.behind(admission).layer(from_fn(no_pages));
+        let mut router = front.behind(admission);
+        if let Some(cors) = self.pages.cors() {
+            router = router.layer(cors);
+        }
+        router = router.layer(from_fn_with_state(self.pages.clone(), no_pages));
         // With TLS it is asked by the name that its certificate has.
         if tls.is_none()
             && self

@@ -79,6 +79,7 @@ impl Server {
         let tls = tls(args).map_err(Problem::refused)?;
         // First: a second server on this address is to touch nothing.
         let endpoint = bind(args.listen).await?;
+        let endpoint = endpoint.for_pages(&args.cors_origins);
         let path = data_dir(args.data_dir.clone()).map_err(Problem::refused)?;
         let directory = open(&path).await?;
         let path = directory.path().to_owned();

@@ -43,7 +43,8 @@ use tokio::sync::mpsc;
 pub struct Link {
     node: Node,
     known: Arc<Known>,
-    generation: u64,
+    /// Which of the session's it is.
+    number: u64,
     inbox: mpsc::UnboundedReceiver<ToDriver>,
     /// Whether it was refused: then the session has another connection, perhaps under this very
     /// generation, which is not to be broken.
@@ -99,7 +100,7 @@ impl Drop for Link {
         // The node may have ended.
         let _ = self.node.send(Message::Unlink {
             session: Arc::clone(&self.known.id),
-            generation: self.generation,
+            number: self.number,
         });
     }
 }
@@ -246,18 +247,18 @@ impl Node {
         registration::open(self, hello).await
     }
 
-    /// Goes on with a session over a new connection; the older one is closed. With it, those of the
-    /// claims that it names which are over; its claims that it does not name end. Where it does not
-    /// tell (`None`), none ends.
+    /// Goes on with a session over a new stream, of a `generation`; the older one is closed. With it, those of
+    /// the claims that it names which are over; its claims that it does not name end. Where it does not tell
+    /// (`None`), none ends. Without a generation it goes on by calls alone, unless a connection has it.
     ///
     /// # Errors
-    /// [`NodeError::NotFound`] when the session is not known, the secret is not its own, or a newer
-    /// connection has it.
+    /// [`NodeError::NotFound`] when the session is not known, or the secret is not its own;
+    /// [`NodeError::Invalid`] when another connection has it.
     pub async fn resume_session(
         &self,
         id: &str,
         secret: &[u8],
-        generation: u64,
+        generation: Option<u64>,
         named: impl FnOnce(&Session) -> Option<Vec<Claimed>>,
     ) -> Result<(Link, Vec<Claimed>), NodeError> {
         let known = self.directory().authentic(self, id, secret)?;
@@ -266,10 +267,12 @@ impl Node {
             known: Arc::clone(&known),
         };
         let named = named(&session);
+        let number = known.next_link();
         let (outbox, inbox) = mpsc::unbounded_channel();
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.send(Message::Link {
             session: Arc::clone(&known.id),
+            number,
             generation,
             named,
             outbox,
@@ -278,7 +281,7 @@ impl Node {
         let mut link = Link {
             node: self.clone(),
             known,
-            generation,
+            number,
             inbox,
             refused: false,
         };
@@ -317,7 +320,7 @@ impl Node {
     }
 
     /// What a token names, if it was made for the principal, or its attempt goes on without a session
-    /// and named the principal.
+    /// and named the principal, or did so to its end, and is the last of its instance.
     ///
     /// # Errors
     /// When the run cannot be read.
@@ -339,7 +342,7 @@ impl Node {
         };
         let named =
             |detached: &&Detached| detached.principals.iter().any(|name| **name == *principal);
-        let detached = run.detached(claimed.id).filter(named);
+        let detached = run.was_detached(claimed.id).filter(named);
         let owner = detached.and_then(|detached| detached.principals.first());
         Ok(owner.and_then(|owner| self.claim(owner, token)))
     }

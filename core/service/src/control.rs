@@ -17,6 +17,8 @@ mod tips;
 mod tokens;
 pub(crate) mod watch;
 
+pub(crate) use self::objects::{LABEL_KEY, LABEL_VALUE};
+
 use self::folds::Folds;
 use self::tips::Tips;
 use crate::access::Access;

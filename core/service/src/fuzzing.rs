@@ -9,7 +9,7 @@ use crate::wire::Page;
 pub type Place = fn(&str) -> Option<String>;
 
 /// Every parser of a text that an earlier answer had, by name. Each gives the text again where it takes it.
-pub const PLACES: [(&str, Place); 4] = [
+pub const PLACES: [(&str, Place); 5] = [
     ("`Last-Event-ID` of a run's events", |text| {
         After::parse(text).map(|after| after.text())
     }),
@@ -18,6 +18,10 @@ pub const PLACES: [(&str, Place); 4] = [
     }),
     ("`page_token` of a run's steps", |text| {
         Page::parse(text).map(|(sequence, page)| page.token(sequence))
+    }),
+    ("`Last-Event-ID` of a namespace's events", |text| {
+        let cursor = text.parse::<conveyor_node::feed::Cursor>();
+        cursor.ok().map(|cursor| cursor.to_string())
     }),
     ("`page_token` of runs", |text| {
         Before::parse(text).map(|before| before.token())

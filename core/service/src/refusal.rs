@@ -93,15 +93,17 @@ pub(crate) fn status(error: &NodeError) -> Status {
             "{message}; `conveyor run --continue RUN` goes on with it"
         )),
         NodeError::Conflict(_) => Status::aborted(message),
-        NodeError::Unavailable(_) => {
-            let mut status = Status::unavailable(message);
-            let seconds = MetadataValue::from_static("1");
-            status.metadata_mut().insert(RETRY_AFTER, seconds);
-            status
-        }
-        NodeError::Full(_) => Status::resource_exhausted(message),
+        NodeError::Unavailable(_) => later(Status::unavailable(message)),
+        NodeError::Full(_) => later(Status::resource_exhausted(message)),
         NodeError::Corrupt(_) => Status::data_loss(message),
     }
+}
+
+/// The same call may succeed in a second.
+fn later(mut status: Status) -> Status {
+    let seconds = MetadataValue::from_static("1");
+    status.metadata_mut().insert(RETRY_AFTER, seconds);
+    status
 }
 
 /// The process is about to end.

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 /// A report that is not answered for so long is sent again (R25).
 const RESEND: Duration = Duration::from_millis(contract::REPORT_AGAIN_MS);
+/// Why a task is stopped, or not started, where the engine was not heard.
+pub(super) const UNHEARD: &str = "the engine was not heard for too long";
 /// How long a new connection has for its welcome.
 const WELCOME: Duration = Duration::from_secs(15);
 
@@ -51,7 +53,7 @@ impl Runtime {
                 } else if held.cut_off.is_none() && held.deadline <= now {
                     // The engine says so too, where it is heard.
                     over.push((token.clone(), held.grace));
-                } else if silent > unheard_after(held.heartbeat_timeout) {
+                } else if held.cut_off.is_none() && silent > unheard_after(held.heartbeat_timeout) {
                     unheard.push((token.clone(), held.grace));
                 }
             } else if held.reported.is_some_and(|at| at + RESEND <= now) {
@@ -60,7 +62,10 @@ impl Runtime {
         }
         for (token, grace) in unheard {
             // The engine gives the task to another soon: it must not run twice (R22).
-            self.cancel_held(&token, "the engine was not heard for too long", grace);
+            self.cancel_held(&token, UNHEARD, grace);
+            if let Some(held) = self.held.get_mut(&token) {
+                held.unheard = true;
+            }
         }
         for (token, grace) in over {
             self.cancel_held(&token, "its time is over", grace);

@@ -1,6 +1,6 @@
 //! What the engine says.
 
-use super::deadlines::{draining, unheard_after};
+use super::deadlines::{UNHEARD, draining, unheard_after};
 use super::held::{Detaching, Held, LINE_BYTES, Saving};
 use super::session::{End, Identity, Runtime, heartbeats};
 use super::sink::{Event, SessionSink};
@@ -159,15 +159,10 @@ impl Runtime {
         if self.free() == 0 || unheard {
             let reason = match (self.stopping.is_some(), unheard) {
                 (true, _) => "the driver is about to stop",
-                (_, true) => "the engine was not heard for too long",
+                (_, true) => UNHEARD,
                 _ => "the driver has no room",
             };
-            let refused = v1::Refused {
-                reason: reason.to_owned(),
-            };
-            let answer = Some(v1::task_answer::Answer::Refused(refused));
-            self.tell(Tell::Answer(v1::TaskAnswer { token, answer }));
-            return;
+            return self.refuse(token, reason);
         }
         let (cancel, cancelled) = watch::channel(None);
         let mut held = Held::new(&task, cancel);
@@ -205,6 +200,14 @@ impl Runtime {
         self.tell(Tell::Answer(v1::TaskAnswer { token, answer }));
     }
 
+    pub(super) fn refuse(&mut self, token: Bytes, reason: &str) {
+        let refused = v1::Refused {
+            reason: reason.to_owned(),
+        };
+        let answer = Some(v1::task_answer::Answer::Refused(refused));
+        self.tell(Tell::Answer(v1::TaskAnswer { token, answer }));
+    }
+
     pub(super) fn cancel(&mut self, cancel: &v1::Cancel) {
         if cancel.grace_ms == 0 {
             // Its claim is over already (R33).
@@ -215,6 +218,10 @@ impl Runtime {
             &cancel.reason,
             Duration::from_millis(cancel.grace_ms),
         );
+        if let Some(held) = self.held.get_mut(&cancel.token) {
+            // Now it is asked to, and says so.
+            held.unheard = false;
+        }
     }
 
     pub(super) fn cancel_held(&mut self, token: &Bytes, reason: &str, grace: Duration) {

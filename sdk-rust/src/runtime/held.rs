@@ -38,6 +38,9 @@ pub(super) struct Held {
     pub(super) deadline: Instant,
     /// When its action is cut off.
     pub(super) cut_off: Option<Instant>,
+    /// Whether it was told to stop because the engine was not heard, and by nobody else: once it has, it is
+    /// given back, and no end of it is reported.
+    pub(super) unheard: bool,
     pub(super) progress: (Option<u32>, String),
     /// How it ended, until that is answered.
     pub(super) report: Option<v1::TaskReport>,
@@ -82,6 +85,7 @@ impl Held {
             since: Instant::now(),
             deadline: Instant::now() + Duration::from_millis(task.time_left_ms),
             cut_off: None,
+            unheard: false,
             progress: (None, String::new()),
             report: None,
             reported: None,

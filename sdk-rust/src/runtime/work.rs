@@ -1,10 +1,12 @@
 //! What tasks do.
 
+use super::deadlines::UNHEARD;
 use super::held::{Detaching, Held, Saving};
 use super::session::Runtime;
 use super::sink::Event;
 use crate::Failure;
 use crate::bounds;
+use crate::failure::Kind;
 use crate::sink::NotKept;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
@@ -81,6 +83,10 @@ impl Runtime {
         let Some(held) = self.held.get_mut(token).filter(|held| held.runs()) else {
             return;
         };
+        let stopped = |failure: &Failure| failure.kind == Kind::Cancelled;
+        if held.unheard && result.as_ref().is_err_and(stopped) {
+            return self.give_back(token);
+        }
         held.end(token, result);
         // The place is free before the report is taken, so that the next task's claim joins its
         // commit (R11).
@@ -90,6 +96,16 @@ impl Runtime {
         // What it said comes before how it ended, as far as the window allows.
         self.flush_logs();
         self.send_report(token);
+    }
+
+    /// Nobody asked for the end of a task: it is another attempt's (R22). Where there is no connection, it is
+    /// not named over the next one.
+    fn give_back(&mut self, token: &Bytes) {
+        self.flush_logs();
+        if self.is_welcome() {
+            self.refuse(token.clone(), UNHEARD);
+        }
+        self.forget(token);
     }
 
     pub(super) fn send_report(&mut self, token: &Bytes) {

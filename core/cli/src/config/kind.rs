@@ -1,6 +1,7 @@
 //! What a setting may be.
 
 use conveyor_api::Named;
+use conveyor_api::Origin;
 use conveyor_engine::time::Duration;
 use conveyor_service::Scope;
 use std::collections::BTreeMap;
@@ -186,6 +187,25 @@ impl Kind for Certificates {
             good.then(|| (name.trim().to_owned(), named))
         })
         .collect()
+    }
+}
+
+/// Origins of pages, with commas between.
+pub(crate) struct Origins;
+
+impl Kind for Origins {
+    type Value = Vec<Origin>;
+    const FORM: Form = Form::Text;
+
+    fn expected() -> String {
+        "origins as browsers send them, SCHEME://HOST or SCHEME://HOST:PORT in lower case and without a path, \
+         with commas between, such as https://portal.example.com, http://localhost:5173"
+            .to_owned()
+    }
+
+    fn read(text: &str) -> Option<Vec<Origin>> {
+        let each = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+        each.map(Origin::parse).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The table of all settings.
 
 use super::kind::{
-    Address, Beginning, Certificates, Flag, Form, Kept, Kind, Level, LogFormat, Place, Time, Whole,
+    Address, Beginning, Certificates, Flag, Form, Kept, Kind, Level, LogFormat, Origins, Place,
+    Time, Whole,
 };
 
 /// Logs are kept until no late line is taken any more, and some time beyond: 10 minutes.
@@ -111,6 +112,8 @@ settings! {
         "Whether whoever comes over the address has to say who it is: by an access token, or a client certificate. Who comes by the data directory's socket is its user, and needs none.";
     auth_certificates: Certificates, "auth.certificates" = "",
         "Who client certificates stand for, by their DNS names and URIs.";
+    cors_origins: Origins, "cors.origins" = "",
+        "Origins whose pages may use the REST API from a browser, on the address. Empty: none. They show an access token as everybody does; where none is required, whoever opens such a page can do what this server does.";
     tls_cert: Place, "tls.cert" = "",
         "The server's certificate and those between it and a root, PEM. With it the address speaks TLS. Read again when it changes, and on SIGHUP.";
     tls_key: Place, "tls.key" = "",

@@ -29,6 +29,44 @@ fn a_page_of_a_browser_is_not_answered() {
     assert_eq!(foreign(&site, "evil.example:7420", ""), 403);
 }
 
+#[test]
+fn a_page_of_an_origin_that_the_configuration_names_is_answered_and_told_that_it_may_read() {
+    let portal = "http://portal.test:5173";
+    let mut site = Site::new(&[]);
+    let config = format!("[cors]\norigins = \"{portal}, https://other.test\"\n");
+    std::fs::write(site.dir.path().join("conveyor.toml"), config).expect("it is writable");
+    let _server = site.serve_with("data", &["--config", "conveyor.toml"]);
+    let host = site.url.trim_start_matches("http://").to_owned();
+    let ask = |method: &str, origin: &str, more: &str| {
+        let head =
+            format!("{method} /v1/runs HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\n{more}");
+        exchange(&site.url, &head, "")
+    };
+    let listed = ask("GET", portal, "");
+    assert_eq!(listed.status, 200, "{}", listed.body);
+    let may = format!("access-control-allow-origin: {portal}");
+    assert!(listed.head.contains(&may), "{}", listed.head);
+    assert!(
+        !listed.head.contains("allow-credentials"),
+        "{}",
+        listed.head
+    );
+    let wants = "access-control-request-method: POST\r\n\
+                 access-control-request-headers: authorization,content-type,idempotency-key\r\n";
+    let preflight = ask("OPTIONS", portal, wants);
+    assert_eq!(preflight.status, 200);
+    for word in [&*may, "post", "idempotency-key", "authorization"] {
+        assert!(preflight.head.contains(word), "{word}: {}", preflight.head);
+    }
+    for (method, more) in [("GET", ""), ("OPTIONS", wants)] {
+        let other = ask(method, "https://evil.example", more);
+        assert_eq!(other.status, 403, "{method}");
+        assert!(!other.head.contains("access-control"), "{}", other.head);
+        let why = other.body["detail"].as_str().unwrap_or_default();
+        assert!(why.contains("`cors.origins`"), "{}", other.body);
+    }
+}
+
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,

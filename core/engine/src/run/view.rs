@@ -236,6 +236,14 @@ impl Run {
     #[must_use]
     pub fn detached(&self, id: super::Identity) -> Option<&super::Detached> {
         let inst = self.state.instance(id.step, id.instance)?;
+        self.was_detached(id).filter(|_| inst.claim.is_some())
+    }
+
+    /// How the last attempt of an instance went on without its session, also once it has ended: whoever
+    /// ended it may say so again.
+    #[must_use]
+    pub fn was_detached(&self, id: super::Identity) -> Option<&super::Detached> {
+        let inst = self.state.instance(id.step, id.instance)?;
         let detached = inst.detached.as_deref();
         detached.filter(|_| inst.attempt == id.attempt)
     }

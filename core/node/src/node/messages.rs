@@ -30,6 +30,7 @@ pub(crate) enum Message {
     /// A driver in another process said hello.
     Open {
         info: SessionInfo,
+        number: u64,
         adopts: Vec<Claimed>,
         outbox: mpsc::UnboundedSender<ToDriver>,
         reply: Reply,
@@ -37,14 +38,17 @@ pub(crate) enum Message {
     /// A session is there again, over another connection.
     Link {
         session: Arc<str>,
-        generation: u64,
+        /// Which of the session's connections it is.
+        number: u64,
+        /// Of streams the highest wins. What is no stream (`None`) waits for there to be none.
+        generation: Option<u64>,
         /// The claims that it holds; `None` where it does not tell.
         named: Option<Vec<Claimed>>,
         outbox: mpsc::UnboundedSender<ToDriver>,
         reply: Reply,
     },
     /// A connection of a session is broken.
-    Unlink { session: Arc<str>, generation: u64 },
+    Unlink { session: Arc<str>, number: u64 },
     /// Somebody asks how the owner is.
     Figures(oneshot::Sender<Figures>),
     /// Somebody asks what each session holds.

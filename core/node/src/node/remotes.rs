@@ -15,13 +15,15 @@ pub(super) struct Remotes {
     directory: Arc<Directory>,
     reader: Reader,
     links: HashMap<Arc<str>, Link>,
-    /// The last connection of each session, whether it is there or not: the highest wins.
+    /// The last stream of each session, whether it is there or not: the highest wins.
     generations: HashMap<Arc<str>, u64>,
 }
 
-struct Link {
-    generation: u64,
-    outbox: UnboundedSender<ToDriver>,
+/// A connection, as far as the owner's thread knows it.
+pub(super) struct Link {
+    /// Which of the session's it is.
+    pub(super) number: u64,
+    pub(super) outbox: UnboundedSender<ToDriver>,
 }
 
 impl Remotes {
@@ -34,19 +36,31 @@ impl Remotes {
         }
     }
 
-    /// A session has a connection. False when a newer one has it.
+    /// A session has a connection: a stream of a generation, or, where it has none, calls without one.
+    ///
+    /// # Errors
+    /// When another connection has it.
     pub(super) fn link(
         &mut self,
         session: &Arc<str>,
-        generation: u64,
-        outbox: UnboundedSender<ToDriver>,
-    ) -> bool {
-        let last = self.generations.get(session);
-        if last.is_some_and(|last| *last >= generation) {
-            return false;
+        generation: Option<u64>,
+        link: Link,
+    ) -> Result<(), String> {
+        match generation {
+            None if self.links.contains_key(session) => {
+                return Err(format!(
+                    "a stream has the session {session}: it is not polled"
+                ));
+            }
+            None => {}
+            Some(generation) => {
+                let last = self.generations.get(session);
+                if last.is_some_and(|last| *last >= generation) {
+                    return Err(format!("a newer connection has the session {session}"));
+                }
+                self.generations.insert(Arc::clone(session), generation);
+            }
         }
-        self.generations.insert(Arc::clone(session), generation);
-        let link = Link { generation, outbox };
         if let Some(older) = self.links.insert(Arc::clone(session), link) {
             // It may be broken already.
             let _ = older.outbox.send(ToDriver::Replaced);
@@ -54,13 +68,13 @@ impl Remotes {
         if let Some(known) = self.directory.session(session) {
             known.comes_back();
         }
-        true
+        Ok(())
     }
 
     /// A connection is broken. False when it was not the session's any more.
-    pub(super) fn unlink(&mut self, session: &Arc<str>, generation: u64) -> bool {
+    pub(super) fn unlink(&mut self, session: &Arc<str>, number: u64) -> bool {
         let link = self.links.get(session);
-        if link.is_none_or(|link| link.generation != generation) {
+        if link.is_none_or(|link| link.number != number) {
             return false;
         }
         self.links.remove(session);

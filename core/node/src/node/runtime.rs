@@ -2,7 +2,7 @@
 
 use super::condition::Condition;
 use super::messages::{Message, Reply};
-use super::remotes::Remotes;
+use super::remotes::{Link, Remotes};
 use super::session::Tasks;
 use crate::clock::Clock;
 use crate::error::NodeError;
@@ -240,12 +240,15 @@ impl Runtime {
             }
             Message::Open {
                 info,
+                number,
                 adopts,
                 outbox,
                 reply,
             } => {
                 let session = Arc::clone(&info.id);
-                self.remotes.link(&session, 0, outbox);
+                let link = Link { number, outbox };
+                // It is its first.
+                let _ = self.remotes.link(&session, Some(0), link);
                 self.owner.handle(now, Input::Register(info));
                 let ticket = self.wait_for(reply);
                 let heartbeat = Input::Heartbeat {
@@ -258,30 +261,31 @@ impl Runtime {
             }
             Message::Link {
                 session,
+                number,
                 generation,
                 named,
                 outbox,
                 reply,
             } => {
-                if self.remotes.link(&session, generation, outbox) {
-                    let ticket = self.wait_for(reply);
-                    let resume = Input::Resume {
-                        ticket,
-                        session,
-                        named,
-                    };
-                    self.owner.handle(now, resume);
-                } else {
-                    let why = format!("a newer connection has the session {session}");
-                    // Whoever asked may have gone.
-                    let _ = reply.send(Err(NodeError::Invalid(why)));
+                let link = Link { number, outbox };
+                match self.remotes.link(&session, generation, link) {
+                    Ok(()) => {
+                        let ticket = self.wait_for(reply);
+                        let resume = Input::Resume {
+                            ticket,
+                            session,
+                            named,
+                        };
+                        self.owner.handle(now, resume);
+                    }
+                    Err(why) => {
+                        // Whoever asked may have gone.
+                        let _ = reply.send(Err(NodeError::Invalid(why)));
+                    }
                 }
             }
-            Message::Unlink {
-                session,
-                generation,
-            } => {
-                if self.remotes.unlink(&session, generation) {
+            Message::Unlink { session, number } => {
+                if self.remotes.unlink(&session, number) {
                     let event = SessionEvent::Disconnected;
                     self.owner.handle(now, Input::Session { session, event });
                 }

@@ -247,8 +247,15 @@ impl Owner {
         if named.is_some() {
             self.take_stock(now, id, &set);
         } else {
-            held.into_iter()
-                .for_each(|(claimed, _)| self.send_anew(now, id, claimed));
+            let mut held_by_run: BTreeMap<RunId, BTreeSet<Identity>> = BTreeMap::new();
+            for (claimed, held) in held {
+                self.send_anew(now, id, claimed);
+                if held.durable && !held.detached {
+                    let of_run = held_by_run.entry(claimed.run).or_default();
+                    of_run.insert(claimed.id);
+                }
+            }
+            self.cancel_anew(held_by_run);
         }
         self.arm_session(now, id);
         let stale = stale.unwrap_or_default();
@@ -281,7 +288,11 @@ impl Owner {
                 .or_default()
                 .insert(claimed.id);
         }
-        // It may not have heard of what was told while it was away.
+        self.cancel_anew(held_by_run);
+    }
+
+    /// What is to stop is told anew: a session may not have heard of what was told while it was away.
+    fn cancel_anew(&mut self, held_by_run: BTreeMap<RunId, BTreeSet<Identity>>) {
         for (run, ids) in held_by_run {
             let Some(live) = self.live(run) else { continue };
             let orders = live.run.pending().cancels.into_iter();

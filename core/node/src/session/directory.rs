@@ -33,6 +33,8 @@ pub(crate) struct Known {
     heard: AtomicU64,
     draining: AtomicBool,
     pub(crate) connected: AtomicBool,
+    /// How many connections it has had.
+    links: AtomicU64,
     /// How far its tasks are, as its last heartbeat told.
     progress: Mutex<Vec<(Claimed, Progress)>>,
 }
@@ -40,6 +42,11 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn heard(&self, now: Time) {
         self.heard.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The number of its next connection.
+    pub(crate) fn next_link(&self) -> u64 {
+        self.links.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The session as its owner knows it, when it opens the store anew.
@@ -389,6 +396,7 @@ fn known(stored: StoredSession, contract: Arc<DriverContract>, scope: Scope, now
         heard: AtomicU64::new(now.0),
         draining: AtomicBool::new(false),
         connected: AtomicBool::new(true),
+        links: AtomicU64::new(0),
         progress: Mutex::default(),
         stored,
     }

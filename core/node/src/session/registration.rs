@@ -131,8 +131,10 @@ pub(super) async fn open(node: &Node, hello: Hello) -> Result<(Link, Vec<Claimed
     };
     let (outbox, inbox) = mpsc::unbounded_channel();
     let (reply, answer) = oneshot::channel();
+    let number = known.next_link();
     node.send(Message::Open {
         info,
+        number,
         adopts: hello.adopts,
         outbox,
         reply,
@@ -140,7 +142,7 @@ pub(super) async fn open(node: &Node, hello: Hello) -> Result<(Link, Vec<Claimed
     let link = Link {
         node: node.clone(),
         known,
-        generation: 0,
+        number,
         inbox,
         refused: false,
     };

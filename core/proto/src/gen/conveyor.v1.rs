@@ -1611,7 +1611,7 @@ pub struct Credits {
     /// How many. At least 1; the sum of what is open is at most the capacity.
     #[prost(uint32, tag = "1")]
     pub count: u32,
-    /// The queue that they are for; empty for any that it serves.
+    /// The queue that they are for; empty for any that it serves. One that it does not serve is refused.
     #[prost(string, tag = "2")]
     pub queue: ::prost::alloc::string::String,
 }
@@ -1647,7 +1647,7 @@ pub struct Accepted {}
 /// A task does not start.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Refused {
-    /// Why, for people. At most 1 KiB.
+    /// Why, for whoever reads what the driver says. The engine keeps it nowhere, as it may hold a secret.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
 }
@@ -4374,6 +4374,12 @@ pub struct DriverSession {
     /// Whether it takes nothing new.
     #[prost(bool, tag = "9")]
     pub draining: bool,
+    /// Name and version of its SDK, as it says itself.
+    #[prost(string, tag = "10")]
+    pub sdk: ::prost::alloc::string::String,
+    /// Its process as it tells it: host name, process id.
+    #[prost(string, tag = "11")]
+    pub instance: ::prost::alloc::string::String,
 }
 /// Names a driver.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4780,8 +4786,7 @@ pub mod control_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// What clients talk to. This release serves the calls under *Documents*, *Runs* and *Server* on a Unix
-    /// socket in the data directory; the others answer UNIMPLEMENTED until the server has them.
+    /// What clients talk to, on the server's address and on the Unix socket in its data directory.
     #[derive(Debug, Clone)]
     pub struct ControlServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -6219,8 +6224,7 @@ pub mod control_service_server {
             tonic::Status,
         >;
     }
-    /// What clients talk to. This release serves the calls under *Documents*, *Runs* and *Server* on a Unix
-    /// socket in the data directory; the others answer UNIMPLEMENTED until the server has them.
+    /// What clients talk to, on the server's address and on the Unix socket in its data directory.
     #[derive(Debug)]
     pub struct ControlServiceServer<T> {
         inner: Arc<T>,

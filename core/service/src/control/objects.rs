@@ -38,9 +38,9 @@ const PAGE: u32 = 1000;
 /// How many there are where nobody says.
 const USUAL: u32 = 100;
 /// The longest key of a label, in bytes.
-const LABEL_KEY: usize = 63;
+pub(crate) const LABEL_KEY: usize = 63;
 /// The longest value of a label, in bytes.
-pub(super) const LABEL_VALUE: usize = 256;
+pub(crate) const LABEL_VALUE: usize = 256;
 /// All annotations together, in bytes.
 const ANNOTATION_BYTES: usize = 256 << 10;
 

@@ -2,7 +2,7 @@
 
 use super::CONTRACT_VERSIONS;
 use crate::caller::{Caller, Scope};
-use crate::control::DEFAULT_NAMESPACE;
+use crate::control::{DEFAULT_NAMESPACE, LABEL_KEY, LABEL_VALUE};
 use conveyor_engine::value::{Json, parse_json};
 use conveyor_node::driver::ActionInfo;
 use conveyor_node::session::Hello;
@@ -28,8 +28,12 @@ fn refused(pointer: impl Into<String>, message: String) -> Refused {
     }
 }
 
+/// The one queue of this release.
+pub(super) const QUEUE: &str = "default";
 const DRIVER_CAPACITY: u32 = 10_000;
 const ACTIONS: usize = 256;
+/// Bytes of a capability's name.
+const CAPABILITY: usize = 63;
 const SCHEMA_BYTES: usize = 256 << 10;
 
 /// A name as documents write it: lower-case letters, digits and hyphens between them.
@@ -98,8 +102,25 @@ pub(super) fn read(
     bounded("sdk", hello.sdk.len(), 128)?;
     bounded("instance", hello.instance.len(), 256)?;
     bounded("labels", hello.labels.len(), 64)?;
+    for (key, value) in &hello.labels {
+        let pointer = crate::refusal::at("/labels", key);
+        if key.is_empty() {
+            let why = format!("the key of a label is empty; it has 1 to {LABEL_KEY} bytes");
+            return Err(refused(pointer, why));
+        }
+        bounded_at(&pointer, "label_key", key.len(), LABEL_KEY)?;
+        bounded_at(&pointer, "label_value", value.len(), LABEL_VALUE)?;
+    }
     bounded("queues", hello.queues.len(), 64)?;
     bounded("capabilities", hello.capabilities.len(), 64)?;
+    for (at, name) in hello.capabilities.iter().enumerate() {
+        bounded_at(
+            &format!("/capabilities/{at}"),
+            "capability",
+            name.len(),
+            CAPABILITY,
+        )?;
+    }
     let capacity = hello.capacity.max(1);
     bounded("capacity", capacity as usize, DRIVER_CAPACITY as usize)?;
     bounded("adopts", hello.adopts.len(), capacity as usize)?;
@@ -123,13 +144,13 @@ pub(super) fn read(
     let other: Vec<_> = hello
         .queues
         .iter()
-        .filter(|queue| *queue != "default")
+        .filter(|queue| *queue != QUEUE)
         .collect();
     if !other.is_empty() {
         return Err(refused(
             "/queues",
             format!(
-                "`queues` names {other:?}; queues other than `default` come with a later release"
+                "`queues` names {other:?}; queues other than `{QUEUE}` come with a later release"
             ),
         ));
     }
@@ -145,7 +166,7 @@ pub(super) fn read(
         actions,
         capacity,
         labels: hello.labels.clone(),
-        queues: vec!["default".to_owned()],
+        queues: vec![QUEUE.to_owned()],
         sdk: hello.sdk.clone(),
         instance: hello.instance.clone(),
         adopts: Vec::new(),

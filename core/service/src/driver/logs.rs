@@ -12,7 +12,12 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+/// How long a call without a stream tries before it says that its lines cannot be kept for now.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// A stream tries until it ends: its driver waits for the acknowledgement, and for nothing else.
+const EVER: Duration = Duration::MAX;
 /// The longest pause before lines are handed over again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -101,7 +106,7 @@ pub(super) async fn keep(
 
 async fn one(node: &Node, batch: Batch) -> (Claimed, Kept) {
     let (claimed, bytes) = (batch.claimed, batch.bytes);
-    let appended = append(node, claimed, batch.logs).await;
+    let appended = append(node, claimed, batch.logs, EVER).await;
     let kept = Kept {
         acknowledgement: appended.ok(),
         bytes,
@@ -109,17 +114,18 @@ async fn one(node: &Node, batch: Batch) -> (Claimed, Kept) {
     (claimed, kept)
 }
 
-/// Appends until it is durable or refused.
+/// Appends until it is durable or refused, or its patience is over.
 ///
 /// # Errors
-/// When it cannot be, now or later.
+/// When it cannot be: later, or for now, and that for so long.
 pub(super) async fn append(
     node: &Node,
     claimed: Claimed,
     logs: v1::LogBatch,
+    patience: Duration,
 ) -> Result<v1::LogAcknowledgement, NodeError> {
     let lines = convert::lines(logs.lines);
-    let mut pause = Duration::from_millis(20);
+    let (began, mut pause) = (Instant::now(), Duration::from_millis(20));
     let told = |next_offset, sealed| v1::LogAcknowledgement {
         token: logs.token.clone(),
         next_offset,
@@ -131,7 +137,7 @@ pub(super) async fn append(
             Ok(Ok(state)) => return Ok(told(state.next, false)),
             Ok(Err(Refused::Sealed { count })) => return Ok(told(count, true)),
             Ok(Err(Refused::Gap { expected, .. })) => return Ok(told(expected, false)),
-            Err(error) if error.is_temporary() => {
+            Err(error) if error.is_temporary() && began.elapsed() < patience => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE);
             }

@@ -21,11 +21,13 @@ pub const WAIT_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct PolledSessions {
     sessions: std::sync::Mutex<HashMap<Arc<str>, Arc<Mutex<Polled>>>>,
+    /// One at a time is taken up: who comes second finds it.
+    taking_up: Mutex<()>,
 }
 
 /// One session between two polls.
 #[derive(Debug)]
-struct Polled {
+pub(super) struct Polled {
     link: Link,
     /// The last poll's id and answer, for its repeats.
     answered: Option<(String, v1::PollResponse)>,
@@ -90,7 +92,6 @@ impl Drop for Over<'_> {
 }
 
 impl DriverHandlers {
-    /// The session of a call without a stream.
     /// A session of the caller. The secret alone would let whoever has read it go on with somebody
     /// else's.
     pub(super) fn session_of(
@@ -110,8 +111,9 @@ impl DriverHandlers {
         }
     }
 
-    /// The polled session. One of an earlier process of this engine is taken up again.
-    async fn polled(
+    /// The polled session. One of an earlier process of this engine is taken up again; one that a stream has
+    /// is FAILED_PRECONDITION.
+    pub(super) async fn polled(
         &self,
         caller: &Caller,
         id: &str,
@@ -121,8 +123,11 @@ impl DriverHandlers {
         if let Some(polled) = self.polled.get(id) {
             return Ok(polled);
         }
-        // A stream has generations from 1: this is no rival of one.
-        let resumed = self.node.resume_session(id, secret, 1, |_| None).await;
+        let _turn = self.polled.taking_up.lock().await;
+        if let Some(polled) = self.polled.get(id) {
+            return Ok(polled);
+        }
+        let resumed = self.node.resume_session(id, secret, None, |_| None).await;
         let (link, _) = resumed.map_err(|error| match error {
             NodeError::Invalid(why) => Status::failed_precondition(why),
             error => crate::refusal::status(&error),

@@ -10,7 +10,7 @@ use conveyor_node::owner::SessionEvent;
 use conveyor_node::session::HelloError;
 use conveyor_proto::v1::driver_service_server::DriverService;
 use conveyor_proto::v1::*;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The most answers of one call.
 const ANSWERS: usize = 1000;
@@ -21,6 +21,25 @@ const ANSWERS: usize = 1000;
 )]
 fn refuse(error: NodeError) -> Status {
     refusal::status(&error)
+}
+
+/// Whether one of the answers is any, and within its limits.
+fn answered(at: usize, answer: &TaskAnswer) -> std::result::Result<(), Status> {
+    match &answer.answer {
+        None => {
+            let pointer = format!("/answers/{at}/accepted");
+            let why = "`answers[].answer` is missing";
+            Err(refusal::missing(pointer, why))
+        }
+        Some(task_answer::Answer::Detached(Detached { principals, .. }))
+            if principals.len() > PRINCIPALS =>
+        {
+            let pointer = format!("/answers/{at}/detached/principals");
+            let count = principals.len();
+            Err(refusal::limit(pointer, "principals", count, PRINCIPALS))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 #[tonic::async_trait]
@@ -94,8 +113,12 @@ impl DriverService for DriverHandlers {
                 ANSWERS,
             ));
         }
+        // Nothing is done of a request that is refused.
+        for (at, answer) in request.answers.iter().enumerate() {
+            answered(at, answer)?;
+        }
         let (mut named, mut refused) = (Named::default(), Vec::new());
-        for (at, answer) in request.answers.into_iter().enumerate() {
+        for answer in request.answers {
             let Some(claimed) = session.open(&answer.token) else {
                 named.push_stale(answer.token);
                 continue;
@@ -116,11 +139,6 @@ impl DriverService for DriverHandlers {
                 }
                 Some(task_answer::Answer::Detached(detached)) => {
                     let others = &detached.principals;
-                    if others.len() > PRINCIPALS {
-                        let pointer = format!("/answers/{at}/detached/principals");
-                        let count = others.len();
-                        return Err(refusal::limit(pointer, "principals", count, PRINCIPALS));
-                    }
                     let until = Time(detached.until_ms);
                     let told = self
                         .node
@@ -135,11 +153,8 @@ impl DriverService for DriverHandlers {
                         }
                     }
                 }
-                None => {
-                    let pointer = format!("/answers/{at}/accepted");
-                    let why = "`answers[].answer` is missing";
-                    return Err(refusal::missing(pointer, why));
-                }
+                // Refused above.
+                None => {}
             }
         }
         // What is accepted was told before: this says which of it is in vain.
@@ -161,6 +176,13 @@ impl DriverService for DriverHandlers {
         let named = Named::of(&session, request.tasks, self.node.now());
         let over = session.heartbeat(named.claims.clone(), None).await;
         let over = over.map_err(refuse)?;
+        // After a restart of the engine it may be the first that is heard: cancels come with its answer, too.
+        let polled = self.polled(&caller, &request.session, &request.resume_secret);
+        match polled.await {
+            Err(status) if status.code() != Code::FailedPrecondition => return Err(status),
+            // One that has a stream is told by that.
+            Ok(_) | Err(_) => {}
+        }
         let cancels = self.cancels(&session, &named.claims);
         Ok(Response::new(HeartbeatResponse {
             stale_tokens: named.stale(&over),
@@ -229,7 +251,7 @@ impl DriverService for DriverHandlers {
                 status: ReportStatus::Stale.into(),
             }));
         };
-        let kept = logs::append(&self.node, claimed, batch).await;
+        let kept = logs::append(&self.node, claimed, batch, logs::PATIENCE).await;
         Ok(Response::new(AppendLogsResponse {
             acknowledgement: Some(kept.map_err(refuse)?),
             status: ReportStatus::Accepted.into(),

@@ -132,7 +132,7 @@ impl World {
         let named = |_: &Session| Some(Vec::new());
         let resumed = self
             .node
-            .resume_session(session.id(), secret, generation, named);
+            .resume_session(session.id(), secret, Some(generation), named);
         resumed.await.ok().map(|(link, _)| link)
     }
 

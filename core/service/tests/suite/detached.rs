@@ -111,6 +111,11 @@ async fn whom_a_detached_task_names_may_log_extend_and_complete_it() {
     let attempt = world.attempt().await;
     assert_eq!(attempt.state(), v1::AttemptState::Succeeded);
     assert_eq!(attempt.outputs, r#"{"by":"them"}"#);
+    // Where the answer was lost it says so again, and its last lines still come.
+    assert_eq!(world.complete(&ci).await, v1::ReportStatus::Already);
+    assert_eq!(world.log(&ci, "from outside").await, Some(1));
+    let other = Server::caller("other");
+    assert_eq!(world.complete(&other).await, v1::ReportStatus::Stale);
     world.server.end().await;
 }
 

@@ -139,9 +139,11 @@ async fn numbers_at_their_ends_are_answered() {
                 stream.send(v1::SessionRequest { sequence, message });
             }
         }
-        let count = u32::MAX;
-        let queue = "x".repeat(1000);
-        let message = Some(Tell::Credits(v1::Credits { count, queue }));
+        let credits = v1::Credits {
+            count: u32::MAX,
+            ..v1::Credits::default()
+        };
+        let message = Some(Tell::Credits(credits));
         stream.send(v1::SessionRequest { sequence, message });
         let mut reported = false;
         while !reported {

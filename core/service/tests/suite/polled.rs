@@ -1,15 +1,26 @@
 //! Polls: what each takes for its answer.
 
 use crate::logs::Setup;
+use crate::stream::Server;
 use crate::support::{Calls, Hand};
 use crate::{get, start};
+use conveyor_node::Config;
 use conveyor_node::owner::UNANSWERED;
 use conveyor_proto::v1;
-use conveyor_service::ControlHandlers;
+use conveyor_proto::v1::control_service_server::ControlService as _;
+use conveyor_service::{ControlHandlers, DriverHandlers};
+use conveyor_store::Memory;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tonic::{Code, Request};
 
 const SPEC: &str = "{steps: [{id: use, driver: raw}]}";
+
+fn config(store: &Arc<Memory>) -> Config {
+    let runtime = tokio::runtime::Handle::current();
+    Config::new(store.clone(), Vec::new(), runtime)
+}
 
 /// How the step of a run is.
 async fn state(handlers: &ControlHandlers, run: &str) -> v1::StepState {
@@ -50,4 +61,90 @@ async fn a_task_that_comes_again_has_the_place_of_the_answer_that_it_comes_with(
     );
     driver.accept(&again).await;
     assert_ne!(driver.poll().await.token, lost.token);
+}
+
+#[tokio::test]
+async fn two_polls_at_once_have_two_tasks() {
+    let handlers = Setup::default().open().await;
+    let driver = Calls::register(handlers.node(), 4).await;
+    let start_both = async {
+        start(&handlers, SPEC).await;
+        start(&handlers, SPEC).await;
+    };
+    let (one, other, ()) = tokio::join!(driver.poll(), driver.poll(), start_both);
+    assert_ne!(one.token, other.token);
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_beside_another_is_not_told_what_that_was() {
+    let handlers = Setup::default().open().await;
+    let driver = Calls::register(handlers.node(), 4).await;
+    let polls = async {
+        let (one, other) = tokio::join!(driver.poll_for(60_000), driver.poll_for(500));
+        [one, other].map(|polled| polled.expect("polled").tasks.len())
+    };
+    let (tasks, _) = tokio::join!(polls, start(&handlers, SPEC));
+    assert_eq!(tasks, [1, 0]);
+}
+
+#[tokio::test]
+async fn a_session_that_has_a_stream_is_not_polled_and_keeps_its_stream() {
+    let server = Server::open().await;
+    let (mut stream, welcome, _) = server.session("local", 0).await;
+    let polled = Calls {
+        handlers: DriverHandlers::new(server.node.clone()),
+        session: welcome,
+    };
+    let status = polled.poll_for(0).await.expect_err("a stream has it");
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+    assert!(polled.beat(Vec::new()).await.cancels.is_empty());
+    let credits = v1::Credits {
+        count: 1,
+        ..v1::Credits::default()
+    };
+    stream.tell(v1::session_request::Message::Credits(credits));
+    server.start().await;
+    stream.task().await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn after_a_restart_a_heartbeat_brings_the_cancel_of_what_it_names() {
+    let store = Arc::new(Memory::new());
+    let server = Server::open_by(config(&store)).await;
+    let run = server
+        .run("default", "{steps: [{id: a, driver: raw}]}")
+        .await;
+    let driver = Calls::register(&server.node, 1).await;
+    let task = driver.take().await;
+    let cancel = v1::StopRunRequest {
+        run: run.clone(),
+        kind: v1::StopKind::Cancel.into(),
+        ..v1::StopRunRequest::default()
+    };
+    let cancelled = server.control.stop_run(Request::new(cancel)).await;
+    cancelled.expect("it is told to stop");
+    server.end().await;
+
+    let server = Server::open_by(config(&store)).await;
+    let driver = driver.with(&server.node);
+    let named = || {
+        vec![v1::TaskProgress {
+            token: task.token.clone(),
+            ..v1::TaskProgress::default()
+        }]
+    };
+    let told = async {
+        loop {
+            let heard = driver.beat(named()).await;
+            assert!(heard.stale_tokens.is_empty(), "{heard:?}");
+            if let [cancel] = &heard.cancels[..] {
+                return cancel.token.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), told).await;
+    assert_eq!(told.expect("it is told"), task.token);
+    server.end().await;
 }

@@ -12,6 +12,7 @@ use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
 use conveyor_proto::v1::task_answer::Answer;
 use conveyor_store::Memory;
+use prost::Message as _;
 use prost::bytes::Bytes;
 use std::sync::Arc;
 use tonic::Request;
@@ -305,5 +306,91 @@ async fn a_line_without_a_time_has_the_engines_and_one_that_no_date_shows_has_th
     }
     assert!((before..=after).contains(&times[0]), "{times:?}");
     assert_eq!(times[1..], [5, 253_402_300_799_999]);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn of_a_call_with_an_answer_that_is_none_nothing_is_done() {
+    let server = Server::open().await;
+    server.run("default", ONE).await;
+    let driver = Calls::register(&server.node, 1).await;
+    let task = driver.poll().await;
+    let answer = |answer| v1::TaskAnswer {
+        token: task.token.clone(),
+        answer,
+    };
+    let refuses = answer(Some(Answer::Refused(v1::Refused::default())));
+    let crowd = vec!["x".to_owned(); 1000];
+    let crowded = answer(Some(Answer::Detached(v1::Detached {
+        until_ms: u64::MAX,
+        principals: crowd,
+    })));
+    for (bad, pointer) in [
+        (answer(None), "/answers/1/accepted"),
+        (crowded, "/answers/1/detached/principals"),
+    ] {
+        let request = v1::AnswerRequest {
+            answers: vec![refuses.clone(), bad],
+            ..driver.answers()
+        };
+        let answered = driver.handlers.answer(Request::new(request)).await;
+        let status = answered.expect_err("it is refused");
+        assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
+        let details = v1::Refusal::decode(status.details()).expect("it says where");
+        assert_eq!(details.diagnostics[0].pointer, pointer);
+    }
+    // It was not taken back.
+    driver.accept(&task).await;
+    server.end().await;
+}
+
+#[tokio::test]
+async fn labels_and_capabilities_that_are_too_long_and_credits_for_a_queue_are_refused_by_name() {
+    let server = Server::open().await;
+    let label = |key: String, value: String| v1::Hello {
+        labels: [(key, value)].into(),
+        ..hello(1)
+    };
+    let capable = v1::Hello {
+        capabilities: vec!["c".repeat(64)],
+        ..hello(1)
+    };
+    for (said, words) in [
+        (
+            label("k".repeat(64), String::new()),
+            "`label_key` has 64; the limit is 63",
+        ),
+        (
+            label(String::new(), String::new()),
+            "the key of a label is empty",
+        ),
+        (
+            label("k".to_owned(), "v".repeat(257)),
+            "`label_value` has 257; the limit is 256",
+        ),
+        (capable, "`capability` has 64; the limit is 63"),
+    ] {
+        let mut stream = server.stream("raw").await;
+        stream.tell(Tell::Hello(said));
+        let [Told::Goodbye(goodbye)] = &stream.end().await[..] else {
+            panic!("{words}");
+        };
+        assert_eq!(goodbye.reason(), v1::GoodbyeReason::Refused);
+        assert!(goodbye.message.contains(words), "{}", goodbye.message);
+    }
+    let (mut stream, _, _) = server.session("raw", 0).await;
+    stream.tell(Tell::Credits(v1::Credits {
+        count: 1,
+        queue: "gpu".to_owned(),
+    }));
+    let rest = stream.end().await;
+    let Some(Told::Goodbye(goodbye)) = rest.last() else {
+        panic!("{rest:?}");
+    };
+    assert!(
+        goodbye.message.contains("the queue \"gpu\""),
+        "{}",
+        goodbye.message
+    );
     server.end().await;
 }

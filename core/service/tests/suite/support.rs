@@ -102,7 +102,7 @@ impl<S: Store, T: Send + Sync> Store for Committing<S, T> {
 /// A session of the driver `raw`, call by call.
 pub(crate) struct Calls {
     pub(crate) handlers: DriverHandlers,
-    session: v1::Welcome,
+    pub(crate) session: v1::Welcome,
 }
 
 impl Calls {
@@ -119,17 +119,31 @@ impl Calls {
         }
     }
 
-    /// The task that a poll gives.
-    pub(crate) async fn poll(&self) -> v1::Task {
+    /// The same session, with another process of the engine.
+    pub(crate) fn with(self, node: &Node) -> Calls {
+        Calls {
+            handlers: DriverHandlers::new(node.clone()),
+            ..self
+        }
+    }
+
+    /// A poll for one task, that waits for so long.
+    pub(crate) async fn poll_for(&self, wait_ms: u64) -> Result<v1::PollResponse, Status> {
         let poll = v1::PollRequest {
             session: self.session.session.clone(),
             resume_secret: self.session.resume_secret.clone(),
             max_tasks: 1,
-            wait_ms: 60_000,
+            wait_ms,
             ..v1::PollRequest::default()
         };
-        let polled = self.handlers.poll(Request::new(poll)).await;
-        polled.expect("polled").into_inner().tasks.remove(0)
+        let polled = self.handlers.poll(Request::new(poll)).await?;
+        Ok(polled.into_inner())
+    }
+
+    /// The task that a poll gives.
+    pub(crate) async fn poll(&self) -> v1::Task {
+        let polled = self.poll_for(60_000).await;
+        polled.expect("polled").tasks.remove(0)
     }
 
     pub(crate) async fn accept(&self, task: &v1::Task) {
@@ -146,32 +160,40 @@ impl Calls {
         task
     }
 
+    /// A call that answers nothing.
+    pub(crate) fn answers(&self) -> v1::AnswerRequest {
+        v1::AnswerRequest {
+            session: self.session.session.clone(),
+            resume_secret: self.session.resume_secret.clone(),
+            answers: Vec::new(),
+        }
+    }
+
     pub(crate) async fn answer(
         &self,
         token: &Bytes,
         answer: v1::task_answer::Answer,
     ) -> Result<v1::AnswerResponse, Status> {
         let request = v1::AnswerRequest {
-            session: self.session.session.clone(),
-            resume_secret: self.session.resume_secret.clone(),
             answers: vec![v1::TaskAnswer {
                 token: token.clone(),
                 answer: Some(answer),
             }],
+            ..self.answers()
         };
         let answered = self.handlers.answer(Request::new(request)).await?;
         Ok(answered.into_inner())
     }
 
     /// A heartbeat that names these.
-    pub(crate) async fn beat(&self, tasks: Vec<v1::TaskProgress>) {
+    pub(crate) async fn beat(&self, tasks: Vec<v1::TaskProgress>) -> v1::HeartbeatResponse {
         let request = v1::HeartbeatRequest {
             session: self.session.session.clone(),
             resume_secret: self.session.resume_secret.clone(),
             tasks,
         };
         let heard = self.handlers.heartbeat(Request::new(request)).await;
-        heard.expect("heard");
+        heard.expect("heard").into_inner()
     }
 
     pub(crate) async fn log(

@@ -41,6 +41,7 @@ impl Machine<'_> {
         let due = self.arm(step, instance, TimerKind::Attempt, Clock::Wall, limit);
         if let Some(inst) = self.instance_mut(step, instance) {
             inst.attempt = attempt;
+            inst.detached = None;
             inst.claimed_at = now;
             inst.claim = Some(Box::new(claim.clone()));
         }
@@ -319,7 +320,6 @@ impl Machine<'_> {
         }
         if let Some(inst) = self.instance_mut(id.step, id.instance) {
             inst.claim = None;
-            inst.detached = None;
             inst.cancel = None;
         }
         self.decisions.push(Decision::Attempt {

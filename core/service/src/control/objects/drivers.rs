@@ -44,6 +44,8 @@ fn session(record: SessionRecord, standing: Option<&Standing>) -> v1::DriverSess
         connected_ms: stored.connected_ms,
         heard_ms: record.heard_ms,
         draining: record.draining,
+        sdk: stored.sdk,
+        instance: stored.instance,
     }
 }
 

@@ -51,7 +51,7 @@ impl DriverHandlers {
         let resumed = self.node.resume_session(
             &resume.session,
             &resume.resume_secret,
-            resume.generation,
+            Some(resume.generation),
             |session| {
                 let tokens = resume.tokens.iter().cloned();
                 named = Named::open(tokens, |token| session.open(token));

@@ -1,5 +1,6 @@
 //! What a driver tells the engine. What it tells is handed over in its order.
 
+use super::super::hello;
 use super::super::logs::{self, Batch};
 use super::super::tokens::Named;
 use super::{Answer, Conversation, Done, End, Told, What, goodbye};
@@ -19,7 +20,7 @@ impl Conversation {
             return Err(goodbye(v1::GoodbyeReason::Limit, why));
         }
         match request.message {
-            Some(Say::Credits(credits)) => self.told(SessionEvent::Credits(credits.count)),
+            Some(Say::Credits(credits)) => self.credits(&credits),
             Some(Say::Answer(answer)) => self.answer(answer),
             Some(Say::Heartbeat(heartbeat)) => {
                 self.heartbeat(heartbeat);
@@ -43,6 +44,19 @@ impl Conversation {
             // Of a later contract (R5).
             None => Ok(()),
         }
+    }
+
+    fn credits(&mut self, credits: &v1::Credits) -> Result<(), End> {
+        if !matches!(credits.queue.as_str(), "" | hello::QUEUE) {
+            let end = credits.queue.floor_char_boundary(63);
+            let why = format!(
+                "the credits are for the queue {:?}; queues other than `{}` come with a later release",
+                &credits.queue[..end],
+                hello::QUEUE
+            );
+            return Err(goodbye(v1::GoodbyeReason::Refused, why));
+        }
+        self.told(SessionEvent::Credits(credits.count))
     }
 
     pub(super) fn answer(&mut self, answer: v1::TaskAnswer) -> Result<(), End> {
