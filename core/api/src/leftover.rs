@@ -2,6 +2,7 @@
 //! then reset the stream behind the answer, and clients take that for a broken connection and show no answer
 //! (curl 7.88: "Stream error in the HTTP/2 framing layer").
 
+use crate::router::is_grpc;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::{Version, header};
@@ -65,8 +66,9 @@ impl Drop for Kept {
 
 /// Reads what nobody wanted of a request, before it is answered.
 pub(crate) async fn hear_out(request: Request, next: Next) -> Response {
-    // HTTP/1.1 ends the connection behind such an answer; and who asks before it sends has sent nothing.
-    let waits = request.headers().contains_key(header::EXPECT);
+    // HTTP/1.1 ends the connection behind such an answer; who asks before it sends has sent nothing; and who
+    // speaks gRPC may send for ever, and knows of such resets.
+    let waits = request.headers().contains_key(header::EXPECT) || is_grpc(request.headers());
     if request.version() != Version::HTTP_2 || waits || request.body().is_end_stream() {
         return next.run(request).await;
     }
@@ -79,7 +81,7 @@ pub(crate) async fn hear_out(request: Request, next: Next) -> Response {
         })
     });
     let answer = next.run(request).await;
-    // Still there where it is read on beside the answer: that of a session.
+    // Nothing where it was read to its end.
     let rest = left.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(rest) = rest {
         let _ = tokio::time::timeout(PATIENCE, read(rest)).await;

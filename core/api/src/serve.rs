@@ -224,7 +224,30 @@ pub(crate) async fn serve(
 
 #[cfg(test)]
 mod tests {
-    use super::is_welcome;
+    use super::{Accepted, Source, is_welcome};
+    use rustix::net::sockopt;
+    use std::time::Duration;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_connection_that_was_accepted_is_asked_by_the_system_whether_anybody_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it has one");
+        let source = Source::Tcp(listener, None);
+        let _client = TcpStream::connect(address).await.expect("it is taken");
+        let accepted = source.accept(Duration::from_millis(20_500)).await;
+        let Ok(Accepted::Tcp(stream, None)) = accepted else {
+            panic!("it came by TCP, in the clear");
+        };
+        assert_eq!(sockopt::tcp_nodelay(&stream), Ok(true));
+        assert_eq!(sockopt::socket_keepalive(&stream), Ok(true));
+        let secs = Duration::from_secs;
+        assert_eq!(sockopt::tcp_keepidle(&stream), Ok(secs(21)));
+        assert_eq!(sockopt::tcp_keepintvl(&stream), Ok(secs(6)));
+        assert_eq!(sockopt::tcp_keepcnt(&stream), Ok(4));
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&stream), Ok(41_000));
+    }
 
     #[test]
     fn the_socket_takes_its_own_user_and_root_alone() {
