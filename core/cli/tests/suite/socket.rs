@@ -69,7 +69,7 @@ fn what_an_address_answers_comes_by_the_socket_too() {
             "/metrics",
             "conveyor_runs_ended_total{state=\"succeeded\"} 1",
         ),
-        ("/v1/openapi.json", "\"openapi\":\"3.1."),
+        ("/v1/openapi.json", "\"openapi\": \"3.1."),
     ] {
         let (status, head, body) = by_socket(&site, "GET", path, "");
         assert_eq!(status, 200, "{path}: {head}\n{body}");
