@@ -75,7 +75,7 @@ fn what_an_address_answers_comes_by_the_socket_too() {
         assert_eq!(status, 200, "{path}: {head}\n{body}");
         assert!(body.contains(words), "{path}: {words} is not in {body}");
     }
-    let (status, head, body) = by_socket(&site, "GET", "/v1/runs/none", "");
+    let (status, head, body) = by_socket(&site, "GET", "/v1/pipelines/none", "");
     assert_eq!(status, 404, "{body}");
     assert!(head.contains("application/problem+json"), "{head}");
 }
