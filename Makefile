@@ -56,7 +56,7 @@ faults: ## Injects faults, and writes what was done and held into docs/faults.md
 	rm -rf $(FAULTS) && mkdir -p $(FAULTS)
 	$(CARGO) run --quiet --release --locked -p conveyor-sim -- --seeds 10000 --json >$(FAULTS)/1-simulator
 	$(CARGO) run --quiet --release --locked -p conveyor-sim --features planted -- --planted all --json >$(FAULTS)/3-planted
-	CONVEYOR_FAULTS=$(abspath $(FAULTS))/2-processes $(CARGO) test --workspace --release --locked --test suite -- acknowledged:: written:: followers:: killed:: load:: network:: hostile:: outage:: polled::
+	CONVEYOR_FAULTS=$(abspath $(FAULTS))/2-processes $(CARGO) test --workspace --release --locked --test suite -- acknowledged:: backups:: written:: followers:: killed:: load:: network:: hostile:: outage:: polled::
 	$(CARGO) run --quiet --release --locked -p conveyor-bench -- faults $(FAULTS)
 
 fuzz: ## Runs each fuzz target for FUZZ_SECONDS (20)

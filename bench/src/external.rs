@@ -54,18 +54,26 @@ pub(crate) async fn gaps(
     Ok(gaps)
 }
 
-/// Many chains at once.
+/// Many chains at once, over the loopback and over the data directory's socket.
 pub(crate) async fn chains(folder: &Path, at_once: u32, runs: u32) -> Result<Vec<Line>, Failed> {
-    let server = Server::start(&folder.join("external-chains"))?;
-    let client = Client::connect(server.url.clone()).await?;
-    let _driver = Process::start(&server.url, &client, 64, 1).await?;
-    apply_chain(&client).await?;
-    let name = format!("{at_once} chains of 10 steps at once, external");
-    let Busy { rate, cpu_ms } = busy(&server, &client, "chain", (at_once, runs, 10)).await?;
-    Ok(vec![
-        Line::plain(&name, "throughput", rate, "steps/s").at_least(4_000.0, ""),
-        Line::plain(&name, "CPU of the server", cpu_ms, "ms/step").at_most(0.15, ""),
-    ])
+    let mut lines = Vec::new();
+    for (way, data) in [("", "external-chains"), (", Unix socket", "socket-chains")] {
+        let server = Server::start(&folder.join(data))?;
+        let url = match way {
+            "" => &server.url,
+            _ => &server.socket,
+        };
+        let client = Client::connect(url.clone()).await?;
+        let _driver = Process::start(url, &client, 64, 1).await?;
+        apply_chain(&client).await?;
+        let name = format!("{at_once} chains of 10 steps at once, external{way}");
+        let Busy { rate, cpu_ms } = busy(&server, &client, "chain", (at_once, runs, 10)).await?;
+        lines.extend([
+            Line::plain(&name, "throughput", rate, "steps/s").at_least(4_000.0, ""),
+            Line::plain(&name, "CPU of the server", cpu_ms, "ms/step").at_most(0.15, ""),
+        ]);
+    }
+    Ok(lines)
 }
 
 /// A hundred parallel steps.

@@ -6,6 +6,7 @@ mod crowd;
 mod driver;
 mod external;
 mod faults;
+mod finished;
 mod flood;
 mod followers;
 mod graphs;
@@ -57,6 +58,8 @@ fn main() -> ExitCode {
         ["layered", folder, size] => graphs::layered(Path::new(folder), size),
         // The process that `many` kills.
         ["in-flight", folder, runs] => many::in_flight(Path::new(folder), runs),
+        // The processes that `finished` compares.
+        ["finished", folder, runs, seconds] => finished::part(Path::new(folder), runs, seconds),
         _ => {
             print(HELP);
             return ExitCode::from(2);
@@ -106,6 +109,7 @@ fn run(part: u32) -> Done {
                 many::recovery(folder.path(), runs / part).await?,
             );
         }
+        show(&mut lines, finished::lines(folder.path(), 100_000 / part)?);
         outside(&mut lines, folder.path(), f, part).await
     })?;
     show(&mut lines, program::lines(folder.path())?);

@@ -11,9 +11,11 @@
 //! | `validity` | from when until when they hold |
 //! | `guard` | pages of a browser are kept out |
 //! | `undecoded` | bytes of gRPC that are no message |
+//! | `leftover` | what a client still sends when it is answered |
 //! | `health` | whether the process lives, and takes new work |
 //! | `serve` | connections, and what they may cost |
 //! | `wire` | what their bytes go over |
+//! | `presence` | whether anybody is still there |
 //! | `server` | where a process listens |
 //! | `place` | where the socket of a data directory lies, and how others find it |
 //! | `client` | others ask |
@@ -23,9 +25,11 @@ mod client;
 mod guard;
 mod health;
 mod json;
+mod leftover;
 mod metrics;
 mod openapi;
 mod place;
+mod presence;
 mod rest;
 mod router;
 mod serve;

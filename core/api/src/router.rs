@@ -100,10 +100,8 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 
 /// There is no such path.
 async fn nothing(uri: Uri, headers: HeaderMap) -> Response {
-    let grpc = headers.get(header::CONTENT_TYPE);
-    let grpc = grpc.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     let path = uri.path();
-    if grpc {
+    if is_grpc(&headers) {
         return Status::unimplemented(format!("there is no method {path}")).into_http();
     }
     if let Some(unreadable) = rest::unreadable_path(path) {
@@ -111,4 +109,10 @@ async fn nothing(uri: Uri, headers: HeaderMap) -> Response {
     }
     let why = format!("there is nothing at {path}; the API is under /v1");
     Problem::new(StatusCode::NOT_FOUND, "not_found", why).into_response()
+}
+
+/// Whether a request is one of gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

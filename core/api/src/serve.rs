@@ -1,9 +1,12 @@
 //! Connections: each is answered by one router, whatever it came by.
 
 use crate::access::Names;
+use crate::leftover::hear_out;
+use crate::presence::{self, Patient};
 use crate::tls::{self, Tls};
 use crate::wire::Wire;
 use axum::extract::Request;
+use axum::middleware::from_fn;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -19,7 +22,7 @@ use tower::ServiceExt as _;
 
 /// What a client may send on a connection before it is read, in bytes: as much as a session may have of log
 /// lines under way. A window that adapts would ping each connection that is not idle, to measure it.
-const WINDOW: u32 = 1 << 20;
+pub(crate) const WINDOW: u32 = 1 << 20;
 
 /// What connections may cost. Each has a name in the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,8 @@ pub struct ConnectionLimits {
     /// How long a client has for its part of TLS, and for the head of a request. Default 10 s.
     pub head: Duration,
     /// A connection that is silent for so long is asked whether anybody is there, and closed where
-    /// nobody answers within as long. Default 20 s.
+    /// nobody answers within as long; one whose client takes nothing of what it is sent for so long is
+    /// closed, too. Default 20 s.
     pub keepalive: Duration,
     /// How long server-sent events are silent before a comment tells that somebody is there. Default 15 s.
     pub silence: Duration,
@@ -69,12 +73,13 @@ enum Accepted {
 }
 
 impl Source {
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self, keepalive: Duration) -> io::Result<Accepted> {
         match self {
             Source::Tcp(listener, tls) => {
                 let (stream, _) = listener.accept().await?;
                 // Answers are small and somebody waits for each.
                 stream.set_nodelay(true)?;
+                presence::ask(&stream, keepalive)?;
                 Ok(Accepted::Tcp(stream, tls.clone()))
             }
             Source::Unix(listener) => {
@@ -108,6 +113,7 @@ struct Answering {
     router: Router,
     builder: Builder<TokioExecutor>,
     head: Duration,
+    keepalive: Duration,
 }
 
 impl Answering {
@@ -126,9 +132,12 @@ impl Answering {
             .keep_alive_interval(limits.keepalive)
             .keep_alive_timeout(limits.keepalive);
         Answering {
-            router: router.layer(Extension(Silence(limits.silence))),
+            router: router
+                .layer(Extension(Silence(limits.silence)))
+                .layer(from_fn(hear_out)),
             builder,
             head: limits.head,
+            keepalive: limits.keepalive,
         }
     }
 
@@ -160,9 +169,8 @@ impl Answering {
             request
         });
         let service = TowerToHyperService::new(service);
-        let connection = self
-            .builder
-            .serve_connection_with_upgrades(TokioIo::new(wire), service);
+        let wire = TokioIo::new(Patient::new(wire, self.keepalive));
+        let connection = self.builder.serve_connection_with_upgrades(wire, service);
         if let Err(error) = watcher.watch(connection.into_owned()).await {
             tracing::debug!(%error, "a connection broke");
         }
@@ -191,7 +199,7 @@ pub(crate) async fn serve(
             break;
         };
         let accepted = tokio::select! {
-            accepted = source.accept() => accepted,
+            accepted = source.accept(limits.keepalive) => accepted,
             () = &mut shutdown => break,
         };
         let accepted = match accepted {
@@ -216,7 +224,30 @@ pub(crate) async fn serve(
 
 #[cfg(test)]
 mod tests {
-    use super::is_welcome;
+    use super::{Accepted, Source, is_welcome};
+    use rustix::net::sockopt;
+    use std::time::Duration;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn a_connection_that_was_accepted_is_asked_by_the_system_whether_anybody_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it has one");
+        let source = Source::Tcp(listener, None);
+        let _client = TcpStream::connect(address).await.expect("it is taken");
+        let accepted = source.accept(Duration::from_millis(20_500)).await;
+        let Ok(Accepted::Tcp(stream, None)) = accepted else {
+            panic!("it came by TCP, in the clear");
+        };
+        assert_eq!(sockopt::tcp_nodelay(&stream), Ok(true));
+        assert_eq!(sockopt::socket_keepalive(&stream), Ok(true));
+        let secs = Duration::from_secs;
+        assert_eq!(sockopt::tcp_keepidle(&stream), Ok(secs(21)));
+        assert_eq!(sockopt::tcp_keepintvl(&stream), Ok(secs(6)));
+        assert_eq!(sockopt::tcp_keepcnt(&stream), Ok(4));
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&stream), Ok(41_000));
+    }
 
     #[test]
     fn the_socket_takes_its_own_user_and_root_alone() {

@@ -125,3 +125,20 @@ impl ServeArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ServeArgs;
+    use clap::Args as _;
+
+    #[test]
+    fn the_page_of_settings_names_each_option() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let page = std::fs::read_to_string(path).expect("it is there");
+        let command = ServeArgs::augment_args(clap::Command::new("serve"));
+        for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+            let has = page.contains(&format!("--{option}"));
+            assert!(has, "docs/configuration.md says nothing of `--{option}`");
+        }
+    }
+}

@@ -81,7 +81,7 @@ settings! {
     head: Time<100, 600_000>, "connections.head" = "10s",
         "How long a client has for the head of a request.";
     keepalive: Time<1_000, 3_600_000>, "connections.keepalive" = "20s",
-        "A connection that is silent for so long is asked whether anybody is there, and closed where nobody answers within as long.";
+        "A connection that is silent for so long is asked whether anybody is there, and closed where nobody answers within as long; one whose client takes nothing of what it is sent for so long is closed, too.";
     silence: Time<1_000, 600_000>, "connections.silence" = "15s",
         "Server-sent events that are silent for so long have a comment, so that whoever is in between keeps the connection.";
     goodbye: Time<0, 600_000>, "connections.goodbye" = "5s",

@@ -5,7 +5,7 @@ use crate::site::{Background, PATIENCE, Site};
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use conveyor_proto::v1::{GetServerInfoRequest, WatchEventsRequest};
 use rustix::process::Signal;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
@@ -135,4 +135,53 @@ fn a_body_of_untold_length_is_refused_where_it_passes_the_limit() {
     assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
     let words = format!("the limit `body_bytes` is {LIMIT}; the body is larger");
     assert!(text.contains(&words), "{text}");
+}
+
+/// Costs some seconds: a log is written that is longer than the buffers of both ends.
+#[test]
+fn a_follower_that_reads_nothing_gives_its_place_back() {
+    const LOGGED: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: logged}
+spec:
+  steps:
+    - {id: a, driver: exec, with: {run: \"head -c 15000000 /dev/zero | base64 -w 1000\"}}
+";
+    let limits = "[connections]\nlimit = 1\nkeepalive = \"1s\"\n";
+    let mut site = Site::new(&[("logged.yaml", LOGGED), ("conveyor.toml", limits)]);
+    let mut server = site.serve();
+    let mut driver = site.driver();
+    let run = site.start("logged.yaml");
+    let read = site.conveyor(&["logs", "-f", &run]);
+    assert_eq!((read.status, read.out.lines().count()), (0, 20_000));
+    driver.kill();
+    server.signal(Signal::TERM);
+    assert_eq!(server.end(), 0);
+    let _server = site.serve_with("data", &["--config", "conveyor.toml"]);
+    let mut deaf = asking(&site, &format!("GET /v1/runs/{run}/logs"));
+    deaf.write_all(b"\r\n").expect("it is sent");
+    until(&mut deaf, "200 OK");
+    // It stays, and reads no more: the one place that there is goes to the next all the same.
+    let mut next = asking(&site, "GET /healthz");
+    next.write_all(b"\r\n").expect("it is sent");
+    until(&mut next, "200 OK");
+    drop(next);
+    // One that reads is silent for longer than that, and stays.
+    let mut quiet = held(&site);
+    quiet
+        .set_read_timeout(Some(Duration::from_secs(3)))
+        .expect("it is set");
+    loop {
+        match quiet.read(&mut [0; 1024]) {
+            // The rest of what it was told first.
+            Ok(read) => assert!(read > 0, "it was closed"),
+            Err(error) => {
+                let is_silent =
+                    [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind());
+                assert!(is_silent, "{error}");
+                return;
+            }
+        }
+    }
 }

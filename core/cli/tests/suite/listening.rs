@@ -116,8 +116,72 @@ fn rest_and_events_come_by_tls_and_a_certificate_does_what_its_scope_may() {
         events.contains("event: event") && events.contains("event: end"),
         "{events}"
     );
+    // A browser shows its user's certificate for a page as well, which nobody asked to start anything.
+    let (status, page) = curl(
+        dir,
+        &["-H", "origin: https://evil.example", &at("/v1/runs")],
+    );
+    assert_eq!(status, 403, "{page}");
+    assert!(page.contains("https://evil.example"), "{page}");
     let namespace = json!({"namespace": {"metadata": {"name": "team-a"}}});
     let (status, refused) = post("/v1/namespaces", &namespace);
     assert_eq!(status, 403, "{refused}");
     assert!(refused.contains("`admin`"), "{refused}");
+}
+
+#[test]
+fn pages_are_refused_on_every_address_and_by_every_method() {
+    let (tls, _tls_server, _) = with_tls(&[]);
+    let mut open = Site::new(&[]);
+    open.url = "http://0.0.0.0:0".to_owned();
+    let _open_server = open.serve_with("data", &["--insecure"]);
+    let mut own = Site::new(&[]);
+    let _own_server = own.serve();
+    // None has a certificate of its own: the authority's file is for the one with TLS.
+    for (site, url) in [
+        (&tls, tls.url.clone()),
+        (&open, open.url.replace("0.0.0.0", "127.0.0.1")),
+        (&own, own.url.clone()),
+    ] {
+        let curl = |args: &[&str]| {
+            let mut command = Command::new("curl");
+            if site.dir.path().join("ca.pem").exists() {
+                command.args(["--cacert", "ca.pem"]);
+            }
+            let output = command
+                .args(["-sS", "-o", "answer", "-w", "%{http_code}"])
+                .args(args)
+                .current_dir(site.dir.path())
+                .output()
+                .expect("this test needs the program `curl`");
+            // Why it had no answer, where it had none.
+            let all = [output.stdout, output.stderr].concat();
+            String::from_utf8_lossy(&all).into_owned()
+        };
+        for path in ["/v1/runs", "/healthz", "/metrics"] {
+            let at = format!("{url}{path}");
+            assert_eq!(curl(&[&at]), "200", "{at}");
+            let page = ["-H", "origin: https://evil.example", &at];
+            assert_eq!(curl(&page), "403", "{at}");
+            // A page of the very address is a page as well, and so is one that has no name.
+            for origin in [format!("origin: {url}"), "origin: null".to_owned()] {
+                assert_eq!(curl(&["-H", &origin, &at]), "403", "{origin} {at}");
+            }
+        }
+        let start = format!("{url}/v1/runs");
+        let posted = ["-H", "origin: https://evil.example", "--json", "{}", &start];
+        // However the body and the answer pass each other: HTTP/2 resets no stream behind an answer.
+        for _ in 0..20 {
+            assert_eq!(curl(&posted), "403", "{start}");
+        }
+        // What a browser asks before it sends such a thing.
+        let asked = [
+            "-X",
+            "OPTIONS",
+            "-H",
+            "origin: https://evil.example",
+            &start,
+        ];
+        assert_eq!(curl(&asked), "403", "{start}");
+    }
 }

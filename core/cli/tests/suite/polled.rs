@@ -14,8 +14,12 @@ pub(crate) struct Polling<'a> {
 
 impl<'a> Polling<'a> {
     pub(crate) fn register(site: &'a Site) -> Polling<'a> {
+        Polling::register_as(site, "exec")
+    }
+
+    pub(crate) fn register_as(site: &'a Site, driver: &str) -> Polling<'a> {
         let hello = json!({"hello": {
-            "driver": "exec", "contract_versions": [1], "actions": [{"name": "run"}], "capacity": 4,
+            "driver": driver, "contract_versions": [1], "actions": [{"name": "run"}], "capacity": 4,
         }});
         let welcome = post(site, "/v1/driver/register", &hello);
         assert_eq!(welcome.status, 200, "{}", welcome.body);
@@ -365,4 +369,84 @@ fn a_hello_that_cannot_be_is_refused_with_what_to_do() {
         let detail = answer.body["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(words), "{words}: {}", answer.body);
     }
+}
+
+#[test]
+fn a_version_that_comes_with_other_schemas_is_told_both_digests() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let register = |version: &str, schema: Value| {
+        let action = json!({"name": "run", "inputs_schema": schema});
+        let hello = json!({
+            "driver": "exec", "version": version, "contract_versions": [1], "actions": [action],
+        });
+        post(&site, "/v1/driver/register", &json!({"hello": hello}))
+    };
+    let (one, other) = (json!({"type": "object"}), json!({"type": "array"}));
+    // What each has by itself, as the refusals of the other tell it: their two digests change places.
+    let digests = |version: &str, first: &Value, second: &Value| {
+        assert_eq!(register(version, first.clone()).status, 200);
+        let refused = register(version, second.clone());
+        assert_eq!(refused.status, 409, "{}", refused.body);
+        let detail = refused.body["detail"].as_str().unwrap_or_default();
+        assert!(
+            detail.contains("`exec`") && detail.contains(version),
+            "{detail}"
+        );
+        let is_digest =
+            |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let words = detail.split(|of: char| !of.is_ascii_alphanumeric());
+        let found: Vec<String> = words.filter(is_digest).map(str::to_owned).collect();
+        let [registered, offered] = &found[..] else {
+            panic!("both digests: {detail}");
+        };
+        // The one that is registered stays.
+        assert_eq!(register(version, first.clone()).status, 200);
+        (registered.clone(), offered.clone())
+    };
+    let (registered, offered) = digests("1.0.0", &one, &other);
+    assert_ne!(registered, offered);
+    assert_eq!(digests("2.0.0", &other, &one), (offered, registered));
+}
+
+#[test]
+fn limits_that_are_set_are_told_and_hold() {
+    const ONE: &str = "name: one\nsteps:\n  - {id: a, name: a, driver: exec, with: {run: x}}\n";
+    let set = "[limits]\noutput_bytes = 2048\ncheckpoint_bytes = 1024\n";
+    let mut site = Site::new(&[("one.yaml", ONE), ("conveyor.toml", set)]);
+    let _server = site.serve_with("data", &["--config", "conveyor.toml"]);
+    let hello = json!({"hello": {
+        "driver": "told", "contract_versions": [1], "actions": [{"name": "run"}], "capacity": 1,
+    }});
+    let welcome = post(&site, "/v1/driver/register", &hello);
+    let limits = &welcome.body["welcome"]["limits"];
+    assert_eq!(limits["outputs_bytes"], 2048, "{}", welcome.body);
+    assert_eq!(limits["checkpoint_bytes"], 1024, "{}", welcome.body);
+    let run = site.start("one.yaml");
+    let driver = Polling::register(&site);
+    let task = driver.take("one");
+    // In base64: 341 times three bytes, and one or two.
+    let save = |rest: &str| {
+        let data = "AAAA".repeat(341) + rest;
+        let checkpoint = json!({"checkpoint": {"token": task["token"], "data": data}});
+        post(&site, "/v1/driver/checkpoint", &checkpoint).body
+    };
+    assert_eq!(save("AA==")["status"], "accepted");
+    assert_eq!(
+        save("AAA=")["reason"],
+        "the checkpoint has 1025 bytes; the limit `checkpoint_bytes` is 1024"
+    );
+    // As JSON it is {"x":"…"}.
+    let result = |bytes: usize| {
+        let outputs = json!({"x": "o".repeat(bytes - 8)});
+        json!({"state": "succeeded", "outputs": outputs})
+    };
+    assert_eq!(report(&site, &task["token"], &result(2049)), "invalid");
+    let view = site.ended(&run).to_string();
+    let words = "the outputs have 2049 bytes; the limit `outputs_bytes` is 2048";
+    assert!(view.contains(words), "{view}");
+    let run = site.start("one.yaml");
+    let task = driver.take("two");
+    assert_eq!(report(&site, &task["token"], &result(2048)), "accepted");
+    assert_eq!(site.ended(&run)["state"], "succeeded");
 }

@@ -82,6 +82,13 @@ fn is_nowhere(site: &Site, run: &str, kept: &str) {
         files > 0,
         "{kept:?} is nowhere: what is kept cannot be searched"
     );
+    let backup = site.conveyor(&["backup", "all.backup"]);
+    assert_eq!(backup.status, 0, "{}", backup.err);
+    let bytes = std::fs::read(site.dir.path().join("all.backup")).expect("it is there");
+    assert!(has(&bytes, kept), "the backup cannot be searched");
+    for form in FORMS {
+        assert!(!has(&bytes, form), "{form:?} is in the backup");
+    }
     let events = site.conveyor(&["events", run, "-o", "json"]);
     assert_eq!(events.status, 0, "{}", events.err);
     let told = [site.log(run), site.show(run).to_string(), events.out];
@@ -317,4 +324,48 @@ fn a_run_of_this_process_takes_variables_by_their_beginning() {
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("only variables that begin with X_"), "{said}");
+}
+
+#[test]
+fn a_server_gives_variables_by_their_beginning_and_no_others() {
+    let set = "[secrets]\nenv_prefix = \"CI_\"\n";
+    let documents = [
+        (
+            "given.yaml",
+            &*pipeline("env:CI_TOKEN", "exec", "{run: 'echo \"<$TOKEN>\"'}"),
+        ),
+        (
+            "other.yaml",
+            &*pipeline("env:OTHER_TOKEN", "exec", "{run: 'true'}"),
+        ),
+        ("conveyor.toml", set),
+    ];
+    let variables = [("CI_TOKEN", VALUE), ("OTHER_TOKEN", "0ther s3cr3t")];
+    let ways: [(&str, &[&str]); 3] = [
+        ("by the option", &["--secrets-env", "CI_"]),
+        ("by the file", &["--config", "conveyor.toml"]),
+        ("by none", &[]),
+    ];
+    let mut site = Site::new(&documents);
+    for (way, options) in ways {
+        let mut server = site.serve_in("data", options, &variables);
+        let mut driver = site.driver();
+        let run = site.start("given.yaml");
+        let ended = site.ended(&run);
+        if options.is_empty() {
+            let told = ended.to_string();
+            assert!(told.contains("no variable is given"), "{way}: {told}");
+        } else {
+            assert_eq!(ended["state"], "succeeded", "{way}: {ended:#}");
+            site.until(&run, "logged", |_| site.log(&run).contains("<***>"));
+            let refused = site.ended(&site.start("other.yaml")).to_string();
+            for words in ["secret_unavailable", "only variables that begin with CI_"] {
+                assert!(refused.contains(words), "{way}: {words}: {refused}");
+            }
+            assert!(!refused.contains("0ther"), "{way}: {refused}");
+        }
+        driver.kill();
+        server.signal(rustix::process::Signal::TERM);
+        assert_eq!(server.end(), 0, "{way}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::pages::{blocks, page, path};
 use crate::program::{conveyor_with, root};
-use crate::site::{Background, Site};
+use crate::site::{Background, Site, driver_program};
 use serde_json::Value;
 use std::process::Command;
 
@@ -109,6 +109,77 @@ fn a_driver_that_is_told_to_end_finishes_what_it_holds() {
     assert!(waits.contains("`exec`, which nobody offers"), "{view:#}");
     let _next = site.driver();
     assert_eq!(site.ended(&run)["state"], "succeeded");
+}
+
+/// A task that outlasts what its driver is granted goes to another driver, and its process ends: `drain` seconds
+/// after the first SIGTERM, or at once after the second.
+///
+/// Without a heartbeat for ten minutes it would be lost: only who is told gives it away sooner.
+#[track_caller]
+fn handed_back(drain: &str, told_twice: bool) {
+    let document = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: long}
+spec:
+  steps:
+    - id: only
+      driver: exec
+      timeouts: {heartbeat: 10m}
+      with: {run: 'while ! test -e go; do echo $CONVEYOR_ATTEMPT >>ran; sleep 0.05; done'}
+";
+    let mut site = Site::new(&[("long.yaml", document)]);
+    let _server = site.serve();
+    let mut command = Command::new(driver_program());
+    command
+        .args(["--server", &site.url, "--drain", drain])
+        .env("NO_COLOR", "1")
+        .current_dir(site.dir.path());
+    let mut first = Background::start(&mut command);
+    first.line(&["connected"]);
+    let run = site.start("long.yaml");
+    let ran = || {
+        let ran = std::fs::read_to_string(site.dir.path().join("ran")).unwrap_or_default();
+        ran.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    site.until(&run, "begun", |_| !ran().is_empty());
+    let _other = site.driver();
+    first.signal(rustix::process::Signal::TERM);
+    first.line(&["told to stop"]);
+    if told_twice {
+        first.signal(rustix::process::Signal::TERM);
+    }
+    first.line(&["stopped", "handed_back=1"]);
+    assert_eq!(first.end(), 0);
+    site.until(&run, "begun again", |_| {
+        ran().iter().any(|line| line == "2")
+    });
+    std::fs::write(site.dir.path().join("go"), "").expect("it is writable");
+    let view = site.ended(&run);
+    assert_eq!(view["state"], "succeeded", "{view:#}");
+    let attempts = view["steps"][0]["instances"][0]["attempts"].as_array();
+    let states: Vec<_> = attempts
+        .into_iter()
+        .flatten()
+        .map(|it| &it["state"])
+        .collect();
+    assert_eq!(states, ["lost", "succeeded"], "{view:#}");
+    let ran = ran();
+    let second = ran.iter().position(|line| line == "2").expect("it ran");
+    assert!(
+        ran[second..].iter().all(|line| line == "2"),
+        "the first went on beside the second: {ran:?}"
+    );
+}
+
+#[test]
+fn a_driver_that_is_told_to_end_hands_back_what_goes_on_for_too_long() {
+    handed_back("1", false);
+}
+
+#[test]
+fn a_driver_that_is_told_twice_to_end_does_so_at_once() {
+    handed_back("3600", true);
 }
 
 #[test]

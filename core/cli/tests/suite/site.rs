@@ -137,6 +137,16 @@ impl Site {
 
     /// The same over another directory, or with more options.
     pub(crate) fn serve_with(&mut self, data_dir: &str, more: &[&str]) -> Background {
+        self.serve_in(data_dir, more, &[])
+    }
+
+    /// The same with variables of its own.
+    pub(crate) fn serve_in(
+        &mut self,
+        data_dir: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Background {
         let address = match self.url.strip_prefix("http://") {
             Some(address) => address.to_owned(),
             None => "127.0.0.1:0".to_owned(),
@@ -146,6 +156,7 @@ impl Site {
             .args(["serve", "--data-dir", data_dir, "--listen", &address])
             .args(more)
             .env("NO_COLOR", "1")
+            .envs(variables.iter().copied())
             .current_dir(self.dir.path());
         let mut server = Background::start(&mut command);
         let line = server.line(&["listening"]);
