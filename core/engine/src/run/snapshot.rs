@@ -17,7 +17,7 @@ pub const SNAPSHOT_FACTS: u64 = 2_000;
 
 /// What tells whether this release can read a snapshot: its version, and a number that changes with the
 /// state's layout between releases (`tests/suite/snapshots.rs` tells when).
-pub const SNAPSHOT_FORMAT: &str = concat!(env!("CARGO_PKG_VERSION"), "/4");
+pub const SNAPSHOT_FORMAT: &str = concat!(env!("CARGO_PKG_VERSION"), "/5");
 
 /// The state of a run after one of its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
