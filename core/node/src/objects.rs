@@ -6,12 +6,12 @@ use crate::error::NodeError;
 use crate::keys;
 use crate::node::Node;
 use crate::reader::Reader;
-use crate::stored::{decode, scan};
+use crate::stored::decode;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
     RecordKind, StoredChange, StoredDefinition, StoredDefinitionVersion, StoredEvent,
     StoredEventFloor, StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline,
-    StoredResource, StoredResourceVersion, StoredRevision, StoredToken, StoredTriggers, StoredUse,
+    StoredResource, StoredResourceVersion, StoredToken, StoredTriggers, StoredUse,
 };
 use conveyor_store::{Bytes, CommitError, Direction, Expected, KeyRange, Store, Transaction};
 use prost::Message;
@@ -115,17 +115,6 @@ pub struct ListObjects {
     pub limit: usize,
 }
 
-/// A revision of a pipeline, with what its key says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FoundRevision {
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// The digest of its document.
-    pub digest: Hash,
-    /// What is stored of it.
-    pub stored: StoredRevision,
-}
-
 /// A part of a listing.
 #[derive(Clone, Debug)]
 pub struct ObjectPage<M> {
@@ -201,18 +190,9 @@ impl Changes {
         &self.transaction
     }
 
-    /// Makes a revision of a pipeline.
-    pub fn revision(
-        &mut self,
-        namespace: &str,
-        pipeline: &str,
-        digest: &Hash,
-        revision: &StoredRevision,
-    ) -> &mut Changes {
-        let key = keys::revision(namespace, pipeline, digest);
-        let row = envelope::wrap(RecordKind::Revision, 0, &revision.encode_to_vec());
-        self.transaction.put(key, row);
-        self
+    /// The commit, for rows that are no objects.
+    pub(crate) fn also(&mut self) -> &mut Transaction {
+        &mut self.transaction
     }
 }
 
@@ -229,67 +209,6 @@ impl Reader {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.on_worker(move |reader| get(reader.store().as_ref(), &namespace, &name))
             .await
-    }
-
-    /// A revision of a pipeline, by the digest of its document.
-    ///
-    /// # Errors
-    /// As [`Reader::object`].
-    pub async fn revision(
-        &self,
-        namespace: &str,
-        pipeline: &str,
-        digest: Hash,
-    ) -> Result<Option<StoredRevision>, NodeError> {
-        let key = keys::revision(namespace, pipeline, &digest);
-        self.on_worker(move |reader| {
-            let row = reader.store().get(&key)?;
-            row.map(|row| decode(RecordKind::Revision, &row))
-                .transpose()
-        })
-        .await
-    }
-
-    /// Revisions of a pipeline, or of all of a namespace, whose digests begin with these hexadecimal
-    /// digits, in lower case; in the order of their keys. Of all of a namespace, every row is read.
-    ///
-    /// # Errors
-    /// As [`Reader::object`].
-    pub async fn revisions(
-        &self,
-        namespace: &str,
-        pipeline: Option<&str>,
-        digits: &str,
-    ) -> Result<Vec<FoundRevision>, NodeError> {
-        let all = keys::revisions_of(namespace, None).len();
-        let mut prefix = keys::revisions_of(namespace, pipeline);
-        if pipeline.is_some() {
-            // The digest is next in the key.
-            let pairs = digits.as_bytes().chunks_exact(2);
-            let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-            prefix.extend(pairs.map_while(byte));
-        }
-        let range = KeyRange::prefix(prefix);
-        let digits = digits.to_owned();
-        self.on_worker(move |reader| {
-            let mut found = Vec::new();
-            scan(reader.store().as_ref(), range, |key, raw| {
-                let strange = || NodeError::Corrupt("the key of a revision has no digest".into());
-                let (name, digest) = key[all..].split_last_chunk::<32>().ok_or_else(strange)?;
-                let digest = Hash(*digest);
-                if digest.to_string().starts_with(&digits) {
-                    let name = name.strip_suffix(&[0]).unwrap_or(name);
-                    found.push(FoundRevision {
-                        pipeline: String::from_utf8_lossy(name).into_owned(),
-                        digest,
-                        stored: decode(RecordKind::Revision, raw)?,
-                    });
-                }
-                Ok(())
-            })?;
-            Ok(found)
-        })
-        .await
     }
 
     /// The last of the objects whose names begin so, by name.

@@ -165,8 +165,8 @@ impl ControlHandlers {
         Ok(())
     }
 
-    /// Removes what is left of definitions and Resources that were deleted: a namespace that is made anew
-    /// under the name begins with nothing.
+    /// Removes what is left of definitions, Resources and pipelines that were deleted: a namespace that is
+    /// made anew under the name begins with nothing.
     async fn forget_versions(&self, namespace: &str) -> Result<(), Status> {
         let all = ListObjects {
             namespace: namespace.to_owned(),
@@ -174,7 +174,8 @@ impl ControlHandlers {
         };
         self.forget_all::<StoredResourceVersion>(all.clone())
             .await?;
-        self.forget_all::<StoredDefinitionVersion>(all).await
+        self.forget_all::<StoredDefinitionVersion>(all).await?;
+        self.node.forget_revisions(namespace).await.map_err(refuse)
     }
 
     /// Removes the keys of requests to an earlier namespace of the name: none of them is one to this one.
