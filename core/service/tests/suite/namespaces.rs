@@ -1,11 +1,15 @@
 //! The end of a namespace.
 
-use crate::handlers;
 use crate::resources::{SCHEMA, metadata};
+use crate::support::Hand;
 use crate::wire::within;
+use crate::{handlers, handlers_at};
+use conveyor_node::retention::{EXPIRED_TOKENS, Retention};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::ControlHandlers;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tonic::{Code, Request, Status};
 
 const TEAM: &str = "team-a";
@@ -222,4 +226,53 @@ async fn a_key_of_an_earlier_namespace_is_none_of_a_later_one() {
         delete_definition(&handlers).await;
         delete(&handlers).await.expect("it is empty");
     }
+}
+
+/// A token that is bound to it, for so many milliseconds.
+async fn token(handlers: &ControlHandlers, ttl_ms: u64) -> String {
+    let request = v1::CreateTokenRequest {
+        scope: v1::TokenScope::Client.into(),
+        namespace: TEAM.to_owned(),
+        ttl_ms: Some(ttl_ms),
+        ..v1::CreateTokenRequest::default()
+    };
+    let token = handlers.create_token(Request::new(request)).await;
+    token.expect("a token").into_inner().token.expect("told").id
+}
+
+async fn tokens(handlers: &ControlHandlers) -> Vec<String> {
+    let request = Request::new(v1::ListTokensRequest::default());
+    let answer = handlers.list_tokens(request).await.expect("a page");
+    let tokens = answer.into_inner().tokens;
+    tokens.into_iter().map(|token| token.id).collect()
+}
+
+#[tokio::test]
+async fn a_token_whose_time_is_over_holds_no_namespace_and_is_forgotten() {
+    let clock = Arc::new(Hand(AtomicU64::new(1_000_000)));
+    let handlers = handlers_at(Arc::clone(&clock) as _).await;
+    let after = |millis: u64| clock.0.fetch_add(millis, Ordering::SeqCst);
+    make(&handlers).await;
+    token(&handlers, 1_000).await;
+    holds(&handlers, "access tokens").await;
+    after(1_000);
+    assert_eq!(tokens(&handlers).await.len(), 1);
+    delete(&handlers).await.expect("nothing holds it");
+    assert_eq!(tokens(&handlers).await, Vec::<String>::new());
+
+    // What is not taken along is listed for a while.
+    make(&handlers).await;
+    let (short, long) = (
+        token(&handlers, 1_000).await,
+        token(&handlers, 2_000 + EXPIRED_TOKENS.0).await,
+    );
+    let kept = Retention::default();
+    let sweep = async || handlers.node().retain(&kept).await.expect("a pass").tokens;
+    after(1_000 + EXPIRED_TOKENS.0 - 1);
+    assert_eq!(sweep().await, 0);
+    assert!(tokens(&handlers).await.contains(&short));
+    after(1);
+    assert_eq!(sweep().await, 1);
+    assert_eq!(tokens(&handlers).await, [long]);
+    holds(&handlers, "access tokens").await;
 }

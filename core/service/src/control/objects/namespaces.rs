@@ -3,7 +3,9 @@
 use super::super::{ControlHandlers, DEFAULT_NAMESPACE, refuse};
 use super::repeats::Keyed;
 use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token};
+use crate::access::holds;
 use crate::refusal;
+use conveyor_engine::time::Time;
 use conveyor_node::objects::{Changes, ListObjects, Object, Row};
 use conveyor_node::reader::Filter;
 use conveyor_node::repeats;
@@ -227,6 +229,7 @@ impl ControlHandlers {
         etag_fits(&request.etag, Some(&row))?;
         self.is_empty(&wanted).await?;
         self.forget_versions(&wanted).await?;
+        self.forget_tokens(&wanted).await?;
         // No run begins between this look and the end; no object is made, as it is this call's turn.
         let _starts = self.changes.starts.write().await;
         self.is_empty(&wanted).await?;
@@ -255,7 +258,7 @@ impl ControlHandlers {
                 self.has::<StoredDefinition>(namespace).await?,
             ),
             ("runs", starting || !runs.rows.is_empty()),
-            // They would be good for whatever is made under the name.
+            // They would be good for whatever is made under the name. One whose time is over is not.
             ("access tokens", self.has_tokens(namespace).await?),
         ];
         let there = there.iter().filter_map(|(what, is)| is.then_some(*what));
@@ -279,7 +282,29 @@ impl ControlHandlers {
         Ok(!page.rows.is_empty())
     }
 
+    /// Whether a token that holds is bound to it.
     async fn has_tokens(&self, namespace: &str) -> Result<bool, Status> {
+        let now = self.node.now();
+        let tokens = self.tokens_of(namespace).await?;
+        let held =
+            |(_, row): &(String, Row<StoredToken>)| holds(row.value.expires_ms.map(Time), now);
+        Ok(tokens.iter().any(held))
+    }
+
+    /// Removes the tokens that are bound to it, none of which holds any more.
+    async fn forget_tokens(&self, namespace: &str) -> Result<(), Status> {
+        for some in self.tokens_of(namespace).await?.chunks(TURN) {
+            let mut changes = Changes::new();
+            for (id, row) in some {
+                changes.delete("", id, row);
+            }
+            self.node.change(changes).await.map_err(refuse)?;
+        }
+        Ok(())
+    }
+
+    async fn tokens_of(&self, namespace: &str) -> Result<Vec<(String, Row<StoredToken>)>, Status> {
+        let mut found = Vec::new();
         let mut list = ListObjects {
             limit: TURN,
             ..ListObjects::default()
@@ -287,13 +312,11 @@ impl ControlHandlers {
         loop {
             let page = self.reader.objects::<StoredToken>(list.clone()).await;
             let page = page.map_err(refuse)?;
-            let mut tokens = page.rows.iter().map(|(_, row)| &row.value);
-            if tokens.any(|token| token.namespace == namespace) {
-                return Ok(true);
-            }
+            let own = |(_, row): &(String, Row<StoredToken>)| row.value.namespace == namespace;
+            found.extend(page.rows.into_iter().filter(own));
             list.after = page.next;
             if list.after.is_none() {
-                return Ok(false);
+                return Ok(found);
             }
         }
     }
