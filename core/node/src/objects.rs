@@ -7,6 +7,7 @@ use crate::keys;
 use crate::node::Node;
 use crate::reader::Reader;
 use crate::stored::decode;
+use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
     RecordKind, StoredChange, StoredDefinition, StoredDefinitionVersion, StoredEvent,
@@ -30,6 +31,9 @@ pub trait Object: Message + Default + Clone + Send + 'static {
 
     /// What filters look at.
     fn labels(&self) -> Option<&BTreeMap<String, String>>;
+
+    /// When it was made, of what filters may look for by that.
+    fn created(&self) -> Option<Time>;
 }
 
 /// Makes a message a kind of row; with `labelled`, its meta's labels are what filters look at.
@@ -40,14 +44,18 @@ macro_rules! objects {
             const RECORD: RecordKind = RecordKind::$record;
 
             fn labels(&self) -> Option<&BTreeMap<String, String>> {
-                objects!(@$labels self)
+                objects!(@$labels self).map(|meta| &meta.labels)
+            }
+
+            fn created(&self) -> Option<Time> {
+                objects!(@$labels self).map(|meta| Time(meta.created_ms))
             }
         })*
     };
-    (@labelled $row:ident) => { labels($row.meta.as_ref()) };
+    (@labelled $row:ident) => { $row.meta.as_ref() };
     (@bare $row:ident) => {{
         let _ = $row;
-        None
+        None::<&StoredMeta>
     }};
 }
 
@@ -64,10 +72,6 @@ objects! {
     StoredIdempotency b'i' Idempotency bare;
     StoredToken b'a' Token bare;
     StoredEventFloor b'e' EventFloor bare;
-}
-
-fn labels(meta: Option<&StoredMeta>) -> Option<&BTreeMap<String, String>> {
-    meta.map(|meta| &meta.labels)
 }
 
 /// A row as it was read.
@@ -109,10 +113,35 @@ pub struct ListObjects {
     pub prefix: String,
     /// Only with all of these labels.
     pub labels: BTreeMap<String, String>,
+    /// Only those made at or after this.
+    pub created_from: Option<Time>,
+    /// Only those made before this.
+    pub created_before: Option<Time>,
     /// Only names after this one.
     pub after: Option<String>,
     /// At most so many.
     pub limit: usize,
+}
+
+impl ListObjects {
+    /// Whether something that has these labels and was made then is listed. What nobody made is none of an
+    /// instant.
+    #[must_use]
+    pub fn takes(&self, labels: Option<&BTreeMap<String, String>>, created: Option<Time>) -> bool {
+        let has = |(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value);
+        let within = |from: Option<Time>, made: fn(Time, Time) -> bool| {
+            from.is_none_or(|bound| created.is_some_and(|created| made(created, bound)))
+        };
+        self.labels.iter().all(has)
+            && within(self.created_from, |created, from| created >= from)
+            && within(self.created_before, |created, before| created < before)
+    }
+
+    /// Whether only those of some time are listed.
+    #[must_use]
+    pub fn is_dated(&self) -> bool {
+        self.created_from.is_some() || self.created_before.is_some()
+    }
 }
 
 /// A part of a listing.
@@ -323,10 +352,7 @@ pub fn list<M: Object>(store: &dyn Store, list: &ListObjects) -> Result<ObjectPa
             let name = String::from_utf8_lossy(&key[all.len()..]).into_owned();
             let row: Row<M> = row(raw.clone())?;
             looked += 1;
-            let fits = list.labels.iter().all(|(key, value)| {
-                row.value.labels().and_then(|labels| labels.get(key)) == Some(value)
-            });
-            if fits {
+            if list.takes(row.value.labels(), row.value.created()) {
                 page.rows.push((name.clone(), row));
             }
             if page.rows.len() == list.limit || looked == LOOKED_AT {

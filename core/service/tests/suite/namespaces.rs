@@ -276,3 +276,80 @@ async fn a_token_whose_time_is_over_holds_no_namespace_and_is_forgotten() {
     assert_eq!(tokens(&handlers).await, [long]);
     holds(&handlers, "access tokens").await;
 }
+
+async fn update(
+    handlers: &ControlHandlers,
+    name: &str,
+    labels: &[(&str, &str)],
+    etag: &str,
+) -> Result<v1::UpdateNamespaceResponse, Status> {
+    let pairs = labels.iter();
+    let request = v1::UpdateNamespaceRequest {
+        name: name.to_owned(),
+        labels: pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        annotations: [("contact".to_owned(), "ann".to_owned())].into(),
+        etag: etag.to_owned(),
+    };
+    let answer = handlers.update_namespace(Request::new(request)).await?;
+    Ok(answer.into_inner())
+}
+
+#[tokio::test]
+async fn a_namespace_gets_other_labels_and_annotations_as_it_was_read() {
+    let clock = Arc::new(Hand(AtomicU64::new(1_000_000)));
+    let handlers = handlers_at(Arc::clone(&clock) as _).await;
+    let code = |answer: Result<_, Status>| answer.map(|_| ()).expect_err("refused").code();
+    assert_eq!(code(update(&handlers, TEAM, &[], "").await), Code::NotFound);
+    let always = update(&handlers, "default", &[], "").await;
+    assert_eq!(code(always), Code::FailedPrecondition);
+    make(&handlers).await;
+    clock.0.fetch_add(5, Ordering::SeqCst);
+    let meta = |answer: v1::UpdateNamespaceResponse| {
+        let namespace = answer.namespace.expect("told");
+        (namespace.metadata.expect("it has"), answer.changed)
+    };
+    let told = update(&handlers, TEAM, &[("of", "shop")], "").await;
+    let (first, changed) = meta(told.expect("changed"));
+    assert!(changed);
+    assert_eq!((first.created_ms, first.updated_ms), (1_000_000, 1_000_005));
+    assert_eq!(
+        (
+            first.labels["of"].as_str(),
+            first.annotations["contact"].as_str()
+        ),
+        ("shop", "ann")
+    );
+    // A repeat changes nothing.
+    let (again, changed) = meta(
+        update(&handlers, TEAM, &[("of", "shop")], "")
+            .await
+            .expect("told"),
+    );
+    assert_eq!((&again, changed), (&first, false));
+    // What is not given goes; who has not seen that changes nothing.
+    let told = update(&handlers, TEAM, &[("tier", "1")], &first.etag).await;
+    let (second, _) = meta(told.expect("changed"));
+    assert_eq!(second.labels.keys().collect::<Vec<_>>(), ["tier"]);
+    let late = update(&handlers, TEAM, &[("of", "shop")], &first.etag).await;
+    assert_eq!(code(late), Code::Aborted);
+    let wrong = update(&handlers, TEAM, &[("", "shop")], "").await;
+    assert_eq!(code(wrong), Code::InvalidArgument);
+    // They are found by what they have.
+    let listed = async |key: &str, value: &str| {
+        let options = v1::ListOptions {
+            labels: [(key.to_owned(), value.to_owned())].into(),
+            ..v1::ListOptions::default()
+        };
+        let request = Request::new(v1::ListNamespacesRequest {
+            options: Some(options),
+        });
+        let answer = handlers.list_namespaces(request).await.expect("a page");
+        answer.into_inner().namespaces.len()
+    };
+    assert_eq!(
+        (listed("tier", "1").await, listed("of", "shop").await),
+        (1, 0)
+    );
+}

@@ -27,6 +27,10 @@ fn told(name: &str, row: &Row<StoredNamespace>) -> v1::Namespace {
     }
 }
 
+fn none(name: &str) -> Status {
+    Status::not_found(format!("there is no namespace `{name}`"))
+}
+
 /// The one that nobody has to make.
 fn default() -> v1::Namespace {
     v1::Namespace {
@@ -90,6 +94,44 @@ impl ControlHandlers {
         Ok(answer)
     }
 
+    pub(in super::super) async fn update_one_namespace(
+        &self,
+        request: v1::UpdateNamespaceRequest,
+    ) -> Result<v1::UpdateNamespaceResponse, Status> {
+        let wanted = request.name;
+        if wanted == DEFAULT_NAMESPACE {
+            return Err(Status::failed_precondition(
+                "the namespace `default` is always there, and has neither labels nor annotations",
+            ));
+        }
+        name("/name", "name", &wanted)?;
+        labels_fit("/labels", &request.labels)?;
+        annotations_fit("/annotations", &request.annotations)?;
+        let _turn = self.changes.turn.lock().await;
+        let row = self.reader.object::<StoredNamespace>("", &wanted).await;
+        let row = row.map_err(refuse)?.ok_or_else(|| none(&wanted))?;
+        etag_fits(&request.etag, Some(&row))?;
+        let meta = row.value.meta.clone().unwrap_or_default();
+        let same = meta.labels == request.labels && meta.annotations == request.annotations;
+        let row = match same {
+            true => row,
+            false => {
+                let (labels, annotations) = (request.labels, request.annotations);
+                let next = Row::new(StoredNamespace {
+                    meta: Some(changed(Some(&meta), labels, annotations, self.node.now().0)),
+                });
+                let mut changes = Changes::new();
+                changes.put("", &wanted, &next.value, Some(&row));
+                self.node.change(changes).await.map_err(refuse)?;
+                next
+            }
+        };
+        Ok(v1::UpdateNamespaceResponse {
+            namespace: Some(told(&wanted, &row)),
+            changed: !same,
+        })
+    }
+
     pub(in super::super) async fn all_namespaces(
         &self,
         request: v1::ListNamespacesRequest,
@@ -98,7 +140,7 @@ impl ControlHandlers {
         if let Some(own) = &self.caller.namespace {
             return self.own_namespace(own, &list).await;
         }
-        let first = list.after.is_none() && list.labels.is_empty();
+        let first = list.after.is_none() && list.labels.is_empty() && !list.is_dated();
         let page = self
             .reader
             .objects::<StoredNamespace>(list)
@@ -125,9 +167,11 @@ impl ControlHandlers {
             None => (own == DEFAULT_NAMESPACE).then(default),
         };
         let fits = |namespace: &v1::Namespace| {
-            let labels = namespace.metadata.as_ref().map(|metadata| &metadata.labels);
-            let has = |(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value);
-            list.labels.iter().all(has) && list.after.as_deref().is_none_or(|after| own > after)
+            let metadata = namespace.metadata.as_ref();
+            let created = metadata.map(|metadata| Time(metadata.created_ms));
+            let made = created.filter(|created| *created > Time(0));
+            list.takes(metadata.map(|metadata| &metadata.labels), made)
+                && list.after.as_deref().is_none_or(|after| own > after)
         };
         Ok(v1::ListNamespacesResponse {
             namespaces: found.into_iter().filter(fits).collect(),
@@ -145,12 +189,7 @@ impl ControlHandlers {
         let found = match row.await.map_err(refuse)? {
             Some(row) => told(&request.name, &row),
             None if request.name == DEFAULT_NAMESPACE => default(),
-            None => {
-                return Err(Status::not_found(format!(
-                    "there is no namespace `{}`",
-                    request.name
-                )));
-            }
+            None => return Err(none(&request.name)),
         };
         Ok(v1::GetNamespaceResponse {
             namespace: Some(found),
@@ -224,8 +263,7 @@ impl ControlHandlers {
         let _turn = self.changes.turn.lock().await;
         let row = self.reader.object::<StoredNamespace>("", &wanted).await;
         let row = row.map_err(refuse)?;
-        let row =
-            row.ok_or_else(|| Status::not_found(format!("there is no namespace `{wanted}`")))?;
+        let row = row.ok_or_else(|| none(&wanted))?;
         etag_fits(&request.etag, Some(&row))?;
         self.is_empty(&wanted).await?;
         self.forget_versions(&wanted).await?;
