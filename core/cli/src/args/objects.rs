@@ -42,7 +42,7 @@ Examples:
   conveyor start release -i version=1.4.2
   conveyor start release --follow           Until it ends, with live progress; its exit status tells
   conveyor start release --digest 7c5e2f1a  An earlier revision
-  conveyor start release --resource application/web@3
+  conveyor start release --resource application/web   For its newest version; `@3` names another
   conveyor start release --idempotency-key build-812   Twice is once, for a day
   conveyor start -f pipeline.yaml           A document that is not stored
 
