@@ -45,7 +45,6 @@ fn request(args: &ForkArgs) -> Result<(v1::ForkRunRequest, Given), Problem> {
         labels: args.labels.iter().cloned().collect(),
         annotations: args.annotations.iter().cloned().collect(),
         idempotency_key: args.idempotency_key.clone(),
-        ..v1::ForkRunRequest::default()
     };
     Ok((request, inputs))
 }

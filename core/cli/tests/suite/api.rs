@@ -408,6 +408,7 @@ steps:
         "\"id\":\"greet\"",
         "\"critical_path\":[\"greet\"]",
         "\"current\":true",
+        "\"labels\":{\"of\":\"shop\"}",
         "\"sessions\":[{",
         "\"pipeline\":\"hello\"",
         "{}",
