@@ -422,9 +422,9 @@ steps:
         assert!(said.contains(word), "{block}: {said}");
     }
     assert!(
-        said[8].contains("event: line") && said[8].contains("\"text\":\"hello\""),
+        said[9].contains("event: line") && said[8].contains("\"text\":\"hello\""),
         "{}",
-        said[8]
+        said[9]
     );
 }
 
