@@ -422,7 +422,7 @@ steps:
         assert!(said.contains(word), "{block}: {said}");
     }
     assert!(
-        said[9].contains("event: line") && said[8].contains("\"text\":\"hello\""),
+        said[9].contains("event: line") && said[9].contains("\"text\":\"hello\""),
         "{}",
         said[9]
     );
