@@ -53,6 +53,7 @@ fn every_call_of_the_control_service_has_a_method() {
         RevokeToken => Client::revoke_token,
         StartRun => Client::start_run,
         StopRun => Client::stop_run,
+        UpdateNamespace => Client::update_namespace,
         WatchEvents => Client::watch_events,
         WatchRunEvents => Run::events,
     };

@@ -18,10 +18,10 @@ pub(crate) use contract::{ContractArgs, ContractVerb, ExportArgs};
 pub(crate) use follow::{EventsArgs, LogsArgs};
 pub(crate) use fork::ForkArgs;
 pub(crate) use objects::{
-    ApplyArgs, DefinitionsArgs, DefinitionsVerb, DriversArgs, DriversVerb, ListedArgs, NamedArgs,
-    NamespaceArgs, NamespacesArgs, NamespacesListArgs, NamespacesVerb, PipelineShowArgs,
-    PipelinesArgs, PipelinesVerb, ResourceVersionArgs, ResourcesArgs, ResourcesListArgs,
-    ResourcesVerb, StartArgs, VersionArgs,
+    ApplyArgs, DefinitionsArgs, DefinitionsVerb, DriversArgs, DriversVerb, ListedArgs, Made,
+    MadeArgs, NamedArgs, NamespaceArgs, NamespacesArgs, NamespacesListArgs, NamespacesVerb,
+    PipelineShowArgs, PipelinesArgs, PipelinesVerb, ResourceVersionArgs, ResourcesArgs,
+    ResourcesListArgs, ResourcesVerb, StartArgs, VersionArgs,
 };
 pub(crate) use offline::{CheckArgs, CompletionArgs, PlanArgs, TestArgs};
 pub(crate) use operate::{BackupArgs, DoctorArgs, RestoreArgs};

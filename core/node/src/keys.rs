@@ -12,8 +12,9 @@
 //! | `s j RUN SEQUENCE` | a record of a run's journal (PROTOCOL P4) |
 //! | `s m` | what the store says about itself; of shard 0 alone |
 //! | `s n KIND NAMESPACE NAME` | an object that somebody made: a namespace, a pipeline |
+//! | `s N NAMESPACE NAME NUMBER` | a revision of a pipeline, by its number |
 //! | `s p RUN` | which snapshot of a run is whole (PROTOCOL P8) |
-//! | `s P NAMESPACE NAME DIGEST` | a revision of a pipeline |
+//! | `s P NAMESPACE DIGEST NAME` | the same, by the digest of its document |
 //! | `s q RUN` | why a run is quarantined |
 //! | `s r RUN` | a run that has not ended, with its earliest timer; gone at the end |
 //! | `s s RUN SEQUENCE` | a snapshot of a run after that record |
@@ -92,22 +93,32 @@ pub fn object(kind: u8, namespace: &str, name: &str) -> Vec<u8> {
     key(b'n', &[&[kind], namespace, &[0], name])
 }
 
-/// A revision of a pipeline.
+/// A revision of a pipeline, by the digest of its document.
 #[must_use]
-pub fn revision(namespace: &str, pipeline: &str, digest: &Hash) -> Vec<u8> {
+pub fn revision(namespace: &str, digest: &Hash, pipeline: &str) -> Vec<u8> {
     let (namespace, pipeline) = (namespace.as_bytes(), pipeline.as_bytes());
-    key(b'P', &[namespace, &[0], pipeline, &[0], &digest.0])
+    key(b'P', &[namespace, &[0], &digest.0, pipeline])
 }
 
-/// Before all revisions of a pipeline, or of all pipelines of a namespace.
+/// Before all revisions of the pipelines of a namespace, by their digests.
 #[must_use]
-pub fn revisions_of(namespace: &str, pipeline: Option<&str>) -> Vec<u8> {
-    let mut key = key(b'P', &[namespace.as_bytes(), &[0]]);
-    if let Some(pipeline) = pipeline {
-        key.extend_from_slice(pipeline.as_bytes());
-        key.push(0);
-    }
+pub fn revisions_of(namespace: &str) -> Vec<u8> {
+    key(b'P', &[namespace.as_bytes(), &[0]])
+}
+
+/// A revision of a pipeline, by its number.
+#[must_use]
+pub fn numbered_revision(namespace: &str, pipeline: &str, number: u64) -> Vec<u8> {
+    let mut key = numbered_revisions(namespace, pipeline);
+    key.extend_from_slice(&number.to_be_bytes());
     key
+}
+
+/// Before all revisions of a pipeline, by their numbers.
+#[must_use]
+pub fn numbered_revisions(namespace: &str, pipeline: &str) -> Vec<u8> {
+    let (namespace, pipeline) = (namespace.as_bytes(), pipeline.as_bytes());
+    key(b'N', &[namespace, &[0], pipeline, &[0]])
 }
 
 /// The row of a run that listings read.
@@ -225,7 +236,7 @@ pub fn reclaim() -> Vec<u8> {
     key(b'y', &[])
 }
 
-/// Before all revisions of all pipelines; each key ends with its document's digest.
+/// Before all revisions of all pipelines, by their digests.
 #[must_use]
 pub fn revisions() -> Vec<u8> {
     key(b'P', &[])

@@ -15,6 +15,7 @@
 //! | [`backup`] | all that a store holds, as a file |
 //! | [`retention`] | what goes away, and the space that it took |
 //! | [`objects`] | what people make beside runs: guarded rows |
+//! | [`revisions`] | those of pipelines, by digest and by number |
 //! | [`resources`] | versions of Resources, and the runs that their changes start |
 //! | [`repeats`] | requests with an idempotency key |
 //! | [`keys`], [`envelope`] | where things lie in a store, and in what |
@@ -39,6 +40,7 @@ pub mod reader;
 pub mod repeats;
 pub mod resources;
 pub mod retention;
+pub mod revisions;
 mod secrets;
 pub mod session;
 pub mod storage;

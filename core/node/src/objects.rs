@@ -6,12 +6,13 @@ use crate::error::NodeError;
 use crate::keys;
 use crate::node::Node;
 use crate::reader::Reader;
-use crate::stored::{decode, scan};
+use crate::stored::decode;
+use conveyor_engine::time::Time;
 use conveyor_engine::value::Hash;
 use conveyor_proto::storage::v1::{
     RecordKind, StoredChange, StoredDefinition, StoredDefinitionVersion, StoredEvent,
     StoredEventFloor, StoredIdempotency, StoredMeta, StoredNamespace, StoredPipeline,
-    StoredResource, StoredResourceVersion, StoredRevision, StoredToken, StoredTriggers, StoredUse,
+    StoredResource, StoredResourceVersion, StoredToken, StoredTriggers, StoredUse,
 };
 use conveyor_store::{Bytes, CommitError, Direction, Expected, KeyRange, Store, Transaction};
 use prost::Message;
@@ -30,6 +31,9 @@ pub trait Object: Message + Default + Clone + Send + 'static {
 
     /// What filters look at.
     fn labels(&self) -> Option<&BTreeMap<String, String>>;
+
+    /// When it was made, of what filters may look for by that.
+    fn created(&self) -> Option<Time>;
 }
 
 /// Makes a message a kind of row; with `labelled`, its meta's labels are what filters look at.
@@ -40,14 +44,18 @@ macro_rules! objects {
             const RECORD: RecordKind = RecordKind::$record;
 
             fn labels(&self) -> Option<&BTreeMap<String, String>> {
-                objects!(@$labels self)
+                objects!(@$labels self).map(|meta| &meta.labels)
+            }
+
+            fn created(&self) -> Option<Time> {
+                objects!(@$labels self).map(|meta| Time(meta.created_ms))
             }
         })*
     };
-    (@labelled $row:ident) => { labels($row.meta.as_ref()) };
+    (@labelled $row:ident) => { $row.meta.as_ref() };
     (@bare $row:ident) => {{
         let _ = $row;
-        None
+        None::<&StoredMeta>
     }};
 }
 
@@ -64,10 +72,6 @@ objects! {
     StoredIdempotency b'i' Idempotency bare;
     StoredToken b'a' Token bare;
     StoredEventFloor b'e' EventFloor bare;
-}
-
-fn labels(meta: Option<&StoredMeta>) -> Option<&BTreeMap<String, String>> {
-    meta.map(|meta| &meta.labels)
 }
 
 /// A row as it was read.
@@ -109,21 +113,35 @@ pub struct ListObjects {
     pub prefix: String,
     /// Only with all of these labels.
     pub labels: BTreeMap<String, String>,
+    /// Only those made at or after this.
+    pub created_from: Option<Time>,
+    /// Only those made before this.
+    pub created_before: Option<Time>,
     /// Only names after this one.
     pub after: Option<String>,
     /// At most so many.
     pub limit: usize,
 }
 
-/// A revision of a pipeline, with what its key says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FoundRevision {
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// The digest of its document.
-    pub digest: Hash,
-    /// What is stored of it.
-    pub stored: StoredRevision,
+impl ListObjects {
+    /// Whether something that has these labels and was made then is listed. What nobody made is none of an
+    /// instant.
+    #[must_use]
+    pub fn takes(&self, labels: Option<&BTreeMap<String, String>>, created: Option<Time>) -> bool {
+        let has = |(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value);
+        let within = |from: Option<Time>, made: fn(Time, Time) -> bool| {
+            from.is_none_or(|bound| created.is_some_and(|created| made(created, bound)))
+        };
+        self.labels.iter().all(has)
+            && within(self.created_from, |created, from| created >= from)
+            && within(self.created_before, |created, before| created < before)
+    }
+
+    /// Whether only those of some time are listed.
+    #[must_use]
+    pub fn is_dated(&self) -> bool {
+        self.created_from.is_some() || self.created_before.is_some()
+    }
 }
 
 /// A part of a listing.
@@ -201,18 +219,9 @@ impl Changes {
         &self.transaction
     }
 
-    /// Makes a revision of a pipeline.
-    pub fn revision(
-        &mut self,
-        namespace: &str,
-        pipeline: &str,
-        digest: &Hash,
-        revision: &StoredRevision,
-    ) -> &mut Changes {
-        let key = keys::revision(namespace, pipeline, digest);
-        let row = envelope::wrap(RecordKind::Revision, 0, &revision.encode_to_vec());
-        self.transaction.put(key, row);
-        self
+    /// The commit, for rows that are no objects.
+    pub(crate) fn also(&mut self) -> &mut Transaction {
+        &mut self.transaction
     }
 }
 
@@ -229,67 +238,6 @@ impl Reader {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.on_worker(move |reader| get(reader.store().as_ref(), &namespace, &name))
             .await
-    }
-
-    /// A revision of a pipeline, by the digest of its document.
-    ///
-    /// # Errors
-    /// As [`Reader::object`].
-    pub async fn revision(
-        &self,
-        namespace: &str,
-        pipeline: &str,
-        digest: Hash,
-    ) -> Result<Option<StoredRevision>, NodeError> {
-        let key = keys::revision(namespace, pipeline, &digest);
-        self.on_worker(move |reader| {
-            let row = reader.store().get(&key)?;
-            row.map(|row| decode(RecordKind::Revision, &row))
-                .transpose()
-        })
-        .await
-    }
-
-    /// Revisions of a pipeline, or of all of a namespace, whose digests begin with these hexadecimal
-    /// digits, in lower case; in the order of their keys. Of all of a namespace, every row is read.
-    ///
-    /// # Errors
-    /// As [`Reader::object`].
-    pub async fn revisions(
-        &self,
-        namespace: &str,
-        pipeline: Option<&str>,
-        digits: &str,
-    ) -> Result<Vec<FoundRevision>, NodeError> {
-        let all = keys::revisions_of(namespace, None).len();
-        let mut prefix = keys::revisions_of(namespace, pipeline);
-        if pipeline.is_some() {
-            // The digest is next in the key.
-            let pairs = digits.as_bytes().chunks_exact(2);
-            let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-            prefix.extend(pairs.map_while(byte));
-        }
-        let range = KeyRange::prefix(prefix);
-        let digits = digits.to_owned();
-        self.on_worker(move |reader| {
-            let mut found = Vec::new();
-            scan(reader.store().as_ref(), range, |key, raw| {
-                let strange = || NodeError::Corrupt("the key of a revision has no digest".into());
-                let (name, digest) = key[all..].split_last_chunk::<32>().ok_or_else(strange)?;
-                let digest = Hash(*digest);
-                if digest.to_string().starts_with(&digits) {
-                    let name = name.strip_suffix(&[0]).unwrap_or(name);
-                    found.push(FoundRevision {
-                        pipeline: String::from_utf8_lossy(name).into_owned(),
-                        digest,
-                        stored: decode(RecordKind::Revision, raw)?,
-                    });
-                }
-                Ok(())
-            })?;
-            Ok(found)
-        })
-        .await
     }
 
     /// The last of the objects whose names begin so, by name.
@@ -404,10 +352,7 @@ pub fn list<M: Object>(store: &dyn Store, list: &ListObjects) -> Result<ObjectPa
             let name = String::from_utf8_lossy(&key[all.len()..]).into_owned();
             let row: Row<M> = row(raw.clone())?;
             looked += 1;
-            let fits = list.labels.iter().all(|(key, value)| {
-                row.value.labels().and_then(|labels| labels.get(key)) == Some(value)
-            });
-            if fits {
+            if list.takes(row.value.labels(), row.value.created()) {
                 page.rows.push((name.clone(), row));
             }
             if page.rows.len() == list.limit || looked == LOOKED_AT {

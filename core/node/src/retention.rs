@@ -11,6 +11,7 @@
 //! | `run` | one run goes away |
 //! | `pass` | all that has come of age |
 //! | `events` | events of namespaces that have come of age |
+//! | `tokens` | access tokens whose time is over |
 //! | `documents` | documents that no run needs |
 //! | `space` | bounded turns, and files merged once enough was deleted |
 
@@ -19,8 +20,10 @@ mod events;
 mod pass;
 mod run;
 mod space;
+mod tokens;
 
 pub(crate) use space::Sweeps;
+pub use tokens::EXPIRED_TOKENS;
 
 use conveyor_engine::run::RunState;
 use conveyor_engine::time::{Duration, Time};
@@ -65,4 +68,6 @@ pub struct Swept {
     pub documents: usize,
     /// Events of namespaces.
     pub events: usize,
+    /// Access tokens.
+    pub tokens: usize,
 }

@@ -64,7 +64,7 @@ fn hash(secret: &[u8]) -> [u8; 32] {
 }
 
 /// Whether a token holds at an instant.
-fn holds(expires: Option<Time>, now: Time) -> bool {
+pub(crate) fn holds(expires: Option<Time>, now: Time) -> bool {
     expires.is_none_or(|expires| now < expires)
 }
 

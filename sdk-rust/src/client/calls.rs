@@ -67,6 +67,8 @@ calls! {
     list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse, Safe;
     /// Tells a namespace.
     get_namespace(GetNamespaceRequest) -> GetNamespaceResponse, Safe;
+    /// Changes the labels and annotations of a namespace.
+    update_namespace(UpdateNamespaceRequest) -> UpdateNamespaceResponse, Unsafe;
     /// Removes an empty namespace.
     delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse, Unsafe;
     /// Tells a ResourceDefinition.

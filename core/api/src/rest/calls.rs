@@ -143,6 +143,7 @@ table! {
     get "/v1/namespaces" list_namespaces(ListNamespacesRequest => ListNamespacesResponse) Nothing;
     post "/v1/namespaces" create_namespace(CreateNamespaceRequest => CreateNamespaceResponse) Fields;
     get "/v1/namespaces/{name}" get_namespace(GetNamespaceRequest => GetNamespaceResponse) Nothing;
+    post "/v1/namespaces/{name}" update_namespace(UpdateNamespaceRequest => UpdateNamespaceResponse) Fields;
     delete "/v1/namespaces/{name}" delete_namespace(DeleteNamespaceRequest => DeleteNamespaceResponse) Nothing;
     get "/v1/tokens" list_tokens(ListTokensRequest => ListTokensResponse) Nothing;
     post "/v1/tokens" create_token(CreateTokenRequest => CreateTokenResponse) Fields;

@@ -1,5 +1,6 @@
 //! `fork`.
 
+use super::run::pair;
 use super::{Form, Inputs, Local, Progress};
 use clap::Args;
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ Examples:
   conveyor fork RUN --from deploy                      Again from `deploy` on
   conveyor fork RUN --from-failed                      Again from what did not succeed
   conveyor fork RUN --from-failed --pipeline fixed.yaml
+  conveyor fork RUN --from-failed --label why=outage --annotation ticket=OPS-7
+  conveyor fork RUN --from-failed --idempotency-key retry-1   Twice is once, for a day
   conveyor fork RUN --from deploy --preview            What would be inherited, and why
 
 The old run never changes. A step is inherited when it ended ok, comes before the fork, and would be \
@@ -32,6 +35,21 @@ pub(crate) struct ForkArgs {
     pub(crate) pipeline: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) inputs: Inputs,
+    /// A label of the new run over those of the old one, `key=value`; may be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// An annotation of the new run over those of the old one, `key=value`; may be given several times.
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) annotations: Vec<(String, String)>,
+    /// Makes repeats one for a day: a repeat under the key tells the run that the first made. At most 128
+    /// bytes.
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) idempotency_key: String,
     /// Only say what would be inherited and what would run.
     #[arg(long)]
     pub(crate) preview: bool,

@@ -1,8 +1,11 @@
 //! `apply`, `start`, and what lists, shows and deletes objects.
 
 use super::run::pair;
+use super::runs::moment;
 use super::{Form, Inputs, Place, Progress};
 use clap::{Args, Subcommand};
+use conveyor_engine::time::Time;
+use conveyor_node::{Clock as _, SystemClock};
 use std::path::PathBuf;
 
 const APPLY: &str = "\
@@ -39,6 +42,8 @@ Examples:
   conveyor start release -i version=1.4.2
   conveyor start release --follow           Until it ends, with live progress; its exit status tells
   conveyor start release --digest 7c5e2f1a  An earlier revision
+  conveyor start release --resource application/web   For its newest version; `@3` names another
+  conveyor start release --idempotency-key build-812   Twice is once, for a day
   conveyor start -f pipeline.yaml           A document that is not stored
 
 Ctrl-C with --follow cancels the run, also one of a server, and its `finally` runs; a second one terminates it. \
@@ -76,6 +81,18 @@ pub(crate) struct StartArgs {
     /// The run's id, a UUIDv7 made before the first try: a repeat finds the first.
     #[arg(long, value_name = "ID")]
     pub(crate) run_id: Option<String>,
+    /// The Resource to run for, in this version or its newest.
+    #[arg(long, value_name = "DEFINITION/NAME[@VERSION]", value_parser = resource)]
+    pub(crate) resource: Option<ResourceOf>,
+    /// Makes repeats one for a day: a repeat under the key tells the run that the first made. At most 128
+    /// bytes.
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) idempotency_key: String,
     /// Show the run until it ends.
     #[arg(long)]
     pub(crate) follow: bool,
@@ -86,6 +103,31 @@ pub(crate) struct StartArgs {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) form: Form,
+}
+
+/// A Resource in one of its versions; 0 is the newest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResourceOf {
+    pub(crate) definition: String,
+    pub(crate) name: String,
+    pub(crate) version: u64,
+}
+
+fn resource(text: &str) -> Result<ResourceOf, String> {
+    let read = || {
+        let (definition, rest) = text.split_once('/')?;
+        let (name, version) = match rest.split_once('@') {
+            Some((name, version)) => (name, version.parse().ok().filter(|version| *version > 0)?),
+            None => (rest, 0),
+        };
+        let named = !definition.is_empty() && !name.is_empty();
+        named.then(|| ResourceOf {
+            definition: definition.to_owned(),
+            name: name.to_owned(),
+            version,
+        })
+    };
+    read().ok_or_else(|| "expected DEFINITION/NAME, or DEFINITION/NAME@VERSION".to_owned())
 }
 
 /// Which object of a namespace.
@@ -100,6 +142,32 @@ pub(crate) struct NamedArgs {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) form: Form,
+}
+
+/// When objects were made.
+#[derive(Debug, Args)]
+pub(crate) struct Made {
+    /// Only those made at or after this: an instant (RFC 3339), or how long ago, such as `2h`.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) since: Option<Time>,
+    /// Only those made before this. As --since.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(crate) until: Option<Time>,
+}
+
+/// The instant that is meant: for all pages of a listing the same.
+fn instant(text: &str) -> Result<Time, String> {
+    let now = SystemClock::new().now();
+    moment(text).map(|moment| Time(moment.millis(now)))
+}
+
+/// Which objects of a namespace, that were made at some time.
+#[derive(Debug, Args)]
+pub(crate) struct MadeArgs {
+    #[command(flatten)]
+    pub(crate) listed: ListedArgs,
+    #[command(flatten)]
+    pub(crate) made: Made,
 }
 
 /// Which objects of a namespace.
@@ -120,6 +188,7 @@ pub(crate) struct ListedArgs {
 const PIPELINES: &str = "\
 Examples:
   conveyor pipelines list
+  conveyor pipelines list --since 24h       Those first applied since then
   conveyor pipelines show release
   conveyor pipelines show --digest 7c5e2f1a  A revision by its digest, or at least 8 digits of it
   conveyor pipelines revisions release
@@ -138,12 +207,12 @@ pub(crate) struct PipelinesArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PipelinesVerb {
     /// List pipelines by name.
-    List(ListedArgs),
+    List(MadeArgs),
     /// Show a pipeline's newest revision, or another, with its document.
     Show(PipelineShowArgs),
     /// List the revisions of a pipeline, newest first.
     Revisions(NamedArgs),
-    /// Remove a pipeline. Runs of it go on.
+    /// Remove a pipeline. Runs of it go on, and its revisions can still be read.
     Delete(NamedArgs),
 }
 
@@ -185,7 +254,7 @@ pub(crate) struct DefinitionsArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DefinitionsVerb {
     /// List ResourceDefinitions by name.
-    List(ListedArgs),
+    List(MadeArgs),
     /// Show a definition in one of its versions, with its schema.
     Show(VersionArgs),
     /// Remove a definition that has no resources.
@@ -238,7 +307,7 @@ pub(crate) struct ResourcesListArgs {
     #[arg(hide_default_value = true)]
     pub(crate) definition: String,
     #[command(flatten)]
-    pub(crate) listed: ListedArgs,
+    pub(crate) of: MadeArgs,
 }
 
 /// Which resource.
@@ -291,8 +360,9 @@ pub(crate) enum DriversVerb {
 
 const NAMESPACES: &str = "\
 Examples:
-  conveyor namespaces list
-  conveyor namespaces create team-a
+  conveyor namespaces list -l of=shop
+  conveyor namespaces create team-a -l of=shop --annotation contact=ann
+  conveyor namespaces set team-a -l of=office   These, in the place of all that it has
   conveyor namespaces show team-a
   conveyor namespaces delete team-a         It has to be empty, and no token for it";
 
@@ -313,7 +383,9 @@ pub(crate) enum NamespacesVerb {
     /// Show a namespace.
     Show(NamespaceArgs),
     /// Make a namespace.
-    Create(NamespaceArgs),
+    Create(NamespaceMetaArgs),
+    /// Give a namespace other labels and annotations, in the place of all that it has.
+    Set(NamespaceMetaArgs),
     /// Remove an empty namespace.
     Delete(NamespaceArgs),
 }
@@ -321,10 +393,28 @@ pub(crate) enum NamespacesVerb {
 /// `namespaces list`.
 #[derive(Debug, Args)]
 pub(crate) struct NamespacesListArgs {
+    /// Only those with this label, `key=value`; may be given several times.
+    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) labels: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) made: Made,
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) form: Form,
+}
+
+/// Which namespace, and what it has.
+#[derive(Debug, Args)]
+pub(crate) struct NamespaceMetaArgs {
+    #[command(flatten)]
+    pub(crate) of: NamespaceArgs,
+    /// A label of it, `key=value`; may be given several times.
+    #[arg(short = 'l', long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// An annotation of it, `key=value`; may be given several times.
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) annotations: Vec<(String, String)>,
 }
 
 /// Which namespace.

@@ -98,7 +98,7 @@ impl Moment {
     }
 }
 
-fn moment(text: &str) -> Result<Moment, String> {
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
     let ago = || Duration::parse(text).map(Moment::Ago);
     let read = Time::parse(text)
         .map(Moment::At)

@@ -273,6 +273,13 @@ fn request(args: &StartArgs) -> Result<(v1::StartRunRequest, Given), Problem> {
             .unwrap_or_else(|| RunId::fresh().to_string()),
         actor: actor(),
         namespace: args.namespace.clone(),
+        resource: args.resource.as_ref().map(|of| v1::ResourceVersion {
+            definition: of.definition.clone(),
+            name: of.name.clone(),
+            version: of.version,
+            ..v1::ResourceVersion::default()
+        }),
+        idempotency_key: args.idempotency_key.clone(),
         ..v1::StartRunRequest::default()
     };
     Ok((request, inputs))

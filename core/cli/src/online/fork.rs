@@ -42,7 +42,9 @@ fn request(args: &ForkArgs) -> Result<(v1::ForkRunRequest, Given), Problem> {
         run_id: RunId::fresh().to_string(),
         actor: actor(),
         preview: args.preview,
-        ..v1::ForkRunRequest::default()
+        labels: args.labels.iter().cloned().collect(),
+        annotations: args.annotations.iter().cloned().collect(),
+        idempotency_key: args.idempotency_key.clone(),
     };
     Ok((request, inputs))
 }

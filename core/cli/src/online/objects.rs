@@ -2,8 +2,8 @@
 
 use super::{reading, with_engine};
 use crate::args::{
-    DriversVerb, Form, ListedArgs, NamedArgs, NamespaceArgs, NamespacesListArgs, NamespacesVerb,
-    Output, PipelineShowArgs, PipelinesVerb,
+    DriversVerb, Form, ListedArgs, Made, MadeArgs, NamedArgs, NamespaceArgs, NamespacesListArgs,
+    NamespacesVerb, Output, PipelineShowArgs, PipelinesVerb,
 };
 use crate::client::{Engine, Problem, json};
 use crate::exit::Exit;
@@ -47,18 +47,26 @@ pub(super) fn instant(millis: u64) -> String {
     }
 }
 
-pub(super) fn options(args: &ListedArgs, page_token: String) -> Option<v1::ListOptions> {
+/// The same of all pages.
+pub(super) fn options(
+    labels: &[(String, String)],
+    made: Option<&Made>,
+    page_token: String,
+) -> Option<v1::ListOptions> {
+    let millis = |of: fn(&Made) -> Option<Time>| Some(made.and_then(of)?.0);
     Some(v1::ListOptions {
-        labels: args.labels.iter().cloned().collect(),
+        labels: labels.iter().cloned().collect(),
         page_size: 0,
         page_token,
+        created_from_ms: millis(|made| made.since),
+        created_before_ms: millis(|made| made.until),
     })
 }
 
 /// `conveyor pipelines`.
 pub(crate) fn pipelines(verb: &PipelinesVerb) -> Exit {
     match verb {
-        PipelinesVerb::List(args) => with_engine(reading(&args.place), async |engine| {
+        PipelinesVerb::List(args) => with_engine(reading(&args.listed.place), async |engine| {
             pipelines_list(engine, args).await
         }),
         PipelinesVerb::Show(args) => with_engine(reading(&args.place), async |engine| {
@@ -92,13 +100,14 @@ pub(super) fn pipeline_row(pipeline: &v1::Pipeline) -> Json {
     })
 }
 
-async fn pipelines_list(engine: &Engine, args: &ListedArgs) -> Result<Exit, Problem> {
+async fn pipelines_list(engine: &Engine, of: &MadeArgs) -> Result<Exit, Problem> {
+    let args = &of.listed;
     let mut pipelines = Vec::new();
     let mut page = String::new();
     loop {
         let request = v1::ListPipelinesRequest {
             namespace: args.namespace.clone(),
-            options: options(args, page),
+            options: options(&args.labels, Some(&of.made), page),
         };
         let answer = engine.client().list_pipelines(request).await?.into_inner();
         pipelines.extend(answer.pipelines);
@@ -229,7 +238,7 @@ async fn drivers_list(engine: &Engine, args: &ListedArgs) -> Result<Exit, Proble
     loop {
         let request = v1::ListDriversRequest {
             namespace: args.namespace.clone(),
-            options: options(args, page),
+            options: options(&args.labels, None, page),
         };
         let answer = engine.client().list_drivers(request).await?.into_inner();
         drivers.extend(answer.drivers);
@@ -307,9 +316,11 @@ pub(crate) fn namespaces(verb: &NamespacesVerb) -> Exit {
         NamespacesVerb::Show(args) => with_engine(reading(&args.place), async |engine| {
             namespaces_show(engine, args).await
         }),
-        NamespacesVerb::Create(args) => with_engine(reading(&args.place), async |engine| {
+        NamespacesVerb::Create(args) => with_engine(reading(&args.of.place), async |engine| {
             let metadata = v1::Metadata {
-                name: args.name.clone(),
+                name: args.of.name.clone(),
+                labels: args.labels.iter().cloned().collect(),
+                annotations: args.annotations.iter().cloned().collect(),
                 ..v1::Metadata::default()
             };
             let request = v1::CreateNamespaceRequest {
@@ -319,7 +330,20 @@ pub(crate) fn namespaces(verb: &NamespacesVerb) -> Exit {
                 idempotency_key: String::new(),
             };
             engine.client().create_namespace(request).await?;
-            told_namespace(args, "created")
+            told_namespace(&args.of, "created")
+        }),
+        NamespacesVerb::Set(args) => with_engine(reading(&args.of.place), async |engine| {
+            let request = v1::UpdateNamespaceRequest {
+                name: args.of.name.clone(),
+                labels: args.labels.iter().cloned().collect(),
+                annotations: args.annotations.iter().cloned().collect(),
+                etag: String::new(),
+            };
+            let answer = engine.client().update_namespace(request).await?;
+            match answer.into_inner().changed {
+                true => told_namespace(&args.of, "changed"),
+                false => told_namespace(&args.of, "unchanged"),
+            }
         }),
         NamespacesVerb::Delete(args) => with_engine(reading(&args.place), async |engine| {
             let request = v1::DeleteNamespaceRequest {
@@ -375,12 +399,8 @@ async fn namespaces_list(engine: &Engine, args: &NamespacesListArgs) -> Result<E
     let mut namespaces = Vec::new();
     let mut page_token = String::new();
     loop {
-        let options = v1::ListOptions {
-            page_token,
-            ..v1::ListOptions::default()
-        };
         let request = v1::ListNamespacesRequest {
-            options: Some(options),
+            options: options(&args.labels, Some(&args.made), page_token),
         };
         let answer = engine.client().list_namespaces(request).await?.into_inner();
         namespaces.extend(answer.namespaces);

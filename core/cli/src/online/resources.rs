@@ -3,7 +3,7 @@
 use super::objects::{instant, options, print_rows, say};
 use super::{reading, with_engine};
 use crate::args::{
-    DefinitionsVerb, ListedArgs, ResourceVersionArgs, ResourcesListArgs, ResourcesVerb, VersionArgs,
+    DefinitionsVerb, MadeArgs, ResourceVersionArgs, ResourcesListArgs, ResourcesVerb, VersionArgs,
 };
 use crate::client::{Engine, Problem, json};
 use crate::exit::Exit;
@@ -48,7 +48,7 @@ pub(super) fn resource_row(resource: &v1::Resource) -> Json {
 /// `conveyor definitions`.
 pub(crate) fn definitions(verb: &DefinitionsVerb) -> Exit {
     match verb {
-        DefinitionsVerb::List(args) => with_engine(reading(&args.place), async |engine| {
+        DefinitionsVerb::List(args) => with_engine(reading(&args.listed.place), async |engine| {
             definitions_list(engine, args).await
         }),
         DefinitionsVerb::Show(args) => with_engine(reading(&args.named.place), async |engine| {
@@ -68,13 +68,14 @@ pub(crate) fn definitions(verb: &DefinitionsVerb) -> Exit {
     }
 }
 
-async fn definitions_list(engine: &Engine, args: &ListedArgs) -> Result<Exit, Problem> {
+async fn definitions_list(engine: &Engine, of: &MadeArgs) -> Result<Exit, Problem> {
+    let args = &of.listed;
     let mut definitions = Vec::new();
     let mut page = String::new();
     loop {
         let request = v1::ListDefinitionsRequest {
             namespace: args.namespace.clone(),
-            options: options(args, page),
+            options: options(&args.labels, Some(&of.made), page),
         };
         let answer = engine
             .client()
@@ -125,7 +126,7 @@ async fn definitions_show(engine: &Engine, args: &VersionArgs) -> Result<Exit, P
 /// `conveyor resources`.
 pub(crate) fn resources(verb: &ResourcesVerb) -> Exit {
     match verb {
-        ResourcesVerb::List(args) => with_engine(reading(&args.listed.place), async |engine| {
+        ResourcesVerb::List(args) => with_engine(reading(&args.of.listed.place), async |engine| {
             resources_list(engine, args).await
         }),
         ResourcesVerb::Show(args) => {
@@ -159,14 +160,14 @@ pub(crate) fn resources(verb: &ResourcesVerb) -> Exit {
 }
 
 async fn resources_list(engine: &Engine, args: &ResourcesListArgs) -> Result<Exit, Problem> {
-    let listed = &args.listed;
+    let listed = &args.of.listed;
     let mut resources = Vec::new();
     let mut page = String::new();
     loop {
         let request = v1::ListResourcesRequest {
             namespace: listed.namespace.clone(),
             definition: args.definition.clone(),
-            options: options(listed, page),
+            options: options(&listed.labels, Some(&args.of.made), page),
         };
         let answer = engine.client().list_resources(request).await?.into_inner();
         resources.extend(answer.resources);

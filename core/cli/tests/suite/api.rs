@@ -415,6 +415,7 @@ steps:
         "\"id\":\"greet\"",
         "\"critical_path\":[\"greet\"]",
         "\"current\":true",
+        "\"labels\":{\"of\":\"shop\"}",
         "\"sessions\":[{",
         "\"pipeline\":\"hello\"",
         "{}",
@@ -428,9 +429,9 @@ steps:
         assert!(said.contains(word), "{block}: {said}");
     }
     assert!(
-        said[8].contains("event: line") && said[8].contains("\"text\":\"hello\""),
+        said[9].contains("event: line") && said[9].contains("\"text\":\"hello\""),
         "{}",
-        said[8]
+        said[9]
     );
 }
 

@@ -2,6 +2,7 @@
 
 use crate::http::ask;
 use crate::program::{Ended, conveyor};
+use crate::rest::get;
 use crate::site::{PATIENCE, Site};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -112,6 +113,72 @@ fn each_version_of_a_resource_starts_one_run_though_the_server_is_killed() {
         }
         assert!(Instant::now() < deadline, "{runs:#?}");
     }
+}
+
+#[test]
+fn a_run_is_started_for_a_resource_and_once_under_a_key() {
+    let mut site = Site::new(&[("all.yaml", ALL)]);
+    let _server = site.serve();
+    let _driver = site.driver();
+    told(&site, &["apply", "-f", "all.yaml"]);
+    change(&site, "shop:2");
+    told(&site, &["apply", "-f", "web.yaml"]);
+    let start = |more: &[&str]| {
+        let run = told(&site, &[&["start", "deploy"], more].concat());
+        run["id"].as_str().expect("an id").to_owned()
+    };
+    // Its step takes what an event tells besides: only what it is for is looked at here.
+    let of = |run: &str| get(&site, &format!("/v1/runs/{run}")).body["run"]["resource"].clone();
+    let old = start(&["--resource", "application/web@1"]);
+    assert_eq!(of(&old)["version"], 1);
+    let newest = start(&["--resource", "application/web", "--idempotency-key", "k"]);
+    assert_eq!(of(&newest)["version"], 2);
+    let again = start(&["--resource", "application/web", "--idempotency-key", "k"]);
+    assert_eq!(again, newest);
+    let wrong = at(
+        &site,
+        &["start", "deploy", "--resource", "application/web@0"],
+    );
+    assert_eq!(wrong.status, 2);
+    assert!(
+        wrong.err.contains("DEFINITION/NAME@VERSION"),
+        "{}",
+        wrong.err
+    );
+    let other = ["start", "deploy", "--resource", "application/web@1"];
+    let other = at(&site, &[&other[..], &["--idempotency-key", "k"]].concat());
+    assert_eq!(
+        other.status, 2,
+        "another request under the key: {}",
+        other.err
+    );
+
+    site.ended(&old);
+    let fork = |more: &[&str]| {
+        let fork = ["fork", &old, "--from", "roll", "--idempotency-key", "f"];
+        at(
+            &site,
+            &[
+                &fork[..],
+                &["--label", "why=outage", "--annotation", "ticket=7"],
+                more,
+            ]
+            .concat(),
+        )
+    };
+    let forks = || {
+        let runs = told(&site, &["runs", "list", "-l", "why=outage"]);
+        let runs = runs.as_array().into_iter().flatten();
+        runs.map(|run| run["id"].as_str().expect("an id").to_owned())
+            .collect::<Vec<_>>()
+    };
+    fork(&[]);
+    let made = forks();
+    assert_eq!(made.len(), 1);
+    fork(&[]);
+    assert_eq!(forks(), made, "a repeat is the same run");
+    let shown = get(&site, &format!("/v1/runs/{}", made[0])).body;
+    assert_eq!(shown["run"]["annotations"], json!({"ticket": "7"}));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What people look at and tidy up: namespaces, revisions, lists of runs, and a setup that a
 //! server would refuse.
 
+use crate::api::send;
 use crate::auth::Authority;
 use crate::program::{Ended, conveyor, files};
 use crate::rest::{get, post};
@@ -73,6 +74,65 @@ fn namespaces_and_runs_are_found_by_what_people_know_of_them() {
     assert_eq!(count(&["--since", "2020-01-01T00:00:00Z"]), Some(3));
     let wrong = site.conveyor(&["runs", "list", "--since", "yesterday"]);
     refused(&wrong, &["how long ago"]);
+}
+
+#[test]
+fn namespaces_have_labels_and_objects_are_listed_by_when_they_were_made() {
+    let mut site = Site::new(&[("p.yaml", &pipeline("p", 1))]);
+    let _server = site.serve();
+    let create = ["namespaces", "create", "team", "-l", "of=shop"];
+    let made = site.conveyor(&[&create[..], &["--annotation", "contact=ann"]].concat());
+    assert_eq!(made.status, 0, "{}", made.err);
+    let shown = || told(&site, &["namespaces", "show", "team"]);
+    assert_eq!(shown()["labels"], json!({"of": "shop"}));
+    assert_eq!(shown()["annotations"], json!({"contact": "ann"}));
+    let names = |args: &[&str]| {
+        let rows = told(&site, args);
+        let rows = rows.as_array().into_iter().flatten();
+        let names = rows.map(|row| row["name"].as_str().expect("a name").to_owned());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["namespaces", "list", "-l", "of=shop"]), ["team"]);
+    // What it gets takes the place of all that it has.
+    let set = ["namespaces", "set", "team", "-l", "of=office"];
+    assert_eq!(told(&site, &set)["changed"], true);
+    assert_eq!(told(&site, &set)["unchanged"], true);
+    assert_eq!(shown()["labels"], json!({"of": "office"}));
+    assert_eq!(shown()["annotations"], json!({}));
+    assert!(names(&["namespaces", "list", "-l", "of=shop"]).is_empty());
+    let always = site.conveyor(&["namespaces", "set", "default", "-l", "of=shop"]);
+    refused(&always, &["`default`", "neither labels"]);
+    // By REST, as it was read.
+    let etag = shown()["etag"].as_str().expect("an etag").to_owned();
+    let put = |etag: &str| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("if-match", &format!("\"{etag}\"")),
+        ];
+        let body = json!({"labels": {"of": "home"}}).to_string();
+        send(&site, "POST", "/v1/namespaces/team", &headers, &body)
+    };
+    let answer = put(&etag);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let labels = &answer.body["namespace"]["metadata"]["labels"];
+    assert_eq!(*labels, json!({"of": "home"}));
+    assert_eq!(put(&etag).status, 412);
+
+    assert_eq!(site.conveyor(&["apply", "-f", "p.yaml"]).status, 0);
+    for (kind, all) in [
+        ("pipelines", &["p"][..]),
+        ("namespaces", &["team"]),
+        ("definitions", &[]),
+        ("resources", &[]),
+    ] {
+        assert_eq!(names(&[kind, "list", "--since", "1h"]), all, "{kind}");
+        assert!(names(&[kind, "list", "--until", "1h"]).is_empty(), "{kind}");
+        let path = format!("/v1/{kind}?created_from_ms=0&created_before_ms=1000");
+        let none = get(&site, &path);
+        assert_eq!(none.body[kind], json!([]), "{}", none.body);
+    }
+    let drivers = get(&site, "/v1/drivers?created_from_ms=0");
+    assert_eq!(drivers.status, 400, "{}", drivers.body);
 }
 
 #[test]

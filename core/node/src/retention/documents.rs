@@ -6,7 +6,7 @@ use crate::node::Node;
 use crate::reader::Reader;
 use crate::stored::decode;
 use conveyor_engine::value::Hash;
-use conveyor_proto::storage::v1::{RecordKind, RunSummary};
+use conveyor_proto::storage::v1::{RecordKind, RunSummary, StoredRevision};
 use conveyor_store::{Direction, KeyRange, Store, Transaction};
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 const PAGE: usize = 1000;
 
 impl Node {
-    /// Deletes the documents of deleted runs that nobody names any more, and gives how many. One that
+    /// Deletes the documents of deleted runs and revisions that nobody names any more, and gives how many. One that
     /// this process stored or started a run of stays until the next: something may be about to name it.
     pub(super) async fn drop_unused_documents(&self) -> Result<usize, NodeError> {
         let mut unused = self.reader().on_worker(candidates).await?;
@@ -63,7 +63,8 @@ fn used(
             let row: RunSummary = decode(RecordKind::RunSummary, value)?;
             digest(&row.document)
         } else {
-            key.len().checked_sub(32).and_then(|at| digest(&key[at..]))
+            let row: StoredRevision = decode(RecordKind::Revision, value)?;
+            digest(&row.digest)
         };
         if let Some(named) = named {
             unused.remove(&named);

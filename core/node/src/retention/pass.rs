@@ -51,6 +51,7 @@ impl Node {
         }
         swept.logs = self.retain_logs(&kept, now).await?;
         swept.events = self.retain_events(kept.events, now).await?;
+        swept.tokens = self.drop_expired_tokens(now).await?;
         swept.documents = self.drop_unused_documents().await?;
         self.reclaim_if_can().await;
         Ok(swept)
@@ -65,18 +66,21 @@ impl Node {
                     logs: 0,
                     documents: 0,
                     events: 0,
+                    tokens: 0,
                 }) => {}
                 Ok(Swept {
                     runs,
                     logs,
                     documents,
                     events,
+                    tokens,
                 }) => {
                     tracing::info!(
                         runs,
                         logs,
                         documents,
                         events,
+                        tokens,
                         "deleted what had come of age"
                     );
                 }

@@ -1362,22 +1362,27 @@ pub struct StoredPipeline {
     /// Its number.
     #[prost(uint64, tag = "3")]
     pub revision: u64,
-    /// The number of the revision that was made last: an older one may have become the newest again.
+    /// The number of the revision that was made last, also before a deletion: an older one may have become
+    /// the newest again.
     #[prost(uint64, tag = "4")]
     pub revisions: u64,
     /// The ResourceDefinitions that its triggers name, without doubles.
     #[prost(string, repeated, tag = "5")]
     pub definitions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// A revision of a pipeline; its document lies under its digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+/// A revision of a pipeline; its document lies under its digest. It lies in two places: by its digest, and
+/// by its number.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StoredRevision {
-    /// Its number, from 1.
+    /// Its number, from 1. None is given twice under a name, also where the pipeline was deleted meanwhile.
     #[prost(uint64, tag = "1")]
     pub revision: u64,
     /// When it was made.
     #[prost(uint64, tag = "2")]
     pub created_ms: u64,
+    /// Digest of its document: 32 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub digest: ::prost::bytes::Bytes,
 }
 /// What a request that was made once came to, so that its repeat finds it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

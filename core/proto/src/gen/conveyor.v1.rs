@@ -3872,6 +3872,12 @@ pub struct ListOptions {
     /// `next_page_token` of the answer before, with the same filters; empty for the first page.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// Only objects made at or after this; absent for all. Refused for drivers and access tokens.
+    #[prost(uint64, optional, tag = "4")]
+    pub created_from_ms: ::core::option::Option<u64>,
+    /// Only objects made before this; absent for all. Refused for drivers and access tokens.
+    #[prost(uint64, optional, tag = "5")]
+    pub created_before_ms: ::core::option::Option<u64>,
 }
 /// A tenancy boundary.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3927,6 +3933,39 @@ pub struct GetNamespaceResponse {
     /// The namespace.
     #[prost(message, optional, tag = "1")]
     pub namespace: ::core::option::Option<Namespace>,
+}
+/// Asks to change a namespace.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateNamespaceRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its labels from now on: those that it has and that are not among them go. At most 64; 63 bytes a key,
+    /// 256 a value.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Its annotations from now on, likewise. Together at most 256 KiB.
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub annotations: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The current etag; empty for any.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// The namespace.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateNamespaceResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub namespace: ::core::option::Option<Namespace>,
+    /// Whether anything changed. False: it had these.
+    #[prost(bool, tag = "2")]
+    pub changed: bool,
 }
 /// Asks to remove a namespace.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4276,7 +4315,8 @@ pub struct PipelineRevision {
     /// When it was first applied.
     #[prost(uint64, tag = "3")]
     pub created_ms: u64,
-    /// Whether it is the one that the name stands for: the document that was applied last.
+    /// Whether it is the one that the name stands for: the document that was applied last. None is, where the
+    /// pipeline was deleted.
     #[prost(bool, tag = "4")]
     pub current: bool,
 }
@@ -4293,7 +4333,8 @@ pub struct DeletePipelineRequest {
     #[prost(string, tag = "3")]
     pub etag: ::prost::alloc::string::String,
 }
-/// The pipeline is gone. Carries nothing.
+/// The pipeline is gone; its revisions stay, and one that is applied anew goes on with the next number.
+/// Carries nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeletePipelineResponse {}
 /// A driver that is, or was, registered.
@@ -5337,6 +5378,33 @@ pub mod control_service_client {
                 .insert(GrpcMethod::new("conveyor.v1.ControlService", "GetNamespace"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes the labels and annotations of a namespace. FAILED_PRECONDITION for `default`, which has none.
+        pub async fn update_namespace(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateNamespaceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/conveyor.v1.ControlService/UpdateNamespace",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("conveyor.v1.ControlService", "UpdateNamespace"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Removes an empty namespace.
         pub async fn delete_namespace(
             &mut self,
@@ -6049,6 +6117,14 @@ pub mod control_service_server {
             request: tonic::Request<super::GetNamespaceRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetNamespaceResponse>,
+            tonic::Status,
+        >;
+        /// Changes the labels and annotations of a namespace. FAILED_PRECONDITION for `default`, which has none.
+        async fn update_namespace(
+            &self,
+            request: tonic::Request<super::UpdateNamespaceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateNamespaceResponse>,
             tonic::Status,
         >;
         /// Removes an empty namespace.
@@ -7152,6 +7228,52 @@ pub mod control_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetNamespaceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/conveyor.v1.ControlService/UpdateNamespace" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateNamespaceSvc<T: ControlService>(pub Arc<T>);
+                    impl<
+                        T: ControlService,
+                    > tonic::server::UnaryService<super::UpdateNamespaceRequest>
+                    for UpdateNamespaceSvc<T> {
+                        type Response = super::UpdateNamespaceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateNamespaceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ControlService>::update_namespace(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateNamespaceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -46,15 +46,18 @@ macro_rules! calls {
 /// What a call takes.
 pub(super) fn scope(call: &str) -> Scope {
     match call {
-        "create_namespace" | "delete_namespace" | "create_token" | "list_tokens"
-        | "revoke_token" | "backup" => Scope::Admin,
+        "create_namespace" | "update_namespace" | "delete_namespace" | "create_token"
+        | "list_tokens" | "revoke_token" | "backup" => Scope::Admin,
         _ => Scope::Client,
     }
 }
 
 /// Whether a call is about what is of all namespaces.
 pub(super) fn is_of_all(call: &str) -> bool {
-    matches!(call, "create_namespace" | "delete_namespace" | "backup")
+    matches!(
+        call,
+        "create_namespace" | "update_namespace" | "delete_namespace" | "backup"
+    )
 }
 
 calls! {
@@ -76,6 +79,7 @@ calls! {
         create_namespace(CreateNamespaceRequest) -> CreateNamespaceResponse = create_one_namespace;
         list_namespaces(ListNamespacesRequest) -> ListNamespacesResponse = all_namespaces;
         get_namespace(GetNamespaceRequest) -> GetNamespaceResponse = one_namespace;
+        update_namespace(UpdateNamespaceRequest) -> UpdateNamespaceResponse = update_one_namespace;
         delete_namespace(DeleteNamespaceRequest) -> DeleteNamespaceResponse = delete_one_namespace;
         apply_pipeline(ApplyPipelineRequest) -> ApplyPipelineResponse = apply_one_pipeline;
         get_pipeline(GetPipelineRequest) -> GetPipelineResponse = one_pipeline;

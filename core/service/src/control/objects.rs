@@ -25,6 +25,7 @@ pub(super) use repeats::{Keyed, KeyedRun};
 
 use super::{ControlHandlers, LIMIT_LABELS, refuse};
 use crate::refusal;
+use conveyor_engine::time::Time;
 use conveyor_node::objects::{Changes, ListObjects, Object, Row};
 use conveyor_node::resources::{JOINT, version_key};
 use conveyor_proto::storage::v1::{StoredMeta, StoredNamespace};
@@ -275,9 +276,22 @@ pub(super) fn listing(
         prefix: String::new(),
         namespace: namespace.to_owned(),
         labels: options.labels,
+        created_from: options.created_from_ms.map(Time),
+        created_before: options.created_before_ms.map(Time),
         after,
         limit: limit as usize,
     })
+}
+
+/// Refuses a filter by instants for what has none.
+pub(super) fn undated(list: &ListObjects, why: &str) -> Result<(), Status> {
+    let named = match (list.created_from, list.created_before) {
+        (None, None) => return Ok(()),
+        (Some(_), _) => "created_from_ms",
+        (None, Some(_)) => "created_before_ms",
+    };
+    let why = format!("{why}: leave the filter `{named}` out");
+    Err(refusal::value(format!("/options/{named}"), why).status())
 }
 
 fn no_namespace(name: &str) -> Status {

@@ -1,6 +1,6 @@
 //! Access tokens: made, listed, revoked. Only administrators come here.
 
-use super::objects::{Keyed, listing, page_token};
+use super::objects::{Keyed, listing, page_token, undated};
 use super::{ControlHandlers, refuse, short};
 use crate::access::Access;
 use crate::caller::LOCAL;
@@ -106,6 +106,7 @@ impl ControlHandlers {
             let why = "access tokens have no labels: leave the filter out";
             return Err(refusal::value("/options/labels", why).status());
         }
+        undated(&list, "access tokens are listed whenever they were made")?;
         if self.caller.namespace.is_some() {
             // The ids of others' tokens are nobody's business, not even as a place in the listing.
             return self.own_tokens(list).await;

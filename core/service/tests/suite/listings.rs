@@ -1,11 +1,14 @@
 //! Where listings and readings go on is a text of an answer, for the same question alone.
 
-use crate::{handlers, request, start};
+use crate::support::Hand;
+use crate::{handlers, handlers_at, request, start};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::ControlHandlers;
 use prost::Message as _;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tonic::{Code, Request, Status};
 
 /// One byte longer than a key may be.
@@ -243,4 +246,153 @@ async fn a_label_that_is_none_is_refused_wherever_it_is_given() {
             .runs
             .is_empty()
     );
+}
+
+/// The names of what was made at or after one instant and before another, in pages of one.
+async fn made(
+    handlers: &ControlHandlers,
+    kind: &str,
+    from: Option<u64>,
+    before: Option<u64>,
+) -> Vec<String> {
+    let (mut names, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let options = Some(v1::ListOptions {
+            page_size: 1,
+            page_token,
+            created_from_ms: from,
+            created_before_ms: before,
+            ..v1::ListOptions::default()
+        });
+        let namespace = String::new();
+        let (some, next) = match kind {
+            "namespaces" => {
+                let request = v1::ListNamespacesRequest { options };
+                let answer = handlers.list_namespaces(Request::new(request)).await;
+                let answer = answer.expect("a page").into_inner();
+                let some: Vec<_> = answer
+                    .namespaces
+                    .into_iter()
+                    .map(|one| one.metadata)
+                    .collect();
+                (some, answer.next_page_token)
+            }
+            "definitions" => {
+                let request = v1::ListDefinitionsRequest { namespace, options };
+                let answer = handlers.list_definitions(Request::new(request)).await;
+                let answer = answer.expect("a page").into_inner();
+                let some = answer.definitions.into_iter().map(|one| one.metadata);
+                (some.collect(), answer.next_page_token)
+            }
+            "resources" => {
+                let request = v1::ListResourcesRequest {
+                    namespace,
+                    options,
+                    ..v1::ListResourcesRequest::default()
+                };
+                let answer = handlers.list_resources(Request::new(request)).await;
+                let answer = answer.expect("a page").into_inner();
+                let some = answer.resources.into_iter().map(|one| one.metadata);
+                (some.collect(), answer.next_page_token)
+            }
+            _ => {
+                let request = v1::ListPipelinesRequest { namespace, options };
+                let answer = handlers.list_pipelines(Request::new(request)).await;
+                let answer = answer.expect("a page").into_inner();
+                let some = answer.pipelines.into_iter().map(|one| one.metadata);
+                (some.collect(), answer.next_page_token)
+            }
+        };
+        names.extend(
+            some.into_iter()
+                .map(|metadata| metadata.expect("it has").name),
+        );
+        page_token = next;
+        if page_token.is_empty() {
+            return names;
+        }
+    }
+}
+
+#[tokio::test]
+async fn objects_are_listed_by_when_they_were_made() {
+    let clock = Arc::new(Hand(AtomicU64::new(1_000)));
+    let handlers = handlers_at(Arc::clone(&clock) as _).await;
+    for (at, name) in [(1_000, "a"), (2_000, "b"), (3_000, "c")] {
+        clock.0.store(at, Ordering::SeqCst);
+        let metadata = Some(v1::Metadata {
+            name: name.to_owned(),
+            ..v1::Metadata::default()
+        });
+        let namespace = v1::CreateNamespaceRequest {
+            namespace: Some(v1::Namespace {
+                metadata: metadata.clone(),
+            }),
+            ..v1::CreateNamespaceRequest::default()
+        };
+        let answer = handlers.create_namespace(Request::new(namespace)).await;
+        answer.expect("a namespace");
+        let definition = v1::ApplyDefinitionRequest {
+            definition: Some(v1::ResourceDefinition {
+                metadata: metadata.clone(),
+                schema: b"{}".as_slice().into(),
+                ..v1::ResourceDefinition::default()
+            }),
+            ..v1::ApplyDefinitionRequest::default()
+        };
+        let answer = handlers.apply_definition(Request::new(definition)).await;
+        answer.expect("a definition");
+        let resource = v1::ApplyResourceRequest {
+            resource: Some(v1::Resource {
+                metadata,
+                definition: "a".to_owned(),
+                ..v1::Resource::default()
+            }),
+            ..v1::ApplyResourceRequest::default()
+        };
+        let answer = handlers.apply_resource(Request::new(resource)).await;
+        answer.expect("a resource");
+        let source = format!(
+            "apiVersion: conveyor/v1\nkind: Pipeline\nmetadata: {{name: {name}}}\nspec: {ONE}\n"
+        );
+        let pipeline = v1::ApplyPipelineRequest {
+            document: Some(v1::Document {
+                source: source.into_bytes().into(),
+                file_name: "p.yaml".to_owned(),
+            }),
+            ..v1::ApplyPipelineRequest::default()
+        };
+        let answer = handlers.apply_pipeline(Request::new(pipeline)).await;
+        answer.expect("a pipeline");
+    }
+    for kind in ["namespaces", "definitions", "resources", "pipelines"] {
+        for (from, before, names) in [
+            (Some(2_000), None, &["b", "c"][..]),
+            (None, Some(2_000), &["a"]),
+            (Some(1_001), Some(3_000), &["b"]),
+            (Some(3_001), None, &[]),
+            (Some(0), Some(3_001), &["a", "b", "c"]),
+        ] {
+            let listed = made(&handlers, kind, from, before).await;
+            assert_eq!(listed, names, "{kind} from {from:?} before {before:?}");
+        }
+    }
+    // What is not made at an instant is not looked for by one.
+    let options = Some(v1::ListOptions {
+        created_before_ms: Some(1),
+        ..v1::ListOptions::default()
+    });
+    let request = v1::ListDriversRequest {
+        options: options.clone(),
+        ..v1::ListDriversRequest::default()
+    };
+    let answer = handlers.list_drivers(Request::new(request)).await;
+    refused(
+        answer,
+        "drivers",
+        "leave the filter `created_before_ms` out",
+    );
+    let request = v1::ListTokensRequest { options };
+    let answer = handlers.list_tokens(Request::new(request)).await;
+    refused(answer, "tokens", "leave the filter `created_before_ms` out");
 }

@@ -25,6 +25,7 @@ mod refusals;
 mod refused;
 mod repeats;
 mod resources;
+mod revisions;
 mod scopes;
 mod secrets;
 mod sessions;

@@ -1,11 +1,15 @@
 //! The end of a namespace.
 
-use crate::handlers;
 use crate::resources::{SCHEMA, metadata};
+use crate::support::Hand;
 use crate::wire::within;
+use crate::{handlers, handlers_at};
+use conveyor_node::retention::{EXPIRED_TOKENS, Retention};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::ControlHandlers;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tonic::{Code, Request, Status};
 
 const TEAM: &str = "team-a";
@@ -222,4 +226,130 @@ async fn a_key_of_an_earlier_namespace_is_none_of_a_later_one() {
         delete_definition(&handlers).await;
         delete(&handlers).await.expect("it is empty");
     }
+}
+
+/// A token that is bound to it, for so many milliseconds.
+async fn token(handlers: &ControlHandlers, ttl_ms: u64) -> String {
+    let request = v1::CreateTokenRequest {
+        scope: v1::TokenScope::Client.into(),
+        namespace: TEAM.to_owned(),
+        ttl_ms: Some(ttl_ms),
+        ..v1::CreateTokenRequest::default()
+    };
+    let token = handlers.create_token(Request::new(request)).await;
+    token.expect("a token").into_inner().token.expect("told").id
+}
+
+async fn tokens(handlers: &ControlHandlers) -> Vec<String> {
+    let request = Request::new(v1::ListTokensRequest::default());
+    let answer = handlers.list_tokens(request).await.expect("a page");
+    let tokens = answer.into_inner().tokens;
+    tokens.into_iter().map(|token| token.id).collect()
+}
+
+#[tokio::test]
+async fn a_token_whose_time_is_over_holds_no_namespace_and_is_forgotten() {
+    let clock = Arc::new(Hand(AtomicU64::new(1_000_000)));
+    let handlers = handlers_at(Arc::clone(&clock) as _).await;
+    let after = |millis: u64| clock.0.fetch_add(millis, Ordering::SeqCst);
+    make(&handlers).await;
+    token(&handlers, 1_000).await;
+    holds(&handlers, "access tokens").await;
+    after(1_000);
+    assert_eq!(tokens(&handlers).await.len(), 1);
+    delete(&handlers).await.expect("nothing holds it");
+    assert_eq!(tokens(&handlers).await, Vec::<String>::new());
+
+    // What is not taken along is listed for a while.
+    make(&handlers).await;
+    let (short, long) = (
+        token(&handlers, 1_000).await,
+        token(&handlers, 2_000 + EXPIRED_TOKENS.0).await,
+    );
+    let kept = Retention::default();
+    let sweep = async || handlers.node().retain(&kept).await.expect("a pass").tokens;
+    after(1_000 + EXPIRED_TOKENS.0 - 1);
+    assert_eq!(sweep().await, 0);
+    assert!(tokens(&handlers).await.contains(&short));
+    after(1);
+    assert_eq!(sweep().await, 1);
+    assert_eq!(tokens(&handlers).await, [long]);
+    holds(&handlers, "access tokens").await;
+}
+
+async fn update(
+    handlers: &ControlHandlers,
+    name: &str,
+    labels: &[(&str, &str)],
+    etag: &str,
+) -> Result<v1::UpdateNamespaceResponse, Status> {
+    let pairs = labels.iter();
+    let request = v1::UpdateNamespaceRequest {
+        name: name.to_owned(),
+        labels: pairs
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        annotations: [("contact".to_owned(), "ann".to_owned())].into(),
+        etag: etag.to_owned(),
+    };
+    let answer = handlers.update_namespace(Request::new(request)).await?;
+    Ok(answer.into_inner())
+}
+
+#[tokio::test]
+async fn a_namespace_gets_other_labels_and_annotations_as_it_was_read() {
+    let clock = Arc::new(Hand(AtomicU64::new(1_000_000)));
+    let handlers = handlers_at(Arc::clone(&clock) as _).await;
+    let code = |answer: Result<_, Status>| answer.map(|_| ()).expect_err("refused").code();
+    assert_eq!(code(update(&handlers, TEAM, &[], "").await), Code::NotFound);
+    let always = update(&handlers, "default", &[], "").await;
+    assert_eq!(code(always), Code::FailedPrecondition);
+    make(&handlers).await;
+    clock.0.fetch_add(5, Ordering::SeqCst);
+    let meta = |answer: v1::UpdateNamespaceResponse| {
+        let namespace = answer.namespace.expect("told");
+        (namespace.metadata.expect("it has"), answer.changed)
+    };
+    let told = update(&handlers, TEAM, &[("of", "shop")], "").await;
+    let (first, changed) = meta(told.expect("changed"));
+    assert!(changed);
+    assert_eq!((first.created_ms, first.updated_ms), (1_000_000, 1_000_005));
+    assert_eq!(
+        (
+            first.labels["of"].as_str(),
+            first.annotations["contact"].as_str()
+        ),
+        ("shop", "ann")
+    );
+    // A repeat changes nothing.
+    let (again, changed) = meta(
+        update(&handlers, TEAM, &[("of", "shop")], "")
+            .await
+            .expect("told"),
+    );
+    assert_eq!((&again, changed), (&first, false));
+    // What is not given goes; who has not seen that changes nothing.
+    let told = update(&handlers, TEAM, &[("tier", "1")], &first.etag).await;
+    let (second, _) = meta(told.expect("changed"));
+    assert_eq!(second.labels.keys().collect::<Vec<_>>(), ["tier"]);
+    let late = update(&handlers, TEAM, &[("of", "shop")], &first.etag).await;
+    assert_eq!(code(late), Code::Aborted);
+    let wrong = update(&handlers, TEAM, &[("", "shop")], "").await;
+    assert_eq!(code(wrong), Code::InvalidArgument);
+    // They are found by what they have.
+    let listed = async |key: &str, value: &str| {
+        let options = v1::ListOptions {
+            labels: [(key.to_owned(), value.to_owned())].into(),
+            ..v1::ListOptions::default()
+        };
+        let request = Request::new(v1::ListNamespacesRequest {
+            options: Some(options),
+        });
+        let answer = handlers.list_namespaces(request).await.expect("a page");
+        answer.into_inner().namespaces.len()
+    };
+    assert_eq!(
+        (listed("tier", "1").await, listed("of", "shop").await),
+        (1, 0)
+    );
 }

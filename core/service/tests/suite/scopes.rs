@@ -54,8 +54,8 @@ fn takes(service: &str, call: &str) -> &'static [Scope] {
         ("DriverService", _) => &[Scope::Driver, Scope::Admin],
         (
             "ControlService",
-            "CreateNamespace" | "DeleteNamespace" | "CreateToken" | "ListTokens" | "RevokeToken"
-            | "Backup",
+            "CreateNamespace" | "UpdateNamespace" | "DeleteNamespace" | "CreateToken"
+            | "ListTokens" | "RevokeToken" | "Backup",
         ) => &[Scope::Admin],
         (
             "ControlService",

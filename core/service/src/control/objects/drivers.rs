@@ -1,7 +1,7 @@
 //! Drivers: what is, or was, registered, and who is connected.
 
 use super::super::{ControlHandlers, refuse};
-use super::{listing, page_token};
+use super::{listing, page_token, undated};
 use conveyor_engine::value::canonical_bytes;
 use conveyor_node::owner::Standing;
 use conveyor_node::session::{DriverRecord, Forgotten, SessionRecord};
@@ -146,6 +146,7 @@ impl ControlHandlers {
     ) -> Result<v1::ListDriversResponse, Status> {
         let scope = self.scope_of(&request.namespace).await?;
         let list = listing("drivers", &scope, request.options)?;
+        undated(&list, "drivers are registered, and not made at an instant")?;
         let drivers = self.drivers_for(&scope).await?;
         let key_of = |driver: &v1::Driver| format!("{}\0{}", driver.name, driver.namespace);
         let after = |driver: &&v1::Driver| {

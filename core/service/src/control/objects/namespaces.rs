@@ -3,7 +3,9 @@
 use super::super::{ControlHandlers, DEFAULT_NAMESPACE, refuse};
 use super::repeats::Keyed;
 use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token};
+use crate::access::holds;
 use crate::refusal;
+use conveyor_engine::time::Time;
 use conveyor_node::objects::{Changes, ListObjects, Object, Row};
 use conveyor_node::reader::Filter;
 use conveyor_node::repeats;
@@ -23,6 +25,10 @@ fn told(name: &str, row: &Row<StoredNamespace>) -> v1::Namespace {
     v1::Namespace {
         metadata: Some(metadata),
     }
+}
+
+fn none(name: &str) -> Status {
+    Status::not_found(format!("there is no namespace `{name}`"))
 }
 
 /// The one that nobody has to make.
@@ -89,6 +95,44 @@ impl ControlHandlers {
         Ok(answer)
     }
 
+    pub(in super::super) async fn update_one_namespace(
+        &self,
+        request: v1::UpdateNamespaceRequest,
+    ) -> Result<v1::UpdateNamespaceResponse, Status> {
+        let wanted = request.name;
+        if wanted == DEFAULT_NAMESPACE {
+            return Err(Status::failed_precondition(
+                "the namespace `default` is always there, and has neither labels nor annotations",
+            ));
+        }
+        name("/name", "name", &wanted)?;
+        labels_fit("/labels", &request.labels)?;
+        annotations_fit("/annotations", &request.annotations)?;
+        let _turn = self.changes.turn.lock().await;
+        let row = self.reader.object::<StoredNamespace>("", &wanted).await;
+        let row = row.map_err(refuse)?.ok_or_else(|| none(&wanted))?;
+        etag_fits(&request.etag, Some(&row))?;
+        let meta = row.value.meta.clone().unwrap_or_default();
+        let same = meta.labels == request.labels && meta.annotations == request.annotations;
+        let row = match same {
+            true => row,
+            false => {
+                let (labels, annotations) = (request.labels, request.annotations);
+                let next = Row::new(StoredNamespace {
+                    meta: Some(changed(Some(&meta), labels, annotations, self.node.now().0)),
+                });
+                let mut changes = Changes::new();
+                changes.put("", &wanted, &next.value, Some(&row));
+                self.node.change(changes).await.map_err(refuse)?;
+                next
+            }
+        };
+        Ok(v1::UpdateNamespaceResponse {
+            namespace: Some(told(&wanted, &row)),
+            changed: !same,
+        })
+    }
+
     pub(in super::super) async fn all_namespaces(
         &self,
         request: v1::ListNamespacesRequest,
@@ -97,7 +141,7 @@ impl ControlHandlers {
         if let Some(own) = &self.caller.namespace {
             return self.own_namespace(own, &list).await;
         }
-        let first = list.after.is_none() && list.labels.is_empty();
+        let first = list.after.is_none() && list.labels.is_empty() && !list.is_dated();
         let page = self
             .reader
             .objects::<StoredNamespace>(list)
@@ -124,9 +168,11 @@ impl ControlHandlers {
             None => (own == DEFAULT_NAMESPACE).then(default),
         };
         let fits = |namespace: &v1::Namespace| {
-            let labels = namespace.metadata.as_ref().map(|metadata| &metadata.labels);
-            let has = |(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value);
-            list.labels.iter().all(has) && list.after.as_deref().is_none_or(|after| own > after)
+            let metadata = namespace.metadata.as_ref();
+            let created = metadata.map(|metadata| Time(metadata.created_ms));
+            let made = created.filter(|created| *created > Time(0));
+            list.takes(metadata.map(|metadata| &metadata.labels), made)
+                && list.after.as_deref().is_none_or(|after| own > after)
         };
         Ok(v1::ListNamespacesResponse {
             namespaces: found.into_iter().filter(fits).collect(),
@@ -144,12 +190,7 @@ impl ControlHandlers {
         let found = match row.await.map_err(refuse)? {
             Some(row) => told(&request.name, &row),
             None if request.name == DEFAULT_NAMESPACE => default(),
-            None => {
-                return Err(Status::not_found(format!(
-                    "there is no namespace `{}`",
-                    request.name
-                )));
-            }
+            None => return Err(none(&request.name)),
         };
         Ok(v1::GetNamespaceResponse {
             namespace: Some(found),
@@ -166,8 +207,8 @@ impl ControlHandlers {
         Ok(())
     }
 
-    /// Removes what is left of definitions and Resources that were deleted: a namespace that is made anew
-    /// under the name begins with nothing.
+    /// Removes what is left of definitions, Resources and pipelines that were deleted: a namespace that is
+    /// made anew under the name begins with nothing.
     async fn forget_versions(&self, namespace: &str) -> Result<(), Status> {
         let all = ListObjects {
             namespace: namespace.to_owned(),
@@ -175,7 +216,8 @@ impl ControlHandlers {
         };
         self.forget_all::<StoredResourceVersion>(all.clone())
             .await?;
-        self.forget_all::<StoredDefinitionVersion>(all).await
+        self.forget_all::<StoredDefinitionVersion>(all).await?;
+        self.node.forget_revisions(namespace).await.map_err(refuse)
     }
 
     /// Removes the keys of requests to an earlier namespace of the name: none of them is one to this one.
@@ -222,11 +264,11 @@ impl ControlHandlers {
         let _turn = self.changes.turn.lock().await;
         let row = self.reader.object::<StoredNamespace>("", &wanted).await;
         let row = row.map_err(refuse)?;
-        let row =
-            row.ok_or_else(|| Status::not_found(format!("there is no namespace `{wanted}`")))?;
+        let row = row.ok_or_else(|| none(&wanted))?;
         etag_fits(&request.etag, Some(&row))?;
         self.is_empty(&wanted).await?;
         self.forget_versions(&wanted).await?;
+        self.forget_tokens(&wanted).await?;
         // No run begins between this look and the end; no object is made, as it is this call's turn.
         let _starts = self.changes.starts.write().await;
         self.is_empty(&wanted).await?;
@@ -255,7 +297,7 @@ impl ControlHandlers {
                 self.has::<StoredDefinition>(namespace).await?,
             ),
             ("runs", starting || !runs.rows.is_empty()),
-            // They would be good for whatever is made under the name.
+            // They would be good for whatever is made under the name. One whose time is over is not.
             ("access tokens", self.has_tokens(namespace).await?),
         ];
         let there = there.iter().filter_map(|(what, is)| is.then_some(*what));
@@ -279,7 +321,29 @@ impl ControlHandlers {
         Ok(!page.rows.is_empty())
     }
 
+    /// Whether a token that holds is bound to it.
     async fn has_tokens(&self, namespace: &str) -> Result<bool, Status> {
+        let now = self.node.now();
+        let tokens = self.tokens_of(namespace).await?;
+        let held =
+            |(_, row): &(String, Row<StoredToken>)| holds(row.value.expires_ms.map(Time), now);
+        Ok(tokens.iter().any(held))
+    }
+
+    /// Removes the tokens that are bound to it, none of which holds any more.
+    async fn forget_tokens(&self, namespace: &str) -> Result<(), Status> {
+        for some in self.tokens_of(namespace).await?.chunks(TURN) {
+            let mut changes = Changes::new();
+            for (id, row) in some {
+                changes.delete("", id, row);
+            }
+            self.node.change(changes).await.map_err(refuse)?;
+        }
+        Ok(())
+    }
+
+    async fn tokens_of(&self, namespace: &str) -> Result<Vec<(String, Row<StoredToken>)>, Status> {
+        let mut found = Vec::new();
         let mut list = ListObjects {
             limit: TURN,
             ..ListObjects::default()
@@ -287,13 +351,11 @@ impl ControlHandlers {
         loop {
             let page = self.reader.objects::<StoredToken>(list.clone()).await;
             let page = page.map_err(refuse)?;
-            let mut tokens = page.rows.iter().map(|(_, row)| &row.value);
-            if tokens.any(|token| token.namespace == namespace) {
-                return Ok(true);
-            }
+            let own = |(_, row): &(String, Row<StoredToken>)| row.value.namespace == namespace;
+            found.extend(page.rows.into_iter().filter(own));
             list.after = page.next;
             if list.after.is_none() {
-                return Ok(false);
+                return Ok(found);
             }
         }
     }

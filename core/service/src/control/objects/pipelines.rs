@@ -6,16 +6,16 @@ use super::tell::{Changed, applied};
 use super::{annotations_fit, changed, etag_fits, labels_fit, listing, metadata, name, page_token};
 use crate::refusal;
 use crate::stack::on_stack;
-use conveyor_engine::plan::ResourceEvent;
+use conveyor_engine::plan::{Plan, ResourceEvent};
 use conveyor_node::objects::{Changes, Row};
 use conveyor_node::resources;
 use conveyor_proto::storage::v1::{
-    StoredObjectEvent, StoredObjectKind, StoredPipeline, StoredRevision,
+    StoredMeta, StoredObjectEvent, StoredObjectKind, StoredPipeline, StoredRevision,
 };
 use conveyor_proto::v1;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tonic::Status;
+use tonic::{Code, Status};
 
 fn told(namespace: &str, name: &str, row: &Row<StoredPipeline>) -> v1::Pipeline {
     v1::Pipeline {
@@ -27,6 +27,28 @@ fn told(namespace: &str, name: &str, row: &Row<StoredPipeline>) -> v1::Pipeline 
         )),
         digest: hex(&row.value.digest),
         revision: row.value.revision,
+        document: Default::default(),
+    }
+}
+
+/// A revision of a pipeline that is gone: without an etag, made when the revision was.
+fn revision_alone(
+    namespace: &str,
+    name: &str,
+    plan: &Plan,
+    stored: &StoredRevision,
+) -> v1::Pipeline {
+    let meta = StoredMeta {
+        labels: plan.labels.clone(),
+        annotations: plan.annotations.clone(),
+        created_ms: stored.created_ms,
+        updated_ms: stored.created_ms,
+        ..StoredMeta::default()
+    };
+    v1::Pipeline {
+        metadata: Some(metadata(name, namespace, Some(meta), String::new())),
+        digest: plan.digest.to_string(),
+        revision: stored.revision,
         document: Default::default(),
     }
 }
@@ -99,7 +121,11 @@ impl ControlHandlers {
         let now = self.node.now().0;
         let earlier = self.reader.revision(&namespace, &pipeline, digest).await;
         let earlier = earlier.map_err(refuse)?;
-        let revisions = was.as_ref().map_or(0, |row| row.value.revisions);
+        let revisions = match &was {
+            Some(row) => row.value.revisions,
+            // Those of an earlier pipeline of the name stay, and none has the number of another.
+            None => self.last_revision(&namespace, &pipeline).await?,
+        };
         let revision = earlier
             .as_ref()
             .map_or(revisions + 1, |earlier| earlier.revision);
@@ -142,11 +168,7 @@ impl ControlHandlers {
         self.stands(&mut changes, &namespace).await?;
         changes.put(&namespace, &pipeline, &stored, was.as_ref());
         if earlier.is_none() {
-            let made = StoredRevision {
-                revision,
-                created_ms: now,
-            };
-            changes.revision(&namespace, &pipeline, &digest, &made);
+            changes.revision(&namespace, &pipeline, &digest, (revision, now));
         }
         let row = Row::new(stored);
         let (event, name) = (applied(was.is_some()), &pipeline);
@@ -239,7 +261,17 @@ impl ControlHandlers {
             (name, _) => name.to_owned(),
         };
         let pipeline = &named;
-        let row = self.pipeline_row("", &namespace, pipeline).await?;
+        let row = match self.pipeline_row("", &namespace, pipeline).await {
+            Ok(row) => row,
+            // It may be gone; its revisions stay.
+            Err(status) if status.code() == Code::NotFound && !wanted.is_empty() => {
+                let gone = self.gone_pipeline((&namespace, pipeline), wanted).await?;
+                return Ok(v1::GetPipelineResponse {
+                    pipeline: Some(gone.ok_or(status)?),
+                });
+            }
+            Err(status) => return Err(status),
+        };
         let digest = self
             .digest_of_revision("", (&namespace, pipeline), &row, wanted)
             .await?;
@@ -255,6 +287,27 @@ impl ControlHandlers {
         Ok(v1::GetPipelineResponse {
             pipeline: Some(pipeline),
         })
+    }
+
+    /// A revision of a pipeline that is gone.
+    async fn gone_pipeline(
+        &self,
+        (namespace, pipeline): (&str, &str),
+        wanted: &str,
+    ) -> Result<Option<v1::Pipeline>, Status> {
+        let found = self.revision_named("", (namespace, pipeline), wanted);
+        let Some(found) = found.await? else {
+            return Ok(None);
+        };
+        let document = self.reader.document(found.digest).await.map_err(refuse)?;
+        let (store, plans) = (Arc::clone(self.reader.store()), self.node.clone());
+        let digest = found.digest;
+        let plan = on_stack(move || plans.reader().plans().get(store.as_ref(), &digest));
+        let plan = plan.await?.map_err(refuse)?;
+        Ok(Some(v1::Pipeline {
+            document: document.canonical,
+            ..revision_alone(namespace, pipeline, &plan, &found.stored)
+        }))
     }
 
     pub(in super::super) async fn all_pipelines(

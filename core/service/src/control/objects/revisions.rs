@@ -4,10 +4,11 @@ use super::super::{ControlHandlers, refuse};
 use super::{listing, page_token};
 use crate::refusal;
 use conveyor_engine::value::Hash;
-use conveyor_node::objects::{FoundRevision, Row};
+use conveyor_node::objects::Row;
+use conveyor_node::revisions::FoundRevision;
 use conveyor_proto::storage::v1::StoredPipeline;
 use conveyor_proto::v1;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// The fewest digits of a digest's beginning.
 const DIGITS: usize = 8;
@@ -67,14 +68,40 @@ impl ControlHandlers {
                 .map(Hash)
                 .map_err(|_| Status::data_loss("a digest has 32 bytes"));
         }
-        let wanted = digits(place, wanted)?;
-        let known = self.reader.revisions(namespace, Some(pipeline), &wanted);
-        match only(known.await.map_err(refuse)?, place, &wanted)? {
+        match self
+            .revision_named(place, (namespace, pipeline), wanted)
+            .await?
+        {
             Some(found) => Ok(found.digest),
             None => Err(Status::not_found(format!(
                 "the pipeline `{pipeline}` has no revision {wanted}"
             ))),
         }
+    }
+
+    /// The revision of a pipeline whose digest, or a part of it, is given.
+    pub(super) async fn revision_named(
+        &self,
+        place: &str,
+        (namespace, pipeline): (&str, &str),
+        wanted: &str,
+    ) -> Result<Option<FoundRevision>, Status> {
+        let wanted = digits(place, wanted)?;
+        let known = self
+            .reader
+            .revisions_with(namespace, Some(pipeline), &wanted);
+        only(known.await.map_err(refuse)?, place, &wanted)
+    }
+
+    /// The number of the revision that was made last under a name; 0 where none was.
+    pub(super) async fn last_revision(
+        &self,
+        namespace: &str,
+        pipeline: &str,
+    ) -> Result<u64, Status> {
+        let last = self.reader.revisions(namespace, pipeline, None, 1).await;
+        let last = last.map_err(refuse)?.revisions;
+        Ok(last.first().map_or(0, |last| last.stored.revision))
     }
 
     /// The name of the pipeline that has a revision: a document names its own.
@@ -84,7 +111,7 @@ impl ControlHandlers {
         wanted: &str,
     ) -> Result<String, Status> {
         let wanted = digits("", wanted)?;
-        let found = self.reader.revisions(namespace, None, &wanted);
+        let found = self.reader.revisions_with(namespace, None, &wanted);
         match only(found.await.map_err(refuse)?, "", &wanted)? {
             Some(found) => Ok(found.pipeline),
             None => Err(Status::not_found(format!(
@@ -109,21 +136,27 @@ impl ControlHandlers {
             let why = "`page_token`: no answer of this listing had it as `next_page_token`";
             refusal::value("/page_token", why).status()
         })?;
-        let row = self.pipeline_row("", &namespace, &request.name).await?;
-        // Their keys are in the order of the digests: a row is a few bytes, and all are read.
-        let found = self.reader.revisions(&namespace, Some(&request.name), "");
-        let mut found = found.await.map_err(refuse)?;
-        found.retain(|one| before.is_none_or(|before| one.stored.revision < before));
-        found.sort_by_key(|one| std::cmp::Reverse(one.stored.revision));
-        let more = found.len() > list.limit;
-        found.truncate(list.limit);
-        let next = found.last().filter(|_| more);
+        let row = self.pipeline_row("", &namespace, &request.name).await;
+        let page = self
+            .reader
+            .revisions(&namespace, &request.name, before, list.limit);
+        let page = page.await.map_err(refuse)?;
+        let current = match row {
+            Ok(row) => Some(row.value.digest),
+            // It is gone; its revisions stay.
+            Err(status) if status.code() == Code::NotFound => match page.revisions.is_empty() {
+                false => None,
+                true => return Err(status),
+            },
+            Err(status) => return Err(status),
+        };
+        let next = page.revisions.last().filter(|_| page.more);
         let next = next.map(|last| last.stored.revision.to_string());
-        let told = found.iter().map(|one| v1::PipelineRevision {
+        let told = page.revisions.iter().map(|one| v1::PipelineRevision {
             revision: one.stored.revision,
             digest: one.digest.to_string(),
             created_ms: one.stored.created_ms,
-            current: *row.value.digest == one.digest.0,
+            current: current.as_deref() == Some(&one.digest.0[..]),
         });
         Ok(v1::ListPipelineRevisionsResponse {
             revisions: told.collect(),
