@@ -296,6 +296,7 @@ fn driver_row(driver: &v1::Driver) -> Json {
         json!({
             "id": session.id, "version": session.version, "capacity": session.capacity,
             "held": session.held, "labels": session.labels, "draining": session.draining,
+            "sdk": session.sdk, "instance": session.instance,
             "connected_at": Time(session.connected_ms).to_string(),
             "heard_at": Time(session.heard_ms).to_string(),
         })

@@ -101,3 +101,16 @@ fn a_driver_of_the_servers_own_process_is_there_like_any_other() {
     let words = "nobody offers the driver `exec@>=9`, which stored pipelines name: default/later";
     assert!(wrong.out.contains(words), "{}", wrong.out);
 }
+
+#[test]
+fn a_session_says_by_which_sdk_and_process_it_is() {
+    let mut site = Site::new(&[]);
+    let _server = site.serve();
+    let driver = site.driver();
+    let shown = told(&site, &["drivers", "show", "exec"]);
+    let session = &shown["sessions"][0];
+    let process = format!("process {}", driver.child.id());
+    assert_eq!(session["instance"], process, "{shown:#}");
+    let sdk = session["sdk"].as_str().unwrap_or_default();
+    assert!(sdk.contains(env!("CARGO_PKG_VERSION")), "{shown:#}");
+}
