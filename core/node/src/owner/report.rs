@@ -6,7 +6,7 @@ use crate::chunks;
 use crate::keys;
 use crate::token::Claimed;
 use conveyor_engine::planted;
-use conveyor_engine::run::{Detached, Fact, Identity, LostCause, Rejected, Report};
+use conveyor_engine::run::{AttemptState, Detached, Fact, Identity, LostCause, Rejected, Report};
 use conveyor_engine::time::Time;
 use conveyor_proto::storage::v1::RecordKind;
 use std::sync::Arc;
@@ -26,6 +26,10 @@ impl Owner {
             .values
             .iter()
             .for_each(|(hash, text)| live.keep(*hash, text));
+        if report.result.state == AttemptState::Cancelled {
+            // What its driver stopped since its time was over has timed out, also where this process slept.
+            self.fire(now, run);
+        }
         let fact = Fact::Reported(Report {
             id,
             result: report.result.clone(),

@@ -2,7 +2,7 @@
 //! (PROTOCOL P19–P26).
 
 use crate::harness::{Harness, succeeded};
-use conveyor_engine::run::{RunState, StepState};
+use conveyor_engine::run::{AttemptState, EndedAttempt, RunState, StepState};
 use conveyor_engine::time::Duration;
 use conveyor_node::RunId;
 use conveyor_node::owner::{Answer, Input, Output, SessionEvent, SessionInfo, StartTask};
@@ -232,6 +232,41 @@ fn a_refused_task_goes_on_uncharged_and_its_session_waits_a_moment() {
     h.report(&next, succeeded());
     h.settle();
     assert_eq!(h.attempts(run, 0).0, StepState::Succeeded);
+}
+
+#[test]
+fn a_task_that_its_driver_gives_back_later_goes_on_uncharged_too() {
+    let (mut h, run, task) = Harness::with_task("s");
+    h.tell("s", SessionEvent::Accepted(task.claimed));
+    h.pass(Duration::secs(20));
+    h.tell("s", SessionEvent::Refused(task.claimed));
+    h.tell("s", SessionEvent::Credits(1));
+    h.pass(Duration::secs(1));
+    let next = h.take("a");
+    assert_eq!(next.claimed.id.attempt, 2);
+    h.report(&next, succeeded());
+    h.settle();
+    assert_eq!(h.attempts(run, 0).0, StepState::Succeeded);
+}
+
+#[test]
+fn what_its_driver_stopped_because_its_time_was_over_has_timed_out_though_the_engine_slept() {
+    let mut h = Harness::new(1);
+    h.connect("s", 1);
+    let run = h.start(&DOCUMENT.replace("heartbeat: 30s", "attempt: 1m"));
+    let task = h.take("a");
+    h.tell("s", SessionEvent::Accepted(task.claimed));
+    // Nobody has looked at a clock since.
+    h.now = h.now.after(Duration::secs(61));
+    let told = EndedAttempt {
+        state: AttemptState::Cancelled,
+        outputs: None,
+        failure: None,
+    };
+    let ticket = h.report(&task, told);
+    h.settle();
+    assert_eq!(h.answers[&ticket], Ok(Answer::Taken { already: false }));
+    assert_eq!(h.attempts(run, 0).0, StepState::TimedOut);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(super) struct Task {
     pub(super) silent: u32,
     /// When the runtime cuts it off.
     pub(super) cut_off: Option<Time>,
+    /// Whether it was told to stop because nobody answered, and by nobody else.
+    pub(super) unheard: bool,
 }
 
 impl Remote {

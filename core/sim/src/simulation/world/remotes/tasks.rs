@@ -4,6 +4,7 @@ use super::super::super::driver;
 use super::super::super::process::Asker;
 use super::super::super::remote::{Outside, Task};
 use super::super::{Check, World};
+use conveyor_engine::run::AttemptState;
 use conveyor_engine::time::Duration;
 use conveyor_node::NodeError;
 use conveyor_node::owner::{Answer, Input, SessionEvent, StartTask};
@@ -89,6 +90,7 @@ impl World {
             grace: spec.grace,
             silent: 0,
             cut_off: None,
+            unheard: false,
         };
         if let Some(remote) = self.remotes.get_mut(session) {
             remote.tasks.insert(claimed, task);
@@ -101,11 +103,7 @@ impl World {
         }
         if self.strikes(10) {
             self.counts.fault("a driver did not say that it has a task");
-            let task = self
-                .remotes
-                .get_mut(session)
-                .and_then(|remote| remote.tasks.get_mut(&claimed));
-            if let Some(task) = task {
+            if let Some(task) = self.task_of(session, claimed) {
                 task.silent = 2;
             }
         } else {
@@ -201,6 +199,15 @@ impl World {
             return self.forget_outside(session, &[claimed]);
         }
         self.cancel_outside(session, claimed, grace);
+        if let Some(task) = self.task_of(session, claimed) {
+            // Now it is asked to, and says so.
+            task.unheard = false;
+        }
+    }
+
+    fn task_of(&mut self, session: &Arc<str>, claimed: Claimed) -> Option<&mut Task> {
+        let remote = self.remotes.get_mut(session);
+        remote.and_then(|remote| remote.tasks.get_mut(&claimed))
     }
 
     /// A task is told to stop: it heeds that, or is cut off.
@@ -260,9 +267,22 @@ impl World {
         if task.result.is_some() {
             return Ok(());
         }
+        if task.unheard && result.ended.state == AttemptState::Cancelled {
+            self.give_back(session, claimed);
+            return Ok(());
+        }
         task.result = Some(result);
         self.tell(session, SessionEvent::Credits(1));
         self.report_outside(session, claimed)
+    }
+
+    /// Nobody asked for the end of a task: it is another attempt's. Where there is no connection, it is not named
+    /// over the next one.
+    fn give_back(&mut self, session: &Arc<str>, claimed: Claimed) {
+        self.counts
+            .fault("a driver gave a task back that nobody had cancelled");
+        self.tell(session, SessionEvent::Refused(claimed));
+        self.forget_outside(session, &[claimed]);
     }
 
     pub(super) fn report_outside(&mut self, session: &Arc<str>, claimed: Claimed) -> Check {
@@ -335,6 +355,9 @@ impl World {
                     .fault("a driver stopped a task because nobody answered");
             }
             self.cancel_outside(session, claimed, grace);
+            if silence && let Some(task) = self.task_of(session, claimed) {
+                task.unheard = true;
+            }
         }
         for claimed in cut {
             let result = driver::cancelled(&mut self.random, claimed.run, claimed.id);
