@@ -29,7 +29,7 @@ pub(crate) use output::{CheckOutput, Output, PlanOutput, ShowOutput};
 pub(crate) use run::{Inputs, Local, Progress, RunArgs};
 pub(crate) use runs::{DeleteArgs, ListArgs, ReleaseArgs, RunsArgs, RunsVerb, ShowArgs};
 pub(crate) use serve::ServeArgs;
-pub(crate) use shared::{Form, Place, Server};
+pub(crate) use shared::{Form, Place, Repeats, Server};
 pub(crate) use stop::StopArgs;
 pub(crate) use tokens::{TokenCreateArgs, TokenScope, TokensArgs, TokensListArgs, TokensVerb};
 

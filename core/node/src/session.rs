@@ -6,6 +6,7 @@
 
 mod assigned;
 mod cut;
+mod detached;
 mod directory;
 mod progress;
 mod registration;
@@ -28,10 +29,9 @@ use crate::error::NodeError;
 use crate::id::RunId;
 use crate::node::{Message, Node, ended, judge, unexpected};
 use crate::owner::{Answer, Input, SessionEvent};
-use crate::token::{Claimed, Tokens};
+use crate::token::Claimed;
 use conveyor_bus::{LogState, Refused};
-use conveyor_engine::run::{Detached, Identity};
-use conveyor_engine::time::Time;
+use conveyor_engine::run::Identity;
 use conveyor_mask::Mask;
 use conveyor_proto::storage::v1::LogLine;
 use directory::Known;
@@ -317,112 +317,6 @@ impl Node {
         self.tokens()
             .open(principal, token)
             .map(|(_, claimed)| claimed)
-    }
-
-    /// What a token names, if it was made for the principal, or its attempt goes on without a session
-    /// and named the principal, or did so to its end, and is the last of its instance.
-    ///
-    /// # Errors
-    /// When the run cannot be read.
-    pub async fn claim_for(
-        &self,
-        principal: &str,
-        token: &[u8],
-    ) -> Result<Option<Claimed>, NodeError> {
-        if let Some(claimed) = self.claim(principal, token) {
-            return Ok(Some(claimed));
-        }
-        let Some(claimed) = Tokens::named(token) else {
-            return Ok(None);
-        };
-        let run = match self.reader().load(claimed.run).await {
-            Ok(run) => run,
-            Err(NodeError::NotFound(_) | NodeError::Corrupt(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let named =
-            |detached: &&Detached| detached.principals.iter().any(|name| **name == *principal);
-        let detached = run.was_detached(claimed.id).filter(named);
-        let owner = detached.and_then(|detached| detached.principals.first());
-        Ok(owner.and_then(|owner| self.claim(owner, token)))
-    }
-
-    /// The attempt goes on without a session until the instant, or the end of its time, and is ended by
-    /// its token: by whoever claimed it (`owner`), or one of `others`. Called again, it has until then.
-    /// Gives until when it is waited for; `None` when the claim is over.
-    ///
-    /// # Errors
-    /// [`NodeError::Invalid`] when a secret of the attempt is in a name: names are kept. Another when it could
-    /// not be stored: it is to be sent again.
-    pub async fn detach(
-        &self,
-        claimed: Claimed,
-        until: Time,
-        owner: &str,
-        others: &[String],
-    ) -> Result<Option<Time>, NodeError> {
-        if !others.is_empty()
-            && let Some(assigned) = assigned::assigned(self, claimed).await?
-            && let Some(why) = judge::secret_in_principals(assigned.mask(), others)
-        {
-            return Err(NodeError::Invalid(why));
-        }
-        self.detach_until(claimed, until, owner, others).await
-    }
-
-    async fn detach_until(
-        &self,
-        claimed: Claimed,
-        until: Time,
-        owner: &str,
-        others: &[String],
-    ) -> Result<Option<Time>, NodeError> {
-        let others = others.iter().map(String::as_str);
-        let principals = std::iter::once(owner)
-            .chain(others)
-            .map(Arc::from)
-            .collect();
-        let asked = move |ticket| Input::Detach {
-            ticket,
-            claimed,
-            until,
-            principals,
-        };
-        match self.ask(asked).await {
-            Ok(Answer::Stale) | Err(NodeError::NotFound(_)) => return Ok(None),
-            answer => answer?,
-        };
-        let run = self.reader().load(claimed.run).await?;
-        Ok(run.detached(claimed.id).map(|detached| detached.until))
-    }
-
-    /// Gives a detached attempt more time. Gives until when it is waited for; `None` when the claim is
-    /// over.
-    ///
-    /// # Errors
-    /// As [`Node::detach`]; [`NodeError::Invalid`] where it is not detached.
-    pub async fn extend(&self, claimed: Claimed, until: Time) -> Result<Option<Time>, NodeError> {
-        let run = match self.reader().load(claimed.run).await {
-            Err(NodeError::NotFound(_)) => return Ok(None),
-            run => run?,
-        };
-        let Some(detached) = run.detached(claimed.id) else {
-            return match run.nonce(claimed.id) == Some(claimed.nonce) {
-                true => Err(NodeError::Invalid(
-                    "the task is not detached: its driver's heartbeats keep it".to_owned(),
-                )),
-                false => Ok(None),
-            };
-        };
-        let names: Vec<String> = detached
-            .principals
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        match names.split_first() {
-            Some((owner, others)) => self.detach_until(claimed, until, owner, others).await,
-            None => Ok(None),
-        }
     }
 
     /// Takes a driver's report.

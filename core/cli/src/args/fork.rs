@@ -1,7 +1,7 @@
 //! `fork`.
 
 use super::run::pair;
-use super::{Form, Inputs, Local, Progress};
+use super::{Form, Inputs, Local, Progress, Repeats};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -41,15 +41,8 @@ pub(crate) struct ForkArgs {
     /// An annotation of the new run over those of the old one, `key=value`; may be given several times.
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) annotations: Vec<(String, String)>,
-    /// Makes repeats one for a day: a repeat under the key tells the run that the first made. At most 128
-    /// bytes.
-    #[arg(
-        long,
-        value_name = "KEY",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) idempotency_key: String,
+    #[command(flatten)]
+    pub(crate) repeats: Repeats,
     /// Only say what would be inherited and what would run.
     #[arg(long)]
     pub(crate) preview: bool,

@@ -2,7 +2,7 @@
 
 use super::run::pair;
 use super::runs::moment;
-use super::{Form, Inputs, Place, Progress};
+use super::{Form, Inputs, Place, Progress, Repeats};
 use clap::{Args, Subcommand};
 use conveyor_engine::time::Time;
 use conveyor_node::{Clock as _, SystemClock};
@@ -84,15 +84,8 @@ pub(crate) struct StartArgs {
     /// The Resource to run for, in this version or its newest.
     #[arg(long, value_name = "DEFINITION/NAME[@VERSION]", value_parser = resource)]
     pub(crate) resource: Option<ResourceOf>,
-    /// Makes repeats one for a day: a repeat under the key tells the run that the first made. At most 128
-    /// bytes.
-    #[arg(
-        long,
-        value_name = "KEY",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub(crate) idempotency_key: String,
+    #[command(flatten)]
+    pub(crate) repeats: Repeats,
     /// Show the run until it ends.
     #[arg(long)]
     pub(crate) follow: bool,

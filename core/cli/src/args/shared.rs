@@ -114,3 +114,17 @@ pub(crate) struct Form {
     )]
     pub(crate) output: Output,
 }
+
+/// A call that makes a run, and may be made twice.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Repeats {
+    /// Makes repeats one for a day: a repeat under the key tells the run that the first made. At most 128
+    /// bytes.
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) idempotency_key: String,
+}

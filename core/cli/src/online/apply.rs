@@ -279,7 +279,7 @@ fn request(args: &StartArgs) -> Result<(v1::StartRunRequest, Given), Problem> {
             version: of.version,
             ..v1::ResourceVersion::default()
         }),
-        idempotency_key: args.idempotency_key.clone(),
+        idempotency_key: args.repeats.idempotency_key.clone(),
         ..v1::StartRunRequest::default()
     };
     Ok((request, inputs))

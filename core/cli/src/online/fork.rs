@@ -44,7 +44,7 @@ fn request(args: &ForkArgs) -> Result<(v1::ForkRunRequest, Given), Problem> {
         preview: args.preview,
         labels: args.labels.iter().cloned().collect(),
         annotations: args.annotations.iter().cloned().collect(),
-        idempotency_key: args.idempotency_key.clone(),
+        idempotency_key: args.repeats.idempotency_key.clone(),
     };
     Ok((request, inputs))
 }

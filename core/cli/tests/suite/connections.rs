@@ -1,5 +1,6 @@
 //! What connections may cost: how many there are, how much each may ask for, and for how long.
 
+use crate::hostile::LOGGED;
 use crate::raw::talk;
 use crate::site::{Background, PATIENCE, Site};
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
@@ -140,14 +141,6 @@ fn a_body_of_untold_length_is_refused_where_it_passes_the_limit() {
 /// Costs some seconds: a log is written that is longer than the buffers of both ends.
 #[test]
 fn a_follower_that_reads_nothing_gives_its_place_back() {
-    const LOGGED: &str = "\
-apiVersion: conveyor/v1
-kind: Pipeline
-metadata: {name: logged}
-spec:
-  steps:
-    - {id: a, driver: exec, with: {run: \"head -c 15000000 /dev/zero | base64 -w 1000\"}}
-";
     let limits = "[connections]\nlimit = 1\nkeepalive = \"1s\"\n";
     let mut site = Site::new(&[("logged.yaml", LOGGED), ("conveyor.toml", limits)]);
     let mut server = site.serve();

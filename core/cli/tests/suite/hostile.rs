@@ -24,6 +24,16 @@ spec:
     - {id: good, needs: [], driver: exec, with: {run: echo good}}
 ";
 
+/// A step that says more than the buffers of a connection have.
+pub(crate) const LOGGED: &str = "\
+apiVersion: conveyor/v1
+kind: Pipeline
+metadata: {name: logged}
+spec:
+  steps:
+    - {id: a, driver: exec, with: {run: \"head -c 15000000 /dev/zero | base64 -w 1000\"}}
+";
+
 /// Kilobytes of memory that a process has.
 fn resident(server: &Background) -> u64 {
     let path = format!("/proc/{}/status", server.child.id());
@@ -381,14 +391,6 @@ fn a_driver_of_a_later_contract_is_understood_as_far_as_this_one_goes() {
 
 #[test]
 fn followers_that_read_nothing_keep_the_log_out_of_the_servers_memory() {
-    const LOGGED: &str = "\
-apiVersion: conveyor/v1
-kind: Pipeline
-metadata: {name: logged}
-spec:
-  steps:
-    - {id: a, driver: exec, with: {run: \"head -c 15000000 /dev/zero | base64 -w 1000\"}}
-";
     let mut site = Site::new(&[("logged.yaml", LOGGED)]);
     let server = site.serve();
     let _driver = site.driver();

@@ -80,16 +80,21 @@ pub(crate) fn exchange(url: &str, head: &str, body: &str) -> Answer {
     write!(stream, "{head}connection: close\r\n\r\n{body}").expect("it is sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it is read");
-    let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let (status, head, body) = parts(&text);
     Answer {
-        status: status.expect("it has a status"),
-        head: head.to_ascii_lowercase(),
+        status,
+        head,
         body: serde_json::from_str(body).unwrap_or(Value::Null),
     }
+}
+
+/// The status of an answer, its head in lower case, and its body.
+pub(crate) fn parts(text: &str) -> (u16, String, &str) {
+    let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
+    let status = head.split(' ').nth(1);
+    let status = status.and_then(|status| status.parse().ok());
+    let status = status.expect("it has a status");
+    (status, head.to_ascii_lowercase(), body)
 }
 
 /// A request with a body of a kind.

@@ -1,6 +1,6 @@
 //! The Unix socket of a data directory answers what an address does: REST, events, health, figures.
 
-use crate::rest::get;
+use crate::rest::{get, parts};
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
@@ -20,16 +20,8 @@ fn by_socket(site: &Site, method: &str, path: &str, body: &str) -> (u16, String,
     .expect("it is sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it is read");
-    let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    (
-        status.expect("it has a status"),
-        head.to_ascii_lowercase(),
-        body.to_owned(),
-    )
+    let (status, head, body) = parts(&text);
+    (status, head, body.to_owned())
 }
 
 #[test]

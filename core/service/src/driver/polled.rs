@@ -165,7 +165,10 @@ impl DriverHandlers {
         let deadline = Instant::now() + Duration::from_millis(request.wait_ms);
         // To wait for another poll of the session is to wait.
         let Ok(mut polled) = tokio::time::timeout_at(deadline, polled.lock()).await else {
-            return Ok(v1::PollResponse::default());
+            return Ok(v1::PollResponse {
+                drain: self.drain(),
+                ..v1::PollResponse::default()
+            });
         };
         if let Some((id, answer)) = &polled.answered
             && !request.request_id.is_empty()
@@ -247,14 +250,18 @@ impl DriverHandlers {
                 Some(ToDriver::Replaced | ToDriver::Over) => return Err(self.gone(&session)),
             }
         }
-        let drain = (*self.ending.borrow() != super::Ending::No).then(|| v1::Drain {
-            reason: "the engine is about to stop".to_owned(),
-            deadline_ms: None,
-        });
         Ok(v1::PollResponse {
             tasks,
             cancels,
-            drain,
+            drain: self.drain(),
+        })
+    }
+
+    /// What a poll is told where no task comes any more (R75).
+    fn drain(&self) -> Option<v1::Drain> {
+        (*self.ending.borrow() != super::Ending::No).then(|| v1::Drain {
+            reason: "the engine is about to stop".to_owned(),
+            deadline_ms: None,
         })
     }
 
