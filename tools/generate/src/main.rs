@@ -1,4 +1,4 @@
-//! Generates `core/proto/src/gen` from `proto/`.
+//! Generates `core/proto/src/gen` and `conformance/src/gen` from `proto/`.
 //!
 //! `cargo run -p conveyor-generate` writes the files; with `-- --check` it compares instead and fails
 //! where one differs. The protobuf compiler is a Rust one (protox), so that nobody needs `protoc`,
@@ -20,6 +20,12 @@ const FILES: [&str; 8] = [
     "conveyor/storage/v1/objects.proto",
     "conveyor/storage/v1/retention.proto",
     "conveyor/storage/v1/events.proto",
+];
+
+/// What the conformance suite has besides: of its own crate alone.
+const CONFORMANCE: [&str; 2] = [
+    "conveyor/conformance/v1/interpreter.proto",
+    "conveyor/conformance/v1/case.proto",
 ];
 
 /// The files that `conveyor contract export` writes: those of drivers and clients, and their text.
@@ -59,7 +65,7 @@ fn main() -> ExitCode {
     match run(check) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => fail(
-            &"core/proto/src/gen differs from proto/ or from docs/ (driver-contract.md, protocol.md, semantics.md): run `make generate`",
+            &"core/proto/src/gen or conformance/src/gen differs from proto/ or from docs/ (driver-contract.md, protocol.md, semantics.md): run `make generate`",
         ),
         Err(error) => fail(&error),
     }
@@ -77,33 +83,58 @@ fn fail(message: &dyn std::fmt::Display) -> ExitCode {
 /// Generates, and writes or compares. Whether the committed files are as they should be.
 fn run(check: bool) -> Result<bool, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let committed = root.join("core/proto/src/gen");
+    let protos = root.join("proto");
     let fresh = Scratch::new()?;
-    generate(&root.join("proto"), &fresh.0)?;
+    let contract = fresh.within("contract")?;
+    generate(&protos, &FILES, &[], &contract)?;
     for file in COPIED {
         let from = root.join(file);
         let name = from.file_name().ok_or("a file has a name")?;
-        fs::copy(&from, fresh.0.join(name))?;
+        fs::copy(&from, contract.join(name))?;
     }
-    if check {
-        return same(&fresh.0, &committed);
+    let conformance = fresh.within("conformance")?;
+    generate(&protos, &CONFORMANCE, &FILES, &conformance)?;
+    let mut as_committed = true;
+    for (fresh, committed) in [
+        (contract, "core/proto/src/gen"),
+        (conformance, "conformance/src/gen"),
+    ] {
+        let committed = root.join(committed);
+        match check {
+            true => as_committed &= same(&fresh, &committed)?,
+            false => replace(&fresh, &committed)?,
+        }
     }
-    fs::create_dir_all(&committed)?;
-    for name in names(&committed)? {
-        fs::remove_file(committed.join(name))?;
-    }
-    for name in names(&fresh.0)? {
-        fs::copy(fresh.0.join(&name), committed.join(&name))?;
-    }
-    Ok(true)
+    Ok(as_committed)
 }
 
-fn generate(protos: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+/// Writes what is fresh in the place of what was committed.
+fn replace(fresh: &Path, committed: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(committed)?;
+    for name in names(committed)? {
+        fs::remove_file(committed.join(name))?;
+    }
+    for name in names(fresh)? {
+        fs::copy(fresh.join(&name), committed.join(&name))?;
+    }
+    Ok(())
+}
+
+/// Generates the code of `files`; what they need of `known` is generated elsewhere.
+fn generate(
+    protos: &Path,
+    files: &[&str],
+    known: &[&str],
+    out: &Path,
+) -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([protos])?;
     // With comments: they are the descriptions of the API's own documents.
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(FILES)?;
-    let descriptors = compiler.file_descriptor_set();
+    compiler.open_files(files)?;
+    let mut descriptors = compiler.file_descriptor_set();
+    descriptors
+        .file
+        .retain(|file| !known.contains(&file.name()));
     fs::write(out.join(DESCRIPTORS), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
         .out_dir(out)
@@ -148,6 +179,13 @@ fn names(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
 struct Scratch(PathBuf);
 
 impl Scratch {
+    /// A directory in it.
+    fn within(&self, name: &str) -> Result<PathBuf, std::io::Error> {
+        let path = self.0.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
     fn new() -> Result<Scratch, std::io::Error> {
         let path = env::temp_dir().join(format!("conveyor-generate-{}", std::process::id()));
         fs::create_dir_all(&path)?;
