@@ -9,20 +9,20 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 pub use conveyor_proto::contract::MESSAGE_BYTES;
 use conveyor_proto::v1::control_service_server::ControlServiceServer;
-use conveyor_proto::v1::driver_service_server::DriverServiceServer;
+use conveyor_proto::v1::driver_service_server::{DriverService, DriverServiceServer};
 use conveyor_service::{Access, ControlHandlers, DriverHandlers};
 use std::sync::Arc;
 use tonic::Status;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
 
-/// What a process answers with.
+/// What a process answers with. What drivers call may stand in front of the handlers, and see what they say.
 #[derive(Clone, Debug)]
-pub struct Services {
+pub struct Services<D = DriverHandlers> {
     /// What clients call.
     pub control: Arc<ControlHandlers>,
     /// What drivers call; `None` where none may come.
-    pub driver: Option<Arc<DriverHandlers>>,
+    pub driver: Option<Arc<D>>,
 }
 
 /// The service under its limits.
@@ -44,7 +44,7 @@ pub struct Front {
 impl Front {
     /// Before these services.
     #[must_use]
-    pub fn new(services: &Services) -> Front {
+    pub fn new<D: DriverService>(services: &Services<D>) -> Front {
         Front {
             router: router(services),
             access: services.control.access().clone(),
@@ -53,7 +53,7 @@ impl Front {
 }
 
 /// Everything that is answered.
-fn router(services: &Services) -> Router {
+fn router<D: DriverService>(services: &Services<D>) -> Router {
     let mut grpc = Routes::new(control_service(Arc::clone(&services.control)));
     if let Some(driver) = &services.driver {
         let driver = DriverServiceServer::from_arc(Arc::clone(driver))
@@ -63,7 +63,7 @@ fn router(services: &Services) -> Router {
     }
     let mut names = vec![ControlServiceServer::<ControlHandlers>::NAME];
     if services.driver.is_some() {
-        names.push(DriverServiceServer::<DriverHandlers>::NAME);
+        names.push(DriverServiceServer::<D>::NAME);
     }
     grpc = grpc.add_service(health::service(&services.control, names));
     // Older tools ask by the older name.
