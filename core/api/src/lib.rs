@@ -39,7 +39,7 @@ mod undecoded;
 mod validity;
 mod wire;
 
-pub use access::{Admission, Named};
+pub use access::{Admission, Named, Shown};
 pub use client::{Broken, Credentials, connect, connect_to, in_process};
 pub use guard::Origin;
 pub use json::{Flaw, from_json_of, to_json, to_json_of};

@@ -30,17 +30,23 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use conveyor_proto::v1::driver_service_server::DriverService;
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 /// The longest body, in bytes.
 pub(crate) const BODY_BYTES: usize = crate::router::MESSAGE_BYTES;
 
 /// All that is under `/v1`.
-pub(crate) fn router<D: DriverService>(services: &Services<D>) -> Router {
+pub(crate) fn router(services: &Services) -> Router {
     let mut router = calls::control(&services.control).merge(stream::router(&services.control));
     if let Some(driver) = &services.driver {
-        router = router.merge(calls::driver(driver));
+        router = router.merge(drivers(driver));
     }
     router
+}
+
+/// What of it drivers call.
+pub(crate) fn drivers<D: DriverService>(driver: &Arc<D>) -> Router {
+    calls::driver(driver)
 }
 
 /// Every route that [`router`] answers.

@@ -16,13 +16,13 @@ use tonic::Status;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
 
-/// What a process answers with. What drivers call may stand in front of the handlers, and see what they say.
+/// What a process answers with.
 #[derive(Clone, Debug)]
-pub struct Services<D = DriverHandlers> {
+pub struct Services {
     /// What clients call.
     pub control: Arc<ControlHandlers>,
     /// What drivers call; `None` where none may come.
-    pub driver: Option<Arc<D>>,
+    pub driver: Option<Arc<DriverHandlers>>,
 }
 
 /// The service under its limits.
@@ -38,32 +38,53 @@ pub(crate) fn control_service(
 #[derive(Clone, Debug)]
 pub struct Front {
     pub(crate) router: Router,
-    pub(crate) access: Access,
+    /// `None` where whatever comes is let through, and what it shows with it.
+    pub(crate) access: Option<Access>,
 }
 
 impl Front {
     /// Before these services.
     #[must_use]
-    pub fn new<D: DriverService>(services: &Services<D>) -> Front {
+    pub fn new(services: &Services) -> Front {
         Front {
             router: router(services),
-            access: services.control.access().clone(),
+            access: Some(services.control.access().clone()),
+        }
+    }
+
+    /// Before a driver service that is none of the engine's handlers, such as one that hands on to them. It
+    /// sees to it by itself who comes: a request has what it showed as [`crate::Shown`].
+    pub fn of_drivers<D: DriverService>(driver: &Arc<D>) -> Front {
+        let router = Routes::new(driver_service(Arc::clone(driver)))
+            .prepare()
+            .into_axum_router()
+            .layer(map_response(undecoded::told))
+            .merge(rest::drivers(driver))
+            .method_not_allowed_fallback(rest::not_allowed)
+            .fallback(nothing);
+        Front {
+            router,
+            access: None,
         }
     }
 }
 
+/// The driver service under its limits.
+fn driver_service<D: DriverService>(driver: Arc<D>) -> DriverServiceServer<D> {
+    DriverServiceServer::from_arc(driver)
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES)
+}
+
 /// Everything that is answered.
-fn router<D: DriverService>(services: &Services<D>) -> Router {
+fn router(services: &Services) -> Router {
     let mut grpc = Routes::new(control_service(Arc::clone(&services.control)));
     if let Some(driver) = &services.driver {
-        let driver = DriverServiceServer::from_arc(Arc::clone(driver))
-            .max_decoding_message_size(MESSAGE_BYTES)
-            .max_encoding_message_size(MESSAGE_BYTES);
-        grpc = grpc.add_service(driver);
+        grpc = grpc.add_service(driver_service(Arc::clone(driver)));
     }
     let mut names = vec![ControlServiceServer::<ControlHandlers>::NAME];
     if services.driver.is_some() {
-        names.push(DriverServiceServer::<D>::NAME);
+        names.push(DriverServiceServer::<DriverHandlers>::NAME);
     }
     grpc = grpc.add_service(health::service(&services.control, names));
     // Older tools ask by the older name.
