@@ -3,6 +3,17 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`v1`] | cases and programs as messages |
+//! | [`CaseName`], [`RunName`], [`Pattern`] | what cases are called, and how they are chosen |
+//! | [`Outcome`], [`Results`] | what came of cases, and what a program's exit status says of it |
+
+mod names;
+mod result;
+
+pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
+pub use result::{
+    Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,
+    Subject, Verdict,
+};
 
 /// Cases, and what the suite and a driver say to each other: `proto/conveyor/conformance/v1`.
 #[allow(
