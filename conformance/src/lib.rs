@@ -5,11 +5,23 @@
 //! | [`v1`] | cases and programs as messages |
 //! | [`CaseName`], [`RunName`], [`Pattern`] | what cases are called, and how they are chosen |
 //! | [`Outcome`], [`Results`] | what came of cases, and what a program's exit status says of it |
+//! | [`choose`], [`pairwise`] | which of a case's many runs are done |
+//! | [`Lists`] | what is known to fail |
+//! | [`text_report`], [`junit_report`], [`json_report`], [`profile`], [`badge`] | what is written of it |
 
+mod axes;
+mod lists;
 mod names;
+mod report;
 mod result;
 
+pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product, select};
+pub use lists::{ListErrors, ListFile, Lists, known_failing};
 pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
+pub use report::{
+    Group, Sentences, Tally, TextOptions, badge, groups, json_report, junit_report, profile,
+    text_report,
+};
 pub use result::{
     Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,
     Subject, Verdict,

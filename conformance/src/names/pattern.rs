@@ -37,6 +37,12 @@ impl Pattern {
         across(&self.parts, &words) && self.values.iter().all(holds)
     }
 
+    /// Whether it says with what a case is run.
+    #[must_use]
+    pub fn has_values(&self) -> bool {
+        !self.values.is_empty()
+    }
+
     /// The runs that it is of, in their order.
     ///
     /// # Errors
