@@ -3,8 +3,9 @@
 //! `UPDATE_GOLDEN=1 cargo test -p conveyor-conformance --test reports` writes them anew.
 
 use conveyor_conformance::{
-    DESCRIPTORS, Expectation, Finding, Line, Outcome, Results, Rule, Subject, TextOptions, Verdict,
-    badge, groups, json_report, junit_report, known_failing, profile, text_report,
+    DESCRIPTORS, Expectation, Finding, Line, ListFile, Lists, Outcome, Results, Rule, RunName,
+    Status, Subject, TextOptions, Verdict, badge, groups, json_report, junit_report, known_failing,
+    profile, text_report,
 };
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
@@ -244,6 +245,22 @@ fn the_next_list_has_what_failed_known_or_not_and_makes_all_expected() {
     let list = known_failing(&mixed());
     golden("known-failing.new.txt", &list);
     assert_eq!(known_failing(&good()), "");
+    let file = |name: &str, text: &str| ListFile {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    };
+    let mut next = mixed();
+    next.stopped = None;
+    let could_run = |outcome: &Outcome| !matches!(outcome.verdict, Verdict::CouldNotRun { .. });
+    next.outcomes.retain(could_run);
+    assert_eq!(next.status(), Status::Failed);
+    let runs: Vec<RunName> = next.outcomes.iter().map(|o| o.run.clone()).collect();
+    let flaky = [file("flaky.txt", "logs/seal/late")];
+    let lists = Lists::new(&[file("new.txt", &list)], &flaky, &runs).expect("lists");
+    for outcome in &mut next.outcomes {
+        outcome.expectation = lists.expectation(&outcome.run);
+    }
+    assert_eq!(next.status(), Status::AsExpected);
 }
 
 /// Each object has the fields of its message, and nothing else.

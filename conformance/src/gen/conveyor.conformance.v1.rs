@@ -940,7 +940,7 @@ pub struct Requirement {
     /// Its number: `R12`.
     #[prost(string, tag = "1")]
     pub number: ::prost::alloc::string::String,
-    /// What it says. Absent where it is not known to the suite.
+    /// What it says, as Markdown. Absent where the suite does not know it.
     #[prost(string, optional, tag = "2")]
     pub sentence: ::core::option::Option<::prost::alloc::string::String>,
     /// Cases of which all runs passed.

@@ -50,7 +50,7 @@ pub fn badge(results: &Results) -> String {
 
 fn letters(from: usize, text: &str) -> String {
     format!(
-        r#"<text x="{}" y="14" textLength="{}" lengthAdjust="spacingAndGlyphs">{}</text>"#,
+        r#"<text x="{}" y="14" textLength="{}">{}</text>"#,
         from + PADDING,
         text.chars().count() * LETTER,
         xml(text)

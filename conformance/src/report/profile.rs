@@ -34,7 +34,7 @@ pub fn profile(results: &Results, sentences: &Sentences<'_>) -> String {
         ("date", subject.date.clone()),
     ] {
         if !value.trim().is_empty() {
-            let _ = writeln!(page, "| {what} | {} |", code(value.trim()));
+            let _ = writeln!(page, "| {what} | {} |", cell(value.trim()));
         }
     }
     let _ = writeln!(
@@ -44,7 +44,7 @@ pub fn profile(results: &Results, sentences: &Sentences<'_>) -> String {
         results.possible
     );
     if let Some(why) = &results.stopped {
-        let _ = writeln!(page, "| ended before its end | {} |", code(why));
+        let _ = writeln!(page, "| ended before its end | {} |", cell(why));
     }
     page.push_str("\n## Cases by feature\n\n");
     for group in groups(results) {
@@ -99,9 +99,14 @@ fn missing(page: &mut String, results: &Results) {
     page.push_str("```\n");
 }
 
-/// A driver's own text as code within a table: no markup of its own.
+/// As [`code`], within a table: there `|` ends a cell also within code.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// A driver's own text as code, so that no markup is in it.
 fn code(text: &str) -> String {
-    let text = line(text).replace('`', "'").replace('|', "\\|");
+    let text = line(text).replace('`', "'");
     match text.is_empty() {
         true => "one that said no name".to_owned(),
         false => format!("`{text}`"),

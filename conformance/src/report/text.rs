@@ -1,7 +1,7 @@
 //! For people.
 
 use super::line;
-use crate::result::{Expectation, Outcome, Results, Standing, Status};
+use crate::result::{Expectation, Outcome, Results, Standing, Status, Verdict};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn write_outcome(text: &mut String, outcome: &Outcome, standing: Standing, optio
     {
         let _ = writeln!(text, "    known by {}", line(&place.to_string()));
     }
-    if let crate::result::Verdict::NotDeclared { features } = &outcome.verdict {
+    if let Verdict::NotDeclared { features } = &outcome.verdict {
         let _ = writeln!(text, "    needs {}", line(&features.join(", ")));
     }
     if matches!(standing, Standing::Passed | Standing::NotDeclared) {
@@ -115,7 +115,7 @@ fn summary(text: &mut String, results: &Results, options: TextOptions) {
     if let Some(why) = &results.stopped {
         let _ = writeln!(text, "ended before its end: {}", line(why));
     } else if counts.ran() == 0 {
-        text.push_str("nothing was run: it says nothing of the driver\n");
+        text.push_str("nothing was run: it says nothing of what was tested\n");
     }
     let (colour, word) = match results.status() {
         Status::AsExpected => ("32", "as expected"),
@@ -126,7 +126,7 @@ fn summary(text: &mut String, results: &Results, options: TextOptions) {
 }
 
 /// `1.204 s`
-pub(super) fn seconds(took: Duration) -> String {
+fn seconds(took: Duration) -> String {
     format!("{}.{:03} s", took.as_secs(), took.subsec_millis())
 }
 
