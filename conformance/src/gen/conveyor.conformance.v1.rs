@@ -937,7 +937,7 @@ pub struct Group {
 /// The cases that cite a requirement.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Requirement {
-    /// Its number: `R12`.
+    /// Its number: `R12`, `P7`, `SEMANTICS 7`.
     #[prost(string, tag = "1")]
     pub number: ::prost::alloc::string::String,
     /// What it says, as Markdown. Absent where the suite does not know it.

@@ -89,7 +89,7 @@ fn case(text: &mut String, outcome: &Outcome) {
             let _ = writeln!(
                 inside,
                 "      <failure type=\"{}\" message=\"{first}\">{}</failure>",
-                rules.join(" "),
+                rules.join(", "),
                 xml(&complaints.join("\n"))
             );
         }
