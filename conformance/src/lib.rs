@@ -5,6 +5,9 @@
 //! | [`v1`] | cases and programs as messages |
 //! | [`CaseName`], [`RunName`], [`Pattern`] | what cases are called, and how they are chosen |
 //! | [`Outcome`], [`Results`] | what came of cases, and what a program's exit status says of it |
+//! | [`choose`], [`pairwise`] | which of a case's many runs are done |
+//! | [`Lists`] | what is known to fail |
+//! | [`text_report`], [`junit_report`], [`json_report`], [`profile`()], [`badge`] | what is written of it |
 //! | [`run`], [`Options`] | cases run against a driver |
 //! | `backend`, `site`, `proxy`, `tap` | the engine, and what stands between it and a driver |
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
@@ -19,8 +22,10 @@ mod driver;
 mod interfere;
 mod laws;
 mod like;
+mod lists;
 mod names;
 mod proxy;
+mod report;
 mod result;
 mod rules;
 mod runner;
@@ -29,9 +34,15 @@ mod site;
 mod tap;
 mod wire;
 
+pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product, select};
 pub use backend::Backend;
 pub use driver::Program;
+pub use lists::{ListErrors, ListFile, Lists, known_failing};
 pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
+pub use report::{
+    Group, Sentences, Tally, TextOptions, badge, groups, json_report, junit_report, profile,
+    text_report,
+};
 pub use result::{
     Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,
     Subject, Verdict,

@@ -99,7 +99,7 @@ fn read(files: &[ListFile], mistakes: &mut Vec<(Line, String)>) -> Vec<(Pattern,
                 file: file.name.clone(),
                 number: index + 1,
             };
-            match text.parse() {
+            match text.parse::<Pattern>() {
                 Ok(pattern) => patterns.push((pattern, place)),
                 Err(error) => mistakes.push((place, error.to_string())),
             }
@@ -164,7 +164,10 @@ mod tests {
     #[test]
     fn several_files_say_what_is_known_with_their_lines() {
         let failing = [
-            file("a.txt", "# all of it\r\n\r\nlogs/*/flood[transport:rest] # slow\r\n"),
+            file(
+                "a.txt",
+                "# all of it\r\n\r\nlogs/*/flood[transport:rest] # slow\r\n",
+            ),
             file("b.txt", "cancel/**"),
         ];
         let flaky = [file("c.txt", "logs/order/short\n")];
@@ -198,7 +201,10 @@ mod tests {
             file("a.txt", "logs/ordr/*\nlogs/**\nlogs/Order/x"),
             file("b.txt", "x[y"),
         ];
-        let flaky = [file("c.txt", "\nlogs/order/flood[transport:tcp]\ncancel/**")];
+        let flaky = [file(
+            "c.txt",
+            "\nlogs/order/flood[transport:tcp]\ncancel/**",
+        )];
         let errors = Lists::new(&failing, &flaky, &runs()).expect_err("mistakes");
         let expected = [
             "a.txt:1: no case matches `logs/ordr/*`; near to it: `logs/order/*`",

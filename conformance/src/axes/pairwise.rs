@@ -73,11 +73,7 @@ fn array(sizes: &[usize], chance: &mut Chance) -> Vec<Vec<usize>> {
 }
 
 /// A row around a pair that has not met.
-fn candidate(
-    sizes: &[usize],
-    open: &BTreeSet<(Value, Value)>,
-    chance: &mut Chance,
-) -> Vec<usize> {
+fn candidate(sizes: &[usize], open: &BTreeSet<(Value, Value)>, chance: &mut Chance) -> Vec<usize> {
     let mut row: Vec<Option<usize>> = vec![None; sizes.len()];
     if let Some(((a, x), (b, y))) = open.iter().nth(chance.below(open.len())) {
         row[*a] = Some(*x);
@@ -164,27 +160,24 @@ mod tests {
 
     #[test]
     fn each_two_values_meet_in_few_rows_whatever_the_seed() {
-        for sizes in [
-            vec![2, 2],
-            vec![5, 2],
-            vec![5, 1, 3],
-            vec![5, 2, 8],
-            vec![2, 2, 2, 2],
-            vec![5, 2, 12, 3],
-            vec![7, 7, 7, 7],
-            vec![1, 1, 1, 1],
+        // The most rows that these seeds come to: where the best candidate is not taken, or values are not those
+        // that meet most, it is more.
+        for (sizes, most) in [
+            (vec![2, 2], 4),
+            (vec![5, 2], 10),
+            (vec![5, 1, 3], 15),
+            (vec![5, 2, 8], 40),
+            (vec![2, 2, 2, 2], 6),
+            (vec![5, 2, 12, 3], 60),
+            (vec![7, 7, 7, 7], 60),
+            (vec![1, 1, 1, 1], 1),
         ] {
-            let mut largest = sizes.clone();
-            largest.sort_unstable_by(|a, b| b.cmp(a));
-            // Not less than the two largest need. A half more is enough for the greedy way.
-            let least = largest[0] * largest[1];
             for seed in [0, 1, 2, 3, 4, 5, 6, 7, u64::MAX] {
                 let rows = pairwise(&axes(&sizes), seed);
                 holds(&sizes, &rows);
-                let most = least + least / 2 + 2;
                 assert!(
-                    (least..=most).contains(&rows.len()),
-                    "{sizes:?} by {seed}: {} rows of {least}",
+                    rows.len() <= most,
+                    "{sizes:?} by {seed}: {} rows",
                     rows.len()
                 );
                 assert_eq!(rows, pairwise(&axes(&sizes), seed), "{sizes:?} by {seed}");

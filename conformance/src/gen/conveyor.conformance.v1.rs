@@ -830,3 +830,225 @@ pub struct Sample {
     #[prost(bool, tag = "6")]
     pub by_schema: bool,
 }
+/// A run of the suite.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Report {
+    /// What was tested.
+    #[prost(message, optional, tag = "1")]
+    pub tested: ::core::option::Option<Tested>,
+    /// `contract`, `driver` or `engine`.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// The engine on the other side: `embedded`, `server`, `cluster`.
+    #[prost(string, tag = "3")]
+    pub backend: ::prost::alloc::string::String,
+    /// The suite's version.
+    #[prost(string, tag = "4")]
+    pub suite: ::prost::alloc::string::String,
+    /// The day or instant of the run.
+    #[prost(string, tag = "5")]
+    pub date: ::prost::alloc::string::String,
+    /// The patterns by which cases were chosen; none for all.
+    #[prost(string, repeated, tag = "6")]
+    pub chosen: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With which the runs of cases with several axes were chosen.
+    #[prost(uint64, tag = "7")]
+    pub seed: u64,
+    /// How many runs say something of what was tested.
+    #[prost(uint64, tag = "8")]
+    pub ran: u64,
+    /// How many there would be with all values of all axes together.
+    #[prost(uint64, tag = "9")]
+    pub possible: u64,
+    /// The exit status: 0 all as expected, 1 something failed or passed unexpectedly, 2 the suite could not do
+    /// all its work.
+    #[prost(uint32, tag = "10")]
+    pub status: u32,
+    /// Why the suite ended before its end. Absent where it did not.
+    #[prost(string, optional, tag = "11")]
+    pub stopped: ::core::option::Option<::prost::alloc::string::String>,
+    /// How many runs there are of each standing.
+    #[prost(message, optional, tag = "12")]
+    pub counts: ::core::option::Option<Counts>,
+    /// Cases by feature: `core` first, which is the cases that need none, then by name.
+    #[prost(message, repeated, tag = "13")]
+    pub groups: ::prost::alloc::vec::Vec<Group>,
+    /// Cases by requirement, in the order of their numbers.
+    #[prost(message, repeated, tag = "14")]
+    pub requirements: ::prost::alloc::vec::Vec<Requirement>,
+    /// What came of each run, by name.
+    #[prost(message, repeated, tag = "15")]
+    pub outcomes: ::prost::alloc::vec::Vec<Outcome>,
+}
+/// What was tested, as it said itself; empty where it said nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tested {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its version.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// The SDK that it is written with.
+    #[prost(string, tag = "3")]
+    pub sdk: ::prost::alloc::string::String,
+    /// The features that it declares.
+    #[prost(string, repeated, tag = "4")]
+    pub declared: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How many runs there are of each standing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Counts {
+    /// Passed, as they have to or may.
+    #[prost(uint64, tag = "1")]
+    pub passed: u64,
+    /// Failed, and not known.
+    #[prost(uint64, tag = "2")]
+    pub failed: u64,
+    /// Passed, though known as failing.
+    #[prost(uint64, tag = "3")]
+    pub passed_though_known: u64,
+    /// Failed, as is known.
+    #[prost(uint64, tag = "4")]
+    pub known: u64,
+    /// Could not be run.
+    #[prost(uint64, tag = "5")]
+    pub could_not_run: u64,
+    /// Not for what was tested.
+    #[prost(uint64, tag = "6")]
+    pub not_declared: u64,
+}
+/// The cases of a feature.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Group {
+    /// The feature, or `core`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether it is declared; `core` always is.
+    #[prost(bool, tag = "2")]
+    pub declared: bool,
+    /// Cases of which all runs passed.
+    #[prost(uint64, tag = "3")]
+    pub passed: u64,
+    /// Cases of which anything was run, or should have been.
+    #[prost(uint64, tag = "4")]
+    pub cases: u64,
+}
+/// The cases that cite a requirement.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Requirement {
+    /// Its number: `R12`, `P7`, `SEMANTICS 7`.
+    #[prost(string, tag = "1")]
+    pub number: ::prost::alloc::string::String,
+    /// What it says, as Markdown. Absent where the suite does not know it.
+    #[prost(string, optional, tag = "2")]
+    pub sentence: ::core::option::Option<::prost::alloc::string::String>,
+    /// Cases of which all runs passed.
+    #[prost(uint64, tag = "3")]
+    pub passed: u64,
+    /// Cases of which anything was run, or should have been.
+    #[prost(uint64, tag = "4")]
+    pub cases: u64,
+}
+/// What came of one run.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Outcome {
+    /// The run: `area/feature/scenario\[transport:rest\]`.
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// Its case: `area/feature/scenario`.
+    #[prost(string, tag = "2")]
+    pub case: ::prost::alloc::string::String,
+    /// The requirements that its case cites.
+    #[prost(string, repeated, tag = "3")]
+    pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The features that its case needs.
+    #[prost(string, repeated, tag = "4")]
+    pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it is in the light of what was expected.
+    #[prost(enumeration = "Standing", tag = "5")]
+    pub standing: i32,
+    /// What was wrong; none where nothing was.
+    #[prost(message, repeated, tag = "6")]
+    pub findings: ::prost::alloc::vec::Vec<Finding>,
+    /// Why it could not be run. Absent otherwise.
+    #[prost(string, optional, tag = "7")]
+    pub why: ::core::option::Option<::prost::alloc::string::String>,
+    /// The features that it needs and that are not declared; none otherwise.
+    #[prost(string, repeated, tag = "8")]
+    pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The line by which it is known: `known.txt:3`. Absent where it is not.
+    #[prost(string, optional, tag = "9")]
+    pub known_by: ::core::option::Option<::prost::alloc::string::String>,
+    /// How long it took.
+    #[prost(uint64, tag = "10")]
+    pub took_ms: u64,
+    /// The last lines of the driver's standard error.
+    #[prost(string, repeated, tag = "11")]
+    pub stderr: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With `--trace`: what was said, a line each.
+    #[prost(string, repeated, tag = "12")]
+    pub messages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Something that is not as the contract has it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Finding {
+    /// The requirement that was broken. Absent where it is not known.
+    #[prost(string, optional, tag = "1")]
+    pub requirement: ::core::option::Option<::prost::alloc::string::String>,
+    /// What was seen, and what should have been.
+    #[prost(string, tag = "2")]
+    pub sentence: ::prost::alloc::string::String,
+    /// The step of the case's script at which it was seen, from 1. Absent for what is seen of the whole.
+    #[prost(uint64, optional, tag = "3")]
+    pub step: ::core::option::Option<u64>,
+}
+/// What an outcome is in the light of what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Standing {
+    /// Never written.
+    Unspecified = 0,
+    /// Passed, as it has to or may.
+    Passed = 1,
+    /// Failed, and nobody said that it would.
+    Failed = 2,
+    /// Passed, though it is known as failing.
+    PassedThoughKnown = 3,
+    /// Failed, as is known.
+    Known = 4,
+    /// Nothing can be said of what was tested.
+    CouldNotRun = 5,
+    /// Not for what was tested.
+    NotDeclared = 6,
+}
+impl Standing {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STANDING_UNSPECIFIED",
+            Self::Passed => "STANDING_PASSED",
+            Self::Failed => "STANDING_FAILED",
+            Self::PassedThoughKnown => "STANDING_PASSED_THOUGH_KNOWN",
+            Self::Known => "STANDING_KNOWN",
+            Self::CouldNotRun => "STANDING_COULD_NOT_RUN",
+            Self::NotDeclared => "STANDING_NOT_DECLARED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STANDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "STANDING_PASSED" => Some(Self::Passed),
+            "STANDING_FAILED" => Some(Self::Failed),
+            "STANDING_PASSED_THOUGH_KNOWN" => Some(Self::PassedThoughKnown),
+            "STANDING_KNOWN" => Some(Self::Known),
+            "STANDING_COULD_NOT_RUN" => Some(Self::CouldNotRun),
+            "STANDING_NOT_DECLARED" => Some(Self::NotDeclared),
+            _ => None,
+        }
+    }
+}

@@ -153,7 +153,7 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{Expectation, Finding, Line, Verdict};
+    use crate::result::{Expectation, Finding, Line, Rule, Verdict};
     use std::time::Duration;
 
     fn outcome(verdict: Verdict, expectation: Expectation) -> Outcome {
@@ -182,7 +182,6 @@ mod tests {
                 place: Some(2),
             }],
         };
-        use crate::result::Rule;
         use Expectation::{KnownFailing, KnownFlaky, MustPass};
         let could_not = || Verdict::CouldNotRun {
             why: "no port".to_owned(),
