@@ -3,6 +3,10 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`v1`] | cases and programs as messages |
+//! | `like` | whether JSON has at least what a case says |
+
+#[cfg_attr(not(test), expect(dead_code, reason = "for the runners"))]
+mod like;
 
 /// Cases, and what the suite and a driver say to each other: `proto/conveyor/conformance/v1`.
 #[allow(
