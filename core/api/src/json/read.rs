@@ -13,10 +13,11 @@ use std::collections::HashMap;
 
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Flaw {
+pub struct Flaw {
     /// JSON pointer of the place.
-    pub(crate) pointer: String,
-    pub(crate) message: String,
+    pub pointer: String,
+    /// What is there, and what may be.
+    pub message: String,
 }
 
 fn flaw(pointer: &str, message: impl Into<String>) -> Flaw {
@@ -32,6 +33,14 @@ fn flaw(pointer: &str, message: impl Into<String>) -> Flaw {
 /// The first thing that is not known or does not fit.
 pub(crate) fn from_json<M: Message + Default>(name: &str, json: &Json) -> Result<M, Flaw> {
     M::decode(&encoded(name, json)?[..]).map_err(|error| flaw("", error.to_string()))
+}
+
+/// The message of any description that a JSON object is, in the contract's forms.
+///
+/// # Errors
+/// The first thing that is not known or does not fit.
+pub fn from_json_of(of: &MessageDescriptor, json: &Json) -> Result<DynamicMessage, Flaw> {
+    object(of, json, "")
 }
 
 /// The bytes of that message.

@@ -14,6 +14,12 @@ pub fn to_json(name: &str, message: &impl Message) -> Json {
     told(name, &message.encode_to_vec())
 }
 
+/// A message of any description as JSON, in the contract's forms.
+#[must_use]
+pub fn to_json_of(message: &DynamicMessage) -> Json {
+    object(message)
+}
+
 /// The same, of the message's bytes.
 fn told(name: &str, bytes: &[u8]) -> Json {
     let descriptor = super::message(name);
