@@ -3,10 +3,17 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`v1`] | cases and programs as messages |
+//! | [`engine`] | the suite for engines |
+//! | `backend` | the engines that cases are run against |
+//! | `cases` | cases of files |
+//! | `rules` | what they cite |
 //! | `like` | whether JSON has at least what a case says |
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the runners"))]
+mod backend;
+mod cases;
+pub mod engine;
 mod like;
+mod rules;
 
 /// Cases, and what the suite and a driver say to each other: `proto/conveyor/conformance/v1`.
 #[allow(
