@@ -34,16 +34,16 @@ pub enum Backend {
 
 /// What is arranged before an engine is started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Whether whoever comes has to show an access token.
-    pub access: bool,
+    pub(crate) access: bool,
     /// Secrets that documents may name as `file:NAME`, by name.
-    pub secrets: BTreeMap<String, String>,
+    pub(crate) secrets: BTreeMap<String, String>,
 }
 
 /// Why an engine is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unavailable(pub String);
+pub(crate) struct Unavailable(pub(crate) String);
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,7 @@ impl std::error::Error for Unavailable {}
 
 /// An engine that answers. It is gone when this is dropped, and so is all that it kept.
 #[derive(Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     url: String,
     token: Option<String>,
     kind: Kind,
@@ -73,7 +73,7 @@ impl Engine {
     ///
     /// # Errors
     /// A sentence: why it cannot be, or not so.
-    pub async fn start(backend: &Backend, setting: &Setting) -> Result<Engine, Unavailable> {
+    pub(crate) async fn start(backend: &Backend, setting: &Setting) -> Result<Engine, Unavailable> {
         match backend {
             Backend::Embedded => {
                 let engine = Embedded::start(setting).await?;
@@ -104,14 +104,12 @@ impl Engine {
     }
 
     /// Where it listens: `http://HOST:PORT`, the same over restarts.
-    #[must_use]
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// An access token that may do everything; `None` where none is asked for.
-    #[must_use]
-    pub fn token(&self) -> Option<&str> {
+    pub(crate) fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
@@ -121,7 +119,7 @@ impl Engine {
     ///
     /// # Errors
     /// A sentence: why it cannot be.
-    pub async fn restart(&mut self, gently: bool) -> Result<(), Unavailable> {
+    pub(crate) async fn restart(&mut self, gently: bool) -> Result<(), Unavailable> {
         match &mut self.kind {
             Kind::Embedded(engine) => engine.restart(gently).await,
             Kind::Server(server) => server.restart(gently).await,
@@ -132,7 +130,7 @@ impl Engine {
     }
 
     /// Ends it.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         match self.kind {
             Kind::Embedded(mut engine) => engine.end(false).await,
             Kind::Server(mut server) => server.kill().await,

@@ -2,7 +2,7 @@
 
 mod read;
 
-pub(crate) use read::{CaseError, Citing, all, descriptor};
+pub(crate) use read::{CaseError, Citing, all};
 
 /// Files by their paths in `cases/`, sorted.
 static FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/cases.rs"));

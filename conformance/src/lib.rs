@@ -9,6 +9,7 @@
 //! | [`Lists`] | what is known to fail |
 //! | [`text_report`], [`junit_report`], [`json_report`], [`profile`()], [`badge`] | what is written of it |
 //! | [`run`], [`Options`] | cases run against a driver |
+//! | [`engine`] | the suite for engines |
 //! | `backend`, `site`, `proxy`, `tap` | the engine, and what stands between it and a driver |
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
 //! | `driver`, `script` | a driver's process, and a case as it is performed |
@@ -19,6 +20,7 @@ mod backend;
 mod cases;
 mod contract;
 mod driver;
+pub mod engine;
 mod interfere;
 mod laws;
 mod like;

@@ -97,7 +97,10 @@ mod tests {
         let rows = TEXT.lines().filter(|line| line.starts_with("| R"));
         assert_eq!(REQUIREMENTS.len(), rows.count());
         let refused = of("R63").expect("it is there");
-        assert_eq!((refused.who, refused.strength), (Who::Engine, Strength::Must));
+        assert_eq!(
+            (refused.who, refused.strength),
+            (Who::Engine, Strength::Must)
+        );
         assert!(refused.rule.starts_with("A checkpoint or a `detached`"));
         assert_eq!(of("R44").map(|rule| rule.strength), Some(Strength::May));
         assert_eq!(of("R5").map(|rule| rule.who), Some(Who::Both));
@@ -105,7 +108,15 @@ mod tests {
 
     #[test]
     fn rules_of_the_other_documents_are_known_by_their_numbers() {
-        for cited in ["R1", "R78", "SEMANTICS 1", "SEMANTICS 27", "P1", "P27a", "P36"] {
+        for cited in [
+            "R1",
+            "R78",
+            "SEMANTICS 1",
+            "SEMANTICS 27",
+            "P1",
+            "P27a",
+            "P36",
+        ] {
             assert!(is_known(cited), "{cited}");
         }
         for cited in ["R79", "R0", "SEMANTICS 28", "P37", "7", "PROTOCOL", ""] {

@@ -64,7 +64,10 @@ impl Embedded {
                 principal: "conformance".to_owned(),
                 ..v1::CreateTokenRequest::default()
             };
-            let made = life.control.create_token(tonic::Request::new(request)).await;
+            let made = life
+                .control
+                .create_token(tonic::Request::new(request))
+                .await;
             let made = made.map_err(|status| Unavailable(status.message().to_owned()))?;
             engine.token = Some(made.into_inner().secret);
         }
@@ -85,7 +88,8 @@ impl Embedded {
     }
 
     async fn open(&mut self) -> Result<(), Unavailable> {
-        let why = |what: &str, error: &dyn std::fmt::Display| Unavailable(format!("{what}: {error}"));
+        let why =
+            |what: &str, error: &dyn std::fmt::Display| Unavailable(format!("{what}: {error}"));
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("conformance-engine")
@@ -128,16 +132,10 @@ impl Embedded {
             goodbye: GOODBYE,
             ..ConnectionLimits::default()
         };
-        let serve = endpoint.serve(
-            Front::new(&services),
-            admission,
-            None,
-            limits,
-            async move {
-                // Its sender lives as long as the engine.
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            },
-        );
+        let serve = endpoint.serve(Front::new(&services), admission, None, limits, async move {
+            // Its sender lives as long as the engine.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        });
         let changes = Arc::clone(&control);
         runtime.spawn(async move { changes.look_after_changes().await });
         let listener = runtime.spawn(serve);

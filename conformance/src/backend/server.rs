@@ -115,7 +115,10 @@ impl Server {
                 "`{program}` cannot be started: {error}; name the program with --conveyor, or put `conveyor` beside this one"
             ))
         })?;
-        let lines = child.stderr.take().map(|lines| BufReader::new(lines).lines());
+        let lines = child
+            .stderr
+            .take()
+            .map(|lines| BufReader::new(lines).lines());
         self.process = Some(child);
         let Some(mut lines) = lines else {
             return Err(Unavailable(format!("the log of `{program}` is not there")));
@@ -123,7 +126,9 @@ impl Server {
         let listening = tokio::time::timeout(START, self.listening(&mut lines)).await;
         let url = listening.map_err(|_| {
             let seconds = START.as_secs();
-            Unavailable(format!("`{program} serve` did not listen within {seconds} s"))
+            Unavailable(format!(
+                "`{program} serve` did not listen within {seconds} s"
+            ))
         })??;
         self.address = url.trim_start_matches("http://").to_owned();
         // Who writes to a pipe that nobody reads stops some day.
@@ -196,7 +201,9 @@ impl Server {
         let ended = tokio::time::timeout(END, child.wait()).await;
         ended.map(drop).map_err(|_| {
             let seconds = END.as_secs();
-            Unavailable(format!("the server did not end within {seconds} s of SIGTERM"))
+            Unavailable(format!(
+                "the server did not end within {seconds} s of SIGTERM"
+            ))
         })
     }
 

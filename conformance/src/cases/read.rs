@@ -2,7 +2,7 @@
 
 use crate::rules;
 use conveyor_api::from_json_of;
-use conveyor_engine::source::{Limits, Located, Severity};
+use conveyor_engine::document::{Limits, Located, Severity};
 use prost::Message;
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 });
 
 /// A message of `conveyor.conformance.v1` by its name; `None` where there is none.
-pub(crate) fn descriptor(name: &str) -> Option<MessageDescriptor> {
+fn descriptor(name: &str) -> Option<MessageDescriptor> {
     POOL.get_message_by_name(&format!("conveyor.conformance.v1.{name}"))
 }
 
@@ -209,14 +209,17 @@ mod tests {
             ),
             (
                 &format!("{case}    steps: [{{call: {{path: 3}}}}]\n"),
-                "a.yaml:5:26: expected a string, found a number (at /cases/0/steps/0/call/path)",
+                "a.yaml:5:27: expected a string, found a number (at /cases/0/steps/0/call/path)",
             ),
             (
                 &case.replace("[R1]", "[R1, R79]"),
                 "a.yaml:4:20: there is no rule `R79`",
             ),
             (&case.replace("[R1]", "[]"), "a.yaml:2:5: cites no rule"),
-            (&case.replace("a/b/c", "a/B/c"), "a.yaml:2:11: `a/B/c` is no name"),
+            (
+                &case.replace("a/b/c", "a/B/c"),
+                "a.yaml:2:11: `a/B/c` is no name",
+            ),
             (
                 &format!("{case}{}", &case["cases:\n".len()..]),
                 "a.yaml:5:11: there is a case `a/b/c` already: a.yaml:2:11",
