@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
 use tokio::process::{Child, Command};
 
 /// How many of its lines on standard error are kept.
@@ -105,7 +107,10 @@ impl Process {
             "INT" => Signal::INT,
             other => return Err(io::Error::other(format!("no signal `{other}`"))),
         };
-        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let id = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()));
         match id {
             Some(id) => Ok(kill_process(id, signal)?),
             None => Err(io::Error::other("the driver's process has ended")),

@@ -129,19 +129,13 @@ pub(crate) fn inline(bytes: &[u8]) -> Json {
 }
 
 /// Whether a pattern is about a message, its body aside.
-pub(crate) fn about(
-    pattern: &Pattern,
-    from: From,
-    kind: &str,
-    task: Option<&TaskName>,
-) -> bool {
+pub(crate) fn about(pattern: &Pattern, from: From, kind: &str, task: Option<&TaskName>) -> bool {
     let whose = match pattern.from.as_str() {
         "engine" => From::Engine,
         _ => From::Driver,
     };
     let step = pattern.task.is_empty() || task.is_some_and(|task| task.step == pattern.task);
-    let attempt =
-        pattern.attempt == 0 || task.is_some_and(|task| task.attempt == pattern.attempt);
+    let attempt = pattern.attempt == 0 || task.is_some_and(|task| task.attempt == pattern.attempt);
     whose == from && (pattern.kind.is_empty() || pattern.kind == kind) && step && attempt
 }
 

@@ -83,8 +83,7 @@ fn pool() -> &'static DescriptorPool {
 /// # Errors
 /// All that is wrong with them, a sentence each.
 pub fn embedded(profile: &str) -> Result<Vec<v1::Case>, Vec<String>> {
-    contract::embedded(profile)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    contract::embedded(profile).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// A case as prose: what it is for, what it tests, what is done and looked for.
@@ -92,7 +91,10 @@ pub fn embedded(profile: &str) -> Result<Vec<v1::Case>, Vec<String>> {
 pub fn describe(case: &v1::Case) -> String {
     let mut text = format!("{}\n\n{}\n\n", case.name, case.purpose);
     for rule in &case.requires {
-        text.push_str(&format!("{rule}  {}\n", rules::of(rule).map_or("", |requirement| requirement.rule)));
+        text.push_str(&format!(
+            "{rule}  {}\n",
+            rules::of(rule).map_or("", |requirement| requirement.rule)
+        ));
     }
     text.push('\n');
     for (at, step) in case.script.iter().enumerate() {

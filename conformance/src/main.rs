@@ -1,5 +1,9 @@
 //! `conveyor-conformance`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people"
+)]
 use conveyor_conformance::{Backend, Breadth, Options, Program, Trace, Verdict};
 use std::collections::BTreeMap;
 
@@ -22,7 +26,11 @@ async fn main() {
         config: Default::default(),
         cases,
         backend: Backend::Embedded,
-        breadth: if std::env::var("PAIRS").is_ok() { Breadth::Pairs } else { Breadth::One },
+        breadth: if std::env::var("PAIRS").is_ok() {
+            Breadth::Pairs
+        } else {
+            Breadth::One
+        },
         seed: 1,
         parallel: 8,
         trace: if trace { Trace::On } else { Trace::Off },
@@ -39,6 +47,10 @@ async fn main() {
     })
     .await
     .unwrap();
-    let passed = results.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Passed).count();
+    let passed = results
+        .outcomes
+        .iter()
+        .filter(|outcome| outcome.verdict == Verdict::Passed)
+        .count();
     println!("{passed} of {} passed", results.outcomes.len());
 }

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -31,7 +30,6 @@ struct Network {
     silent: watch::Sender<bool>,
     /// Counts the cuts: connections of before end.
     cuts: watch::Sender<u64>,
-    connections: AtomicU64,
 }
 
 impl Proxy {
@@ -44,7 +42,6 @@ impl Proxy {
             to,
             silent: watch::channel(false).0,
             cuts: watch::channel(0).0,
-            connections: AtomicU64::new(0),
         });
         let shared = Arc::clone(&network);
         let (place, accepting) = match &network.to {
@@ -90,11 +87,6 @@ impl Proxy {
     pub(crate) fn silent(&self, silent: bool) {
         self.network.silent.send_replace(silent);
     }
-
-    /// How many connections were made.
-    pub(crate) fn connections(&self) -> u64 {
-        self.network.connections.load(Ordering::Relaxed)
-    }
 }
 
 impl Drop for Proxy {
@@ -106,7 +98,6 @@ impl Drop for Proxy {
 
 impl Network {
     async fn connect(self: Arc<Network>, client: impl AsyncRead + AsyncWrite + Send + 'static) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
         match &self.to {
             Place::Tcp(address) => {
                 if let Ok(server) = TcpStream::connect(address).await {
@@ -140,11 +131,7 @@ impl Network {
         }
     }
 
-    async fn pump(
-        &self,
-        mut from: impl AsyncRead + Unpin,
-        mut to: impl AsyncWrite + Unpin,
-    ) {
+    async fn pump(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
         let mut silent = self.silent.subscribe();
         let mut piece = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = from.read(&mut piece).await {

@@ -208,7 +208,9 @@ fn planned(name: RunName, case: &Arc<v1::Case>) -> Planned {
     Planned {
         case: Arc::clone(case),
         transport: transport.unwrap_or(Transport::Tcp),
-        concurrency: concurrency.and_then(|count| count.parse().ok()).unwrap_or(1),
+        concurrency: concurrency
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1),
         fault: fault.map(str::to_owned),
         name,
     }
@@ -242,10 +244,7 @@ pub(crate) fn outcome(
 ///
 /// # Errors
 /// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be.
-pub async fn run(
-    options: &Options,
-    mut told: impl FnMut(&Outcome, usize),
-) -> io::Result<Results> {
+pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
     let directory = tempfile::tempdir()?;
     let certificates = Certificates::make(directory.path())?;
     let mut results = Results {

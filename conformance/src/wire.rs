@@ -95,10 +95,6 @@ impl Record {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn now(&self) -> Duration {
-        self.began.elapsed()
-    }
-
     /// Takes down a message. `at` of the entry is set.
     pub(crate) fn add(&self, mut entry: Entry) {
         let mut state = self.state();
@@ -109,9 +105,7 @@ impl Record {
                 step: text(&entry.body, "/id/step"),
                 attempt: entry.body["id"]["attempt"].as_u64().unwrap_or(0) as u32,
             };
-            state
-                .latest
-                .insert(name.step.clone(), entry.token.clone());
+            state.latest.insert(name.step.clone(), entry.token.clone());
             state.tasks.insert(entry.token.clone(), name);
         }
         state.entries.push(entry);
@@ -195,11 +189,7 @@ pub(crate) fn told(message: Option<&Tell>) -> Said {
         Some(Tell::Heartbeat(message)) => {
             ("heartbeat", none(), to_json("SessionHeartbeat", message))
         }
-        Some(Tell::Logs(message)) => (
-            "logs",
-            message.token.clone(),
-            to_json("LogBatch", message),
-        ),
+        Some(Tell::Logs(message)) => ("logs", message.token.clone(), to_json("LogBatch", message)),
         Some(Tell::Checkpoint(message)) => (
             "checkpoint",
             message.token.clone(),
@@ -255,7 +245,9 @@ pub(crate) fn engine_message(json: &Json) -> Result<Told, String> {
     let bytes = prost::Message::encode_to_vec(&message);
     let message = <v1::SessionResponse as prost::Message>::decode(&bytes[..]);
     let message = message.map_err(|error| error.to_string())?;
-    message.message.ok_or_else(|| "it names no message".to_owned())
+    message
+        .message
+        .ok_or_else(|| "it names no message".to_owned())
 }
 
 /// A message of the contract by its own name.

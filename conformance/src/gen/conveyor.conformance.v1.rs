@@ -667,7 +667,7 @@ pub struct Logged {
     /// The step. Default `a`.
     #[prost(string, tag = "2")]
     pub task: ::prost::alloc::string::String,
-    /// The attempt. Default 1.
+    /// The attempt. Default: the last.
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
     /// All of its lines. A line may be a test as in `Pattern`.

@@ -61,9 +61,10 @@ pub(super) fn all_named(entries: &[Entry]) -> Vec<String> {
             continue;
         }
         let named = names(&heartbeat.body);
-        for accepted in entries[..at].iter().filter(|entry| {
-            entry.from == From::Driver && entry.kind == "accepted"
-        }) {
+        for accepted in entries[..at]
+            .iter()
+            .filter(|entry| entry.from == From::Driver && entry.kind == "accepted")
+        {
             let over = entries[..at].iter().any(|entry| is_over(entry, accepted));
             let token = STANDARD.encode(&accepted.token);
             // What was said at the same moment may not be known yet.
@@ -109,4 +110,3 @@ fn is_over(entry: &Entry, accepted: &Entry) -> bool {
         _ => false,
     }
 }
-

@@ -34,7 +34,9 @@ pub(super) fn answered(entries: &[Entry]) -> Vec<String> {
                 answer.at.saturating_sub(task.at).as_millis()
             )),
             None if !broken && end > task.at + ANSWER => {
-                wrong.push(format!("the task `{step}` was not answered within 5,000 ms"));
+                wrong.push(format!(
+                    "the task `{step}` was not answered within 5,000 ms"
+                ));
             }
             _ => {}
         }

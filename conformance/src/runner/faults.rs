@@ -4,7 +4,7 @@ use crate::script::Stage;
 use crate::v1::Pattern;
 use crate::v1::interfere::How;
 
-/// A fault that is on.
+/// A fault that is on. What of it goes on in the background ends with it.
 pub(super) struct Fault(Option<tokio::task::JoinHandle<()>>);
 
 fn of_engine(kind: &str) -> Pattern {
@@ -35,21 +35,21 @@ impl Fault {
                 Fault(None)
             }
             "slow" => {
-                each(&["task", "acknowledgement", "outcome", "log_window"], &How::DelayMs(60));
+                each(
+                    &["task", "acknowledgement", "outcome", "log_window"],
+                    &How::DelayMs(60),
+                );
                 Fault(None)
             }
             _ => Fault(Some(stage.in_background(fault, seed))),
         }
     }
+}
 
-    /// Ends it.
-    ///
-    /// # Errors
-    /// A sentence: why the suite could not do it.
-    pub(super) fn end(self) -> Result<(), String> {
-        if let Some(task) = self.0 {
+impl Drop for Fault {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
             task.abort();
         }
-        Ok(())
     }
 }

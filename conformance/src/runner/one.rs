@@ -118,12 +118,16 @@ impl One<'_> {
             );
             debug_assert!(inline(&setting.welcome).is_object());
         }
-        let fault = planned.fault.as_deref().map(|fault| Fault::begin(fault, &stage, self.options.seed));
         let limit = Duration::from_millis(match case.time_limit_ms {
             0 => LIMIT,
             limit => limit,
         });
-        let script = timeout(limit, script(&mut stage, case, setting.unstarted, neighbours));
+        let company = Company {
+            neighbours,
+            fault: planned.fault.as_deref(),
+            seed: self.options.seed,
+        };
+        let script = timeout(limit, script(&mut stage, case, setting.unstarted, &company));
         let mut findings = Vec::new();
         match script.await {
             Ok(Ok(())) => {}
@@ -142,10 +146,6 @@ impl One<'_> {
                 place: None,
             }),
         }
-        if let Some(Err(why)) = fault.map(Fault::end) {
-            end(&mut stage).await;
-            return Err(why);
-        }
         let entries = stage.site.record.entries();
         for rule in &case.requires {
             let broken = laws::broken(rule, &entries).into_iter();
@@ -158,6 +158,13 @@ impl One<'_> {
         let stderr = end(&mut stage).await;
         Ok((findings, stderr, entries))
     }
+}
+
+/// What goes on besides.
+struct Company<'a> {
+    neighbours: u32,
+    fault: Option<&'a str>,
+    seed: u64,
 }
 
 /// Ends the driver's process. Its last lines.
@@ -176,7 +183,7 @@ async fn script(
     stage: &mut Stage,
     case: &v1::Case,
     unstarted: bool,
-    neighbours: u32,
+    company: &Company<'_>,
 ) -> Result<(), (Option<usize>, Halt)> {
     let nowhere = |halt| (None, halt);
     if !unstarted {
@@ -184,9 +191,14 @@ async fn script(
         let step = v1::step::Step::Start(start);
         perform(stage, step).await.map_err(nowhere)?;
     }
-    if neighbours > 0 {
-        stage.neighbours(neighbours).await.map_err(nowhere)?;
+    if company.neighbours > 0 {
+        let taken = stage.neighbours(company.neighbours).await;
+        taken.map_err(nowhere)?;
     }
+    // Until the script has ended.
+    let _fault = company
+        .fault
+        .map(|fault| Fault::begin(fault, stage, company.seed));
     for (at, step) in case.script.iter().enumerate() {
         let performed = stage.perform(step).await;
         performed.map_err(|halt| (Some(at + 1), halt))?;

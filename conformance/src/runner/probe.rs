@@ -162,10 +162,9 @@ async fn meet(
         );
         return Err(Met::Failed(why, stderr));
     }
-    let hello = stage
-        .site
-        .record
-        .find(0, |entry, _| entry.from == From::Driver && entry.kind == "hello");
+    let hello = stage.site.record.find(0, |entry, _| {
+        entry.from == From::Driver && entry.kind == "hello"
+    });
     match hello {
         Some((_, hello)) => Ok((hello.body, stderr)),
         None => Err(Met::Failed("the driver said no hello".to_owned(), stderr)),

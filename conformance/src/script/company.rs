@@ -63,21 +63,22 @@ impl Stage {
         self.ended(&ended).await
     }
 
-    /// Has something go wrong once the first task is accepted. Ends with what is aborted.
+    /// Has something go wrong once the next task is accepted. Ends with what is aborted.
     pub(crate) fn in_background(&self, fault: &str, seed: u64) -> JoinHandle<()> {
         let record = Arc::clone(&self.site.record);
         let proxy = Arc::clone(&self.site.proxy);
         let engine = Arc::clone(&self.site.engine);
         let fault = fault.to_owned();
+        let from = record.len();
         tokio::spawn(async move {
             let mut grown = record.grown();
-            let held = |from| {
+            let held = || {
                 record.find(from, |entry, _| {
                     entry.from == From::Driver && entry.kind == "accepted"
                 })
             };
             let begun = loop {
-                match held(0) {
+                match held() {
                     Some((at, _)) => break at,
                     // Its sender lives as long as the record.
                     None => drop(grown.changed().await),

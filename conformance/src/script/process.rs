@@ -41,7 +41,8 @@ impl Stage {
         if !self.program.command.is_empty() {
             let process = Process::start(&self.program, &launch, &self.directory);
             let name = self.program.command[0].clone();
-            let process = process.map_err(|error| unable(&format!("the driver `{name}`"), &error))?;
+            let process =
+                process.map_err(|error| unable(&format!("the driver `{name}`"), &error))?;
             self.process = Some(process);
         }
         if start.unconnected {
@@ -144,6 +145,7 @@ impl Stage {
                 Err(_) => sleep(LOOK).await,
             }
         }
+        self.recorded.retain(|one| one.file != recorded.file);
         self.recorded.push(recorded.clone());
         Ok(())
     }

@@ -161,17 +161,33 @@ impl Stage {
         }
         let expected = inline(&ended.steps);
         like(&expected, &steps).or_else(|mismatch| {
-            failed(format!("the run's steps are not as they are to be: {mismatch}"))
+            failed(format!(
+                "the run's steps are not as they are to be: {mismatch}"
+            ))
         })
+    }
+
+    /// The number of a step's last attempt; 1 where it has none.
+    async fn last_attempt(&mut self, run: &str, step: &str) -> Result<u32, Halt> {
+        let view = self.view(run).await?;
+        let attempts = steps(&view)[step]["attempts"].as_array().map(Vec::len);
+        Ok(attempts
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(1)
+            .max(1))
     }
 
     pub(super) async fn logged(&mut self, logged: &v1::Logged) -> Result<(), Halt> {
         let run = self.id(&logged.run)?;
+        let attempt = match logged.attempt {
+            0 => self.last_attempt(&run, or(&logged.task, "a")).await?,
+            attempt => attempt,
+        };
         let request = self.request(contract::ReadLogsRequest {
             run,
             step: or(&logged.task, "a").to_owned(),
             instance: Some(0),
-            attempt: Some(logged.attempt.max(1)),
+            attempt: Some(attempt),
             follow: true,
             ..contract::ReadLogsRequest::default()
         });
@@ -253,9 +269,8 @@ impl Stage {
         let answer = answer.map_err(|status| {
             Halt::Failed(format!("{} is refused: {}", call.call, status.message()))
         })?;
-        like(&inline(&call.answer), &answer).or_else(|mismatch| {
-            failed(format!("{} is answered otherwise: {mismatch}", call.call))
-        })
+        like(&inline(&call.answer), &answer)
+            .or_else(|mismatch| failed(format!("{} is answered otherwise: {mismatch}", call.call)))
     }
 
     pub(super) async fn published(&mut self, published: &v1::Published) -> Result<(), Halt> {
@@ -268,9 +283,8 @@ impl Stage {
             Halt::Failed(format!("the driver is not published: {}", status.message()))
         })?;
         let driver = to_json("GetDriverResponse", driver.get_ref());
-        like(&inline(&published.like), &driver["driver"]).or_else(|mismatch| {
-            failed(format!("the driver is published otherwise: {mismatch}"))
-        })
+        like(&inline(&published.like), &driver["driver"])
+            .or_else(|mismatch| failed(format!("the driver is published otherwise: {mismatch}")))
     }
 }
 
@@ -278,7 +292,10 @@ impl Stage {
 fn read<M: prost::Message + Default>(name: &str, json: &Json) -> Result<M, Halt> {
     let of = crate::wire::descriptor(name).map_err(Halt::Unable)?;
     let message = from_json_of(&of, json).map_err(|flaw| {
-        Halt::Unable(format!("the case's request, {}: {}", flaw.pointer, flaw.message))
+        Halt::Unable(format!(
+            "the case's request, {}: {}",
+            flaw.pointer, flaw.message
+        ))
     })?;
     M::decode(&message.encode_to_vec()[..]).map_err(|error| unable("the case's request", &error))
 }
@@ -320,7 +337,9 @@ fn lines_are(logged: &v1::Logged, lines: &[contract::LogRecord]) -> Result<(), H
             .enumerate()
             .find(|(at, text)| !text.ends_with(&format!(" {at}")));
         if let Some((at, text)) = wrong {
-            return failed(format!("line {at} of the log is {text:?}: not in its order"));
+            return failed(format!(
+                "line {at} of the log is {text:?}: not in its order"
+            ));
         }
     }
     if !logged.without.is_empty()
@@ -331,7 +350,12 @@ fn lines_are(logged: &v1::Logged, lines: &[contract::LogRecord]) -> Result<(), H
     if !logged.streams.is_empty() {
         let streams: Vec<String> = lines
             .iter()
-            .map(|line| to_json("LogRecord", line)["stream"].as_str().unwrap_or_default().to_owned())
+            .map(|line| {
+                to_json("LogRecord", line)["stream"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
             .collect();
         if streams != logged.streams {
             return failed(format!(

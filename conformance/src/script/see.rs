@@ -95,7 +95,9 @@ impl Stage {
         });
         match near.map(|entry| like(wanted, &entry.body)) {
             Some(Err(mismatch)) => {
-                format!("no such {what} came within {within} ms; the last was not like it: {mismatch}")
+                format!(
+                    "no such {what} came within {within} ms; the last was not like it: {mismatch}"
+                )
             }
             _ => format!("no {what} came within {within} ms"),
         }
@@ -121,7 +123,9 @@ impl Stage {
     pub(super) fn say(&mut self, say: &v1::Say) -> Result<(), Halt> {
         let json = with_tokens(&self.site.record, &inline(&say.message));
         let message = engine_message(&json).map_err(|why| {
-            Halt::Unable(format!("what the case says is no message of the engine: {why}"))
+            Halt::Unable(format!(
+                "what the case says is no message of the engine: {why}"
+            ))
         })?;
         self.site.tap.say(message, say.cut);
         Ok(())

@@ -25,7 +25,9 @@ fn told(what: &What) -> String {
             match start.unconnected {
                 true => format!("Start the driver, version {version}{with}"),
                 false => {
-                    format!("Start the driver, version {version}{with}, and wait until it is connected")
+                    format!(
+                        "Start the driver, version {version}{with}, and wait until it is connected"
+                    )
                 }
             }
         }
@@ -107,9 +109,12 @@ fn told(what: &What) -> String {
             if !logged.streams.is_empty() {
                 wanted.push(format!("is of the streams {}", logged.streams.join(", ")));
             }
-            let attempt = logged.attempt.max(1);
+            let attempt = match logged.attempt {
+                0 => "the last attempt".to_owned(),
+                attempt => format!("attempt {attempt}"),
+            };
             let task = or(&logged.task, "a");
-            format!("The log of `{task}`, attempt {attempt}, {}", wanted.join(" and "))
+            format!("The log of `{task}`, {attempt}, {}", wanted.join(" and "))
         }
         What::Signal(signal) => format!("Send the driver's process SIG{}", signal.name),
         What::Exited(exited) => {
@@ -119,7 +124,10 @@ fn told(what: &What) -> String {
             };
             let says = match exited.says.is_empty() {
                 true => String::new(),
-                false => format!(", having said on standard error what is like `{}`", exited.says),
+                false => format!(
+                    ", having said on standard error what is like `{}`",
+                    exited.says
+                ),
             };
             let alone = match exited.alone {
                 true => ", and so do all that it started",
@@ -133,7 +141,11 @@ fn told(what: &What) -> String {
         ),
         What::Touch(touch) => format!("Make the file `{}` that user code waits for", touch.file),
         What::Stop(stop) => {
-            format!("Stop the run `{}`: {}", or(&stop.run, "run"), or(&stop.kind, "cancel"))
+            format!(
+                "Stop the run `{}`: {}",
+                or(&stop.run, "run"),
+                or(&stop.kind, "cancel")
+            )
         }
         What::Restart(restart) => match restart.gently {
             true => "Restart the engine, gently".to_owned(),
@@ -146,7 +158,10 @@ fn told(what: &What) -> String {
             inline(&call.answer)
         ),
         What::Published(published) => {
-            format!("The engine shows the driver like {}", inline(&published.like))
+            format!(
+                "The engine shows the driver like {}",
+                inline(&published.like)
+            )
         }
     }
 }

@@ -32,7 +32,10 @@ pub(crate) struct Tapped(pub(crate) Arc<Tap>);
 /// The task that a message names by itself.
 pub(super) fn named(said: &Said) -> Option<TaskName> {
     (said.kind == "task").then(|| TaskName {
-        step: said.body["id"]["step"].as_str().unwrap_or_default().to_owned(),
+        step: said.body["id"]["step"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         attempt: said.body["id"]["attempt"].as_u64().unwrap_or(0) as u32,
     })
 }
@@ -124,7 +127,9 @@ impl Tap {
                 if let Fate::Hold(name) = fate {
                     let waiting = Arc::clone(&self.state);
                     let deliver = Box::new(move || {
-                        let mut state = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        let mut state = waiting
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner);
                         state.waiting.push(message);
                     });
                     self.interferences.hold(&name, deliver);
@@ -155,7 +160,11 @@ impl Tap {
 
     /// What was said in the engine's name since, of what an answer can have; it is taken down.
     fn waiting(&self, fits: impl Fn(&Told) -> bool) -> Vec<Told> {
-        let fitting: Vec<Told> = self.state().waiting.extract_if(.., |told| fits(told)).collect();
+        let fitting: Vec<Told> = self
+            .state()
+            .waiting
+            .extract_if(.., |told| fits(told))
+            .collect();
         for message in &fitting {
             let said = answered(Some(message));
             self.note(From::Engine, CALLS, By::Call, said, (true, false));
@@ -266,9 +275,8 @@ impl DriverService for Tapped {
             tap.cut();
             pending::<()>().await;
         }
-        let mut said = tap.waiting(|told| {
-            matches!(told, Told::Task(_) | Told::Cancel(_) | Told::Drain(_))
-        });
+        let mut said =
+            tap.waiting(|told| matches!(told, Told::Task(_) | Told::Cancel(_) | Told::Drain(_)));
         let tasks = answer.tasks.into_iter().map(Told::Task);
         let cancels = answer.cancels.into_iter().map(Told::Cancel);
         let drain = answer.drain.into_iter().map(Told::Drain);
@@ -332,9 +340,7 @@ impl DriverService for Tapped {
         for cancel in answer.cancels {
             said.extend(tap.say_in_answer(Told::Cancel(cancel)).await);
         }
-        said.extend(tap.waiting(|told| {
-            matches!(told, Told::Cancel(_) | Told::Acknowledgement(_))
-        }));
+        said.extend(tap.waiting(|told| matches!(told, Told::Cancel(_) | Told::Acknowledgement(_))));
         let mut response = v1::HeartbeatResponse::default();
         for message in said {
             match message {
@@ -351,7 +357,9 @@ impl DriverService for Tapped {
         request: Request<v1::SaveCheckpointRequest>,
     ) -> Result<Response<v1::SaveCheckpointResponse>, Status> {
         let said = |request: &v1::SaveCheckpointRequest| {
-            vec![Tell::Checkpoint(request.checkpoint.clone().unwrap_or_default())]
+            vec![Tell::Checkpoint(
+                request.checkpoint.clone().unwrap_or_default(),
+            )]
         };
         let upstream = self.0.upstream();
         let call = |request| {

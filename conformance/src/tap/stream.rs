@@ -312,6 +312,8 @@ fn changed_request(
     let read = v1::SessionRequest::decode(&message.encode_to_vec()[..]).ok()?;
     Some(v1::SessionRequest {
         sequence: request.sequence,
-        message: read.message.filter(|message| !matches!(message, Tell::Answer(_))),
+        message: read
+            .message
+            .filter(|message| !matches!(message, Tell::Answer(_))),
     })
 }

@@ -124,7 +124,7 @@ pub(crate) async fn perform(task: Task) -> Result<Value, Failure> {
             Next::End(outputs) => return Ok(outputs),
         }
     }
-    match task.is_cancelled() && !ignores {
+    match task.is_cancelled() {
         true => Err(Failure::cancelled()),
         false => Ok(json!({})),
     }
