@@ -103,6 +103,15 @@ pub fn read_config(name: &str, text: &str) -> Result<v1::Config, Vec<String>> {
     cases::one(name, text, "Config").map_err(|error| vec![error.to_string()])
 }
 
+/// Numbers of the requirements that drivers must keep.
+#[must_use]
+pub fn musts_of_drivers() -> Vec<String> {
+    let musts = rules::REQUIREMENTS.iter().filter(|requirement| {
+        requirement.strength == rules::Strength::Must && requirement.who != rules::Who::Engine
+    });
+    musts.map(|rule| rule.number.to_owned()).collect()
+}
+
 /// The sentence of a requirement of the driver contract; `None` of other documents' rules.
 #[must_use]
 pub fn sentence_of(rule: &Rule) -> Option<String> {

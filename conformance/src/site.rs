@@ -140,6 +140,8 @@ impl Site {
         let record = Arc::new(Record::new());
         let tap = Arc::new(Tap::new(Arc::clone(&record), channel(engine.url())?));
         let front = Front::of_drivers(&Arc::new(Tapped(Arc::clone(&tap))));
+        let later = tap.later.clone();
+        let front = front.layered(|router| later.around(router));
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped;
         let until = async move {
