@@ -63,8 +63,9 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
         if !args.all {
             of_switch.retain(|case| case.requires.contains(&switch.requirement));
         }
-        let results = conveyor_conformance::run(&options(of_switch, Some(&switch.name)), |_, _| {});
-        let by = failed(&results.await.map_err(|error| error.to_string())?);
+        let broken = options(of_switch, Some(&switch.name));
+        let results = conveyor_conformance::run(&broken, |_, _| {}).await;
+        let by = failed(&results.map_err(|error| error.to_string())?);
         let cites = |name: &str| {
             let case = cases.iter().find(|case| case.name == name);
             case.is_some_and(|case| case.requires.contains(&switch.requirement))
