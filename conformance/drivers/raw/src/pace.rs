@@ -1,0 +1,144 @@
+//! When heartbeats go out, and whether the engine answers them (R20, R22).
+
+use conveyor_proto::contract::UNHEARD;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// No more than ten heartbeats a second, whatever is asked.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// What a welcome means that does not say.
+const USUAL: Duration = Duration::from_secs(5);
+
+/// Which messages are done with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Settled {
+    /// All up to this number: a stream says so.
+    UpTo(u64),
+    /// This one: its call was answered.
+    One(u64),
+}
+
+impl Settled {
+    pub(crate) fn has(self, sequence: u64) -> bool {
+        match self {
+            Settled::UpTo(last) => sequence <= last,
+            Settled::One(one) => sequence == one,
+        }
+    }
+}
+
+/// The heartbeats of a session.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// What the welcome asks for.
+    interval: Duration,
+    /// The shortest `heartbeat_timeout_ms` of any task so far.
+    shortest: Option<Duration>,
+    last: Instant,
+    /// Those that are not answered, by number, and when they went out.
+    open: BTreeMap<u64, Instant>,
+    /// When one was answered, or the welcome came.
+    pub(crate) answered: Instant,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        let now = Instant::now();
+        Pace {
+            interval: USUAL,
+            shortest: None,
+            last: now,
+            open: BTreeMap::new(),
+            answered: now,
+        }
+    }
+}
+
+impl Pace {
+    /// A connection is open: its first heartbeat goes out at once.
+    pub(crate) fn begin_again(&mut self, interval_ms: u64) {
+        let now = Instant::now();
+        if interval_ms > 0 {
+            self.interval = Duration::from_millis(interval_ms);
+        }
+        self.open.clear();
+        (self.answered, self.last) = (now, now - self.period());
+    }
+
+    /// A task came that wants to be named within this.
+    pub(crate) fn task(&mut self, timeout: Duration) {
+        let shortest = self.shortest.unwrap_or(timeout);
+        self.shortest = Some(shortest.min(timeout));
+    }
+
+    /// How long it is from one to the next: three come within the shortest timeout, with a tenth to spare.
+    pub(crate) fn period(&self) -> Duration {
+        let three_within = self
+            .shortest
+            .map_or(self.interval, |timeout| timeout * 3 / 10);
+        self.interval.min(three_within).max(SHORTEST)
+    }
+
+    pub(crate) fn next(&self) -> Instant {
+        self.last + self.period()
+    }
+
+    pub(crate) fn sent(&mut self, sequence: u64) {
+        self.last = Instant::now();
+        self.open.insert(sequence, self.last);
+    }
+
+    pub(crate) fn settled(&mut self, settled: Settled) {
+        let before = self.open.len();
+        self.open.retain(|&sequence, _| !settled.has(sequence));
+        if self.open.len() < before {
+            self.answered = Instant::now();
+        }
+    }
+
+    /// Whether a heartbeat is overdue: then a task that comes may be old, and another's already (R22). Between
+    /// two heartbeats it is silent anyway.
+    pub(crate) fn is_overdue(&self, timeout: Duration, now: Instant) -> bool {
+        let most = unheard_after(timeout);
+        let waits = self
+            .open
+            .values()
+            .next()
+            .is_some_and(|&sent| sent + most < now);
+        waits || self.answered + most.max(self.period() * 3 / 2) < now
+    }
+}
+
+/// How long the engine may be unheard before a task is stopped (R22).
+pub(crate) fn unheard_after(timeout: Duration) -> Duration {
+    let (part, of) = UNHEARD;
+    timeout * part / of
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_heartbeats_come_within_the_shortest_timeout_and_no_more_than_ten_a_second() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.period(), USUAL);
+        pace.task(Duration::from_secs(3));
+        pace.task(Duration::from_secs(30));
+        assert_eq!(pace.period(), Duration::from_millis(900));
+        pace.task(Duration::from_millis(20));
+        assert_eq!(pace.period(), SHORTEST);
+    }
+
+    #[test]
+    fn an_answer_to_a_heartbeat_counts_and_no_other() {
+        let mut pace = Pace::default();
+        pace.sent(3);
+        pace.answered -= Duration::from_secs(9);
+        pace.settled(Settled::UpTo(2));
+        assert!(pace.is_overdue(Duration::from_secs(3), Instant::now()));
+        pace.settled(Settled::UpTo(4));
+        assert!(!pace.is_overdue(Duration::from_secs(3), Instant::now()));
+    }
+}
