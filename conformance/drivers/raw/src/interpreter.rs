@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::watch;
 
 /// How often it looks whether a file is there.
@@ -123,12 +124,8 @@ impl Interpreter {
             What::Progress(progress) => self.says.progress(progress.permille, &progress.message),
             What::Checkpoint(checkpoint) => {
                 let data = Bytes::from(stretched(&checkpoint.text, checkpoint.length));
-                let kept = async {
-                    if let Err(why) = self.says.checkpoint(data).await {
-                        let line = format!("the checkpoint is not kept: {why}");
-                        self.says.line(v1::LogStream::Driver, &line).await;
-                    }
-                };
+                // Kept or refused, it goes on.
+                let kept = async { drop(self.says.checkpoint(data).await) };
                 return Ok(unless_cancelled(&self.cancelled, *heeds_cancel, kept).await);
             }
             What::Return(with) => return Ok(Next::End(End::Once(returned(with)?))),
@@ -156,12 +153,8 @@ impl Interpreter {
                     until_ms: self.engine_now_ms() + detach.within_ms,
                     principals: detach.principals,
                 };
-                match self.says.detach(detached).await {
-                    Ok(()) => return Ok(Next::End(End::Elsewhere)),
-                    Err(why) => {
-                        let line = format!("the task does not go on elsewhere: {why}");
-                        self.says.line(v1::LogStream::Driver, &line).await;
-                    }
+                if self.says.detach(detached).await.is_ok() {
+                    return Ok(Next::End(End::Elsewhere));
                 }
             }
             What::ReportTwice(report) => {
@@ -253,10 +246,17 @@ async fn unless_cancelled(
     }
 }
 
+/// Computes in this thread. What else waits for it is given to others, where there are others.
 fn spin_for(spin: &Milliseconds) {
     let until = Instant::now() + Duration::from_millis(spin.ms);
-    while Instant::now() < until {
-        std::hint::spin_loop();
+    let compute = || {
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    };
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => compute(),
+        _ => tokio::task::block_in_place(compute),
     }
 }
 

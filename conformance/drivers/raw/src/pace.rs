@@ -36,6 +36,8 @@ pub(crate) struct Pace {
     /// The shortest `heartbeat_timeout_ms` of any task so far.
     shortest: Option<Duration>,
     last: Instant,
+    /// When the next one was to follow, as it was known then.
+    planned: Instant,
     /// Those that are not answered, by number, and when they went out.
     open: BTreeMap<u64, Instant>,
     /// When one was answered, or the welcome came.
@@ -49,6 +51,7 @@ impl Default for Pace {
             interval: USUAL,
             shortest: None,
             last: now,
+            planned: now + USUAL,
             open: BTreeMap::new(),
             answered: now,
         }
@@ -63,7 +66,8 @@ impl Pace {
             self.interval = Duration::from_millis(interval_ms);
         }
         self.open.clear();
-        (self.answered, self.last) = (now, now - self.period());
+        (self.answered, self.planned) = (now, now);
+        self.last = now - self.period();
     }
 
     /// A task came that wants to be named within this.
@@ -86,6 +90,7 @@ impl Pace {
 
     pub(crate) fn sent(&mut self, sequence: u64) {
         self.last = Instant::now();
+        self.planned = self.last + self.period();
         self.open.insert(sequence, self.last);
     }
 
@@ -97,16 +102,11 @@ impl Pace {
         }
     }
 
-    /// Whether a heartbeat is overdue: then a task that comes may be old, and another's already (R22). Between
-    /// two heartbeats it is silent anyway.
+    /// Whether a heartbeat, or its answer, is overdue: then a task that comes may be old, and another's already
+    /// (R22). A machine that stood still sent none.
     pub(crate) fn is_overdue(&self, timeout: Duration, now: Instant) -> bool {
-        let most = unheard_after(timeout);
-        let waits = self
-            .open
-            .values()
-            .next()
-            .is_some_and(|&sent| sent + most < now);
-        waits || self.answered + most.max(self.period() * 3 / 2) < now
+        let waits_since = self.open.values().next().copied().unwrap_or(self.planned);
+        waits_since + unheard_after(timeout) < now
     }
 }
 
@@ -133,12 +133,25 @@ mod tests {
 
     #[test]
     fn an_answer_to_a_heartbeat_counts_and_no_other() {
-        let mut pace = Pace::default();
+        let (mut pace, timeout) = (Pace::default(), Duration::from_secs(3));
         pace.sent(3);
-        pace.answered -= Duration::from_secs(9);
+        let later = Instant::now() + timeout;
         pace.settled(Settled::UpTo(2));
-        assert!(pace.is_overdue(Duration::from_secs(3), Instant::now()));
+        assert!(pace.is_overdue(timeout, later));
         pace.settled(Settled::UpTo(4));
-        assert!(!pace.is_overdue(Duration::from_secs(3), Instant::now()));
+        assert!(!pace.is_overdue(timeout, later));
+        assert!(
+            pace.is_overdue(timeout, later + USUAL),
+            "none was sent for too long"
+        );
+    }
+
+    #[test]
+    fn a_task_with_a_short_timeout_is_no_reason_to_think_that_a_heartbeat_is_overdue() {
+        let (mut pace, timeout) = (Pace::default(), Duration::from_secs(1));
+        pace.sent(1);
+        pace.settled(Settled::One(1));
+        pace.task(timeout);
+        assert!(!pace.is_overdue(timeout, Instant::now() + Duration::from_secs(4)));
     }
 }
