@@ -1,5 +1,6 @@
 //! The tasks that the driver holds, and those that it held.
 
+use crate::breaks::{Break, Breaks};
 use crate::logs::Lines;
 use crate::says::Kept;
 use conveyor_proto::v1;
@@ -27,15 +28,32 @@ pub(crate) struct Held {
     pub(crate) cancel: watch::Sender<bool>,
     /// Ends its program at once.
     pub(crate) abort: AbortHandle,
-    /// When its program is cut off: it was told to stop.
-    pub(crate) cut_off: Option<Instant>,
-    /// It was told to stop because the engine was not heard, and by nobody else (R22).
-    pub(crate) unheard: bool,
+    /// It was told to stop.
+    pub(crate) stop: Option<Stop>,
     pub(crate) progress: Option<(u32, String)>,
     pub(crate) lines: Lines,
     pub(crate) checkpoint: Option<Saying<Bytes>>,
     pub(crate) detaching: Option<Saying<v1::Detached>>,
     pub(crate) stage: Stage,
+}
+
+/// A task was told to stop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop {
+    pub(crate) why: Why,
+    /// When its program is cut off (R34).
+    pub(crate) cut_off: Instant,
+}
+
+/// Why a task was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The engine asked for it.
+    Asked,
+    /// Its time is over (R17).
+    TimeOver,
+    /// The engine was not heard (R22).
+    Unheard,
 }
 
 /// How far a task is.
@@ -59,6 +77,27 @@ pub(crate) struct Report {
     pub(crate) sent: Option<Instant>,
     /// Whether it is told once more when it is answered.
     pub(crate) twice: bool,
+}
+
+impl Report {
+    /// The success of a task that is another's to report.
+    pub(crate) fn of_detached(token: Bytes) -> Report {
+        let state = v1::AttemptState::Succeeded.into();
+        let result = v1::Result {
+            state,
+            ..v1::Result::default()
+        };
+        let report = v1::TaskReport {
+            token,
+            result: Some(result),
+        };
+        Report {
+            report,
+            sequence: None,
+            sent: None,
+            twice: false,
+        }
+    }
 }
 
 /// Something that is said until the engine has it or refuses it.
@@ -85,15 +124,19 @@ impl Held {
     }
 
     /// The connection is another: what was not acknowledged is sent again (R43).
-    pub(crate) fn begin_again(&mut self) {
-        self.lines.begin_again();
+    pub(crate) fn begin_again(&mut self, breaks: Breaks) {
+        if !breaks.has(Break::NoLinesAnew) {
+            self.lines.begin_again();
+        }
         if let Some(checkpoint) = &mut self.checkpoint {
             checkpoint.sequence = None;
         }
         if let Some(detaching) = &mut self.detaching {
             detaching.sequence = None;
         }
-        if let Stage::Ended(report) = &mut self.stage {
+        if let Stage::Ended(report) = &mut self.stage
+            && !breaks.has(Break::NoReportAnew)
+        {
             report.sent = None;
         }
     }

@@ -1,5 +1,6 @@
 //! The lines of one attempt, from the first to the last that is durable (R30–R32, R73).
 
+use crate::breaks::{Break, Breaks};
 use crate::says::{Line, ROOM, taken};
 use conveyor_proto::v1;
 use prost::bytes::Bytes;
@@ -23,6 +24,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Lines that are not durable yet, and how many there were before them.
 #[derive(Debug)]
 pub(crate) struct Lines {
+    breaks: Breaks,
     waiting: VecDeque<Part>,
     /// The offset of the first that waits.
     first: u64,
@@ -43,9 +45,10 @@ struct Part {
     room: u32,
 }
 
-impl Default for Lines {
-    fn default() -> Lines {
+impl Lines {
+    pub(crate) fn new(breaks: Breaks) -> Lines {
         Lines {
+            breaks,
             waiting: VecDeque::new(),
             first: 0,
             unsent: 0,
@@ -54,12 +57,14 @@ impl Default for Lines {
             room: Arc::new(Semaphore::new(ROOM)),
         }
     }
-}
 
-impl Lines {
     /// Adds a line, in parts of at most so many bytes: each but the last goes on in the next (R73).
     pub(crate) fn add(&mut self, line: &Line, most: u64) {
         let (mut rest, room) = (line.text.as_str(), taken(line.text.len()));
+        let most = match self.breaks.has(Break::DoesNotSplit) {
+            true => BATCH_BYTES,
+            false => most,
+        };
         if self.sealed {
             return self.room.add_permits(room as usize);
         }
@@ -70,7 +75,7 @@ impl Lines {
                 time_ms: line.time_ms,
                 stream: line.stream.into(),
                 text: Bytes::copy_from_slice(text.as_bytes()),
-                truncated,
+                truncated: truncated && !self.breaks.has(Break::DoesNotMark),
             };
             self.waiting.push_back(Part {
                 line: part,
@@ -95,13 +100,24 @@ impl Lines {
 
     /// The connection is another: what is not durable is sent again, under the same numbers (R43).
     pub(crate) fn begin_again(&mut self) {
+        if self.breaks.has(Break::NewNumbers) {
+            self.first = self.unsent;
+        }
+        if self.breaks.has(Break::GapAfterReconnect) && self.last().is_some() {
+            self.first += 1;
+        }
+        self.go_back();
+    }
+
+    fn go_back(&mut self) {
         (self.unsent, self.moved) = (self.first, Instant::now());
     }
 
     /// What is on its way for too long is sent again.
     pub(crate) fn look(&mut self, now: Instant) {
-        if self.unsent > self.first && now >= self.moved + AGAIN {
-            self.begin_again();
+        let waits = self.unsent > self.first && !self.breaks.has(Break::NoLinesAnew);
+        if waits && now >= self.moved + AGAIN {
+            self.go_back();
         }
     }
 
@@ -117,14 +133,16 @@ impl Lines {
         }
         let (mut text, mut lines) = (0, Vec::new());
         let skip = (self.unsent - self.first) as usize;
-        for part in self.waiting.iter().skip(skip).take(BATCH_LINES) {
+        let (most_lines, most_text) = self.most(limits);
+        for part in self.waiting.iter().skip(skip).take(most_lines) {
             let length = part.line.text.len() as u64;
-            let fits = lines.is_empty() || text + length <= BATCH_BYTES.min(limits.log_batch_bytes);
-            if length + LINE_COST > *window || !fits {
+            let fits = lines.is_empty() || text + length <= most_text;
+            let cost = length + self.cost_besides();
+            if cost > *window && !self.breaks.has(Break::IgnoresWindow) || !fits {
                 break;
             }
             text += length;
-            *window -= length + LINE_COST;
+            *window = window.saturating_sub(cost);
             lines.push(part.line.clone());
         }
         if lines.is_empty() {
@@ -142,13 +160,33 @@ impl Lines {
         })
     }
 
+    /// The most lines of a batch, and the most bytes of their text.
+    fn most(&self, limits: &v1::Limits) -> (usize, u64) {
+        if self.breaks.has(Break::BatchTooLarge) {
+            return (usize::MAX, u64::MAX);
+        }
+        let lines = if self.breaks.has(Break::Floods) {
+            1
+        } else {
+            BATCH_LINES
+        };
+        (lines, BATCH_BYTES.min(limits.log_batch_bytes))
+    }
+
+    fn cost_besides(&self) -> u64 {
+        match self.breaks.has(Break::CountsTextAlone) {
+            true => 0,
+            false => LINE_COST,
+        }
+    }
+
     /// The engine says which line it expects next: those before it are durable. Where that is the one that it
     /// expected before, there is a gap, and it goes on from there (R32).
     pub(crate) fn acknowledged(&mut self, next: u64, sealed: bool) {
         self.sealed |= sealed;
         let now = Instant::now();
         match next == self.first {
-            true if now >= self.moved + BACK => self.begin_again(),
+            true if now >= self.moved + BACK => self.go_back(),
             true => {}
             false => self.moved = now,
         }
@@ -184,8 +222,11 @@ mod tests {
     };
 
     fn said(texts: &[&str]) -> Lines {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(Breaks::default());
         for text in texts {
+            // As whoever says it does.
+            let room = lines.room.try_acquire_many(taken(text.len()));
+            room.expect("room for a few lines").forget();
             let line = Line {
                 time_ms: 1,
                 stream: v1::LogStream::Stdout,
@@ -259,7 +300,7 @@ mod tests {
         assert_eq!(
             lines.room.available_permits(),
             ROOM,
-            "whoever says a line does not wait for it"
+            "nobody waits for room"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The program: `conveyor-conformance-raw`, started by the conformance suite or by hand.
 
-use conveyor_conformance_raw::breaks::{Breaks, SWITCHES};
+use conveyor_conformance_raw::breaks::{Break, Breaks, SWITCHES, Switch};
 use conveyor_conformance_raw::launch;
 use conveyor_conformance_raw::session::{Session, note};
 use std::io::Write;
@@ -59,7 +59,13 @@ fn arguments(mut arguments: impl Iterator<Item = String>) -> Result<Asked, Strin
                     .ok_or("--break wants a switch: see --list-switches")?
             }
             "--list-switches" => {
-                let line = |(_, name, requirement, sentence): &_| {
+                let line = |switch: &Switch| {
+                    let Switch {
+                        name,
+                        requirement,
+                        sentence,
+                        ..
+                    } = switch;
                     format!("{name}\t{requirement}\t{sentence}\n")
                 };
                 return Ok(Asked::Print(SWITCHES.iter().map(line).collect()));
@@ -100,7 +106,10 @@ fn run(breaks: Breaks) -> Result<(), (u8, String)> {
             // The channel stays open: a session that is told once goes on watching.
             stop.closed().await;
         });
-        let handle = programs.handle().clone();
+        let handle = match breaks.has(Break::WaitsForUserCode) {
+            true => tokio::runtime::Handle::current(),
+            false => programs.handle().clone(),
+        };
         Session::new(launch, breaks, handle)
             .run(stopped)
             .await

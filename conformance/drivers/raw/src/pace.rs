@@ -1,5 +1,6 @@
 //! When heartbeats go out, and whether the engine answers them (R20, R22).
 
+use crate::breaks::{Break, Breaks};
 use conveyor_proto::contract::UNHEARD;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +32,7 @@ impl Settled {
 /// The heartbeats of a session.
 #[derive(Debug)]
 pub(crate) struct Pace {
+    breaks: Breaks,
     /// What the welcome asks for.
     interval: Duration,
     /// The shortest `heartbeat_timeout_ms` of any task so far.
@@ -44,10 +46,11 @@ pub(crate) struct Pace {
     pub(crate) answered: Instant,
 }
 
-impl Default for Pace {
-    fn default() -> Pace {
+impl Pace {
+    pub(crate) fn new(breaks: Breaks) -> Pace {
         let now = Instant::now();
         Pace {
+            breaks,
             interval: USUAL,
             shortest: None,
             last: now,
@@ -56,9 +59,7 @@ impl Default for Pace {
             answered: now,
         }
     }
-}
 
-impl Pace {
     /// A connection is open: its first heartbeat goes out at once.
     pub(crate) fn begin_again(&mut self, interval_ms: u64) {
         let now = Instant::now();
@@ -78,10 +79,19 @@ impl Pace {
 
     /// How long it is from one to the next: three come within the shortest timeout, with a tenth to spare.
     pub(crate) fn period(&self) -> Duration {
+        let slow = self.breaks.has(Break::SlowForShort);
+        let tenths = if slow { 6 } else { 3 };
+        let interval = match self.breaks.has(Break::HalfAsOften) {
+            true => self.interval * 2,
+            false => self.interval,
+        };
         let three_within = self
             .shortest
-            .map_or(self.interval, |timeout| timeout * 3 / 10);
-        self.interval.min(three_within).max(SHORTEST)
+            .map_or(interval, |timeout| timeout * tenths / 10);
+        match self.breaks.has(Break::TooOften) {
+            true => SHORTEST / 2,
+            false => interval.min(three_within).max(SHORTEST),
+        }
     }
 
     pub(crate) fn next(&self) -> Instant {
@@ -89,9 +99,14 @@ impl Pace {
     }
 
     pub(crate) fn sent(&mut self, sequence: u64) {
+        self.skipped();
+        self.open.insert(sequence, self.last);
+    }
+
+    /// None went out, though it was its time.
+    pub(crate) fn skipped(&mut self) {
         self.last = Instant::now();
         self.planned = self.last + self.period();
-        self.open.insert(sequence, self.last);
     }
 
     pub(crate) fn settled(&mut self, settled: Settled) {
@@ -122,7 +137,7 @@ mod tests {
 
     #[test]
     fn three_heartbeats_come_within_the_shortest_timeout_and_no_more_than_ten_a_second() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(Breaks::default());
         assert_eq!(pace.period(), USUAL);
         pace.task(Duration::from_secs(3));
         pace.task(Duration::from_secs(30));
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_answer_to_a_heartbeat_counts_and_no_other() {
-        let (mut pace, timeout) = (Pace::default(), Duration::from_secs(3));
+        let (mut pace, timeout) = (Pace::new(Breaks::default()), Duration::from_secs(3));
         pace.sent(3);
         let later = Instant::now() + timeout;
         pace.settled(Settled::UpTo(2));
@@ -148,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_task_with_a_short_timeout_is_no_reason_to_think_that_a_heartbeat_is_overdue() {
-        let (mut pace, timeout) = (Pace::default(), Duration::from_secs(1));
+        let (mut pace, timeout) = (Pace::new(Breaks::default()), Duration::from_secs(1));
         pace.sent(1);
         pace.settled(Settled::One(1));
         pace.task(timeout);

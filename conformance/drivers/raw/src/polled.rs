@@ -4,7 +4,7 @@
 //! answered (R78), and each answer becomes what a stream would have said. Messages about one task keep their
 //! order; those of others do not wait for them.
 
-use crate::breaks::Breaks;
+use crate::breaks::{Break, Breaks};
 use crate::connect::{Client, is_final};
 use crate::session::note;
 use crate::wire::{Heard, Wire};
@@ -189,12 +189,17 @@ impl Calls {
             };
             let polled = self
                 .repeated(POLL + ANSWER, |mut client| {
-                    let request = request.clone();
+                    let mut request = request.clone();
+                    if self.breaks.has(Break::RepeatsOtherwise) {
+                        request.request_id = uuid::Uuid::new_v4().to_string();
+                    }
                     async move { client.poll(request).await }
                 })
                 .await;
             let answer = match polled {
                 Ok(answer) => answer,
+                // A driver that gives up asks for others.
+                Err(status) if is_passing(&status) => continue,
                 Err(status) => return self.refused("a poll", &status),
             };
             places.send_modify(|places| *places = places.saturating_sub(answer.tasks.len() as u32));
@@ -221,6 +226,9 @@ impl Calls {
             resume_secret: self.secret.clone(),
             tasks: beat.tasks,
         };
+        if self.breaks.has(Break::PollsAlone) {
+            return self.done(sequence);
+        }
         match within(ANSWER, self.client.heartbeat(request)).await {
             Ok(answer) => {
                 self.stale(answer.stale_tokens);
@@ -305,7 +313,20 @@ impl Calls {
         // Without a stream there is no window: what was answered is not on its way any more.
         self.say(Told::LogWindow(v1::LogWindow { bytes }));
         match appended {
-            Ok(answer) if answer.status() == v1::ReportStatus::Stale => self.stale(vec![token]),
+            // Nobody takes its lines any more.
+            Ok(answer) if answer.status() == v1::ReportStatus::Stale => {
+                self.stale(vec![token.clone()]);
+                let (next_offset, sealed) = (0, true);
+                let sealed = v1::LogAcknowledgement {
+                    token,
+                    next_offset,
+                    sealed,
+                };
+                self.say(Told::Acknowledgement(v1::Acknowledgement {
+                    logs: vec![sealed],
+                    ..v1::Acknowledgement::default()
+                }));
+            }
             Ok(answer) => {
                 let logs = answer.acknowledgement.into_iter().collect();
                 self.say(Told::Acknowledgement(v1::Acknowledgement {
@@ -389,6 +410,13 @@ impl Calls {
         }
     }
 
+    fn is_repeated(&self, status: &Status) -> bool {
+        match is_passing(status) {
+            true => !self.breaks.has(Break::GivesUp),
+            false => self.breaks.has(Break::RepeatsMistakes) && is_mistake(status),
+        }
+    }
+
     /// Makes a call until it is answered, with growing pauses, as it was (R78).
     async fn repeated<T, F>(&self, time: Duration, call: impl Fn(Client) -> F) -> Result<T, Status>
     where
@@ -397,9 +425,11 @@ impl Calls {
         let mut pause = FIRST;
         loop {
             match within(time, call(self.client.clone())).await {
-                Err(status) if is_passing(&status) && !self.heard.is_closed() => {
+                Err(status) if self.is_repeated(&status) && !self.heard.is_closed() => {
                     tokio::time::sleep(pause.max(retry_after(&status))).await;
-                    pause = (pause * 2).min(MOST);
+                    if !self.breaks.has(Break::SteadyPauses) {
+                        pause = (pause * 2).min(MOST);
+                    }
                 }
                 answered => return answered,
             }
@@ -479,11 +509,15 @@ async fn within<T>(
 
 /// Whether the same call may be answered later: all that is no mistake of the driver's.
 fn is_passing(status: &Status) -> bool {
-    !is_final(status)
-        && !matches!(
-            status.code(),
-            Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::NotFound
-        )
+    !is_final(status) && !is_mistake(status) && status.code() != Code::NotFound
+}
+
+/// Whether a call is a mistake of the driver's.
+fn is_mistake(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange
+    )
 }
 
 fn retry_after(status: &Status) -> Duration {

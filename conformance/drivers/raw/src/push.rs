@@ -3,6 +3,7 @@
 //! Everything that has to reach the engine is kept until that has it: with the task, or in the outbox. So a new
 //! connection means no more than to forget what was sent over the last one (R43).
 
+use crate::breaks::{Break, Breaks};
 use crate::held::{Held, Stage};
 use crate::session::Session;
 use crate::wire::Link;
@@ -56,48 +57,62 @@ impl Session {
             link.tell(message);
         }
         for (token, held) in &mut self.held {
-            push_lines(link, token, held, &self.limits);
-            push_rest(link, token, held);
+            push_lines(link, token, held, &self.limits, self.breaks);
+            push_rest(link, token, held, self.breaks);
         }
     }
 }
 
 /// Half of the room is for what is no line.
-fn push_lines(link: &mut Link, token: &Bytes, held: &mut Held, limits: &v1::Limits) {
-    while link.room() > link.most() / 2
+fn push_lines(
+    link: &mut Link,
+    token: &Bytes,
+    held: &mut Held,
+    limits: &v1::Limits,
+    breaks: Breaks,
+) {
+    while (link.room() > link.most() / 2 || breaks.has(Break::Floods))
         && let Some(batch) = held.lines.batch(token, &mut link.window, limits)
     {
         link.tell(Tell::Logs(batch));
     }
 }
 
-fn push_rest(link: &mut Link, token: &Bytes, held: &mut Held) {
+pub(crate) fn checkpoint(token: Bytes, data: Bytes) -> Tell {
+    Tell::Checkpoint(v1::Checkpoint { token, data })
+}
+
+pub(crate) fn detached(token: Bytes, detached: v1::Detached) -> Tell {
+    let answer = Some(Answer::Detached(detached));
+    Tell::Answer(v1::TaskAnswer { token, answer })
+}
+
+fn push_rest(link: &mut Link, token: &Bytes, held: &mut Held, breaks: Breaks) {
     if let Some(checkpoint) = &mut held.checkpoint
         && checkpoint.sequence.is_none()
         && link.room() > 0
     {
-        let data = checkpoint.what.clone();
-        let message = Tell::Checkpoint(v1::Checkpoint {
-            token: token.clone(),
-            data,
-        });
+        let message = self::checkpoint(token.clone(), checkpoint.what.clone());
         checkpoint.sequence = Some(link.tell(message));
+    }
+    if breaks.has(Break::CheckpointOnce)
+        && let Some(sent) = held.checkpoint.take_if(|saying| saying.sequence.is_some())
+    {
+        // Whoever saved it may have been stopped.
+        let _ = sent.reply.send(Ok(()));
     }
     if let Some(detaching) = &mut held.detaching
         && detaching.sequence.is_none()
         && link.room() > 0
     {
-        let answer = Some(Answer::Detached(detaching.what.clone()));
-        let message = Tell::Answer(v1::TaskAnswer {
-            token: token.clone(),
-            answer,
-        });
+        let message = detached(token.clone(), detaching.what.clone());
         detaching.sequence = Some(link.tell(message));
     }
     if let Stage::Ended(report) = &mut held.stage {
         let due = match report.sent {
             None => true,
-            Some(sent) => !link.wire.repeats() && sent.elapsed() >= AGAIN,
+            Some(_) if link.wire.repeats() || breaks.has(Break::ReportsOnce) => false,
+            Some(sent) => sent.elapsed() >= AGAIN,
         };
         if due && link.room() > 0 {
             report.sent = Some(Instant::now());

@@ -2,7 +2,6 @@
 
 use crate::mask::Mask;
 use conveyor_proto::v1;
-use conveyor_proto::v1::session_request::Message as Tell;
 use prost::bytes::Bytes;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,8 +21,8 @@ pub(crate) enum Event {
     Checkpoint(Bytes, Bytes, oneshot::Sender<Kept>),
     Detach(Bytes, v1::Detached, oneshot::Sender<Kept>),
     Ended(Bytes, End),
-    /// A message whose time has come.
-    Say(Tell),
+    /// A task is to be accepted that was not when it came.
+    Accept(Bytes),
 }
 
 /// How a program ended.

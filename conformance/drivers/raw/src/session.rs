@@ -78,6 +78,7 @@ pub struct Session {
 }
 
 impl Session {
+    /// A driver that is started so. Its user code runs in `programs`.
     pub fn new(launch: Launch, breaks: Breaks, programs: tokio::runtime::Handle) -> Session {
         let (to_events, events) = mpsc::unbounded_channel();
         Session {
@@ -92,7 +93,7 @@ impl Session {
             limits: v1::Limits::default(),
             link: None,
             outbox: VecDeque::new(),
-            pace: Pace::default(),
+            pace: Pace::new(breaks),
             connecting: None,
             failures: 0,
             stopping: None,
@@ -168,11 +169,16 @@ impl Session {
             Err(status) => return self.broken(&status),
         };
         self.link = Some(Link::new(wire, self.launch.capacity, self.breaks));
-        let tokens = self.open_tokens();
+        let mut tokens = self.open_tokens();
         let first = match &mut self.identity {
             None => Tell::Hello(hello(&self.launch, self.breaks, tokens)),
             Some(identity) => {
-                identity.generation += 1;
+                if identity.generation == 0 || !self.breaks.has(Break::GenerationStays) {
+                    identity.generation += 1;
+                }
+                if self.breaks.has(Break::LeavesTokenOut) && tokens.len() > 1 {
+                    tokens.pop();
+                }
                 Tell::Resume(v1::Resume {
                     session: identity.session.clone(),
                     resume_secret: identity.secret.clone(),
@@ -199,7 +205,8 @@ impl Session {
 
     /// A connection, or the try to make one, ended with a status (R74).
     pub(crate) fn broken(&mut self, status: &Status) -> Result<(), Over> {
-        if is_final(status) || status.code() == Code::InvalidArgument {
+        let is_final = is_final(status) && !self.breaks(Break::StrangerComesBack);
+        if is_final || status.code() == Code::InvalidArgument {
             return Err(Over::Failed(format!(
                 "{}: {}",
                 status.code(),
@@ -210,6 +217,9 @@ impl Session {
             "no connection; trying again: {}",
             status.message()
         ));
+        if self.link.is_some() && self.breaks(Break::StreamEndHello) {
+            self.identity = None;
+        }
         self.disconnect(Duration::ZERO);
         Ok(())
     }
@@ -245,6 +255,9 @@ impl Session {
         note(&format!("told to stop: {} tasks are held", self.held.len()));
         self.stopping = Some(Instant::now());
         self.say_drain();
+        if self.breaks(Break::LeavesEarly) {
+            self.say(leaving());
+        }
     }
 
     pub(crate) fn say_drain(&mut self) {
@@ -273,8 +286,12 @@ impl Session {
         if !self.is_welcome() {
             return;
         }
-        let reason = "the driver was told to stop".to_owned();
-        self.tell(Tell::Leaving(v1::Leaving { reason }));
+        if self.breaks(Break::HelloAgain) {
+            self.tell(Tell::Hello(hello(&self.launch, self.breaks, Vec::new())));
+        }
+        if !self.breaks(Break::GoesInSilence) {
+            self.tell(leaving());
+        }
         note(&format!("stopped: {handed_back} tasks are handed back"));
         let Some(mut link) = self.link.take() else {
             return;
@@ -288,6 +305,11 @@ impl Session {
     pub(crate) fn breaks(&self, one: Break) -> bool {
         self.breaks.has(one)
     }
+}
+
+fn leaving() -> Tell {
+    let reason = "the driver was told to stop".to_owned();
+    Tell::Leaving(v1::Leaving { reason })
 }
 
 /// A line for people, on standard error. Tokens and secrets have no place in it (R61, R71).

@@ -1,6 +1,7 @@
 //! Tasks begin and end.
 
-use crate::held::{Held, Past, Report, Saying, Stage};
+use crate::breaks::Break;
+use crate::held::{Held, Past, Report, Saying, Stage, Stop, Why};
 use crate::interpreter::{self, Interpreter};
 use crate::logs::Lines;
 use crate::mask::Mask;
@@ -8,6 +9,7 @@ use crate::pace::unheard_after;
 use crate::says::{End, Event, Says};
 use crate::session::Session;
 use conveyor_proto::v1;
+use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::task_answer::Answer;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -20,6 +22,10 @@ use tokio::time::Instant;
 
 /// Why a task is stopped, or not started, where the engine was not heard.
 const UNHEARD: &str = "the engine was not heard for too long";
+/// When a driver answers that answers late: before a task is sent again.
+const LATE: Duration = Duration::from_secs(3);
+/// After every case.
+const NEVER: Duration = Duration::from_secs(86_400);
 /// How much of a message is left for what is not the outputs.
 const ENVELOPE: u64 = 64 << 10;
 
@@ -28,8 +34,8 @@ impl Session {
     pub(crate) fn free(&self) -> u32 {
         let running = self.held.values().filter(|held| held.runs()).count() as u32;
         match self.stopping {
-            Some(_) => 0,
-            None => self.launch.capacity.saturating_sub(running),
+            Some(_) if !self.breaks(Break::StartsWhenStopping) => 0,
+            _ => self.launch.capacity.saturating_sub(running),
         }
     }
 
@@ -42,48 +48,41 @@ impl Session {
     /// A task comes, for the first time or again. It is answered at once (R12).
     pub(crate) fn task(&mut self, task: v1::Task) {
         let token = task.token.clone();
-        if let Some(held) = self.held.get_mut(&token) {
-            match &mut held.stage {
-                Stage::Runs => self.answer(token, Answer::Accepted(v1::Accepted {})),
-                Stage::Ended(report) => report.sent = None,
-                Stage::Told => {}
-            }
+        if self.comes_again(&task) {
             return;
-        }
-        match self.past.get(&token).cloned() {
-            None => {}
-            Some(Past::Refused) => return self.refuse(token, "the driver has refused it before"),
-            Some(Past::Reported(report)) => {
-                return self.say(v1::session_request::Message::Report(report));
-            }
-            Some(Past::Gone) => return,
         }
         let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
         self.pace.task(timeout);
-        let unheard = self.pace.is_overdue(timeout, Instant::now());
-        if self.stopping.is_some() {
+        if self.stopping.is_some() && !self.breaks(Break::StartsWhenStopping) {
             return self.refuse(token, "the driver is told to stop");
         }
-        if self.free() == 0 {
-            return self.refuse(token, "the driver has no room");
+        if self.free() == 0 && !self.breaks(Break::StartsWithoutRoom) {
+            return match self.breaks(Break::SilentWithoutRoom) {
+                true => {}
+                false => self.refuse(token, "the driver has no room"),
+            };
         }
-        if unheard {
+        let overdue = self.pace.is_overdue(timeout, Instant::now());
+        if overdue && !self.breaks(Break::StartsUnheard) {
             self.refuse(token, UNHEARD);
             return self.places_free(1);
         }
-        self.answer(token.clone(), Answer::Accepted(v1::Accepted {}));
-        let lines = Lines::default();
+        match self.breaks(Break::AnswersLate) {
+            true => self.accept_late(token.clone()),
+            false => self.accept(token.clone()),
+        }
+        self.breaks.print_task(&task);
+        let lines = Lines::new(self.breaks);
         let (cancel, cancelled) = watch::channel(false);
         let abort = self.start(&task, Arc::clone(&lines.room), cancelled);
         let held = Held {
             grace: Duration::from_millis(task.grace_ms),
             heartbeat_timeout: timeout,
             came: Instant::now(),
-            deadline: Instant::now() + Duration::from_millis(task.time_left_ms),
+            deadline: self.breaks.deadline(&task),
             cancel,
             abort,
-            cut_off: None,
-            unheard: false,
+            stop: None,
             progress: None,
             lines,
             checkpoint: None,
@@ -91,6 +90,61 @@ impl Session {
             stage: Stage::Runs,
         };
         self.held.insert(token, held);
+    }
+
+    /// A token starts a program once (R13): one that comes again is accepted again, or reported again.
+    fn comes_again(&mut self, task: &v1::Task) -> bool {
+        let token = task.token.clone();
+        if self.breaks(Break::StartsEndedAgain) && self.has_ended(&token) {
+            self.held.remove(&token);
+            return false;
+        }
+        match self.held.get_mut(&token).map(|held| &mut held.stage) {
+            Some(Stage::Runs) => {
+                if self.breaks(Break::StartsTwice) {
+                    self.start_twice(task);
+                }
+                if !self.breaks(Break::AcceptsOnce) {
+                    self.accept(token);
+                }
+                return true;
+            }
+            Some(Stage::Ended(report)) => {
+                report.sent = None;
+                return true;
+            }
+            Some(Stage::Told) | None => {}
+        }
+        match self.past.get(&token).cloned() {
+            None => return false,
+            Some(Past::Refused) => self.refuse(token, "the driver has refused it before"),
+            Some(Past::Reported(_)) if self.breaks(Break::ReportsEndedOnce) => {}
+            Some(Past::Reported(report)) => self.say(Tell::Report(report)),
+            Some(Past::Gone) => {}
+        }
+        true
+    }
+
+    fn has_ended(&self, token: &Bytes) -> bool {
+        let ended = self.held.get(token).is_some_and(|held| !held.runs());
+        ended || matches!(self.past.get(token), Some(Past::Reported(_)))
+    }
+
+    fn start_twice(&self, task: &v1::Task) {
+        if let Some(held) = self.held.get(&task.token) {
+            self.start(task, Arc::clone(&held.lines.room), held.cancel.subscribe());
+        }
+    }
+
+    fn accept(&mut self, token: Bytes) {
+        self.answer(token, Answer::Accepted(v1::Accepted {}));
+    }
+
+    fn accept_late(&self, token: Bytes) {
+        let events = self.to_events.clone();
+        // The driver may have ended by then.
+        self.breaks
+            .later(LATE, move || drop(events.send(Event::Accept(token))));
     }
 
     /// Starts the task's program, and sees to it that its end is told, however it ends.
@@ -151,33 +205,60 @@ impl Session {
 
     /// User code is to stop; what still runs shortly before the grace is over is cut off (R34). Once told, it
     /// is told no more (R36).
-    pub(crate) fn tell_to_stop(&mut self, token: &Bytes, grace: Duration) {
+    pub(crate) fn tell_to_stop(&mut self, token: &Bytes, why: Why, grace: Duration) {
+        let breaks = self.breaks;
         let Some(held) = self.held.get_mut(token).filter(|held| held.runs()) else {
             return;
         };
-        if held.cut_off.is_some() {
+        if let Some(stop) = &mut held.stop {
+            if breaks.has(Break::RepeatCutsOff) && stop.why == Why::Asked {
+                stop.cut_off = Instant::now();
+            }
+            // Now somebody asks for its end, and is told of it.
+            if why == Why::Asked {
+                stop.why = why;
+            }
             return;
         }
-        held.cut_off = Some(Instant::now() + grace - left_for_report(grace));
-        held.cancel.send_replace(true);
+        let most = match breaks.has(Break::NeverCutsOff) {
+            true => NEVER,
+            false => grace - left_for_report(grace),
+        };
+        let cut_off = Instant::now() + most;
+        held.stop = Some(Stop { why, cut_off });
+        let cancel = held.cancel.clone();
+        let tell = move || {
+            cancel.send_replace(true);
+        };
+        match breaks.has(Break::TellsLate) {
+            true => breaks.later(grace / 2, tell),
+            false => tell(),
+        }
     }
 
     /// The task is nobody's any more, or another's: it stops at once, and nothing more is told of it.
     pub(crate) fn drop_task(&mut self, token: &Bytes) {
-        let Some(held) = self.held.remove(token) else {
-            return;
-        };
-        held.abort.abort();
+        if let Some(held) = self.let_go(token) {
+            held.abort.abort();
+        }
+    }
+
+    /// The task is not held any more; its program runs on.
+    pub(crate) fn let_go(&mut self, token: &Bytes) -> Option<Held> {
+        let held = self.held.remove(token)?;
         held.lines.room.close();
         self.past.put(token.clone(), Past::Gone);
         self.places_free(u32::from(held.runs()));
+        Some(held)
     }
 
     /// What user code says.
     pub(crate) fn event(&mut self, event: Event) {
         match event {
             Event::Line(token, line) => {
-                if let Some(held) = self.held.get_mut(&token).filter(|held| held.runs()) {
+                let stale_logs = self.breaks(Break::StaleLogs);
+                let held = self.held.get_mut(&token);
+                if let Some(held) = held.filter(|held| held.runs() || stale_logs) {
                     held.lines.add(&line, self.limits.log_line_bytes);
                 }
             }
@@ -189,7 +270,7 @@ impl Session {
             Event::Checkpoint(token, data, reply) => {
                 let (bytes, most) = (data.len() as u64, self.limits.checkpoint_bytes);
                 let held = self.held.get_mut(&token).filter(|held| held.runs());
-                if bytes > most {
+                if bytes > most && !self.breaks.has(Break::SendsTooLarge) {
                     let why =
                         format!("it has {bytes} bytes; the limit `checkpoint_bytes` is {most}");
                     // Whoever saved it may have been stopped.
@@ -202,7 +283,10 @@ impl Session {
                     });
                 }
             }
-            Event::Detach(token, detached, reply) => {
+            Event::Detach(token, mut detached, reply) => {
+                if self.breaks(Break::NamesNobody) {
+                    detached.principals.clear();
+                }
                 if let Some(held) = self.held.get_mut(&token).filter(|held| held.runs()) {
                     held.detaching = Some(Saying {
                         what: detached,
@@ -212,13 +296,17 @@ impl Session {
                 }
             }
             Event::Ended(token, end) => self.ended(&token, end),
-            Event::Say(message) => self.say(message),
+            Event::Accept(token) => {
+                if self.held.get(&token).is_some_and(Held::runs) {
+                    self.accept(token);
+                }
+            }
         }
     }
 
     /// A program has ended, or was cut off.
     pub(crate) fn ended(&mut self, token: &Bytes, end: End) {
-        let message_bytes = self.limits.message_bytes;
+        let (message_bytes, breaks) = (self.limits.message_bytes, self.breaks);
         let Some(held) = self.held.get_mut(token).filter(|held| held.runs()) else {
             return;
         };
@@ -228,10 +316,12 @@ impl Session {
             End::Elsewhere => return,
         };
         // Nobody asked for its end, so it is given back, unless it is done (R22).
-        if held.unheard && result.state() != v1::AttemptState::Succeeded {
+        let unheard = held.stop.is_some_and(|stop| stop.why == Why::Unheard);
+        let is_done = result.state() == v1::AttemptState::Succeeded;
+        if unheard && !is_done && !breaks.has(Break::ReportsTheStop) {
             return self.give_back(token);
         }
-        result.last_log_offset = held.lines.last();
+        result.last_log_offset = breaks.last_log_offset(held.lines.last());
         let mut report = v1::TaskReport {
             token: token.clone(),
             result: Some(result),
@@ -251,21 +341,26 @@ impl Session {
 
     /// It is another attempt's. Where there is no connection, the next `resume` does not name it.
     fn give_back(&mut self, token: &Bytes) {
-        if self.is_welcome() {
-            self.refuse(token.clone(), UNHEARD);
-        }
         self.drop_task(token);
+        self.refuse(token.clone(), UNHEARD);
     }
 
     /// What is over is remembered, and not held.
     pub(crate) fn clear(&mut self) {
-        self.held.retain(|_, held| !held.is_over());
+        let still_says = |held: &Held| !held.abort.is_finished();
+        let stale_logs = self.breaks(Break::StaleLogs);
+        self.held
+            .retain(|_, held| !held.is_over() || stale_logs && still_says(held));
     }
 
     /// The engine was not heard for too long: it may give the task to another soon (R22).
     pub(crate) fn is_unheard(&self, held: &Held, now: Instant) -> bool {
         let heard = self.pace.answered.max(held.came);
-        now.saturating_duration_since(heard) > unheard_after(held.heartbeat_timeout)
+        let most = match self.breaks(Break::StopsLate) {
+            true => held.heartbeat_timeout,
+            false => unheard_after(held.heartbeat_timeout),
+        };
+        now.saturating_duration_since(heard) > most && !self.breaks(Break::RunsOnUnheard)
     }
 }
 

@@ -1,11 +1,15 @@
 //! What the engine says.
 
-use crate::held::{Held, Past, Report, Stage};
+use crate::breaks::Break;
+use crate::held::{Held, Past, Report, Stage, Why};
+use crate::hello::CONTRACT_VERSION;
 use crate::pace::Settled;
+use crate::push::{checkpoint, detached};
 use crate::session::{Identity, Over, Session, note};
 use crate::tasks::too_long;
 use crate::wire::Heard;
 use conveyor_proto::v1;
+use conveyor_proto::v1::GoodbyeReason;
 use conveyor_proto::v1::session_response::Message as Told;
 use prost::bytes::Bytes;
 use std::time::Duration;
@@ -25,6 +29,9 @@ impl Session {
             Ok(None) => return self.broken(&Status::unavailable("the engine closed the stream")),
             Err(status) => return self.broken(&status),
         };
+        if self.breaks.cannot_bear(message.as_ref()) {
+            return self.broken(&Status::internal("the engine says what is not known here"));
+        }
         match message {
             Some(Told::Welcome(welcome)) => return self.welcome(welcome),
             Some(Told::Task(task)) => self.task(task),
@@ -37,7 +44,7 @@ impl Session {
                 }
             }
             // It goes on with what it holds, and comes back after the goodbye (R76).
-            Some(Told::Drain(drain)) => note(&format!("the engine drains: {}", drain.reason)),
+            Some(Told::Drain(drain)) => self.engine_drains(&drain),
             Some(Told::Goodbye(goodbye)) => return self.goodbye(&goodbye),
             // Of a later contract (R5).
             None => note("a message of a kind that is not known is left out"),
@@ -58,6 +65,13 @@ impl Session {
             .notes
             .iter()
             .for_each(|line| note(&format!("the engine notes: {line}")));
+        let version = welcome.contract_version;
+        if version != CONTRACT_VERSION && !self.breaks(Break::OffersOther) {
+            let why = format!("the engine picks version {version} of the contract");
+            let why = format!("{why}, which was not offered: it has to be {CONTRACT_VERSION}");
+            return Err(Over::Failed(why));
+        }
+        self.breaks.print_secret(&welcome.resume_secret);
         self.identity = Some(Identity {
             session: welcome.session,
             secret: welcome.resume_secret,
@@ -71,36 +85,76 @@ impl Session {
         for token in &welcome.stale_tokens {
             self.stale(token);
         }
-        self.held.values_mut().for_each(Held::begin_again);
+        let breaks = self.breaks;
+        let begin_again = |held: &mut Held| held.begin_again(breaks);
+        self.held.values_mut().for_each(begin_again);
+        let is_resumed = generation > 0;
         match (self.stopping.is_some(), self.free()) {
             (true, _) => self.say_drain(),
             (false, 0) => {}
+            _ if is_resumed && breaks.has(Break::NoCreditsAnew) => {}
             (false, free) => self.credits(free),
         }
         Ok(())
     }
 
     fn cancel(&mut self, cancel: &v1::Cancel) {
-        if cancel.grace_ms == 0 {
-            return self.drop_task(&cancel.token);
+        let mut token = &cancel.token;
+        if self.breaks(Break::UnknownCancels) && !self.held.contains_key(token) {
+            let runs = |(token, held): (_, &Held)| held.runs().then_some(token);
+            token = self.held.iter().find_map(runs).unwrap_or(token);
         }
-        self.tell_to_stop(&cancel.token, Duration::from_millis(cancel.grace_ms));
-        if let Some(held) = self.held.get_mut(&cancel.token) {
-            // Now somebody asks for its end, and is told of it.
-            held.unheard = false;
+        if cancel.grace_ms > 0 {
+            let grace = Duration::from_millis(cancel.grace_ms);
+            return self.tell_to_stop(&token.clone(), Why::Asked, grace);
+        }
+        // The claim is over already (R33).
+        if self.breaks(Break::EndRunsOn) {
+            self.let_go(&token.clone());
+        } else if self.breaks(Break::ReportsTheEnd) {
+            self.cut_off(&token.clone());
+        } else {
+            self.drop_task(&token.clone());
+        }
+    }
+
+    /// It goes on with what it holds, and comes back after the goodbye (R76).
+    fn engine_drains(&mut self, drain: &v1::Drain) {
+        note(&format!("the engine drains: {}", drain.reason));
+        if let Some(link) = &mut self.link {
+            link.draining = true;
+        }
+        if self.breaks(Break::DrainStops) {
+            let held: Vec<_> = self
+                .held
+                .iter()
+                .map(|(token, held)| (token.clone(), held.grace))
+                .collect();
+            held.iter()
+                .for_each(|(token, grace)| self.tell_to_stop(token, Why::Asked, *grace));
         }
     }
 
     /// The task's claim is over (R24). Lines that were said before its end still go out: the very report whose
     /// answer was lost may have ended the claim.
     pub(crate) fn stale(&mut self, token: &Bytes) {
-        match self.held.get_mut(token) {
-            Some(held) if matches!(held.stage, Stage::Ended(_)) => {
+        let Some(held) = self.held.get_mut(token) else {
+            return;
+        };
+        match &held.stage {
+            Stage::Runs if self.breaks.has(Break::StaleLogs) => {
+                held.stage = Stage::Told;
+                self.places_free(1);
+            }
+            Stage::Runs if self.breaks.has(Break::StaleReports) => self.cut_off(token),
+            Stage::Runs if self.breaks.has(Break::StaleRunsOn) => drop(self.let_go(token)),
+            Stage::Ended(_) if !self.breaks.has(Break::StaleDropsLines) => {
                 held.stage = Stage::Told;
                 self.past.put(token.clone(), Past::Gone);
                 self.clear();
             }
-            _ => self.drop_task(token),
+            Stage::Runs | Stage::Ended(_) => self.drop_task(token),
+            Stage::Told => {}
         }
     }
 
@@ -120,7 +174,10 @@ impl Session {
             if let Some(kept) = held.detaching.take_if(|saying| is_kept(saying.sequence)) {
                 let _ = kept.reply.send(Ok(()));
                 if held.runs() {
-                    held.stage = Stage::Told;
+                    held.stage = match self.breaks.has(Break::ReportsDetached) {
+                        true => Stage::Ended(Report::of_detached(token.clone())),
+                        false => Stage::Told,
+                    };
                     self.past.put(token.clone(), Past::Gone);
                     elsewhere += 1;
                 }
@@ -154,21 +211,27 @@ impl Session {
         let numbers = refused.first_sequence..=refused.sequence;
         let is_it =
             |sequence: Option<u64>| sequence.is_some_and(|sequence| numbers.contains(&sequence));
-        let reply = match refused.kind() {
+        let (token, why) = (refused.token.clone(), Err(refused.reason.clone()));
+        // Whoever waits for an answer may have been stopped.
+        match refused.kind() {
             v1::RefusedKind::Checkpoint => {
-                let refused = held.checkpoint.take_if(|saying| is_it(saying.sequence));
-                refused.map(|saying| saying.reply)
+                if let Some(saying) = held.checkpoint.take_if(|saying| is_it(saying.sequence)) {
+                    let _ = saying.reply.send(why);
+                    if self.breaks(Break::CheckpointAgain) {
+                        self.say(checkpoint(token, saying.what));
+                    }
+                }
             }
             v1::RefusedKind::Detached => {
-                let refused = held.detaching.take_if(|saying| is_it(saying.sequence));
-                refused.map(|saying| saying.reply)
+                if let Some(saying) = held.detaching.take_if(|saying| is_it(saying.sequence)) {
+                    let _ = saying.reply.send(why);
+                    if self.breaks(Break::DetachedAgain) {
+                        self.say(detached(token, saying.what));
+                    }
+                }
             }
             // Of a later contract.
-            v1::RefusedKind::Unspecified => None,
-        };
-        if let Some(reply) = reply {
-            // Whoever waited may have been stopped.
-            let _ = reply.send(Err(refused.reason.clone()));
+            v1::RefusedKind::Unspecified => {}
         }
     }
 
@@ -212,31 +275,52 @@ impl Session {
             goodbye.reason().as_str_name(),
             goodbye.message
         ));
-        match goodbye.reason() {
-            v1::GoodbyeReason::Refused | v1::GoodbyeReason::Version => {
-                return Err(Over::Failed(format!(
-                    "the engine refuses this driver: {}",
-                    goodbye.message
-                )));
+        let after = match self.breaks(Break::ComesBackAtOnce) {
+            true => Duration::ZERO,
+            false => after,
+        };
+        let reason = self.breaks.instead_of(goodbye.reason());
+        match reason {
+            GoodbyeReason::Refused | GoodbyeReason::Version => {
+                let why = format!("the engine refuses this driver: {}", goodbye.message);
+                return Err(Over::Failed(why));
             }
-            v1::GoodbyeReason::UnknownSession => {
+            GoodbyeReason::UnknownSession => {
+                if self.breaks(Break::UnknownDrops) {
+                    self.drop_all();
+                }
                 self.identity = None;
                 self.disconnect(after);
             }
-            v1::GoodbyeReason::Replaced => {
-                let tokens: Vec<_> = self.held.keys().cloned().collect();
-                tokens.iter().for_each(|token| self.drop_task(token));
+            GoodbyeReason::Replaced => {
+                if !self.breaks(Break::ReplacedRunsOn) {
+                    self.drop_all();
+                }
                 self.identity = None;
                 self.disconnect(after.max(AFTER_MISTAKE));
             }
-            v1::GoodbyeReason::Limit => {
-                self.blame_last();
+            GoodbyeReason::Limit => {
+                if !self.breaks(Break::LimitSaysAgain) {
+                    self.blame_last();
+                }
                 self.disconnect(after.max(AFTER_MISTAKE));
             }
             // What a later contract says is as `MOVED`.
-            v1::GoodbyeReason::Moved | v1::GoodbyeReason::Unspecified => self.disconnect(after),
+            GoodbyeReason::Moved | GoodbyeReason::Unspecified => {
+                let drained = self.link.as_ref().is_some_and(|link| link.draining);
+                if drained && self.breaks(Break::DrainHello) {
+                    self.identity = None;
+                }
+                self.disconnect(after);
+            }
         }
         Ok(())
+    }
+
+    /// What it held is the other's.
+    fn drop_all(&mut self) {
+        let tokens: Vec<_> = self.held.keys().cloned().collect();
+        tokens.iter().for_each(|token| self.drop_task(token));
     }
 
     /// What broke a limit is most likely what was said last: it is not said again.

@@ -42,7 +42,7 @@ impl Wire {
     /// # Errors
     /// The status that it is refused with.
     pub(crate) async fn stream(mut client: Client, breaks: Breaks) -> Result<Wire, Status> {
-        breaks.open_other_streams(&client);
+        breaks.open_another_stream(&client);
         let (outgoing, messages) = mpsc::unbounded_channel();
         let answered = client
             .session(UnboundedReceiverStream::new(messages))
@@ -97,6 +97,9 @@ pub(crate) struct Link {
     pub(crate) welcome: bool,
     /// Bytes of lines that may be sent (R31).
     pub(crate) window: u64,
+    /// Whether the engine has said that it is about to stop.
+    pub(crate) draining: bool,
+    breaks: Breaks,
     sequence: u64,
     /// Messages on their way, by number, but for heartbeats (R62).
     open: BTreeSet<u64>,
@@ -104,13 +107,15 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(wire: Wire, capacity: u32, _breaks: Breaks) -> Link {
+    pub(crate) fn new(wire: Wire, capacity: u32, breaks: Breaks) -> Link {
         Link {
             wire,
             since: Instant::now(),
             welcome: false,
             window: 0,
-            sequence: 0,
+            draining: false,
+            breaks,
+            sequence: breaks.number_before_first(),
             open: BTreeSet::new(),
             most: FOR_EACH_PLACE * capacity as usize + BESIDES,
         }
@@ -118,7 +123,7 @@ impl Link {
 
     /// Sends a message under the next number (R6).
     pub(crate) fn tell(&mut self, message: Tell) -> u64 {
-        self.sequence += 1;
+        self.sequence = self.breaks.number_after(self.sequence);
         if !matches!(message, Tell::Heartbeat(_)) {
             self.open.insert(self.sequence);
         }
