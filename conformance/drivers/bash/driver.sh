@@ -414,8 +414,8 @@ take() {
   read -r interval <"$dir/interval"; read -r heard <"$dir/heard"
   if [[ -n $stopping ]]; then refuse 'the driver is about to stop'; return; fi
   if ((NOW - heard > timeout * 2 / 3 && NOW - heard > interval * 3 / 2)); then refuse 'the engine was not heard for too long'; return; fi
-  # Three heartbeats fit into the shortest timeout (R20).
-  ((interval = timeout * 3 / 10 < interval ? timeout * 3 / 10 : interval))
+  # Three heartbeats fit into the shortest timeout (R20), and into the grace: cancels come with their answers alone.
+  ((asked = timeout < grace ? timeout : grace, interval = asked * 3 / 10 < interval ? asked * 3 / 10 : interval))
   printf '%s\n' $((interval < 100 ? 100 : interval)) >"$dir/interval"
   [[ -z ${J[$task/checkpoint]:-} ]] || checkpoint=$(base64 -d <<<"${J[$task/checkpoint]:1:-1}"; echo .) checkpoint=${checkpoint%.}
   for name in ${J[$task/secrets/%]:-}; do secrets[$name]=$(base64 -d <<<"${J[$task/secrets/$name]:1:-1}"); done

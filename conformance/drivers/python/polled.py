@@ -179,6 +179,9 @@ class PolledSession(Runtime):
                 await asyncio.sleep(NOTHING)
 
     def take(self, held: Held) -> None:
+        # Where all places are taken nothing is polled, and cancels come with heartbeats alone (R52): some are to come
+        # within the grace.
+        self.beat_within(held.grace)
         self.spawn(self.answer_and_start(held))
 
     async def answer_and_start(self, held: Held) -> None:
@@ -237,7 +240,7 @@ class PolledSession(Runtime):
             return
         finally:
             self.beats -= 1
-        self.answered = time.monotonic()
+        self.heard()
         for token in answer.stale_tokens:
             self.stale(token)
         for cancel in answer.cancels:

@@ -77,8 +77,10 @@ class Runtime(ABC):
         self.ended: OrderedDict[bytes, bool] = OrderedDict()
         self.reports: OrderedDict[bytes, driver_pb2.TaskReport] = OrderedDict()
         self.limits = driver_pb2.Limits()
+        # When a heartbeat was answered, when the last one was sent, and the first that waits for its answer (R22).
         self.answered = time.monotonic()
         self.beaten = 0.0
+        self.waits_since: float | None = None
         self.interval = 5.0
         self.shortest_timeout: float | None = None
         # When it was told to stop.
@@ -147,16 +149,16 @@ class Runtime(ABC):
     def welcomed(self, welcome: driver_pb2.Welcome) -> None:
         """The session is open, or goes on."""
         self.limits.CopyFrom(welcome.limits)
-        self.answered = time.monotonic()
+        self.heard()
         self.interval = max(SHORTEST_BEAT, (welcome.heartbeat_interval_ms or 5000) / 1000)
         self.beat_within(self.shortest_timeout)
-        for note in welcome.notes:
-            say(f"the engine notes: {note}")
+        if welcome.notes:
+            say(f"the engine notes: {'; '.join(welcome.notes)}")
         for token in welcome.stale_tokens:
             self.stale(token)
 
     def beat_within(self, timeout: float | None) -> bool:
-        """Three heartbeats fit into the shortest timeout that was given (R20). Whether they come faster now."""
+        """Three heartbeats fit into the shortest time that was given (R20). Whether they come faster now."""
         if timeout is None:
             return False
         self.shortest_timeout = min(timeout, self.shortest_timeout or timeout)
@@ -202,8 +204,7 @@ class Runtime(ABC):
                 self.tell_again(self.reports[token])
             return
         timeout = task.heartbeat_timeout_ms / 1000
-        # Between two heartbeats it is silent anyway.
-        unheard = time.monotonic() - self.answered > max(timeout * 2 / 3, self.interval * 1.5)
+        unheard = time.monotonic() - self.answered > timeout * 2 / 3 and self.is_overdue()
         faster = self.beat_within(timeout)
         if self.free() == 0 or unheard:
             why = "the driver is about to stop" if self.stopping else "the driver has no room"
@@ -440,7 +441,18 @@ class Runtime(ABC):
         now = time.monotonic()
         if now - self.beaten >= SHORTEST_BEAT:
             self.beaten = now
+            if self.waits_since is None:
+                self.waits_since = now
             self.beat()
+
+    def heard(self) -> None:
+        """The engine has answered a heartbeat."""
+        self.answered, self.waits_since = time.monotonic(), None
+
+    def is_overdue(self) -> bool:
+        """Whether a heartbeat should have been answered: between two of them it is silent anyway."""
+        since = self.waits_since
+        return since is not None and time.monotonic() - since > self.interval / 2
 
     async def look_always(self) -> None:
         while True:

@@ -154,7 +154,7 @@ class StreamSession(Runtime):
         self.lost(stream, details or code.name)
 
     def lost(self, stream: Stream, why: str) -> None:
-        if stream.welcome or self.failures == 0:
+        if (stream.welcome or self.failures == 0) and not self.may_leave():
             say(f"no connection: {why}; trying again")
 
     def take_message(self, stream: Stream, told: driver_pb2.SessionResponse) -> bool:
@@ -202,14 +202,14 @@ class StreamSession(Runtime):
                     self.tell_asked(held, asked)
             if held.report is not None:
                 self.tell_report(held)
-        self.beaten = time.monotonic()
-        self.beat()
+        self.beaten = 0.0
+        self.beat_now()
         self.flush_logs()
 
     def acknowledged(self, told: driver_pb2.Acknowledgement) -> None:
         if not told.logs:
             # One of lines says nothing of heartbeats (R22).
-            self.answered = time.monotonic()
+            self.heard()
         for token in told.stale_tokens:
             self.stale(token)
         for kept in told.logs:
