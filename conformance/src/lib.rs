@@ -3,6 +3,56 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`v1`] | cases and programs as messages |
+//! | [`CaseName`], [`RunName`], [`Pattern`] | what cases are called, and how they are chosen |
+//! | [`Outcome`], [`Results`] | what came of cases, and what a program's exit status says of it |
+//! | [`choose`], [`pairwise`] | which of a case's many runs are done |
+//! | [`Lists`] | what is known to fail |
+//! | [`text_report`], [`junit_report`], [`json_report`], [`profile`()], [`badge`] | what is written of it |
+//! | [`run`], [`Options`] | cases run against a driver |
+//! | [`engine`] | the suite for engines |
+//! | `backend`, `site`, `proxy`, `tap` | the engine, and what stands between it and a driver |
+//! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
+//! | `driver`, `script` | a driver's process, and a case as it is performed |
+//! | `cases`, `contract`, `rules`, `like` | cases of files, and what they cite and expect |
+
+mod axes;
+mod backend;
+mod cases;
+mod contract;
+mod driver;
+pub mod engine;
+mod interfere;
+mod laws;
+mod like;
+mod lists;
+mod names;
+mod proxy;
+mod report;
+mod result;
+mod rules;
+mod runner;
+mod script;
+mod site;
+mod tap;
+mod wire;
+
+pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product, select};
+pub use backend::Backend;
+pub use driver::Program;
+pub use lists::{ListErrors, ListFile, Lists, known_failing};
+pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
+pub use report::{
+    Group, Sentences, Tally, TextOptions, badge, groups, json_report, junit_report, profile,
+    text_report,
+};
+pub use result::{
+    Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,
+    Subject, Verdict,
+};
+pub use runner::{Breadth, Options, Trace, names, run};
+
+use prost_reflect::DescriptorPool;
+use std::sync::LazyLock;
 
 /// Cases, and what the suite and a driver say to each other: `proto/conveyor/conformance/v1`.
 #[allow(
@@ -18,3 +68,37 @@ pub mod v1 {
 
 /// All of it as an encoded `FileDescriptorSet`, comments included, and what it imports.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");
+
+/// The contract's messages.
+fn pool() -> &'static DescriptorPool {
+    static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+        // The bytes are the contract's own: the tests read them.
+        DescriptorPool::decode(conveyor_proto::DESCRIPTORS).unwrap_or_default()
+    });
+    &POOL
+}
+
+/// The cases of a profile that are within the program.
+///
+/// # Errors
+/// All that is wrong with them, a sentence each.
+pub fn embedded(profile: &str) -> Result<Vec<v1::Case>, Vec<String>> {
+    contract::embedded(profile).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+/// A case as prose: what it is for, what it tests, what is done and looked for.
+#[must_use]
+pub fn describe(case: &v1::Case) -> String {
+    let mut text = format!("{}\n\n{}\n\n", case.name, case.purpose);
+    for rule in &case.requires {
+        text.push_str(&format!(
+            "{rule}  {}\n",
+            rules::of(rule).map_or("", |requirement| requirement.rule)
+        ));
+    }
+    text.push('\n');
+    for (at, step) in case.script.iter().enumerate() {
+        text.push_str(&format!("{:>3}. {}\n", at + 1, script::sentence(step)));
+    }
+    text
+}

@@ -667,7 +667,7 @@ pub struct Logged {
     /// The step. Default `a`.
     #[prost(string, tag = "2")]
     pub task: ::prost::alloc::string::String,
-    /// The attempt. Default 1.
+    /// The attempt. Default: the last.
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
     /// All of its lines. A line may be a test as in `Pattern`.
@@ -829,4 +829,666 @@ pub struct Sample {
     /// Whether the schema refuses it when the document is checked.
     #[prost(bool, tag = "6")]
     pub by_schema: bool,
+}
+/// A run of the suite.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Report {
+    /// What was tested.
+    #[prost(message, optional, tag = "1")]
+    pub tested: ::core::option::Option<Tested>,
+    /// `contract`, `driver` or `engine`.
+    #[prost(string, tag = "2")]
+    pub profile: ::prost::alloc::string::String,
+    /// The engine on the other side: `embedded`, `server`, `cluster`.
+    #[prost(string, tag = "3")]
+    pub backend: ::prost::alloc::string::String,
+    /// The suite's version.
+    #[prost(string, tag = "4")]
+    pub suite: ::prost::alloc::string::String,
+    /// The day or instant of the run.
+    #[prost(string, tag = "5")]
+    pub date: ::prost::alloc::string::String,
+    /// The patterns by which cases were chosen; none for all.
+    #[prost(string, repeated, tag = "6")]
+    pub chosen: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With which the runs of cases with several axes were chosen.
+    #[prost(uint64, tag = "7")]
+    pub seed: u64,
+    /// How many runs say something of what was tested.
+    #[prost(uint64, tag = "8")]
+    pub ran: u64,
+    /// How many there would be with all values of all axes together.
+    #[prost(uint64, tag = "9")]
+    pub possible: u64,
+    /// The exit status: 0 all as expected, 1 something failed or passed unexpectedly, 2 the suite could not do
+    /// all its work.
+    #[prost(uint32, tag = "10")]
+    pub status: u32,
+    /// Why the suite ended before its end. Absent where it did not.
+    #[prost(string, optional, tag = "11")]
+    pub stopped: ::core::option::Option<::prost::alloc::string::String>,
+    /// How many runs there are of each standing.
+    #[prost(message, optional, tag = "12")]
+    pub counts: ::core::option::Option<Counts>,
+    /// Cases by feature: `core` first, which is the cases that need none, then by name.
+    #[prost(message, repeated, tag = "13")]
+    pub groups: ::prost::alloc::vec::Vec<Group>,
+    /// Cases by requirement, in the order of their numbers.
+    #[prost(message, repeated, tag = "14")]
+    pub requirements: ::prost::alloc::vec::Vec<Requirement>,
+    /// What came of each run, by name.
+    #[prost(message, repeated, tag = "15")]
+    pub outcomes: ::prost::alloc::vec::Vec<Outcome>,
+}
+/// What was tested, as it said itself; empty where it said nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Tested {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Its version.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+    /// The SDK that it is written with.
+    #[prost(string, tag = "3")]
+    pub sdk: ::prost::alloc::string::String,
+    /// The features that it declares.
+    #[prost(string, repeated, tag = "4")]
+    pub declared: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// How many runs there are of each standing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Counts {
+    /// Passed, as they have to or may.
+    #[prost(uint64, tag = "1")]
+    pub passed: u64,
+    /// Failed, and not known.
+    #[prost(uint64, tag = "2")]
+    pub failed: u64,
+    /// Passed, though known as failing.
+    #[prost(uint64, tag = "3")]
+    pub passed_though_known: u64,
+    /// Failed, as is known.
+    #[prost(uint64, tag = "4")]
+    pub known: u64,
+    /// Could not be run.
+    #[prost(uint64, tag = "5")]
+    pub could_not_run: u64,
+    /// Not for what was tested.
+    #[prost(uint64, tag = "6")]
+    pub not_declared: u64,
+}
+/// The cases of a feature.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Group {
+    /// The feature, or `core`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether it is declared; `core` always is.
+    #[prost(bool, tag = "2")]
+    pub declared: bool,
+    /// Cases of which all runs passed.
+    #[prost(uint64, tag = "3")]
+    pub passed: u64,
+    /// Cases of which anything was run, or should have been.
+    #[prost(uint64, tag = "4")]
+    pub cases: u64,
+}
+/// The cases that cite a requirement.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Requirement {
+    /// Its number: `R12`, `P7`, `SEMANTICS 7`.
+    #[prost(string, tag = "1")]
+    pub number: ::prost::alloc::string::String,
+    /// What it says, as Markdown. Absent where the suite does not know it.
+    #[prost(string, optional, tag = "2")]
+    pub sentence: ::core::option::Option<::prost::alloc::string::String>,
+    /// Cases of which all runs passed.
+    #[prost(uint64, tag = "3")]
+    pub passed: u64,
+    /// Cases of which anything was run, or should have been.
+    #[prost(uint64, tag = "4")]
+    pub cases: u64,
+}
+/// What came of one run.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Outcome {
+    /// The run: `area/feature/scenario\[transport:rest\]`.
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// Its case: `area/feature/scenario`.
+    #[prost(string, tag = "2")]
+    pub case: ::prost::alloc::string::String,
+    /// The requirements that its case cites.
+    #[prost(string, repeated, tag = "3")]
+    pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The features that its case needs.
+    #[prost(string, repeated, tag = "4")]
+    pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it is in the light of what was expected.
+    #[prost(enumeration = "Standing", tag = "5")]
+    pub standing: i32,
+    /// What was wrong; none where nothing was.
+    #[prost(message, repeated, tag = "6")]
+    pub findings: ::prost::alloc::vec::Vec<Finding>,
+    /// Why it could not be run. Absent otherwise.
+    #[prost(string, optional, tag = "7")]
+    pub why: ::core::option::Option<::prost::alloc::string::String>,
+    /// The features that it needs and that are not declared; none otherwise.
+    #[prost(string, repeated, tag = "8")]
+    pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The line by which it is known: `known.txt:3`. Absent where it is not.
+    #[prost(string, optional, tag = "9")]
+    pub known_by: ::core::option::Option<::prost::alloc::string::String>,
+    /// How long it took.
+    #[prost(uint64, tag = "10")]
+    pub took_ms: u64,
+    /// The last lines of the driver's standard error.
+    #[prost(string, repeated, tag = "11")]
+    pub stderr: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// With `--trace`: what was said, a line each.
+    #[prost(string, repeated, tag = "12")]
+    pub messages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Something that is not as the contract has it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Finding {
+    /// The requirement that was broken. Absent where it is not known.
+    #[prost(string, optional, tag = "1")]
+    pub requirement: ::core::option::Option<::prost::alloc::string::String>,
+    /// What was seen, and what should have been.
+    #[prost(string, tag = "2")]
+    pub sentence: ::prost::alloc::string::String,
+    /// The step of the case's script at which it was seen, from 1. Absent for what is seen of the whole.
+    #[prost(uint64, optional, tag = "3")]
+    pub step: ::core::option::Option<u64>,
+}
+/// What an outcome is in the light of what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Standing {
+    /// Never written.
+    Unspecified = 0,
+    /// Passed, as it has to or may.
+    Passed = 1,
+    /// Failed, and nobody said that it would.
+    Failed = 2,
+    /// Passed, though it is known as failing.
+    PassedThoughKnown = 3,
+    /// Failed, as is known.
+    Known = 4,
+    /// Nothing can be said of what was tested.
+    CouldNotRun = 5,
+    /// Not for what was tested.
+    NotDeclared = 6,
+}
+impl Standing {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STANDING_UNSPECIFIED",
+            Self::Passed => "STANDING_PASSED",
+            Self::Failed => "STANDING_FAILED",
+            Self::PassedThoughKnown => "STANDING_PASSED_THOUGH_KNOWN",
+            Self::Known => "STANDING_KNOWN",
+            Self::CouldNotRun => "STANDING_COULD_NOT_RUN",
+            Self::NotDeclared => "STANDING_NOT_DECLARED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STANDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "STANDING_PASSED" => Some(Self::Passed),
+            "STANDING_FAILED" => Some(Self::Failed),
+            "STANDING_PASSED_THOUGH_KNOWN" => Some(Self::PassedThoughKnown),
+            "STANDING_KNOWN" => Some(Self::Known),
+            "STANDING_COULD_NOT_RUN" => Some(Self::CouldNotRun),
+            "STANDING_NOT_DECLARED" => Some(Self::NotDeclared),
+            _ => None,
+        }
+    }
+}
+/// A file of cases.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineFile {
+    /// The cases. At least one.
+    #[prost(message, repeated, tag = "1")]
+    pub cases: ::prost::alloc::vec::Vec<EngineCase>,
+}
+/// One case: what is said to a server, and what it must do.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineCase {
+    /// `area/feature/scenario`: words of `\[a-z0-9-\]`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What it is for, as a sentence.
+    #[prost(string, tag = "2")]
+    pub purpose: ::prost::alloc::string::String,
+    /// What it tests: `R12` of docs/driver-contract.md, `SEMANTICS 7` of docs/semantics.md, `P24` of
+    /// docs/protocol.md. At least one.
+    #[prost(string, repeated, tag = "3")]
+    pub requires: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long it may take before it counts as failed, in milliseconds. Default 20,000.
+    #[prost(uint64, tag = "4")]
+    pub time_limit_ms: u64,
+    /// What is arranged before.
+    #[prost(message, optional, tag = "5")]
+    pub setting: ::core::option::Option<EngineSetting>,
+    /// What is done and looked for, in this order.
+    #[prost(message, repeated, tag = "6")]
+    pub steps: ::prost::alloc::vec::Vec<EngineStep>,
+}
+/// What is arranged before a server is started. A case that asks for anything has a server of its own.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineSetting {
+    /// Whether whoever comes has to show an access token.
+    #[prost(bool, tag = "1")]
+    pub access: bool,
+    /// Secrets that documents may name as `file:NAME`, by name.
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub secrets: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Whether it has a server of its own, though it asks for nothing else: it looks at what is of all namespaces.
+    #[prost(bool, tag = "3")]
+    pub alone: bool,
+}
+/// One thing that is done or looked for.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineStep {
+    /// Why, for whoever reads the case: a part of a sentence. Optional.
+    #[prost(string, tag = "1")]
+    pub why: ::prost::alloc::string::String,
+    /// What.
+    #[prost(
+        oneof = "engine_step::Step",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+    )]
+    pub step: ::core::option::Option<engine_step::Step>,
+}
+/// Nested message and enum types in `EngineStep`.
+pub mod engine_step {
+    /// What.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Step {
+        /// Starts a run.
+        #[prost(message, tag = "2")]
+        Start(super::EngineStart),
+        /// Makes a call of REST and looks at its answer.
+        #[prost(message, tag = "3")]
+        Call(super::EngineCall),
+        /// Reads server-sent events.
+        #[prost(message, tag = "4")]
+        Read(super::EngineRead),
+        /// Connects a driver that does what it is told of each attempt.
+        #[prost(message, tag = "5")]
+        Driver(super::EngineDriver),
+        /// Lets an attempt go on that a driver holds.
+        #[prost(message, tag = "6")]
+        Release(super::EngineRelease),
+        /// Opens a stream as a driver, and says the first message.
+        #[prost(message, tag = "7")]
+        Open(super::EngineOpen),
+        /// Says more on a stream.
+        #[prost(message, tag = "8")]
+        Tell(super::EngineTell),
+        /// Waits for a message of the engine on a stream.
+        #[prost(message, tag = "9")]
+        See(super::EngineSee),
+        /// Looks that no such message comes.
+        #[prost(message, tag = "10")]
+        Unseen(super::EngineUnseen),
+        /// Breaks a stream, as a network does.
+        #[prost(message, tag = "11")]
+        Break(super::EngineBreak),
+        /// Waits for a stream's end.
+        #[prost(message, tag = "12")]
+        Closed(super::EngineClosed),
+        /// Waits for a run's end.
+        #[prost(message, tag = "13")]
+        Ended(super::EngineEnded),
+        /// Ends the server and starts it again over the same store.
+        #[prost(message, tag = "14")]
+        Restart(super::EngineRestart),
+        /// Looks that what was saved is as it was said.
+        #[prost(message, tag = "15")]
+        Compare(super::EngineCompare),
+    }
+}
+/// Starts a run, of a document that has what is not said: the case's namespace, a name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineStart {
+    /// Its name in the case: its id is saved under it. Default `run`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// `spec` of the document. Steps with a `driver` may leave it out where `${driver}` is meant.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub spec: ::prost::bytes::Bytes,
+    /// A whole document as text, in place of `spec`.
+    #[prost(string, tag = "3")]
+    pub document: ::prost::alloc::string::String,
+    /// Inputs.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub inputs: ::prost::bytes::Bytes,
+    /// More fields of StartRunRequest.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub request: ::prost::bytes::Bytes,
+    /// The status. Default 200.
+    #[prost(uint32, tag = "6")]
+    pub status: u32,
+    /// What the answer has at least. A value may be a test instead; conformance/src/like.rs lists them.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub like: ::prost::bytes::Bytes,
+}
+/// A call of REST.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineCall {
+    /// Default `GET`, and `POST` where there is a body.
+    #[prost(string, tag = "1")]
+    pub method: ::prost::alloc::string::String,
+    /// Path with its query: `/v1/runs/${run}`.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    /// The body as JSON.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub body: ::prost::bytes::Bytes,
+    /// The body as text, in place of `body`.
+    #[prost(string, tag = "4")]
+    pub text: ::prost::alloc::string::String,
+    /// Its media type. Default `application/json`.
+    #[prost(string, tag = "5")]
+    pub r#type: ::prost::alloc::string::String,
+    /// More headers.
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub headers: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The name under which the access token is saved that it shows; `nobody` for none. Default `admin`.
+    #[prost(string, tag = "7")]
+    pub token: ::prost::alloc::string::String,
+    /// The status that is expected. Default 200.
+    #[prost(uint32, tag = "8")]
+    pub status: u32,
+    /// What the answer has at least.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub like: ::prost::bytes::Bytes,
+    /// What its headers have at least, by their names in lower case.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub headers_like: ::prost::bytes::Bytes,
+    /// What of the answer is saved: by name, its JSON pointer. `header:NAME` is a header.
+    #[prost(btree_map = "string, string", tag = "11")]
+    pub save: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// For how long it is called again while the answer is otherwise, in milliseconds: it waits for what it
+    /// looks for. 0: it is called once.
+    #[prost(uint64, tag = "12")]
+    pub within_ms: u64,
+    /// Whether the case goes on without the answer, which the step `call` with `answered` looks at.
+    #[prost(string, tag = "13")]
+    pub unanswered: ::prost::alloc::string::String,
+    /// Looks at the answer of a call that was made before under that name, in place of a call.
+    #[prost(string, tag = "14")]
+    pub answered: ::prost::alloc::string::String,
+    /// At the earliest so long after it was made, in milliseconds, its answer comes.
+    #[prost(uint64, tag = "15")]
+    pub not_before_ms: u64,
+}
+/// Server-sent events.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineRead {
+    /// Path with its query.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// The id of the last event that it has, as `Last-Event-ID`.
+    #[prost(string, tag = "2")]
+    pub last_event_id: ::prost::alloc::string::String,
+    /// How many events it reads before it hangs up. 0: until the end of the answer.
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+    /// What they are like: a list of `{event, id, data}`.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub like: ::prost::bytes::Bytes,
+    /// What of the list is saved: by name, its JSON pointer.
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub save: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// How long. Default 10,000.
+    #[prost(uint64, tag = "6")]
+    pub within_ms: u64,
+    /// The name under which the access token is saved that it shows. Default `admin`.
+    #[prost(string, tag = "7")]
+    pub token: ::prost::alloc::string::String,
+}
+/// A driver that plays: it takes tasks, and does of each attempt what is written. It heartbeats, reports until it is
+/// answered, and gives a cancelled attempt back as cancelled.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineDriver {
+    /// Its name in the case. Default `d`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// More fields of its hello, besides its name `${driver}`, version 1.0.0 and the one action `run`.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub hello: ::prost::bytes::Bytes,
+    /// How many tasks it takes at once. Default 16.
+    #[prost(uint32, tag = "3")]
+    pub capacity: u32,
+    /// What becomes of attempts, by the step's id, or `step\[instance\]` for one of its instances. One that is not
+    /// there, or behind the last, succeeds without outputs.
+    #[prost(btree_map = "string, message", tag = "4")]
+    pub play: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        Plays,
+    >,
+    /// How it talks: `stream` (the default) or `rest`.
+    #[prost(string, tag = "5")]
+    pub transport: ::prost::alloc::string::String,
+}
+/// What becomes of a step's attempts, in their order.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Plays {
+    /// The attempts.
+    #[prost(message, repeated, tag = "1")]
+    pub attempts: ::prost::alloc::vec::Vec<Play>,
+}
+/// What a driver does of one attempt: what is set, in this order, and reports success where nothing ends it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Play {
+    /// Refuses it.
+    #[prost(bool, tag = "1")]
+    pub refuse: bool,
+    /// Takes it and says nothing more of it, not in heartbeats either.
+    #[prost(bool, tag = "2")]
+    pub forget: bool,
+    /// Log lines.
+    #[prost(string, repeated, tag = "3")]
+    pub logs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// A checkpoint, as text.
+    #[prost(string, tag = "4")]
+    pub checkpoint: ::prost::alloc::string::String,
+    /// Waits until it is released by `release`, or cancelled.
+    #[prost(bool, tag = "5")]
+    pub hold: bool,
+    /// Where a cancel comes while it is held: what is done. Default: it reports `cancelled` at once. `ignore`: nothing,
+    /// `succeed`: it succeeds, `fail`: it fails.
+    #[prost(string, tag = "6")]
+    pub cancelled: ::prost::alloc::string::String,
+    /// Succeeds with these outputs.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub succeed: ::prost::bytes::Bytes,
+    /// Fails: `{code, message, retryable, retry_after_ms, details}`.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub fail: ::prost::bytes::Bytes,
+    /// The same as `errored`.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub error: ::prost::bytes::Bytes,
+    /// Succeeds with what its task came with as outputs: `{inputs, parameters, attempt, checkpoint, labels}`.
+    #[prost(bool, tag = "10")]
+    pub echo: bool,
+}
+/// Lets an attempt go on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineRelease {
+    /// The driver's name in the case. Default `d`.
+    #[prost(string, tag = "1")]
+    pub driver: ::prost::alloc::string::String,
+    /// The step's id, or `step\[instance\]`.
+    #[prost(string, tag = "2")]
+    pub task: ::prost::alloc::string::String,
+    /// Which attempt. Default 1.
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+}
+/// A stream of a driver.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineOpen {
+    /// Its name in the case. Default `s`.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+    /// A SessionRequest without its number. A `hello` gets what it does not say: the name `${driver}`, version 1.0.0,
+    /// contract version 1, the action `run`, the case's namespace. Absent: nothing is said.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub first: ::prost::bytes::Bytes,
+    /// What the engine's first message has at least, as in `see`.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub see: ::prost::bytes::Bytes,
+    /// What of it is saved: by name, its JSON pointer.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub save: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// The name under which the access token is saved that it shows; `nobody` for none. Default `admin`.
+    #[prost(string, tag = "5")]
+    pub token: ::prost::alloc::string::String,
+    /// The status of gRPC that it is refused with: `unauthenticated`. Empty: it is opened.
+    #[prost(string, tag = "6")]
+    pub refused: ::prost::alloc::string::String,
+}
+/// More on a stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineTell {
+    /// The stream. Default `s`.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+    /// A SessionRequest without its number.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub message: ::prost::bytes::Bytes,
+    /// How often. Default 1.
+    #[prost(uint32, tag = "3")]
+    pub times: u32,
+    /// Its number, where it is not the next one.
+    #[prost(uint64, tag = "4")]
+    pub sequence: u64,
+    /// Bytes that are sent in place of a message, as base64.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub raw: ::prost::bytes::Bytes,
+    /// Bytes behind the message, as base64: fields that a later contract has.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub later: ::prost::bytes::Bytes,
+}
+/// A message of the engine.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EngineSee {
+    /// The stream. Default `s`.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+    /// What it has at least: `{task: {id: {step: a}}}`. It counts from behind what the last `see` found; messages
+    /// between are passed over.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub message: ::prost::bytes::Bytes,
+    /// How long. Default 5,000.
+    #[prost(uint64, tag = "3")]
+    pub within_ms: u64,
+    /// What of it is saved: by name, its JSON pointer.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub save: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// At the earliest so long after what the last `see` found, in milliseconds.
+    #[prost(uint64, tag = "5")]
+    pub not_before_ms: u64,
+}
+/// No such message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineUnseen {
+    /// The stream. Default `s`.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+    /// What does not come behind what the last `see` found.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub message: ::prost::bytes::Bytes,
+    /// For how long, from now. Default 300.
+    #[prost(uint64, tag = "3")]
+    pub for_ms: u64,
+}
+/// A broken stream.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineBreak {
+    /// The stream. Default `s`. A driver that plays may be meant, too: it says nothing more.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+}
+/// A stream that the engine ends.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineClosed {
+    /// The stream. Default `s`.
+    #[prost(string, tag = "1")]
+    pub session: ::prost::alloc::string::String,
+    /// With what status of gRPC: `ok` (the default), `unauthenticated`, `invalid_argument`. `not ok`: any other than `ok`.
+    #[prost(string, tag = "2")]
+    pub status: ::prost::alloc::string::String,
+    /// How long. Default 5,000.
+    #[prost(uint64, tag = "3")]
+    pub within_ms: u64,
+}
+/// The end of a run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineEnded {
+    /// Its name in the case. Default `run`.
+    #[prost(string, tag = "1")]
+    pub run: ::prost::alloc::string::String,
+    /// Its state. Default `succeeded`.
+    #[prost(string, tag = "2")]
+    pub state: ::prost::alloc::string::String,
+    /// What the run has at least.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub like: ::prost::bytes::Bytes,
+    /// What its steps have at least, by id: a Step, of a plain one with the fields of its only instance besides:
+    /// `{a: {state: succeeded, outputs: {n: 1}, attempts: {$count: 2}}}`. One that is not there is no step.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub steps: ::prost::bytes::Bytes,
+    /// How long. Default 10,000.
+    #[prost(uint64, tag = "5")]
+    pub within_ms: u64,
+}
+/// A restart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineRestart {
+    /// Whether it is told before, and has time for its goodbyes; otherwise it is killed where that can be.
+    #[prost(bool, tag = "1")]
+    pub gently: bool,
+}
+/// Values that were saved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EngineCompare {
+    /// What is looked at, with `${NAME}` in it.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub that: ::prost::bytes::Bytes,
+    /// What it is like.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub like: ::prost::bytes::Bytes,
+    /// What it is not like.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub unlike: ::prost::bytes::Bytes,
 }

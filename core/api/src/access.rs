@@ -37,10 +37,15 @@ pub struct Named {
 #[derive(Clone, Debug)]
 pub(crate) struct Names(pub(crate) Arc<[String]>);
 
+/// What a request showed, to whoever is to judge it: the value of its header `authorization`.
+#[derive(Clone, Debug)]
+pub struct Shown(pub HeaderValue);
+
 /// The door of a listener.
 #[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) access: Access,
+    /// `None` where it stands open.
+    pub(crate) access: Option<Access>,
     pub(crate) admission: Admission,
 }
 
@@ -55,9 +60,14 @@ pub(crate) async fn enter(
     if matches!(path, "/healthz" | "/readyz") || path.starts_with("/grpc.health.v1.Health/") {
         return next.run(request).await;
     }
-    let caller = door
-        .caller(request.headers(), request.extensions().get())
-        .await;
+    let Some(access) = &door.access else {
+        if let Some(shown) = request.headers().get(header::AUTHORIZATION).cloned() {
+            request.extensions_mut().insert(Shown(shown));
+        }
+        return next.run(request).await;
+    };
+    let caller = door.caller(access, request.headers(), request.extensions().get());
+    let caller = caller.await;
     let grpc = is_grpc(request.headers());
     let caller = match caller {
         Ok(caller) if path == "/metrics" && caller.scope < Scope::Client => {
@@ -76,12 +86,17 @@ pub(crate) async fn enter(
 }
 
 impl Door {
-    async fn caller(&self, headers: &HeaderMap, names: Option<&Names>) -> Result<Caller, Status> {
+    async fn caller(
+        &self,
+        access: &Access,
+        headers: &HeaderMap,
+        names: Option<&Names>,
+    ) -> Result<Caller, Status> {
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let token = bearer(value).ok_or_else(|| {
                 Status::unauthenticated("`authorization` is no `Bearer` with an access token")
             })?;
-            return self.access.caller(token).await;
+            return access.caller(token).await;
         }
         if let Some(Names(names)) = names
             && let Some(caller) = names.iter().find_map(|name| self.named(name))

@@ -8,9 +8,10 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Flaw, at, field_of_text, from_json};
-pub use write::to_json;
+pub use read::{Flaw, from_json_of};
+pub(crate) use read::{at, field_of_text, from_json};
 pub(crate) use write::word;
+pub use write::{to_json, to_json_of};
 
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor,
@@ -49,7 +50,9 @@ pub(crate) enum Form {
 }
 
 pub(crate) fn form(field: &FieldDescriptor) -> Form {
-    let option = POOL.get_extension_by_name("conveyor.v1.json");
+    let option = field
+        .parent_pool()
+        .get_extension_by_name("conveyor.v1.json");
     let options = field.options();
     let value = option.map(|option| options.get_extension(&option).as_enum_number());
     match value.flatten() {

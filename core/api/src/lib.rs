@@ -39,10 +39,10 @@ mod undecoded;
 mod validity;
 mod wire;
 
-pub use access::{Admission, Named};
+pub use access::{Admission, Named, Shown};
 pub use client::{Broken, Credentials, connect, connect_to, in_process};
 pub use guard::Origin;
-pub use json::to_json;
+pub use json::{Flaw, from_json_of, to_json, to_json_of};
 pub use openapi::openapi;
 pub use place::{POINTER_FILE, SOCKET_FILE};
 pub use router::{Front, MESSAGE_BYTES, Services};

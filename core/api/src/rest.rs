@@ -28,7 +28,9 @@ use crate::router::Services;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use conveyor_proto::v1::driver_service_server::DriverService;
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 /// The longest body, in bytes.
 pub(crate) const BODY_BYTES: usize = crate::router::MESSAGE_BYTES;
@@ -37,9 +39,14 @@ pub(crate) const BODY_BYTES: usize = crate::router::MESSAGE_BYTES;
 pub(crate) fn router(services: &Services) -> Router {
     let mut router = calls::control(&services.control).merge(stream::router(&services.control));
     if let Some(driver) = &services.driver {
-        router = router.merge(calls::driver(driver));
+        router = router.merge(drivers(driver));
     }
     router
+}
+
+/// What of it drivers call.
+pub(crate) fn drivers<D: DriverService>(driver: &Arc<D>) -> Router {
+    calls::driver(driver)
 }
 
 /// Every route that [`router`] answers.

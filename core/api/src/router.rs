@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 pub use conveyor_proto::contract::MESSAGE_BYTES;
 use conveyor_proto::v1::control_service_server::ControlServiceServer;
-use conveyor_proto::v1::driver_service_server::DriverServiceServer;
+use conveyor_proto::v1::driver_service_server::{DriverService, DriverServiceServer};
 use conveyor_service::{Access, ControlHandlers, DriverHandlers};
 use std::sync::Arc;
 use tonic::Status;
@@ -38,7 +38,8 @@ pub(crate) fn control_service(
 #[derive(Clone, Debug)]
 pub struct Front {
     pub(crate) router: Router,
-    pub(crate) access: Access,
+    /// `None` where whatever comes is let through, and what it shows with it.
+    pub(crate) access: Option<Access>,
 }
 
 impl Front {
@@ -47,19 +48,39 @@ impl Front {
     pub fn new(services: &Services) -> Front {
         Front {
             router: router(services),
-            access: services.control.access().clone(),
+            access: Some(services.control.access().clone()),
         }
     }
+
+    /// Before a driver service that is none of the engine's handlers, such as one that hands on to them. It
+    /// sees to it by itself who comes: a request has what it showed as [`crate::Shown`].
+    pub fn of_drivers<D: DriverService>(driver: &Arc<D>) -> Front {
+        let router = Routes::new(driver_service(Arc::clone(driver)))
+            .prepare()
+            .into_axum_router()
+            .layer(map_response(undecoded::told))
+            .merge(rest::drivers(driver))
+            .method_not_allowed_fallback(rest::not_allowed)
+            .fallback(nothing);
+        Front {
+            router,
+            access: None,
+        }
+    }
+}
+
+/// The driver service under its limits.
+fn driver_service<D: DriverService>(driver: Arc<D>) -> DriverServiceServer<D> {
+    DriverServiceServer::from_arc(driver)
+        .max_decoding_message_size(MESSAGE_BYTES)
+        .max_encoding_message_size(MESSAGE_BYTES)
 }
 
 /// Everything that is answered.
 fn router(services: &Services) -> Router {
     let mut grpc = Routes::new(control_service(Arc::clone(&services.control)));
     if let Some(driver) = &services.driver {
-        let driver = DriverServiceServer::from_arc(Arc::clone(driver))
-            .max_decoding_message_size(MESSAGE_BYTES)
-            .max_encoding_message_size(MESSAGE_BYTES);
-        grpc = grpc.add_service(driver);
+        grpc = grpc.add_service(driver_service(Arc::clone(driver)));
     }
     let mut names = vec![ControlServiceServer::<ControlHandlers>::NAME];
     if services.driver.is_some() {

@@ -21,6 +21,8 @@ pub struct Options {
     pub namespace: String,
     /// How many tasks it takes at once. Default 16.
     pub capacity: u32,
+    /// Features beyond the contract's base that it says it has, by name. At most 64. Default none.
+    pub capabilities: Vec<String>,
     /// For routing, and for people.
     pub labels: BTreeMap<String, String>,
     /// How long tasks may go on once the driver is told to stop. Those that are left then are handed
@@ -39,6 +41,7 @@ impl Default for Options {
             tls: Tls::default(),
             namespace: String::new(),
             capacity: 16,
+            capabilities: Vec::new(),
             labels: BTreeMap::new(),
             drain: Duration::from_secs(30),
             patient: true,

@@ -215,7 +215,7 @@ impl Runtime {
             sdk: concat!("conveyor-sdk-rust ", env!("CARGO_PKG_VERSION")).to_owned(),
             contract_versions: vec![CONTRACT_VERSION],
             actions: actions.collect(),
-            capabilities: Vec::new(),
+            capabilities: self.options.capabilities.clone(),
             labels: self.options.labels.clone(),
             queues: Vec::new(),
             capacity: self.options.capacity,

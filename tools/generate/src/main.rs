@@ -23,9 +23,11 @@ const FILES: [&str; 8] = [
 ];
 
 /// What the conformance suite has besides: of its own crate alone.
-const CONFORMANCE: [&str; 2] = [
+const CONFORMANCE: [&str; 4] = [
     "conveyor/conformance/v1/interpreter.proto",
     "conveyor/conformance/v1/case.proto",
+    "conveyor/conformance/v1/report.proto",
+    "conveyor/conformance/v1/engine.proto",
 ];
 
 /// The files that `conveyor contract export` writes: those of drivers and clients, and their text.

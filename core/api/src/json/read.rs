@@ -11,12 +11,13 @@ use prost_reflect::{
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
-/// What is wrong, and where.
+/// What is wrong with JSON that is to be a message, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Flaw {
+pub struct Flaw {
     /// JSON pointer of the place.
-    pub(crate) pointer: String,
-    pub(crate) message: String,
+    pub pointer: String,
+    /// A sentence.
+    pub message: String,
 }
 
 fn flaw(pointer: &str, message: impl Into<String>) -> Flaw {
@@ -57,6 +58,14 @@ fn expected(pointer: &str, what: &str, found: &Json) -> Flaw {
         pointer,
         format!("expected {what}, found {}", kind_of(found)),
     )
+}
+
+/// The message of any kind that a JSON object is, in the forms of REST.
+///
+/// # Errors
+/// The first thing that is not known or does not fit.
+pub fn from_json_of(of: &MessageDescriptor, json: &Json) -> Result<DynamicMessage, Flaw> {
+    object(of, json, "")
 }
 
 /// A place within another.

@@ -22,6 +22,11 @@ fn told(name: &str, bytes: &[u8]) -> Json {
     dynamic.map_or(Json::Null, |message| object(&message))
 }
 
+/// A message of any kind as JSON, in the forms of REST.
+pub fn to_json_of(message: &DynamicMessage) -> Json {
+    object(message)
+}
+
 fn object(message: &DynamicMessage) -> Json {
     let mut object = Map::new();
     for field in message.descriptor().fields() {

@@ -10,8 +10,8 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
-use conveyor_proto::v1::driver_service_server::DriverService as _;
-use conveyor_service::{Asked, ControlHandlers, DriverHandlers};
+use conveyor_proto::v1::driver_service_server::DriverService;
+use conveyor_service::{Asked, ControlHandlers};
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ type Call<H> = fn(Arc<H>, Read) -> BoxFuture<'static, Result<Json, Problem>>;
 /// message, calls, and writes the answer; what the path implies stands at its end, and is set last.
 macro_rules! table {
     (
-        $(#[$about:meta])* $table:ident, $router:ident($handlers:ty);
+        $(#[$about:meta])* $table:ident, $router:ident $(<$any:ident: $bound:ident>)? ($handlers:ty);
         $($method:ident $path:literal $call:ident($request:ident => $response:ident) $wants:ident
             $(, $field:literal = $value:literal)*;)*
     ) => {
@@ -39,7 +39,7 @@ macro_rules! table {
         }),*];
 
         $(#[$about])*
-        pub(super) fn $router(handlers: &Arc<$handlers>) -> Router {
+        pub(super) fn $router $(<$any: $bound>)? (handlers: &Arc<$handlers>) -> Router {
             let calls: &[(MethodFilter, Call<$handlers>)] = &[$((
                 filter!($method),
                 |handlers, read| Box::pin(async move {
@@ -155,7 +155,7 @@ table! {
 
 table! {
     /// What drivers call that hold no stream.
-    DRIVER, driver(DriverHandlers);
+    DRIVER, driver<D: DriverService>(D);
     post "/v1/driver/register" register(RegisterRequest => RegisterResponse) Fields;
     post "/v1/driver/poll" poll(PollRequest => PollResponse) Fields;
     post "/v1/driver/answer" answer(AnswerRequest => AnswerResponse) Fields;

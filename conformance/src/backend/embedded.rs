@@ -1,0 +1,227 @@
+//! An engine within this process, put together as `conveyor serve` does, over a store in memory and a loopback port.
+
+use super::{Setting, Unavailable, secrets};
+use conveyor_api::{Admission, ConnectionLimits, Front, Services, TcpEndpoint};
+use conveyor_node::{Config, Node, Secrets};
+use conveyor_proto::v1;
+use conveyor_proto::v1::control_service_server::ControlService as _;
+use conveyor_service::{About, ControlHandlers, DriverHandlers, Ending};
+use conveyor_store::{Memory, Store};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How long a port that was just let go may still be taken.
+const LET_GO: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long connections have to end where the engine ends gently: its streams end by themselves.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// What stays over restarts, and what runs.
+#[derive(Debug)]
+pub(super) struct Embedded {
+    store: Arc<Memory>,
+    secrets: Option<TempDir>,
+    access: bool,
+    address: SocketAddr,
+    token: Option<String>,
+    /// `None` between two lives.
+    life: Option<Life>,
+}
+
+/// One life of an engine. It has a runtime of its own, with which all of it ends at once, connections included.
+#[derive(Debug)]
+struct Life {
+    runtime: Runtime,
+    node: Node,
+    control: Arc<ControlHandlers>,
+    drivers: Arc<DriverHandlers>,
+    stop: watch::Sender<bool>,
+    listener: JoinHandle<()>,
+}
+
+impl Embedded {
+    pub(super) async fn start(setting: &Setting) -> Result<Embedded, Unavailable> {
+        let mut engine = Embedded {
+            store: Arc::new(Memory::new()),
+            secrets: secrets(setting)?,
+            access: setting.access,
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            token: None,
+            life: None,
+        };
+        engine.open().await?;
+        if let Some(life) = engine.life.as_ref().filter(|_| setting.access) {
+            // Who calls the handlers itself is this process, which may do everything.
+            let request = v1::CreateTokenRequest {
+                scope: v1::TokenScope::Admin.into(),
+                principal: "conformance".to_owned(),
+                ..v1::CreateTokenRequest::default()
+            };
+            let made = life
+                .control
+                .create_token(tonic::Request::new(request))
+                .await;
+            let made = made.map_err(|status| Unavailable(status.message().to_owned()))?;
+            engine.token = Some(made.into_inner().secret);
+        }
+        Ok(engine)
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(super) fn token(&self) -> Option<String> {
+        self.token.clone()
+    }
+
+    pub(super) async fn restart(&mut self, gently: bool) -> Result<(), Unavailable> {
+        self.end(gently).await;
+        self.open().await
+    }
+
+    async fn open(&mut self) -> Result<(), Unavailable> {
+        let why =
+            |what: &str, error: &dyn std::fmt::Display| Unavailable(format!("{what}: {error}"));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("conformance-engine")
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| why("a runtime", &error))?;
+        let directory = self.secrets.as_ref();
+        let config = Config {
+            secrets: Arc::new(Secrets::new(
+                directory.map(|directory| directory.path().to_owned()),
+                "",
+            )),
+            ..Config::new(
+                Arc::clone(&self.store) as Arc<dyn Store>,
+                Vec::new(),
+                runtime.handle().clone(),
+            )
+        };
+        let opened = runtime.spawn(begin(config, self.address)).await;
+        let opened = opened.map_err(|error| why("the engine", &error))?;
+        let (node, control, drivers, endpoint) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let address = endpoint.address();
+        self.address = address.map_err(|error| why("the address", &error))?;
+        let (stop, mut stopped) = watch::channel(false);
+        let services = Services {
+            control: Arc::clone(&control),
+            driver: Some(Arc::clone(&drivers)),
+        };
+        let admission = Admission {
+            required: self.access,
+            ..Admission::default()
+        };
+        let limits = ConnectionLimits {
+            goodbye: GOODBYE,
+            ..ConnectionLimits::default()
+        };
+        let serve = endpoint.serve(Front::new(&services), admission, None, limits, async move {
+            // Its sender lives as long as the engine.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        });
+        let changes = Arc::clone(&control);
+        runtime.spawn(async move { changes.look_after_changes().await });
+        let listener = runtime.spawn(serve);
+        self.life = Some(Life {
+            runtime,
+            node,
+            control,
+            drivers,
+            stop,
+            listener,
+        });
+        Ok(())
+    }
+
+    /// Ends it, once.
+    pub(super) async fn end(&mut self, gently: bool) {
+        let Some(life) = self.life.take() else {
+            return;
+        };
+        let Life {
+            runtime,
+            node,
+            control,
+            drivers,
+            stop,
+            listener,
+        } = life;
+        let ended = runtime.spawn(async move {
+            if !gently {
+                node.abandon().await;
+                return;
+            }
+            node.stop_claiming();
+            drivers.end(Ending::Goodbye);
+            control.gate().close();
+            stop.send_replace(true);
+            // It panicked, or it is done; either way the node ends.
+            let _ = listener.await;
+            let _ = node.shutdown().await;
+        });
+        // Whatever became of it, nothing of it is left.
+        let _ = ended.await;
+        runtime.shutdown_background();
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // A runtime must not be waited for within another.
+        if let Some(life) = self.life.take() {
+            life.runtime.shutdown_background();
+        }
+    }
+}
+
+type Begun = (Node, Arc<ControlHandlers>, Arc<DriverHandlers>, TcpEndpoint);
+
+async fn begin(config: Config, address: SocketAddr) -> Result<Begun, Unavailable> {
+    let node = Node::open(config).await;
+    let node = node.map_err(|error| Unavailable(format!("the engine: {error}")))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let about = About {
+        role: "serve".to_owned(),
+        data_directory: String::new(),
+        started_ms: now.map_or(0, |now| now.as_millis() as u64),
+        drivers: Default::default(),
+        capacity: 0,
+        step_environment: Default::default(),
+        drivers_may_come: true,
+    };
+    let control = Arc::new(ControlHandlers::new(node.clone(), about));
+    let drivers = Arc::new(DriverHandlers::new(node.clone()));
+    let endpoint = bind(address).await;
+    let endpoint = endpoint.map_err(|error| Unavailable(format!("the port {address}: {error}")))?;
+    Ok((node, control, drivers, endpoint))
+}
+
+/// Binds an address. One that an earlier life had has a moment to be free.
+async fn bind(address: SocketAddr) -> io::Result<TcpEndpoint> {
+    let until = Instant::now() + LET_GO;
+    loop {
+        match TcpEndpoint::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(LOOK).await;
+            }
+            bound => return bound,
+        }
+    }
+}

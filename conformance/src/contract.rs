@@ -1,0 +1,168 @@
+//! The cases of the profile `contract`, and what is wrong with one that somebody wrote.
+
+use crate::cases::{self, CaseError, Citing};
+use crate::interfere::inline;
+use crate::site::Transport;
+use crate::v1;
+use crate::v1::step::Step as What;
+use crate::{like, wire};
+
+/// Faults that a case may name.
+pub(crate) const FAULTS: &[&str] = &[
+    "restart",
+    "cut",
+    "half-open",
+    "double-acknowledgements",
+    "late-acknowledgements",
+    "slow",
+];
+
+/// Kinds of messages that a pattern may name.
+const KINDS: &[&str] = &[
+    "hello",
+    "resume",
+    "credits",
+    "accepted",
+    "refused",
+    "detached",
+    "heartbeat",
+    "logs",
+    "checkpoint",
+    "report",
+    "drain",
+    "leaving",
+    "poll",
+    "welcome",
+    "task",
+    "cancel",
+    "acknowledgement",
+    "outcome",
+    "log_window",
+    "goodbye",
+    "connected",
+    "broken",
+    "unknown",
+];
+
+/// The cases of a profile that are within the program.
+///
+/// # Errors
+/// All that is wrong with them.
+pub(crate) fn embedded(profile: &str) -> Result<Vec<v1::Case>, Vec<CaseError>> {
+    read(cases::files(profile))
+}
+
+/// The cases of files.
+///
+/// # Errors
+/// All that is wrong with them.
+pub(crate) fn read(files: &[(&str, &str)]) -> Result<Vec<v1::Case>, Vec<CaseError>> {
+    cases::all(files, "CaseFile", |file: v1::CaseFile| file.cases)
+}
+
+impl Citing for v1::Case {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn purpose(&self) -> &str {
+        &self.purpose
+    }
+
+    fn requires(&self) -> &[String] {
+        &self.requires
+    }
+
+    fn flaws(&self) -> Vec<(String, String)> {
+        let mut flaws = Vec::new();
+        let axes = self.axes.clone().unwrap_or_default();
+        for (at, transport) in axes.transports.iter().enumerate() {
+            if Transport::parse(transport).is_none() {
+                let why = format!("`{transport}` is none of tcp, tls, unix, unary, rest");
+                flaws.push((format!("/axes/transports/{at}"), why));
+            }
+        }
+        for (at, fault) in axes.faults.iter().enumerate() {
+            if !FAULTS.contains(&fault.as_str()) {
+                let why = format!("`{fault}` is none of {}", FAULTS.join(", "));
+                flaws.push((format!("/axes/faults/{at}"), why));
+            }
+        }
+        if self.script.is_empty() {
+            flaws.push((String::new(), "has no `script`".to_owned()));
+        }
+        for (at, step) in self.script.iter().enumerate() {
+            for (below, why) in flaws_of(step) {
+                flaws.push((format!("/script/{at}{below}"), why));
+            }
+        }
+        flaws
+    }
+}
+
+fn flaws_of(step: &v1::Step) -> Vec<(String, String)> {
+    let flaw = |below: &str, why: &str| vec![(below.to_owned(), why.to_owned())];
+    match &step.step {
+        None => flaw("", "says nothing that is to be done or seen"),
+        Some(What::See(see)) => pattern(see.message.as_ref(), "/see"),
+        Some(What::Unseen(unseen)) => pattern(unseen.message.as_ref(), "/unseen"),
+        Some(What::Interfere(interfere)) => {
+            let mut flaws = pattern(interfere.message.as_ref(), "/interfere");
+            if interfere.how.is_none() {
+                flaws.push(("/interfere".to_owned(), "does not say how".to_owned()));
+            }
+            flaws
+        }
+        Some(What::Say(say)) => {
+            let message = wire::engine_message(&inline(&say.message));
+            // Tokens are not known yet: a text that is no base64 stands for one.
+            match message {
+                Err(why) if !why.contains("base64") => flaw("/say/message", &why),
+                _ => Vec::new(),
+            }
+        }
+        Some(What::Run(run)) if run.tasks.is_empty() => flaw("/run", "has no task"),
+        Some(What::Call(call))
+            if !matches!(
+                call.call.as_str(),
+                "complete_task" | "extend_task" | "append_logs"
+            ) =>
+        {
+            flaw(
+                "/call/call",
+                "is none of complete_task, extend_task, append_logs",
+            )
+        }
+        Some(What::Signal(signal))
+            if !matches!(
+                signal.name.as_str(),
+                "TERM" | "KILL" | "STOP" | "CONT" | "INT"
+            ) =>
+        {
+            flaw("/signal/name", "is none of TERM, KILL, STOP, CONT, INT")
+        }
+        Some(_) => Vec::new(),
+    }
+}
+
+fn pattern(pattern: Option<&v1::Pattern>, below: &str) -> Vec<(String, String)> {
+    let Some(pattern) = pattern else {
+        return vec![(below.to_owned(), "has no `message`".to_owned())];
+    };
+    let mut flaws = Vec::new();
+    if !matches!(pattern.from.as_str(), "" | "driver" | "engine") {
+        let why = format!("`{}` is neither driver nor engine", pattern.from);
+        flaws.push((format!("{below}/message/from"), why));
+    }
+    if !pattern.kind.is_empty() && !KINDS.contains(&pattern.kind.as_str()) {
+        let why = format!("`{}` is none of {}", pattern.kind, KINDS.join(", "));
+        flaws.push((format!("{below}/message/kind"), why));
+    }
+    if let Err(mismatch) = like::check(&inline(&pattern.like)) {
+        flaws.push((
+            format!("{below}/message/like{}", mismatch.pointer),
+            mismatch.sentence,
+        ));
+    }
+    flaws
+}

@@ -1,0 +1,203 @@
+//! The cases of the profile `engine`.
+
+use crate::backend::Setting;
+use crate::cases::{CaseError, Citing, all, files};
+use crate::like;
+use crate::rules::{REQUIREMENTS, Strength, Who};
+use crate::v1::engine_step::Step;
+use crate::v1::{EngineCase, EngineFile};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// A case as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseInfo {
+    /// `area/feature/scenario`.
+    pub name: String,
+    /// What it is for.
+    pub purpose: String,
+    /// The rules that it cites.
+    pub requires: Vec<String>,
+    /// What is done and looked for, one line each.
+    pub procedure: Vec<String>,
+}
+
+/// All cases, by file.
+///
+/// # Errors
+/// What is wrong with them, each with its place.
+pub fn cases() -> Result<Vec<CaseInfo>, Vec<String>> {
+    let cases =
+        read().map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let info = |case: EngineCase| CaseInfo {
+        procedure: case.steps.iter().map(line).collect(),
+        name: case.name,
+        purpose: case.purpose,
+        requires: case.requires,
+    };
+    Ok(cases.into_iter().map(info).collect())
+}
+
+/// What the contract says that engines must, and no case tests: `R12: …`.
+///
+/// # Errors
+/// As [`cases`].
+pub fn uncited() -> Result<Vec<String>, Vec<String>> {
+    let cited: BTreeSet<_> = cases()?
+        .into_iter()
+        .flat_map(|case| case.requires)
+        .collect();
+    let musts = REQUIREMENTS.iter().filter(|rule| {
+        rule.strength == Strength::Must && rule.who != Who::Driver && !cited.contains(rule.number)
+    });
+    Ok(musts
+        .map(|rule| format!("{}: {}", rule.number, rule.rule))
+        .collect())
+}
+
+pub(super) fn read() -> Result<Vec<EngineCase>, Vec<CaseError>> {
+    all(files("engine"), "EngineFile", |file: EngineFile| file.cases)
+}
+
+/// What a case asks to be arranged.
+pub(super) fn setting(case: &EngineCase) -> Setting {
+    let setting = case.setting.clone().unwrap_or_default();
+    Setting {
+        access: setting.access,
+        secrets: setting.secrets.into_iter().collect(),
+    }
+}
+
+/// Whether it may not share an engine, though it asks for nothing that is arranged.
+pub(super) fn needs_its_own(case: &EngineCase) -> bool {
+    let restarts = |step: &crate::v1::EngineStep| matches!(step.step, Some(Step::Restart(_)));
+    case.setting.as_ref().is_some_and(|setting| setting.alone) || case.steps.iter().any(restarts)
+}
+
+/// The word of a step.
+pub(super) fn word(step: &Step) -> &'static str {
+    match step {
+        Step::Start(_) => "start",
+        Step::Call(_) => "call",
+        Step::Read(_) => "read",
+        Step::Driver(_) => "driver",
+        Step::Release(_) => "release",
+        Step::Open(_) => "open",
+        Step::Tell(_) => "tell",
+        Step::See(_) => "see",
+        Step::Unseen(_) => "unseen",
+        Step::Break(_) => "break",
+        Step::Closed(_) => "closed",
+        Step::Ended(_) => "ended",
+        Step::Restart(_) => "restart",
+        Step::Compare(_) => "compare",
+    }
+}
+
+/// A step as a line of prose.
+fn line(step: &crate::v1::EngineStep) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let what = match &step.step {
+        None => "nothing".to_owned(),
+        Some(Step::Start(start)) => format!("start a run: {}{}", text(&start.spec), start.document),
+        Some(Step::Call(call)) if !call.answered.is_empty() => {
+            format!("the answer of `{}` is {}", call.answered, text(&call.like))
+        }
+        Some(Step::Call(call)) => {
+            let status = if call.status == 0 { 200 } else { call.status };
+            format!("call {} and see {status} {}", call.path, text(&call.like))
+        }
+        Some(Step::Read(read)) => format!("read {} and see {}", read.path, text(&read.like)),
+        Some(Step::Driver(driver)) => format!(
+            "a driver that plays {}",
+            driver.play.keys().cloned().collect::<Vec<_>>().join(", ")
+        ),
+        Some(Step::Release(release)) => format!("let `{}` go on", release.task),
+        Some(Step::Open(open)) => {
+            format!(
+                "open a stream with {}, see {}",
+                text(&open.first),
+                text(&open.see)
+            )
+        }
+        Some(Step::Tell(tell)) => format!("tell {}", text(&tell.message)),
+        Some(Step::See(see)) => format!("see {}", text(&see.message)),
+        Some(Step::Unseen(unseen)) => format!("do not see {}", text(&unseen.message)),
+        Some(Step::Break(_)) => "break the stream".to_owned(),
+        Some(Step::Closed(closed)) => format!("the stream ends, {}", closed.status),
+        Some(Step::Ended(ended)) => {
+            let state = if ended.state.is_empty() {
+                "succeeded"
+            } else {
+                &ended.state
+            };
+            format!("the run ends {state} {}", text(&ended.steps))
+        }
+        Some(Step::Restart(restart)) => match restart.gently {
+            true => "the server is told to end, and started again".to_owned(),
+            false => "the server is killed, and started again".to_owned(),
+        },
+        Some(Step::Compare(compare)) => {
+            format!("{} is like {}", text(&compare.that), text(&compare.like))
+        }
+    };
+    match step.why.as_str() {
+        "" => what,
+        why => format!("{what} — {why}"),
+    }
+}
+
+/// What a step expects, by its field.
+fn expected(step: &Step) -> Vec<(&'static str, &[u8])> {
+    match step {
+        Step::Start(step) => vec![("like", &step.like[..])],
+        Step::Call(step) => vec![
+            ("like", &step.like[..]),
+            ("headers_like", &step.headers_like),
+        ],
+        Step::Read(step) => vec![("like", &step.like[..])],
+        Step::Open(step) => vec![("see", &step.see[..])],
+        Step::See(step) => vec![("message", &step.message[..])],
+        Step::Unseen(step) => vec![("message", &step.message[..])],
+        Step::Ended(step) => vec![("like", &step.like[..]), ("steps", &step.steps)],
+        Step::Compare(step) => vec![("like", &step.like[..]), ("unlike", &step.unlike)],
+        _ => Vec::new(),
+    }
+}
+
+impl Citing for EngineCase {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn purpose(&self) -> &str {
+        &self.purpose
+    }
+
+    fn requires(&self) -> &[String] {
+        &self.requires
+    }
+
+    fn flaws(&self) -> Vec<(String, String)> {
+        let mut flaws = Vec::new();
+        if self.steps.is_empty() {
+            flaws.push((String::new(), "has no steps".to_owned()));
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            let place = format!("/steps/{index}");
+            let Some(step) = &step.step else {
+                flaws.push((place, "says nothing to do".to_owned()));
+                continue;
+            };
+            for (field, bytes) in expected(step) {
+                // They were JSON when they were read.
+                let json: Value = serde_json::from_slice(bytes).unwrap_or_default();
+                if let Err(flaw) = like::check(&json) {
+                    let at = format!("{place}/{}/{field}{}", word(step), flaw.pointer);
+                    flaws.push((at, flaw.sentence));
+                }
+            }
+        }
+        flaws
+    }
+}

@@ -1,0 +1,177 @@
+//! What a case does to messages on their way.
+
+use crate::like::like;
+use crate::v1::Pattern;
+use crate::v1::interfere::How;
+use crate::wire::{From, Record, Said, TaskName};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value as Json;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What happens to a message.
+pub(crate) enum Fate {
+    Pass,
+    /// Whoever delivers it hands over how.
+    Hold(String),
+    Drop,
+    Double,
+    Delay(Duration),
+    Change(Json),
+    Later,
+    Cut,
+    CutBehind,
+    Status(String),
+    LoseAnswer,
+}
+
+/// How a message that was held is delivered.
+pub(crate) type Deliver = Box<dyn FnOnce() + Send>;
+
+/// The interferences that are on.
+#[derive(Default)]
+pub(crate) struct Interferences {
+    active: Mutex<Vec<Active>>,
+}
+
+struct Active {
+    name: String,
+    message: Pattern,
+    like: Json,
+    /// How often it is yet to happen; `None`: always.
+    left: Option<u32>,
+    how: How,
+    held: Vec<Deliver>,
+}
+
+impl Interferences {
+    fn active(&self) -> MutexGuard<'_, Vec<Active>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds one. It counts behind those that are on already.
+    pub(crate) fn begin(&self, name: String, message: Pattern, times: u32, how: How) {
+        let like = inline(&message.like);
+        self.active().push(Active {
+            name,
+            message,
+            like,
+            left: (times > 0).then_some(times),
+            how,
+            held: Vec::new(),
+        });
+    }
+
+    /// Ends one, and delivers what it held. Whether there was one.
+    pub(crate) fn lift(&self, name: &str) -> bool {
+        let mut active = self.active();
+        let Some(at) = active.iter().position(|one| one.name == name) else {
+            return false;
+        };
+        let ended = active.remove(at);
+        // Within the lock: what comes now is behind what was held.
+        for deliver in ended.held {
+            deliver();
+        }
+        true
+    }
+
+    /// What happens to a message that comes now.
+    pub(crate) fn fate(
+        &self,
+        record: &Record,
+        from: From,
+        said: &Said,
+        task: Option<&TaskName>,
+    ) -> Fate {
+        let mut active = self.active();
+        for one in active.iter_mut() {
+            if one.left == Some(0)
+                || !about(&one.message, from, said.kind, task)
+                || like(&with_tokens(record, &one.like), &said.body).is_err()
+            {
+                continue;
+            }
+            if let Some(left) = &mut one.left {
+                *left -= 1;
+            }
+            return match &one.how {
+                How::Hold(_) => Fate::Hold(one.name.clone()),
+                How::Drop(_) => Fate::Drop,
+                How::Double(_) => Fate::Double,
+                How::DelayMs(ms) => Fate::Delay(Duration::from_millis(*ms)),
+                How::Change(change) => Fate::Change(inline(change)),
+                How::Later(_) => Fate::Later,
+                How::Cut(_) => Fate::Cut,
+                How::CutBehind(_) => Fate::CutBehind,
+                How::Status(status) => Fate::Status(status.clone()),
+                How::LoseAnswer(_) => Fate::LoseAnswer,
+            };
+        }
+        Fate::Pass
+    }
+
+    /// Keeps what is delivered once the interference is lifted; at once where that has happened.
+    pub(crate) fn hold(&self, name: &str, deliver: Deliver) {
+        let mut active = self.active();
+        match active.iter_mut().find(|one| one.name == name) {
+            Some(one) => one.held.push(deliver),
+            None => deliver(),
+        }
+    }
+}
+
+/// Inline JSON of a case: `{}` where nothing stands.
+pub(crate) fn inline(bytes: &[u8]) -> Json {
+    // The reader keeps nothing but JSON there.
+    serde_json::from_slice(bytes).unwrap_or_else(|_| Json::Object(serde_json::Map::new()))
+}
+
+/// Whether a pattern is about a message, its body aside.
+pub(crate) fn about(pattern: &Pattern, from: From, kind: &str, task: Option<&TaskName>) -> bool {
+    let whose = match pattern.from.as_str() {
+        "engine" => From::Engine,
+        _ => From::Driver,
+    };
+    let step = pattern.task.is_empty() || task.is_some_and(|task| task.step == pattern.task);
+    let attempt = pattern.attempt == 0 || task.is_some_and(|task| task.attempt == pattern.attempt);
+    whose == from && (pattern.kind.is_empty() || pattern.kind == kind) && step && attempt
+}
+
+/// JSON of a case with the tokens that it names by their steps: `${token:STEP}`.
+pub(crate) fn with_tokens(record: &Record, json: &Json) -> Json {
+    match json {
+        Json::String(text) => {
+            let step = text
+                .strip_prefix("${token:")
+                .and_then(|rest| rest.strip_suffix('}'));
+            match step.and_then(|step| record.token_of(step)) {
+                Some(token) => STANDARD.encode(token).into(),
+                None => json.clone(),
+            }
+        }
+        Json::Array(items) => items.iter().map(|item| with_tokens(record, item)).collect(),
+        Json::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(key, value)| (key.clone(), with_tokens(record, value)));
+            Json::Object(fields.collect())
+        }
+        _ => json.clone(),
+    }
+}
+
+/// Merges the fields of one object into another, objects in objects; `null` takes a field away.
+pub(crate) fn merge(into: &mut Json, change: &Json) {
+    match (into, change) {
+        (Json::Object(into), Json::Object(change)) => {
+            for (key, value) in change {
+                match value {
+                    Json::Null => drop(into.remove(key)),
+                    _ => merge(into.entry(key.clone()).or_insert(Json::Null), value),
+                }
+            }
+        }
+        (into, change) => *into = change.clone(),
+    }
+}

@@ -1,0 +1,135 @@
+//! Log lines: their numbers, their window, their lengths.
+
+use super::{number, of_driver};
+use crate::wire::{Entry, From};
+use prost::bytes::Bytes;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// What a line counts besides its text (R31).
+const LINE: u64 = 64;
+/// The most lines of a batch (R31).
+const BATCH_LINES: usize = 10_000;
+
+fn lines(entry: &Entry) -> &[Json] {
+    entry.body["lines"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn length(line: &Json) -> u64 {
+    line["text"].as_str().map_or(0, str::len) as u64
+}
+
+/// R30: lines of an attempt are numbered from 0 without gaps, over all connections.
+pub(super) fn without_gaps(entries: &[Entry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut next: BTreeMap<Bytes, u64> = BTreeMap::new();
+    for entry in of_driver(entries).filter(|entry| entry.kind == "logs") {
+        let first = number(&entry.body, "/first_offset");
+        let next = next.entry(entry.token.clone()).or_insert(0);
+        if first > *next {
+            wrong.push(format!(
+                "lines from {first} on were sent, and those from {next} on were not"
+            ));
+        }
+        *next = (*next).max(first + lines(entry).len() as u64);
+    }
+    wrong
+}
+
+/// R28: `last_log_offset` is the offset of the last line, absent where there is none.
+pub(super) fn last_offset(entries: &[Entry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for report in of_driver(entries).filter(|entry| entry.kind == "report") {
+        let sent = of_driver(entries)
+            .filter(|entry| entry.kind == "logs" && entry.token == report.token)
+            .map(|entry| number(&entry.body, "/first_offset") + lines(entry).len() as u64)
+            .max();
+        let told = report.body["result"]["last_log_offset"].as_u64();
+        let last = sent.and_then(|next| next.checked_sub(1));
+        if told != last {
+            wrong.push(format!(
+                "a report says `last_log_offset` {}, and the last line that was sent is {}",
+                told.map_or("nothing".to_owned(), |told| told.to_string()),
+                last.map_or("none".to_owned(), |last| last.to_string())
+            ));
+        }
+    }
+    wrong
+}
+
+/// R31: what is on its way is within the window, and each batch within its limits.
+pub(super) fn within_window(entries: &[Entry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut window: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut batch_bytes = 1 << 20;
+    for entry in entries {
+        match (entry.from, entry.kind) {
+            (From::Engine, "welcome") => {
+                window.insert(entry.connection, number(&entry.body, "/log_window"));
+                batch_bytes = match number(&entry.body, "/limits/log_batch_bytes") {
+                    0 => batch_bytes,
+                    told => told,
+                };
+            }
+            (From::Engine, "log_window") => {
+                *window.entry(entry.connection).or_insert(0) += number(&entry.body, "/bytes");
+            }
+            (From::Driver, "logs") => {
+                let text: u64 = lines(entry).iter().map(length).sum();
+                if text > batch_bytes {
+                    wrong.push(format!(
+                        "a batch has {text} bytes of text; the limit `log_batch_bytes` is {batch_bytes}"
+                    ));
+                }
+                if lines(entry).len() > BATCH_LINES {
+                    wrong.push(format!(
+                        "a batch has {} lines; the limit is {BATCH_LINES}",
+                        lines(entry).len()
+                    ));
+                }
+                let Some(left) = window.get_mut(&entry.connection) else {
+                    continue;
+                };
+                let takes = text + LINE * lines(entry).len() as u64;
+                match left.checked_sub(takes) {
+                    Some(rest) => *left = rest,
+                    None => {
+                        wrong.push(format!(
+                            "lines of {takes} bytes were sent on connection {}, and {left} were left of `log_window`",
+                            entry.connection
+                        ));
+                        *left = 0;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    wrong.truncate(3);
+    wrong
+}
+
+/// R73: no line is longer than `log_line_bytes`, and one that goes on says so.
+pub(super) fn in_parts(entries: &[Entry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut most = 64 << 10;
+    for entry in entries {
+        if entry.from == From::Engine && entry.kind == "welcome" {
+            let told = number(&entry.body, "/limits/log_line_bytes");
+            most = if told == 0 { most } else { told };
+        }
+        if entry.from != From::Driver || entry.kind != "logs" {
+            continue;
+        }
+        for line in lines(entry) {
+            if length(line) > most {
+                wrong.push(format!(
+                    "a line has {} bytes; the limit `log_line_bytes` is {most}: longer ones are sent in parts",
+                    length(line)
+                ));
+            }
+        }
+    }
+    wrong.truncate(3);
+    wrong
+}

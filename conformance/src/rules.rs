@@ -1,0 +1,126 @@
+//! The rules that cases cite: those of the driver contract, with who is bound, and the numbers of the semantics
+//! and of the protocol. They are read from the documents themselves, so that no second list can be wrong.
+
+use conveyor_proto::contract::{RULES, TEXT};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+/// Who a requirement binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Driver,
+    Engine,
+    Both,
+}
+
+/// How much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strength {
+    Must,
+    Should,
+    May,
+}
+
+/// A requirement of docs/driver-contract.md.
+#[derive(Clone, Debug)]
+pub(crate) struct Requirement {
+    /// `R12`.
+    pub(crate) number: &'static str,
+    pub(crate) who: Who,
+    pub(crate) strength: Strength,
+    /// The rule's own sentences.
+    pub(crate) rule: &'static str,
+}
+
+/// All of them, in the order of the document.
+pub(crate) static REQUIREMENTS: LazyLock<Vec<Requirement>> =
+    LazyLock::new(|| TEXT.lines().filter_map(requirement).collect());
+
+/// Numbers of the semantics and of the protocol, as cases cite them: `SEMANTICS 7`, `P24`.
+static NUMBERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let of = |name: &str| RULES.iter().find(|(path, _)| path.ends_with(name));
+    let lines = |name| of(name).map_or("", |(_, text)| *text).lines();
+    let semantics = lines("semantics.md").filter_map(|line| {
+        let (number, _) = line.split_once(". ")?;
+        number.parse::<u32>().ok()?;
+        Some(format!("SEMANTICS {number}"))
+    });
+    let protocol = lines("protocol.md").filter_map(|line| {
+        let (number, _) = line.strip_prefix("- **")?.split_once("**")?;
+        Some(number.to_owned())
+    });
+    semantics.chain(protocol).collect()
+});
+
+/// A row of one of the document's tables; `None` for every other line.
+fn requirement(line: &'static str) -> Option<Requirement> {
+    let mut cells = line.strip_prefix("| R")?.splitn(4, " | ");
+    let digits = cells.next()?;
+    digits.parse::<u32>().ok()?;
+    let who = match cells.next()? {
+        "driver" => Who::Driver,
+        "engine" => Who::Engine,
+        "both" => Who::Both,
+        _ => return None,
+    };
+    let strength = match cells.next()? {
+        "must" => Strength::Must,
+        "should" => Strength::Should,
+        "may" => Strength::May,
+        _ => return None,
+    };
+    let (rule, _why) = cells.next()?.rsplit_once(" | ")?;
+    Some(Requirement {
+        number: &line[2..3 + digits.len()],
+        who,
+        strength,
+        rule,
+    })
+}
+
+/// The requirement of a number.
+pub(crate) fn of(number: &str) -> Option<&'static Requirement> {
+    REQUIREMENTS.iter().find(|rule| rule.number == number)
+}
+
+/// Whether there is a rule that is cited so.
+pub(crate) fn is_known(cited: &str) -> bool {
+    of(cited).is_some() || NUMBERS.contains(cited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_contract_is_read() {
+        let rows = TEXT.lines().filter(|line| line.starts_with("| R"));
+        assert_eq!(REQUIREMENTS.len(), rows.count());
+        let refused = of("R63").expect("it is there");
+        assert_eq!(
+            (refused.who, refused.strength),
+            (Who::Engine, Strength::Must)
+        );
+        assert!(refused.rule.starts_with("A checkpoint or a `detached`"));
+        assert_eq!(of("R44").map(|rule| rule.strength), Some(Strength::May));
+        assert_eq!(of("R5").map(|rule| rule.who), Some(Who::Both));
+    }
+
+    #[test]
+    fn rules_of_the_other_documents_are_known_by_their_numbers() {
+        for cited in [
+            "R1",
+            "R78",
+            "SEMANTICS 1",
+            "SEMANTICS 27",
+            "P1",
+            "P27a",
+            "P36",
+        ] {
+            assert!(is_known(cited), "{cited}");
+        }
+        for cited in ["R79", "R0", "SEMANTICS 28", "P37", "7", "PROTOCOL", ""] {
+            assert!(!is_known(cited), "{cited}");
+        }
+    }
+}

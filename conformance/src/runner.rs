@@ -1,0 +1,302 @@
+//! Cases run against a driver: which, with what, and what came of them.
+
+mod faults;
+mod one;
+mod probe;
+
+pub use one::Trace;
+
+use crate::axes::{self, Axes};
+use crate::backend::Backend;
+use crate::driver::Program;
+use crate::names::{Axis, CaseName, RunName};
+use crate::result::{Expectation, Outcome, Results, Rule, Subject, Verdict};
+use crate::site::{Certificates, Transport};
+use crate::v1;
+use futures_util::StreamExt as _;
+use one::One;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which of the values of the axes are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Breadth {
+    /// Each case once, with the first value of each axis that the driver can.
+    One,
+    /// So many runs of each case that all pairs of values are among them.
+    #[default]
+    Pairs,
+    /// All.
+    All,
+}
+
+/// What is run, against what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The driver.
+    pub program: Program,
+    /// What its author says of it.
+    pub config: v1::Config,
+    /// The cases.
+    pub cases: Vec<v1::Case>,
+    /// The engine.
+    pub backend: Backend,
+    /// Which values of the axes.
+    pub breadth: Breadth,
+    /// With which runs are chosen.
+    pub seed: u64,
+    /// How many at once. Default 8.
+    pub parallel: usize,
+    /// Whether what was said stands in the outcomes.
+    pub trace: Trace,
+    /// Which runs of those that there are; `None`: all.
+    pub chosen: Option<Vec<RunName>>,
+    /// What lists say of runs.
+    pub expected: BTreeMap<RunName, Expectation>,
+}
+
+/// A run of a case.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) name: RunName,
+    pub(crate) case: Arc<v1::Case>,
+    pub(crate) transport: Transport,
+    pub(crate) concurrency: u32,
+    pub(crate) fault: Option<String>,
+}
+
+/// Which runs there are of cases for a driver with these features.
+pub(crate) struct Plan {
+    pub(crate) runs: Vec<Planned>,
+    pub(crate) undeclared: Vec<Outcome>,
+    pub(crate) possible: u64,
+}
+
+/// All names that runs may have, whatever the driver declares: what patterns are looked up in.
+///
+/// # Errors
+/// A sentence: which case has no name.
+pub fn names(cases: &[v1::Case]) -> Result<Vec<RunName>, String> {
+    let mut all = Vec::new();
+    for case in cases {
+        let (name, axes) = axes_of(case, |_| true)?;
+        all.extend(axes::every(&name, &axes).map_err(|error| error.to_string())?);
+    }
+    Ok(all)
+}
+
+/// The axes of a case, of their values those that a driver with some features can.
+fn axes_of(case: &v1::Case, has: impl Fn(&str) -> bool) -> Result<(CaseName, Axes), String> {
+    let name: CaseName = case
+        .name
+        .parse()
+        .map_err(|error: crate::names::NameError| error.to_string())?;
+    let said = case.axes.clone().unwrap_or_default();
+    let transports: Vec<Transport> = match said.transports.is_empty() {
+        true => Transport::ALL.to_vec(),
+        false => said
+            .transports
+            .iter()
+            .filter_map(|name| Transport::parse(name))
+            .collect(),
+    };
+    let can = |transport: &Transport| transport.features().iter().all(|feature| has(feature));
+    let transports = transports.into_iter().filter(can);
+    let mut axes = vec![(
+        Axis::Transport,
+        transports
+            .map(|transport| transport.name().to_owned())
+            .collect(),
+    )];
+    let several = said
+        .concurrency
+        .iter()
+        .filter(|count| **count <= 1 || has("concurrency"));
+    let concurrency: Vec<String> = several.map(u32::to_string).collect();
+    if concurrency.len() > 1 {
+        axes.push((Axis::Concurrency, concurrency));
+    }
+    if !said.faults.is_empty() {
+        let mut faults = vec!["none".to_owned()];
+        faults.extend(said.faults.iter().cloned());
+        axes.push((Axis::Fault, faults));
+    }
+    Ok((name, axes))
+}
+
+/// Chooses the runs.
+///
+/// # Errors
+/// A sentence: what of a case cannot be.
+pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, String> {
+    let has = |feature: &str| declared.iter().any(|declared| declared == feature);
+    let mut plan = Plan {
+        runs: Vec::new(),
+        undeclared: Vec::new(),
+        possible: 0,
+    };
+    for case in &options.cases {
+        let (name, axes) = axes_of(case, has)?;
+        let chosen = |run: &RunName| {
+            let chosen = options.chosen.as_ref();
+            chosen.is_none_or(|chosen| chosen.contains(run))
+        };
+        let mut lacking: Vec<String> = case
+            .features
+            .iter()
+            .filter(|feature| !has(feature))
+            .cloned()
+            .collect();
+        if axes[0].1.is_empty() {
+            let said = case.axes.clone().unwrap_or_default().transports;
+            lacking.push(match said.is_empty() {
+                true => "stream, unary or rest".to_owned(),
+                false => said.join(" or "),
+            });
+        }
+        let case = Arc::new(case.clone());
+        if !lacking.is_empty() {
+            let run = RunName::new(name, []).map_err(|error| error.to_string())?;
+            let all = axes_of(&case, |_| true)?;
+            let every = axes::every(&all.0, &all.1).map_err(|error| error.to_string())?;
+            if every.iter().any(chosen) {
+                plan.undeclared.push(outcome(
+                    options,
+                    &case,
+                    run,
+                    Verdict::NotDeclared { features: lacking },
+                ));
+            }
+            continue;
+        }
+        plan.possible += axes::product(&axes);
+        let limit = match options.breadth {
+            Breadth::One => 1,
+            Breadth::Pairs | Breadth::All => usize::MAX,
+        };
+        let runs = match options.breadth {
+            Breadth::All => axes::every(&name, &axes),
+            Breadth::One => first(&name, &axes).map(|run| vec![run]),
+            Breadth::Pairs => match axes.len() {
+                1 => axes::every(&name, &axes),
+                _ => axes::select(&name, &axes, options.seed, limit.min(64)),
+            },
+        };
+        for run in runs.map_err(|error| error.to_string())? {
+            if chosen(&run) {
+                plan.runs.push(planned(run, &case));
+            }
+        }
+    }
+    Ok(plan)
+}
+
+/// The run with the first value of each axis.
+fn first(name: &CaseName, axes: &Axes) -> Result<RunName, crate::names::NameError> {
+    let values = axes.iter();
+    let values = values.filter_map(|(axis, values)| Some((*axis, values.first()?.clone())));
+    RunName::new(name.clone(), values)
+}
+
+fn planned(name: RunName, case: &Arc<v1::Case>) -> Planned {
+    let transport = name.value(Axis::Transport).and_then(Transport::parse);
+    let concurrency = name.value(Axis::Concurrency);
+    let fault = name.value(Axis::Fault).filter(|fault| *fault != "none");
+    Planned {
+        case: Arc::clone(case),
+        transport: transport.unwrap_or(Transport::Tcp),
+        concurrency: concurrency
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1),
+        fault: fault.map(str::to_owned),
+        name,
+    }
+}
+
+/// What came of a run, with what is known of it.
+pub(crate) fn outcome(
+    options: &Options,
+    case: &v1::Case,
+    run: RunName,
+    verdict: Verdict,
+) -> Outcome {
+    let expectation = options.expected.get(&run).cloned();
+    Outcome {
+        requires: case
+            .requires
+            .iter()
+            .filter_map(|rule| rule.parse::<Rule>().ok())
+            .collect(),
+        features: case.features.clone(),
+        run,
+        verdict,
+        expectation: expectation.unwrap_or(Expectation::MustPass),
+        took: Duration::ZERO,
+        stderr: Vec::new(),
+        messages: Vec::new(),
+    }
+}
+
+/// Runs cases against a driver. `told` hears of each outcome as it comes, and how many there will be.
+///
+/// # Errors
+/// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be.
+pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
+    let directory = tempfile::tempdir()?;
+    let certificates = Certificates::make(directory.path())?;
+    let mut results = Results {
+        subject: Subject {
+            suite: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Subject::default()
+        },
+        seed: options.seed,
+        ..Results::default()
+    };
+    let probed = probe::probe(options, &certificates).await;
+    let probed = match probed {
+        Ok(probed) => probed,
+        Err(outcome) => {
+            told(&outcome, 1);
+            results.outcomes.push(*outcome);
+            return Ok(results);
+        }
+    };
+    results.subject.name = probed.name.clone();
+    results.subject.version = probed.version.clone();
+    results.subject.sdk = probed.sdk.clone();
+    results.subject.declared = probed.declared.clone();
+    let plan = plan(options, &probed.declared).map_err(io::Error::other)?;
+    results.possible = plan.possible;
+    let count = plan.runs.len() + plan.undeclared.len() + 1;
+    let all = plan.undeclared.into_iter().chain([probed.outcome]);
+    for outcome in all {
+        told(&outcome, count);
+        results.outcomes.push(outcome);
+    }
+    let one = One {
+        options,
+        certificates: &certificates,
+    };
+    let runs = plan.runs.into_iter().map(|run| one.run(run));
+    let mut runs = futures_util::stream::iter(runs).buffer_unordered(options.parallel.max(1));
+    while let Some(outcome) = runs.next().await {
+        told(&outcome, count);
+        results.outcomes.push(outcome);
+    }
+    drop(runs);
+    results
+        .outcomes
+        .sort_by(|one, other| one.run.cmp(&other.run));
+    Ok(results)
+}
+
+/// The files of a run.
+pub(crate) fn place() -> io::Result<(tempfile::TempDir, PathBuf)> {
+    let directory = tempfile::tempdir()?;
+    let own = directory.path().join("work");
+    std::fs::create_dir(&own)?;
+    Ok((directory, own))
+}

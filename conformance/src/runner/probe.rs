@@ -1,0 +1,182 @@
+//! The first meeting with a driver: who it is, and what it declares.
+
+use super::{Options, outcome, place};
+use crate::backend::Setting;
+use crate::result::{Finding, Outcome, Verdict};
+use crate::script::{Cast, Halt, Stage};
+use crate::site::{Certificates, Site, Transport};
+use crate::v1;
+use crate::wire::From;
+use std::time::{Duration, Instant};
+
+/// The name of what is found out here.
+const NAME: &str = "handshake/features/as-declared";
+
+/// What a driver said of itself.
+pub(super) struct Probed {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) sdk: String,
+    pub(super) declared: Vec<String>,
+    pub(super) outcome: Outcome,
+}
+
+/// Starts the driver once, and reads its hello.
+///
+/// # Errors
+/// What came of it where nothing else can be run.
+pub(super) async fn probe(
+    options: &Options,
+    certificates: &Certificates,
+) -> Result<Probed, Box<Outcome>> {
+    let began = Instant::now();
+    let case = v1::Case {
+        name: NAME.to_owned(),
+        requires: vec!["R1".to_owned()],
+        ..v1::Case::default()
+    };
+    let told = |verdict, stderr| {
+        let run = NAME.parse().map_err(|_| ()).ok();
+        let mut outcome = outcome(options, &case, run?, verdict);
+        outcome.took = began.elapsed();
+        outcome.stderr = stderr;
+        Some(outcome)
+    };
+    let failed = |sentence: String, stderr: Vec<String>| {
+        let finding = Finding {
+            requirement: None,
+            sentence,
+            place: None,
+        };
+        let findings = vec![finding];
+        told(Verdict::Failed { findings }, stderr)
+    };
+    let unable = |why: String| told(Verdict::CouldNotRun { why }, Vec::new());
+    let boxed = |outcome: Option<Outcome>| {
+        // The name is the suite's own, and can be read.
+        Box::new(outcome.unwrap_or_else(|| unreachable!("{NAME}")))
+    };
+    let first = first_transport(&options.config.features);
+    let met = meet(options, certificates, first).await;
+    let (hello, stderr) = match met {
+        Ok(met) => met,
+        Err(Met::Failed(why, stderr)) => return Err(boxed(failed(why, stderr))),
+        Err(Met::Unable(why)) => return Err(boxed(unable(why))),
+    };
+    let advertised = words(&hello["capabilities"]);
+    let text = |key: &str| hello[key].as_str().unwrap_or_default().to_owned();
+    let mut declared = options.config.features.clone();
+    declared.sort();
+    declared.dedup();
+    let verdict = match declared.is_empty() || declared == advertised {
+        true => told(Verdict::Passed, stderr),
+        false => failed(
+            format!(
+                "the config declares {}; the hello advertises {}",
+                declared.join(", "),
+                advertised.join(", ")
+            ),
+            stderr,
+        ),
+    };
+    Ok(Probed {
+        name: text("driver"),
+        version: text("version"),
+        sdk: text("sdk"),
+        declared: match declared.is_empty() {
+            true => advertised,
+            false => declared,
+        },
+        outcome: *boxed(verdict),
+    })
+}
+
+enum Met {
+    Failed(String, Vec<String>),
+    Unable(String),
+}
+
+/// By which way it is met: the first that it declares.
+fn first_transport(features: &[String]) -> Transport {
+    let has = |feature: &str| features.iter().any(|declared| declared == feature);
+    match (has("stream"), has("unary"), has("rest")) {
+        (false, true, _) => Transport::Unary,
+        (false, false, true) => Transport::Rest,
+        _ => Transport::Tcp,
+    }
+}
+
+async fn meet(
+    options: &Options,
+    certificates: &Certificates,
+    transport: Transport,
+) -> Result<(serde_json::Value, Vec<String>), Met> {
+    let (directory, own) = place().map_err(|error| Met::Unable(error.to_string()))?;
+    let setting = Setting::default();
+    let site = Site::start(
+        &options.backend,
+        directory.path(),
+        transport,
+        certificates,
+        &setting,
+    );
+    let site = site
+        .await
+        .map_err(|error| Met::Unable(format!("the engine: {error}")))?;
+    let cast = Cast {
+        program: options.program.clone(),
+        directory: own,
+        driver: "under-test".to_owned(),
+        capacity: 1,
+        drain_ms: 1_000,
+        start: Duration::from_millis(match options.config.start_ms {
+            0 => 10_000,
+            start => start,
+        }),
+        access: false,
+        secrets: Vec::new(),
+    };
+    let stage = Stage::new(site, cast).await;
+    let mut stage = stage.map_err(|halt| match halt {
+        Halt::Failed(why) | Halt::Unable(why) => Met::Unable(why),
+    })?;
+    let step = v1::Step {
+        why: String::new(),
+        step: Some(v1::step::Step::Start(v1::Start::default())),
+    };
+    let started = stage.perform(&step).await;
+    let output = stage.process.as_ref().map_or(0, |process| process.output());
+    if let Some(process) = &mut stage.process {
+        process.end().await;
+    }
+    let stderr = stage.process.as_ref().map(|process| process.error());
+    let stderr = stderr.unwrap_or_default();
+    match started {
+        Ok(()) => {}
+        Err(Halt::Failed(why)) => return Err(Met::Failed(why, stderr)),
+        Err(Halt::Unable(why)) => return Err(Met::Unable(why)),
+    }
+    if output > 0 {
+        let why = format!(
+            "the driver wrote {output} bytes to standard output, which is not for it: people's lines go to standard error"
+        );
+        return Err(Met::Failed(why, stderr));
+    }
+    let hello = stage.site.record.find(0, |entry, _| {
+        entry.from == From::Driver && entry.kind == "hello"
+    });
+    match hello {
+        Some((_, hello)) => Ok((hello.body, stderr)),
+        None => Err(Met::Failed("the driver said no hello".to_owned(), stderr)),
+    }
+}
+
+fn words(json: &serde_json::Value) -> Vec<String> {
+    let words = json.as_array().into_iter().flatten();
+    let mut words: Vec<String> = words
+        .filter_map(|word| word.as_str().map(str::to_owned))
+        .collect();
+    words.sort();
+    words.dedup();
+    words
+}

@@ -1,0 +1,368 @@
+//! Runs, their ends and logs.
+
+use super::see::short;
+use super::{Halt, Stage, failed, unable};
+use crate::interfere::{inline, with_tokens};
+use crate::like::like;
+use crate::v1;
+use conveyor_api::{from_json_of, to_json};
+use conveyor_proto::v1 as contract;
+use conveyor_proto::v1::driver_service_client::DriverServiceClient;
+use prost::Message as _;
+use serde_json::{Map, Value as Json, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long an end is waited for unless the case says it.
+const PATIENCE: u64 = 10_000;
+/// How often a run is looked at.
+const LOOK: Duration = Duration::from_millis(25);
+/// The name of runs that are given none.
+const RUN: &str = "run";
+
+fn or<'a>(name: &'a str, default: &'a str) -> &'a str {
+    match name.is_empty() {
+        true => default,
+        false => name,
+    }
+}
+
+impl Stage {
+    pub(super) async fn run(&mut self, run: &v1::Run) -> Result<(), Halt> {
+        let document = self.document(&run.tasks);
+        let request = self.request(contract::StartRunRequest {
+            pipeline: Some(contract::start_run_request::Pipeline::Document(
+                contract::Document {
+                    source: document.to_string().into_bytes().into(),
+                    file_name: "case.json".to_owned(),
+                },
+            )),
+            ..contract::StartRunRequest::default()
+        });
+        let started = self.control.start_run(request).await;
+        match (started, run.refused.is_empty()) {
+            (Ok(started), true) => {
+                let id = started.into_inner().run.unwrap_or_default().id;
+                self.runs.insert(or(&run.name, RUN).to_owned(), id);
+                Ok(())
+            }
+            (Err(status), true) => {
+                failed(format!("the engine refuses the run: {}", status.message()))
+            }
+            (Ok(_), false) => failed(format!(
+                "the engine took the run; it is to be refused: {}",
+                run.refused
+            )),
+            (Err(status), false) => match status.message().contains(&run.refused) {
+                true => Ok(()),
+                false => failed(format!(
+                    "the run is refused otherwise than for `{}`: {}",
+                    run.refused,
+                    status.message()
+                )),
+            },
+        }
+    }
+
+    /// The pipeline that has these tasks as steps, all at once unless they say otherwise.
+    fn document(&self, tasks: &[v1::Work]) -> Json {
+        let mut steps = Vec::new();
+        for work in tasks {
+            let id = or(&work.id, "a");
+            let ids: Vec<String> = match work.copies {
+                0 | 1 => vec![id.to_owned()],
+                copies => (0..copies).map(|copy| format!("{id}-{copy}")).collect(),
+            };
+            for id in ids {
+                let mut step = Map::new();
+                step.insert("id".to_owned(), id.into());
+                step.insert("needs".to_owned(), json!([]));
+                step.insert("driver".to_owned(), self.driver.clone().into());
+                if !work.program.is_empty() {
+                    let program = self.placed(&work.program);
+                    step.insert("with".to_owned(), json!({ "program": program }));
+                }
+                if let Json::Object(more) = self.placed(&work.step) {
+                    step.extend(more);
+                }
+                steps.push(Json::Object(step));
+            }
+        }
+        json!({
+            "apiVersion": "conveyor/v1",
+            "kind": "Pipeline",
+            "metadata": { "name": "case" },
+            "spec": { "secrets": self.secrets_of_documents(), "steps": steps },
+        })
+    }
+
+    /// The case's secrets, as documents name them.
+    fn secrets_of_documents(&self) -> Json {
+        let secrets = self.secrets.iter();
+        secrets
+            .map(|name| json!({ "name": name, "from": format!("file:{name}") }))
+            .collect()
+    }
+
+    /// The run of a name in the script.
+    fn id(&self, name: &str) -> Result<String, Halt> {
+        let name = or(name, RUN);
+        let id = self.runs.get(name).cloned();
+        id.ok_or_else(|| Halt::Unable(format!("the case started no run `{name}`")))
+    }
+
+    async fn view(&mut self, run: &str) -> Result<Json, Halt> {
+        let request = self.request(contract::GetRunRequest {
+            run: run.to_owned(),
+            ..contract::GetRunRequest::default()
+        });
+        let view = self.control.get_run(request).await;
+        let view = view.map_err(|status| unable("the run's view", &status.message()))?;
+        Ok(to_json("GetRunResponse", view.get_ref()))
+    }
+
+    pub(super) async fn ended(&mut self, ended: &v1::Ended) -> Result<(), Halt> {
+        let run = self.id(&ended.run)?;
+        let within = Duration::from_millis(match ended.within_ms {
+            0 => PATIENCE,
+            within => within,
+        });
+        let until = Instant::now() + within;
+        let view = loop {
+            // A server that was just restarted may not answer yet.
+            let view = match self.view(&run).await {
+                Err(halt) if Instant::now() >= until => return Err(halt),
+                view => view.unwrap_or_default(),
+            };
+            let state = view["run"]["state"].as_str().unwrap_or_default();
+            if matches!(state, "succeeded" | "failed" | "cancelled") {
+                break view;
+            }
+            if let Some(gone) = self.gone() {
+                return failed(format!("the run does not end: {gone}"));
+            }
+            if Instant::now() >= until {
+                return failed(format!(
+                    "the run did not end within {} ms: it is {}",
+                    within.as_millis(),
+                    short(&steps(&view))
+                ));
+            }
+            sleep(LOOK).await;
+        };
+        let wanted = or(&ended.state, "succeeded");
+        let state = view["run"]["state"].as_str().unwrap_or_default();
+        let steps = steps(&view);
+        if state != wanted {
+            return failed(format!(
+                "the run is `{state}`, and is to be `{wanted}`: {}",
+                short(&steps)
+            ));
+        }
+        let expected = inline(&ended.steps);
+        like(&expected, &steps).or_else(|mismatch| {
+            failed(format!(
+                "the run's steps are not as they are to be: {mismatch}"
+            ))
+        })
+    }
+
+    /// The number of a step's last attempt; 1 where it has none.
+    async fn last_attempt(&mut self, run: &str, step: &str) -> Result<u32, Halt> {
+        let view = self.view(run).await?;
+        let attempts = steps(&view)[step]["attempts"].as_array().map(Vec::len);
+        Ok(attempts
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(1)
+            .max(1))
+    }
+
+    pub(super) async fn logged(&mut self, logged: &v1::Logged) -> Result<(), Halt> {
+        let run = self.id(&logged.run)?;
+        let attempt = match logged.attempt {
+            0 => self.last_attempt(&run, or(&logged.task, "a")).await?,
+            attempt => attempt,
+        };
+        let request = self.request(contract::ReadLogsRequest {
+            run,
+            step: or(&logged.task, "a").to_owned(),
+            instance: Some(0),
+            attempt: Some(attempt),
+            follow: true,
+            ..contract::ReadLogsRequest::default()
+        });
+        let read = async {
+            let stream = self.control.read_logs(request).await?;
+            let mut stream = stream.into_inner();
+            let mut lines = Vec::new();
+            while let Some(response) = stream.message().await? {
+                use contract::read_logs_response::Item;
+                match response.item {
+                    Some(Item::Records(records)) => lines.extend(records.records),
+                    Some(Item::End(_)) => break,
+                    Some(Item::LogEnd(_)) | None => {}
+                }
+            }
+            Ok::<_, tonic::Status>(lines)
+        };
+        let lines = timeout(Duration::from_millis(PATIENCE), read).await;
+        let Ok(lines) = lines else {
+            return failed(format!(
+                "the log is not complete {PATIENCE} ms after: lines lack up to the report's `last_log_offset`"
+            ));
+        };
+        let lines = lines.map_err(|status| unable("the log", &status.message()))?;
+        lines_are(logged, &lines)
+    }
+
+    pub(super) async fn stop(&mut self, stop: &v1::Stop) -> Result<(), Halt> {
+        let run = self.id(&stop.run)?;
+        let kind = match or(&stop.kind, "cancel") {
+            "terminate" => contract::StopKind::Terminate,
+            "drain" => contract::StopKind::Drain,
+            _ => contract::StopKind::Cancel,
+        };
+        let request = self.request(contract::StopRunRequest {
+            run,
+            kind: kind.into(),
+            reason: "the case says so".to_owned(),
+            ..contract::StopRunRequest::default()
+        });
+        let stopped = self.control.stop_run(request).await;
+        let stopped = stopped.map_err(|status| unable("the stop", &status.message()))?;
+        drop(stopped);
+        Ok(())
+    }
+
+    /// A call in the driver's name, straight to the engine.
+    pub(super) async fn call(&mut self, call: &v1::Call) -> Result<(), Halt> {
+        let asked = with_tokens(&self.site.record, &inline(&call.request));
+        let mut client = DriverServiceClient::new(
+            self.site
+                .channel()
+                .map_err(|error| unable("the engine", &error))?,
+        );
+        let bearer = |mut request: tonic::Request<()>| {
+            if let Ok(value) = format!("Bearer {}", self.token).parse()
+                && !self.token.is_empty()
+            {
+                request.metadata_mut().insert("authorization", value);
+            }
+            request.metadata().clone()
+        };
+        let metadata = bearer(tonic::Request::new(()));
+        macro_rules! ask {
+            ($method:ident, $request:ident, $response:literal) => {{
+                let message: contract::$request = read(stringify!($request), &asked)?;
+                let mut request = tonic::Request::new(message);
+                *request.metadata_mut() = metadata;
+                let answer = client.$method(request).await;
+                answer.map(|answer| to_json($response, answer.get_ref()))
+            }};
+        }
+        let answer = match call.call.as_str() {
+            "complete_task" => ask!(complete_task, CompleteTaskRequest, "CompleteTaskResponse"),
+            "extend_task" => ask!(extend_task, ExtendTaskRequest, "ExtendTaskResponse"),
+            "append_logs" => ask!(append_logs, AppendLogsRequest, "AppendLogsResponse"),
+            other => return Err(Halt::Unable(format!("there is no call `{other}`"))),
+        };
+        let answer = answer.map_err(|status| {
+            Halt::Failed(format!("{} is refused: {}", call.call, status.message()))
+        })?;
+        like(&inline(&call.answer), &answer)
+            .or_else(|mismatch| failed(format!("{} is answered otherwise: {mismatch}", call.call)))
+    }
+
+    pub(super) async fn published(&mut self, published: &v1::Published) -> Result<(), Halt> {
+        let request = self.request(contract::GetDriverRequest {
+            name: self.driver.clone(),
+            namespace: String::new(),
+        });
+        let driver = self.control.get_driver(request).await;
+        let driver = driver.map_err(|status| {
+            Halt::Failed(format!("the driver is not published: {}", status.message()))
+        })?;
+        let driver = to_json("GetDriverResponse", driver.get_ref());
+        like(&inline(&published.like), &driver["driver"])
+            .or_else(|mismatch| failed(format!("the driver is published otherwise: {mismatch}")))
+    }
+}
+
+/// A call's request.
+fn read<M: prost::Message + Default>(name: &str, json: &Json) -> Result<M, Halt> {
+    let of = crate::wire::descriptor(name).map_err(Halt::Unable)?;
+    let message = from_json_of(&of, json).map_err(|flaw| {
+        Halt::Unable(format!(
+            "the case's request, {}: {}",
+            flaw.pointer, flaw.message
+        ))
+    })?;
+    M::decode(&message.encode_to_vec()[..]).map_err(|error| unable("the case's request", &error))
+}
+
+/// Steps of a run's view by their ids, each with what a case wants to look at: the fields of its one instance beside its own.
+fn steps(view: &Json) -> Json {
+    let mut steps = Map::new();
+    for step in view["steps"].as_array().into_iter().flatten() {
+        let mut shown = step.clone();
+        if let (Some(shown), Some(Json::Object(instance))) =
+            (shown.as_object_mut(), step["instances"].get(0))
+        {
+            for (key, value) in instance {
+                shown.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        steps.insert(step["id"].as_str().unwrap_or_default().to_owned(), shown);
+    }
+    Json::Object(steps)
+}
+
+fn lines_are(logged: &v1::Logged, lines: &[contract::LogRecord]) -> Result<(), Halt> {
+    let texts: Vec<String> = lines
+        .iter()
+        .map(|line| String::from_utf8_lossy(&line.text).into_owned())
+        .collect();
+    if !logged.lines.is_empty() {
+        let expected = inline(&logged.lines);
+        like(&expected, &json!(texts))
+            .or_else(|mismatch| failed(format!("the log is not as it is to be: {mismatch}")))?;
+    }
+    if logged.numbered > 0 {
+        let wanted = logged.numbered as usize;
+        if texts.len() != wanted {
+            return failed(format!("the log has {} lines of {wanted}", texts.len()));
+        }
+        let wrong = texts
+            .iter()
+            .enumerate()
+            .find(|(at, text)| !text.ends_with(&format!(" {at}")));
+        if let Some((at, text)) = wrong {
+            return failed(format!(
+                "line {at} of the log is {text:?}: not in its order"
+            ));
+        }
+    }
+    if !logged.without.is_empty()
+        && let Some(text) = texts.iter().find(|text| text.contains(&logged.without))
+    {
+        return failed(format!("the log has what it is not to have: {text:?}"));
+    }
+    if !logged.streams.is_empty() {
+        let streams: Vec<String> = lines
+            .iter()
+            .map(|line| {
+                to_json("LogRecord", line)["stream"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect();
+        if streams != logged.streams {
+            return failed(format!(
+                "the lines are of the streams {streams:?}, and are to be of {:?}",
+                logged.streams
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The tap: it stands between the driver under test and the engine's driver service, takes down all that is said,
+//! and interferes as a case wants.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `stream` | sessions over a stream |
+//! | `calls` | the calls of those without one |
+//! | `numbers` | which message of one side is which of the other |
+
+mod calls;
+mod numbers;
+mod stream;
+
+pub(crate) use calls::Tapped;
+
+use crate::interfere::Interferences;
+use crate::proxy::Proxy;
+use crate::wire::{By, Entry, From, Record, Said, TaskName};
+use conveyor_api::Shown;
+use conveyor_proto::contract::MESSAGE_BYTES;
+use conveyor_proto::v1;
+use conveyor_proto::v1::driver_service_client::DriverServiceClient;
+use conveyor_proto::v1::session_response::Message as Told;
+use prost::bytes::Bytes;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use stream::Down;
+use tokio::sync::mpsc;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+type Upstream = DriverServiceClient<Channel>;
+
+/// A driver service that hands on to the engine's.
+pub(crate) struct Tap {
+    pub(crate) record: Arc<Record>,
+    pub(crate) interferences: Arc<Interferences>,
+    /// The engine.
+    upstream: Channel,
+    /// The driver's network, to cut it.
+    proxy: RwLock<Option<Arc<Proxy>>>,
+    /// Numbers connections.
+    connections: AtomicU32,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// The driver's newest stream: what is said in the engine's name goes there.
+    stream: Option<mpsc::UnboundedSender<Down>>,
+    /// The same for a driver without a stream: it comes with the next answer that can have it.
+    waiting: Vec<Told>,
+}
+
+impl Tap {
+    pub(crate) fn new(record: Arc<Record>, upstream: Channel) -> Tap {
+        Tap {
+            record,
+            interferences: Arc::default(),
+            upstream,
+            proxy: RwLock::default(),
+            connections: AtomicU32::new(0),
+            state: Arc::default(),
+        }
+    }
+
+    /// Which network it cuts.
+    pub(crate) fn behind(&self, proxy: Arc<Proxy>) {
+        *self.proxy.write().unwrap_or_else(PoisonError::into_inner) = Some(proxy);
+    }
+
+    /// Says something in the engine's name: on the driver's newest stream; to a driver without one with the next
+    /// answer that can have it.
+    pub(crate) fn say(&self, message: Told, cut: bool) {
+        let state = &mut *self.state();
+        let down = Down::forged(message.clone(), cut);
+        let sent = state
+            .stream
+            .as_ref()
+            .is_some_and(|stream| stream.send(down).is_ok());
+        if !sent {
+            state.waiting.push(message);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn upstream(&self) -> Upstream {
+        DriverServiceClient::new(self.upstream.clone())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
+    }
+
+    fn cut(&self) {
+        let proxy = self.proxy.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(proxy) = &*proxy {
+            proxy.cut();
+        }
+    }
+
+    fn next_connection(&self) -> u32 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn task(&self, said: &Said) -> Option<TaskName> {
+        self.record.task(&said.token)
+    }
+
+    /// Takes down a message.
+    fn note(&self, from: From, connection: u32, by: By, said: Said, (forged, lost): (bool, bool)) {
+        self.record.add(Entry {
+            at: Duration::ZERO,
+            connection,
+            from,
+            kind: said.kind,
+            token: said.token,
+            by,
+            body: said.body,
+            forged,
+            lost,
+        });
+    }
+
+    /// Takes down that a stream came or went.
+    fn event(&self, connection: u32, kind: &'static str, why: &str) {
+        let body = serde_json::json!({ "why": why });
+        let token = Bytes::new();
+        let said = Said { kind, token, body };
+        self.note(From::Driver, connection, By::Nothing, said, (false, false));
+    }
+}
+
+/// A request to the engine, with what the driver showed.
+fn onward<T>(message: T, metadata: &MetadataMap, shown: Option<&Shown>) -> Request<T> {
+    let mut request = Request::new(message);
+    let from_metadata = metadata.get("authorization").cloned();
+    let shown = shown.and_then(|Shown(value)| AsciiMetadataValue::try_from(value.as_bytes()).ok());
+    if let Some(value) = from_metadata.or(shown) {
+        request.metadata_mut().insert("authorization", value);
+    }
+    request
+}
+
+/// What became of the engine: the driver is told that its connection broke.
+fn broken(status: &Status) -> Status {
+    Status::unavailable(format!("the engine is away: {}", status.message()))
+}
+
+/// The session request of a call without a stream, for the record.
+fn pseudo(message: v1::session_request::Message) -> Said {
+    crate::wire::told(Some(&message))
+}

@@ -1,0 +1,319 @@
+//! Sessions over a stream: two pumps, and what goes down to the driver in one place.
+
+use super::numbers::Numbers;
+use super::{Tap, broken, onward};
+use crate::interfere::{Fate, merge};
+use crate::wire::{By, From, answered, told};
+use conveyor_api::Shown;
+use conveyor_proto::v1;
+use conveyor_proto::v1::session_request::Message as Tell;
+use conveyor_proto::v1::session_response::Message as Told;
+use futures_util::StreamExt as _;
+use prost::Message as _;
+use serde_json::Value as Json;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+pub(super) type Answers =
+    Pin<Box<dyn futures_util::Stream<Item = Result<v1::SessionResponse, Status>> + Send>>;
+
+/// How long what was sent before a cut has to leave this process.
+const OUT: Duration = Duration::from_millis(30);
+
+/// Something for the driver.
+pub(super) enum Down {
+    Message {
+        message: Told,
+        forged: bool,
+        /// The network is cut behind it.
+        cut: bool,
+    },
+    /// The stream is over.
+    End(Result<(), Status>),
+}
+
+impl Down {
+    pub(super) fn forged(message: Told, cut: bool) -> Down {
+        Down::Message {
+            message,
+            forged: true,
+            cut,
+        }
+    }
+}
+
+/// One connection of the driver.
+struct Line {
+    tap: Arc<Tap>,
+    connection: u32,
+    numbers: Mutex<Numbers>,
+    up: mpsc::UnboundedSender<v1::SessionRequest>,
+    down: mpsc::UnboundedSender<Down>,
+}
+
+/// Opens a session with the engine for one of the driver.
+pub(super) async fn session(
+    tap: Arc<Tap>,
+    request: Request<Streaming<v1::SessionRequest>>,
+) -> Result<Response<Answers>, Status> {
+    let connection = tap.next_connection();
+    tap.event(connection, "connected", "");
+    let (up, upward) = mpsc::unbounded_channel();
+    let (down, downward) = mpsc::unbounded_channel();
+    let onward = onward(
+        UnboundedReceiverStream::new(upward),
+        request.metadata(),
+        request.extensions().get::<Shown>(),
+    );
+    let engine = tap.upstream().session(onward).await;
+    let engine = match engine {
+        Ok(engine) => engine.into_inner(),
+        Err(status) => {
+            tap.event(connection, "broken", status.message());
+            return Err(status);
+        }
+    };
+    tap.state().stream = Some(down.clone());
+    let line = Arc::new(Line {
+        tap,
+        connection,
+        numbers: Mutex::default(),
+        up,
+        down,
+    });
+    let driver = request.into_inner();
+    tokio::spawn(Arc::clone(&line).rise(driver));
+    tokio::spawn(Arc::clone(&line).fall(engine));
+    let (answers, stream) = mpsc::unbounded_channel();
+    tokio::spawn(line.deliver(downward, answers));
+    Ok(Response::new(Box::pin(UnboundedReceiverStream::new(
+        stream,
+    ))))
+}
+
+impl Line {
+    /// What the driver says, to the engine. Ends with the driver's connection.
+    async fn rise(self: Arc<Line>, mut driver: Streaming<v1::SessionRequest>) {
+        let why = loop {
+            match driver.next().await {
+                Some(Ok(request)) => self.rose(request).await,
+                Some(Err(status)) => break status.message().to_owned(),
+                None => break "it ended".to_owned(),
+            }
+        };
+        self.tap.event(self.connection, "broken", &why);
+        // The engine sees the end of its stream once nobody sends any more.
+        let _ = self.down.send(Down::End(Ok(())));
+    }
+
+    async fn rose(self: &Arc<Line>, request: v1::SessionRequest) {
+        let said = told(request.message.as_ref());
+        let sequence = request.sequence;
+        let by = By::Stream { sequence };
+        let tap = &self.tap;
+        let task = tap.task(&said);
+        let fate = tap
+            .interferences
+            .fate(&tap.record, From::Driver, &said, task.as_ref());
+        let body = said.body.clone();
+        let lost = matches!(fate, Fate::Drop | Fate::Cut);
+        tap.note(From::Driver, self.connection, by, said, (false, lost));
+        match fate {
+            Fate::Pass | Fate::Later | Fate::Status(_) | Fate::LoseAnswer => self.send(&request),
+            Fate::Hold(name) => {
+                self.numbers().waits(sequence);
+                let line = Arc::clone(self);
+                let deliver = Box::new(move || line.send(&request));
+                tap.interferences.hold(&name, deliver);
+            }
+            Fate::Drop => self.numbers().lost(sequence),
+            Fate::Double => {
+                self.send(&request);
+                self.send(&request);
+            }
+            Fate::Delay(pause) => {
+                tokio::time::sleep(pause).await;
+                self.send(&request);
+            }
+            Fate::Change(change) => match changed_request(&request, body, &change) {
+                Some(changed) => self.send(&changed),
+                None => self.send(&request),
+            },
+            Fate::Cut => {
+                self.numbers().lost(sequence);
+                tap.cut();
+            }
+            Fate::CutBehind => {
+                self.send(&request);
+                tokio::time::sleep(OUT).await;
+                tap.cut();
+            }
+        }
+    }
+
+    fn numbers(&self) -> std::sync::MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To the engine.
+    fn send(&self, request: &v1::SessionRequest) {
+        let sequence = self.numbers().on(request.sequence);
+        // The engine's stream may have ended: the driver is told by the other pump.
+        let _ = self.up.send(v1::SessionRequest {
+            sequence,
+            message: request.message.clone(),
+        });
+    }
+
+    /// What the engine says, to the driver.
+    async fn fall(self: Arc<Line>, mut engine: Streaming<v1::SessionResponse>) {
+        let end = loop {
+            match engine.next().await {
+                Some(Ok(response)) => self.fell(response).await,
+                Some(Err(status)) => break Err(broken_or_refused(status)),
+                None => break Ok(()),
+            }
+        };
+        let _ = self.down.send(Down::End(end));
+    }
+
+    async fn fell(self: &Arc<Line>, mut response: v1::SessionResponse) {
+        if let Some(Told::Acknowledgement(acknowledgement)) = &mut response.message {
+            let mut numbers = self.numbers();
+            for refused in &mut acknowledgement.refused {
+                refused.sequence = numbers.one(refused.sequence);
+                refused.first_sequence = numbers.one(refused.first_sequence);
+            }
+            acknowledgement.sequence = numbers.back(acknowledgement.sequence);
+        }
+        let Some(message) = response.message else {
+            return;
+        };
+        let said = answered(Some(&message));
+        let tap = &self.tap;
+        // A task is known by its first telling.
+        let task = tap.task(&said).or_else(|| super::calls::named(&said));
+        let fate = tap
+            .interferences
+            .fate(&tap.record, From::Engine, &said, task.as_ref());
+        let send = |message, forged, cut| {
+            let _ = self.down.send(Down::Message {
+                message,
+                forged,
+                cut,
+            });
+        };
+        match fate {
+            Fate::Pass | Fate::Later | Fate::Status(_) | Fate::LoseAnswer => {
+                send(message, false, false);
+            }
+            Fate::Hold(name) => {
+                let down = self.down.clone();
+                let deliver = Box::new(move || {
+                    let _ = down.send(Down::Message {
+                        message,
+                        forged: false,
+                        cut: false,
+                    });
+                });
+                tap.interferences.hold(&name, deliver);
+            }
+            Fate::Drop => {
+                let by = By::Stream { sequence: 0 };
+                tap.note(From::Engine, self.connection, by, said, (false, true));
+            }
+            Fate::Double => {
+                send(message.clone(), false, false);
+                send(message, true, false);
+            }
+            Fate::Delay(pause) => {
+                tokio::time::sleep(pause).await;
+                send(message, false, false);
+            }
+            Fate::Change(change) => send(changed(message, said.body, &change), true, false),
+            Fate::Cut => tap.cut(),
+            Fate::CutBehind => send(message, false, true),
+        }
+    }
+
+    /// Numbers what goes to the driver, takes it down, and sends it.
+    async fn deliver(
+        self: Arc<Line>,
+        mut downward: mpsc::UnboundedReceiver<Down>,
+        answers: mpsc::UnboundedSender<Result<v1::SessionResponse, Status>>,
+    ) {
+        let mut sequence = 0;
+        while let Some(down) = downward.recv().await {
+            let (message, forged, cut) = match down {
+                Down::Message {
+                    message,
+                    forged,
+                    cut,
+                } => (message, forged, cut),
+                Down::End(end) => {
+                    if let Err(status) = end {
+                        let _ = answers.send(Err(status));
+                    }
+                    return;
+                }
+            };
+            sequence += 1;
+            let last = forged && matches!(message, Told::Goodbye(_));
+            let said = answered(Some(&message));
+            let by = By::Stream { sequence };
+            self.tap
+                .note(From::Engine, self.connection, by, said, (forged, false));
+            let message = Some(message);
+            let gone = answers
+                .send(Ok(v1::SessionResponse { sequence, message }))
+                .is_err();
+            if cut {
+                tokio::time::sleep(OUT).await;
+                self.tap.cut();
+            }
+            if last || gone {
+                return;
+            }
+        }
+    }
+}
+
+/// How the engine's stream ended, for the driver: what it refuses is told as it is.
+fn broken_or_refused(status: Status) -> Status {
+    match status.code() {
+        tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal => broken(&status),
+        _ => status,
+    }
+}
+
+/// A message of the engine with other fields.
+pub(super) fn changed(message: Told, mut body: Json, change: &Json) -> Told {
+    merge(&mut body, change);
+    let kind = answered(Some(&message)).kind;
+    // A case that makes no message of it has its word: the reader of cases looked at the fields.
+    crate::wire::engine_message(&serde_json::json!({ kind: body })).unwrap_or(message)
+}
+
+/// A message of the driver with other fields; `None` where it is none then.
+fn changed_request(
+    request: &v1::SessionRequest,
+    mut body: Json,
+    change: &Json,
+) -> Option<v1::SessionRequest> {
+    merge(&mut body, change);
+    let kind = told(request.message.as_ref()).kind;
+    let of = crate::wire::descriptor("SessionRequest").ok()?;
+    let json = serde_json::json!({ kind: body });
+    let message = conveyor_api::from_json_of(&of, &json).ok()?;
+    let read = v1::SessionRequest::decode(&message.encode_to_vec()[..]).ok()?;
+    Some(v1::SessionRequest {
+        sequence: request.sequence,
+        message: read
+            .message
+            .filter(|message| !matches!(message, Tell::Answer(_))),
+    })
+}

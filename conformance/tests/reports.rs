@@ -1,0 +1,338 @@
+//! What is written of results, as golden files have it.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p conveyor-conformance --test reports` writes them anew.
+
+use conveyor_conformance::{
+    DESCRIPTORS, Expectation, Finding, Line, ListFile, Lists, Outcome, Results, Rule, RunName,
+    Status, Subject, TextOptions, Verdict, badge, groups, json_report, junit_report, known_failing,
+    profile, text_report,
+};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+fn golden(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, found).expect("a golden file");
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{name} differs\n-- expected\n{expected}-- found\n{found}"
+    );
+}
+
+fn outcome(run: &str, requires: &[u32], verdict: Verdict) -> Outcome {
+    Outcome {
+        run: run.parse().unwrap_or_else(|error| panic!("{error}")),
+        requires: requires.iter().copied().map(Rule::contract).collect(),
+        features: Vec::new(),
+        verdict,
+        expectation: Expectation::MustPass,
+        took: Duration::from_millis(1_204),
+        stderr: Vec::new(),
+        messages: Vec::new(),
+    }
+}
+
+fn failed(requirement: Option<u32>, sentence: &str, place: Option<usize>) -> Verdict {
+    Verdict::Failed {
+        findings: vec![Finding {
+            requirement: requirement.map(Rule::contract),
+            sentence: sentence.to_owned(),
+            place,
+        }],
+    }
+}
+
+fn known(number: usize) -> Line {
+    Line {
+        file: "known.txt".to_owned(),
+        number,
+    }
+}
+
+fn subject() -> Subject {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    Subject {
+        name: "plain|`python`".to_owned(),
+        version: "1.2.0\u{1b}[31m".to_owned(),
+        sdk: "none".to_owned(),
+        profile: "contract".to_owned(),
+        backend: "embedded".to_owned(),
+        suite: "0.1.0".to_owned(),
+        date: "2026-11-28".to_owned(),
+        declared: words(&["checkpoints", "exit", "rest", "stream"]),
+        chosen: words(&["**"]),
+    }
+}
+
+/// One of each kind, with all that a driver may say.
+fn mixed() -> Results {
+    let mut hostile = outcome(
+        "tasks/accept/at-once[transport:rest,concurrency:64]",
+        &[12, 13],
+        Verdict::Failed {
+            findings: vec![
+                Finding {
+                    requirement: Some(Rule::contract(12)),
+                    sentence: "no `accepted` of `a` within 5000 ms; seen was\n<refused why=\"full & \u{1b}[2Jmore\">".to_owned(),
+                    place: Some(3),
+                },
+                Finding {
+                    requirement: None,
+                    sentence: "the process ended with status 3".to_owned(),
+                    place: None,
+                },
+            ],
+        },
+    );
+    hostile.stderr = vec![
+        "panic: \u{1b}[31mred\u{7} ]]>".to_owned(),
+        "größe".to_owned(),
+    ];
+    hostile.messages = vec!["driver: {\"hello\": {}}".to_owned()];
+    let mut listed = outcome(
+        "logs/order/flood",
+        &[30],
+        failed(Some(30), "line 7 is missing", Some(4)),
+    );
+    listed.expectation = Expectation::KnownFailing(known(3));
+    let mut better = outcome("logs/order/short", &[30], Verdict::Passed);
+    better.expectation = Expectation::KnownFailing(known(4));
+    let mut unsteady = outcome(
+        "logs/seal/late",
+        &[31],
+        failed(Some(31), "not sealed", None),
+    );
+    unsteady.expectation = Expectation::KnownFlaky(known(9));
+    let mut checkpoints = outcome("checkpoints/resume/after-kill", &[40], Verdict::Passed);
+    checkpoints.features = vec!["checkpoints".to_owned()];
+    let mut detached = outcome(
+        "detached/complete/by-name",
+        &[57],
+        Verdict::NotDeclared {
+            features: vec!["detached".to_owned()],
+        },
+    );
+    detached.features = vec!["checkpoints".to_owned(), "detached".to_owned()];
+    Results {
+        subject: subject(),
+        seed: 7,
+        possible: 61,
+        stopped: Some("the time of all cases together, 600 s, is over".to_owned()),
+        outcomes: vec![
+            hostile,
+            outcome(
+                "tasks/accept/at-once[transport:tcp,concurrency:1]",
+                &[12, 13],
+                Verdict::Passed,
+            ),
+            listed,
+            better,
+            unsteady,
+            checkpoints,
+            detached,
+            outcome(
+                "hello/version/none-in-common",
+                &[3],
+                Verdict::CouldNotRun {
+                    why: "no port could be bound: too many open files; raise `ulimit -n`"
+                        .to_owned(),
+                },
+            ),
+        ],
+    }
+}
+
+/// All as it should be.
+fn good() -> Results {
+    let mut checkpoints = outcome("checkpoints/resume/after-kill", &[40], Verdict::Passed);
+    checkpoints.features = vec!["checkpoints".to_owned()];
+    Results {
+        subject: subject(),
+        seed: 7,
+        possible: 2,
+        stopped: None,
+        outcomes: vec![
+            outcome("hello/first/is-hello", &[1], Verdict::Passed),
+            checkpoints,
+        ],
+    }
+}
+
+fn sentence(rule: &Rule) -> Option<String> {
+    let known = [
+        (12, "Each task is answered `accepted` or `refused` at once."),
+        (30, "Lines are numbered \\| without gaps."),
+    ];
+    let known = known.into_iter();
+    known
+        .filter(|(number, _)| *rule == Rule::contract(*number))
+        .map(|(_, text)| text.to_owned())
+        .next()
+}
+
+#[test]
+fn the_text_has_what_did_not_come_as_expected_and_a_summary() {
+    let plain = TextOptions::default();
+    golden("mixed.txt", &text_report(&mixed(), plain));
+    golden("good.txt", &text_report(&good(), plain));
+    let all = TextOptions {
+        colour: true,
+        all: true,
+    };
+    golden("mixed-all-colour.txt", &text_report(&mixed(), all));
+    let none = Results::default();
+    golden("none.txt", &text_report(&none, plain));
+    // Nothing of a driver's text reaches a terminal as it is.
+    let control = |letter: char| letter.is_control() && letter != '\n';
+    assert!(!text_report(&mixed(), plain).contains(control));
+}
+
+#[test]
+fn the_junit_report_counts_what_it_has() {
+    let text = junit_report(&mixed());
+    golden("mixed.xml", &text);
+    golden("good.xml", &junit_report(&good()));
+    for (element, count) in [
+        ("failure", 2),
+        ("error", 2),
+        ("skipped", 3),
+        ("testcase", 9),
+    ] {
+        let elements = text.matches(&format!("<{element} ")).count();
+        assert_eq!(elements, count, "{element}");
+    }
+    let head = "<testsuites name=\"conveyor conformance\" tests=\"9\" failures=\"2\" errors=\"2\" skipped=\"3\"";
+    assert!(text.contains(head), "{text}");
+    let control = |letter: char| letter.is_control() && letter != '\n';
+    assert!(!text.contains(control));
+}
+
+#[test]
+fn the_profile_is_a_page_and_its_badge_shows_the_core() {
+    golden("mixed.md", &profile(&mixed(), &sentence));
+    golden("good.md", &profile(&good(), &sentence));
+    golden("mixed.svg", &badge(&mixed()));
+    golden("good.svg", &badge(&good()));
+    golden("none.svg", &badge(&Results::default()));
+    let mut partly = mixed();
+    let unexpected = |outcome: &Outcome| outcome.complaints().is_empty();
+    partly.outcomes.retain(unexpected);
+    assert!(badge(&partly).contains("#8a6100"), "it was stopped");
+    let groups: Vec<String> = groups(&mixed()).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        groups,
+        [
+            "core 1/5",
+            "checkpoints 1/1",
+            "detached: not declared",
+            "exit: nothing was run",
+            "rest 0/1",
+            "stream 1/1",
+        ]
+    );
+}
+
+#[test]
+fn the_next_list_has_what_failed_known_or_not_and_makes_all_expected() {
+    let list = known_failing(&mixed());
+    golden("known-failing.new.txt", &list);
+    assert_eq!(known_failing(&good()), "");
+    let file = |name: &str, text: &str| ListFile {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    };
+    let mut next = mixed();
+    next.stopped = None;
+    let could_run = |outcome: &Outcome| !matches!(outcome.verdict, Verdict::CouldNotRun { .. });
+    next.outcomes.retain(could_run);
+    assert_eq!(next.status(), Status::Failed);
+    let runs: Vec<RunName> = next.outcomes.iter().map(|o| o.run.clone()).collect();
+    let flaky = [file("flaky.txt", "logs/seal/late")];
+    let lists = Lists::new(&[file("new.txt", &list)], &flaky, &runs).expect("lists");
+    for outcome in &mut next.outcomes {
+        outcome.expectation = lists.expectation(&outcome.run);
+    }
+    assert_eq!(next.status(), Status::AsExpected);
+}
+
+/// Each object has the fields of its message, and nothing else.
+#[test]
+fn the_json_report_is_the_message_of_the_descriptor() {
+    let text = json_report(&mixed(), &sentence);
+    golden("mixed.json", &text);
+    golden("good.json", &json_report(&good(), &sentence));
+    let pool = DescriptorPool::decode(DESCRIPTORS).expect("descriptors");
+    let report = pool
+        .get_message_by_name("conveyor.conformance.v1.Report")
+        .expect("a message");
+    let mut seen = BTreeSet::new();
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    is_message(&value, &report, &mut seen);
+    let mut missing = BTreeSet::new();
+    fields(&report, &mut missing);
+    let missing: Vec<&String> = missing.difference(&seen).collect();
+    assert!(missing.is_empty(), "never written: {missing:?}");
+}
+
+fn is_message(value: &Value, message: &MessageDescriptor, seen: &mut BTreeSet<String>) {
+    let object = value.as_object().expect("an object");
+    for name in object.keys() {
+        let known = message.get_field_by_name(name).is_some();
+        assert!(known, "{} has no field {name}", message.full_name());
+    }
+    for field in message.fields() {
+        let Some(value) = object.get(field.name()) else {
+            let name = field.full_name();
+            assert!(field.supports_presence(), "{name} is not there");
+            continue;
+        };
+        seen.insert(field.full_name().to_owned());
+        match (field.is_list(), value) {
+            (true, Value::Array(values)) => {
+                for value in values {
+                    is_value(value, &field, seen);
+                }
+            }
+            (true, value) => panic!("{}: {value}", field.full_name()),
+            (false, value) => is_value(value, &field, seen),
+        }
+    }
+}
+
+fn is_value(value: &Value, field: &FieldDescriptor, seen: &mut BTreeSet<String>) {
+    let fits = match field.kind() {
+        Kind::String => value.is_string(),
+        Kind::Bool => value.is_boolean(),
+        Kind::Uint64 => value.is_u64(),
+        Kind::Uint32 => value.as_u64().is_some_and(|n| n <= u64::from(u32::MAX)),
+        Kind::Message(message) => {
+            is_message(value, &message, seen);
+            true
+        }
+        Kind::Enum(kind) => {
+            let word = value.as_str().unwrap_or_default().to_uppercase();
+            let name = format!("{}_{word}", kind.name().to_uppercase());
+            let known = kind.get_value_by_name(&name);
+            known.is_some_and(|known| known.number() != 0)
+        }
+        other => panic!("{}: nothing is written as {other:?}", field.full_name()),
+    };
+    assert!(fits, "{} is {value}", field.full_name());
+}
+
+fn fields(message: &MessageDescriptor, all: &mut BTreeSet<String>) {
+    for field in message.fields() {
+        all.insert(field.full_name().to_owned());
+        if let Kind::Message(inner) = field.kind() {
+            fields(&inner, all);
+        }
+    }
+}
