@@ -236,7 +236,7 @@ fill_in() {
     case $name in
       attempt) REPLY=$attempt ;;
       checkpoint) REPLY=$checkpoint ;;
-      *) REPLY=${secrets[${name#secret:}]-} ;;
+      *) REPLY=${secrets[${name#secret:}]-$found} ;;
     esac
     "$as" "$REPLY"
     FILLED+=${text%%"$found"*}$REPLY text=${text#*"$found"}
@@ -270,9 +270,12 @@ add() { # TEXT TRUNCATED
 flush() {
   local IFS=,
   ((${#batch[@]})) || return
+  # Said is said, also where this process is killed before the answer comes (R28).
+  printf %s $((lines + ${#batch[@]})) >"$dir/$n.lines"
   if call logs "{\"logs\":{\"token\":\"$token\",\"first_offset\":$lines,\"lines\":[${batch[*]}]}}" 30; then
     [[ $ANSWER != *'"status":"stale"'* ]] || { : >"$dir/$n.stale"; exit 1; }
     ((lines += ${#batch[@]}))
+  else
     printf %s "$lines" >"$dir/$n.lines"
   fi
   size=0 batch=()
@@ -371,9 +374,8 @@ report() {
 wanted() { may_go_on && [[ ! -e $dir/$n.stale ]]; }
 stop_work() { now; ((cut = NOW + $1 * 4 / 5)); : >"$dir/$n.cancelled"; }
 kill_work() {
+  # Its call of the moment still ends: its lines were said.
   kill -KILL "$work" 2>"$dir/none"; wait "$work" 2>"$dir/none"
-  [[ ! -s $dir/call.$work ]] || kill -KILL "$(<"$dir/call.$work")" 2>"$dir/none"
-  rm -f "$dir/call.$work"
 }
 # Until user code has ended; 1 where nothing is to be told of it.
 watch() {

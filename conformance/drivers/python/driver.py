@@ -23,6 +23,8 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(sys.prefix, "stubs"))
+# What breaks is told once, by the driver: gRPC would say each try.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import launch  # noqa: E402  (the stubs' place is known only now)
 from polled import PolledSession  # noqa: E402
