@@ -119,7 +119,7 @@ fn flaws_of(step: &v1::Step) -> Vec<(String, String)> {
             let open = String::from_utf8_lossy(&say.message).contains("${t");
             match message {
                 Err(why) if !open => flaw("/say/message", &why),
-                _ => Vec::new(),
+                Ok(_) | Err(_) => Vec::new(),
             }
         }
         Some(What::Run(run)) if run.tasks.is_empty() => flaw("/run", "has no task"),

@@ -247,7 +247,7 @@ pub(crate) fn answered(message: Option<&Told>) -> Said {
 ///
 /// # Errors
 /// A sentence: what it lacks.
-pub(crate) fn engine_message(json: &Json) -> Result<Told, String> {
+pub(crate) fn engine_message(json: &Json) -> Result<Option<Told>, String> {
     let of = descriptor("SessionResponse")?;
     let mut json = json.clone();
     // Numbers in the place of words: what a later contract has.
@@ -258,12 +258,10 @@ pub(crate) fn engine_message(json: &Json) -> Result<Told, String> {
     let bytes = prost::Message::encode_to_vec(&message);
     let message = <v1::SessionResponse as prost::Message>::decode(&bytes[..]);
     let message = message.map_err(|error| error.to_string())?;
-    let mut message = message
-        .message
-        .ok_or_else(|| "it names no message".to_owned())?;
+    let mut message = message.message;
     match (&mut message, reason, status) {
-        (Told::Goodbye(goodbye), Some(reason), _) => goodbye.reason = reason,
-        (Told::Outcome(outcome), _, Some(status)) => outcome.status = status,
+        (Some(Told::Goodbye(goodbye)), Some(reason), _) => goodbye.reason = reason,
+        (Some(Told::Outcome(outcome)), _, Some(status)) => outcome.status = status,
         _ => {}
     }
     Ok(message)
@@ -275,6 +273,30 @@ fn numbered(json: &mut Json, message: &str, field: &str) -> Option<i32> {
     let number = i32::try_from(fields.get(field)?.as_i64()?).ok()?;
     fields.remove(field);
     Some(number)
+}
+
+/// A number that no enum of this contract has.
+const LATER: i32 = 99;
+
+/// The message with a value of an enum that a later contract has, where it has one.
+pub(crate) fn later(message: Told) -> Told {
+    match message {
+        Told::Outcome(outcome) => Told::Outcome(v1::ReportOutcome {
+            status: LATER,
+            ..outcome
+        }),
+        Told::Goodbye(goodbye) => Told::Goodbye(v1::Goodbye {
+            reason: LATER,
+            ..goodbye
+        }),
+        Told::Acknowledgement(mut acknowledgement) => {
+            for refused in &mut acknowledgement.refused {
+                refused.kind = LATER;
+            }
+            Told::Acknowledgement(acknowledgement)
+        }
+        message => message,
+    }
 }
 
 /// A message of the contract by its own name.

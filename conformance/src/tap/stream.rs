@@ -27,7 +27,8 @@ const OUT: Duration = Duration::from_millis(30);
 /// Something for the driver.
 pub(super) enum Down {
     Message {
-        message: Told,
+        /// `None`: of a kind that this contract does not know.
+        message: Option<Told>,
         forged: bool,
         /// The network is cut behind it.
         cut: bool,
@@ -37,7 +38,7 @@ pub(super) enum Down {
 }
 
 impl Down {
-    pub(super) fn forged(message: Told, cut: bool) -> Down {
+    pub(super) fn forged(message: Option<Told>, cut: bool) -> Down {
         Down::Message {
             message,
             forged: true,
@@ -51,7 +52,8 @@ struct Line {
     tap: Arc<Tap>,
     connection: u32,
     numbers: Mutex<Numbers>,
-    up: mpsc::UnboundedSender<v1::SessionRequest>,
+    /// To the engine; `None` once the driver's connection is over: then the engine sees that its stream ends.
+    up: Mutex<Option<mpsc::UnboundedSender<v1::SessionRequest>>>,
     down: mpsc::UnboundedSender<Down>,
 }
 
@@ -82,7 +84,7 @@ pub(super) async fn session(
         tap,
         connection,
         numbers: Mutex::default(),
-        up,
+        up: Mutex::new(Some(up)),
         down,
     });
     let driver = request.into_inner();
@@ -106,7 +108,7 @@ impl Line {
             }
         };
         self.tap.event(self.connection, "broken", &why);
-        // The engine sees the end of its stream once nobody sends any more.
+        self.up().take();
         let _ = self.down.send(Down::End(Ok(())));
     }
 
@@ -159,14 +161,20 @@ impl Line {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn up(&self) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<v1::SessionRequest>>> {
+        self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// To the engine.
     fn send(&self, request: &v1::SessionRequest) {
         let sequence = self.numbers().on(request.sequence);
-        // The engine's stream may have ended: the driver is told by the other pump.
-        let _ = self.up.send(v1::SessionRequest {
-            sequence,
-            message: request.message.clone(),
-        });
+        if let Some(up) = &*self.up() {
+            // The engine's stream may have ended: the driver is told by the other pump.
+            let _ = up.send(v1::SessionRequest {
+                sequence,
+                message: request.message.clone(),
+            });
+        }
     }
 
     /// What the engine says, to the driver.
@@ -202,20 +210,22 @@ impl Line {
             .fate(&tap.record, From::Engine, &said, task.as_ref());
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
-                message,
+                message: Some(message),
                 forged,
                 cut,
             });
         };
         match fate {
-            Fate::Pass | Fate::Later | Fate::Status(_) | Fate::LoseAnswer => {
-                send(message, false, false);
+            Fate::Pass | Fate::Status(_) | Fate::LoseAnswer => send(message, false, false),
+            Fate::Later => {
+                tap.later.on();
+                send(crate::wire::later(message), true, false);
             }
             Fate::Hold(name) => {
                 let down = self.down.clone();
                 let deliver = Box::new(move || {
                     let _ = down.send(Down::Message {
-                        message,
+                        message: Some(message),
                         forged: false,
                         cut: false,
                     });
@@ -262,12 +272,11 @@ impl Line {
                 }
             };
             sequence += 1;
-            let last = forged && matches!(message, Told::Goodbye(_));
-            let said = answered(Some(&message));
+            let last = forged && matches!(message, Some(Told::Goodbye(_)));
+            let said = answered(message.as_ref());
             let by = By::Stream { sequence };
             self.tap
                 .note(From::Engine, self.connection, by, said, (forged, false));
-            let message = Some(message);
             let gone = answers
                 .send(Ok(v1::SessionResponse { sequence, message }))
                 .is_err();
@@ -295,7 +304,8 @@ pub(super) fn changed(message: Told, mut body: Json, change: &Json) -> Told {
     merge(&mut body, change);
     let kind = answered(Some(&message)).kind;
     // A case that makes no message of it has its word: the reader of cases looked at the fields.
-    crate::wire::engine_message(&serde_json::json!({ kind: body })).unwrap_or(message)
+    let changed = crate::wire::engine_message(&serde_json::json!({ kind: body }));
+    changed.ok().flatten().unwrap_or(message)
 }
 
 /// A message of the driver with other fields; `None` where it is none then.
