@@ -17,7 +17,7 @@ mod words;
 pub(crate) use words::sentence;
 
 use crate::driver::{Process, Program, how};
-use crate::interfere::inline;
+use crate::interfere::{inline, with_tokens};
 use crate::site::Site;
 use crate::v1;
 use crate::v1::step::Step as What;
@@ -228,7 +228,8 @@ impl Stage {
     fn placed(&self, bytes: &[u8]) -> Json {
         let text = String::from_utf8_lossy(bytes);
         let directory = self.directory.display().to_string();
-        inline(text.replace("${dir}", &directory).as_bytes())
+        let json = inline(text.replace("${dir}", &directory).as_bytes());
+        with_tokens(&self.site.record, &json)
     }
 
     /// Whether the driver's process is gone though nobody ended it: then nothing comes any more.

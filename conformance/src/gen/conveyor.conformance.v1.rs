@@ -485,6 +485,12 @@ pub struct Run {
     /// Whether it is refused, and what is said then (a part of it).
     #[prost(string, tag = "3")]
     pub refused: ::prost::alloc::string::String,
+    /// Its labels.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// A step of a run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -526,7 +532,9 @@ pub struct Pattern {
     pub attempt: u32,
     /// What its JSON has at least. A value may be a test instead: `{$least: 3}`, `{$most: 3}`, `{$any: true}`,
     /// `{$absent: true}`, `{$matches: "regex"}`, `{$count: 2}` (of a list), `{$has: …}` (of a list). The string
-    /// `${token:STEP}` is the token of a step's last task as JSON has it.
+    /// `${token:STEP}` is the token of a step's last task as JSON has it, `${task:STEP}` that task,
+    /// `${task:STEP/FIELD}` what it has in a field (a JSON pointer), and `${long:5000}`, which stands in a `program`, a `step` and the view of `ended`, too, a text
+    /// of so many letters `x`. In the place of an enum's word a number may stand: one that a later contract has.
     #[prost(bytes = "bytes", tag = "5")]
     pub like: ::prost::bytes::Bytes,
 }

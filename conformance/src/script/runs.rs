@@ -37,6 +37,7 @@ impl Stage {
                     file_name: "case.json".to_owned(),
                 },
             )),
+            labels: run.labels.clone().into_iter().collect(),
             ..contract::StartRunRequest::default()
         });
         let started = self.control.start_run(request).await;
@@ -159,7 +160,7 @@ impl Stage {
                 short(&steps)
             ));
         }
-        let expected = inline(&ended.steps);
+        let expected = with_tokens(&self.site.record, &inline(&ended.steps));
         like(&expected, &steps).or_else(|mismatch| {
             failed(format!(
                 "the run's steps are not as they are to be: {mismatch}"
