@@ -141,7 +141,7 @@ post() {
 }
 # Repeats a call as it was until it is answered (R78), or `$4` says that nobody wants it; 1 where it is a mistake.
 call() {
-  local wait=100
+  local wait=100 now_for
   while [[ -z ${4:-} ]] || "$4"; do
     [[ ! -e $dir/dead ]] || bye 1
     post "$1" "$2" "$3"
@@ -153,9 +153,9 @@ call() {
     esac
     [[ -z ${4:-} ]] || "$4" || break
     ((wait > 100)) || say "$1: ${ANSWER:-no answer}; trying again"
-    [[ $RETRY_AFTER == [1-9]* ]] && ((wait < RETRY_AFTER * 1000)) && ((wait = RETRY_AFTER * 1000))
-    ((wait = wait * (100 + RANDOM % 50) / 100))
-    pause "$((wait / 1000)).$(printf %03d $((wait % 1000)))"
+    now_for=$((wait * (100 + RANDOM % 50) / 100))
+    [[ $RETRY_AFTER == [1-9]* ]] && ((now_for < RETRY_AFTER * 1000)) && now_for=$((RETRY_AFTER * 1000))
+    pause "$((now_for / 1000)).$(printf %03d $((now_for % 1000)))"
     ((wait = wait * 2 > 5000 ? 5000 : wait * 2))
   done
   return 2
@@ -372,7 +372,8 @@ report() {
   done
 }
 wanted() { may_go_on && [[ ! -e $dir/$n.stale ]]; }
-stop_work() { now; ((cut = NOW + $1 * 4 / 5)); : >"$dir/$n.cancelled"; }
+# A cancel may have waited for the next heartbeat.
+stop_work() { now; ((cut = NOW + $1 * 4 / 5 - ($2 < $1 / 2 ? $2 : $1 / 2))); : >"$dir/$n.cancelled"; }
 kill_work() {
   # Its call of the moment still ends: its lines were said.
   kill -KILL "$work" 2>"$dir/none"; wait "$work" 2>"$dir/none"
@@ -389,11 +390,11 @@ watch() {
     if [[ -e $dir/$n.cancel ]]; then
       read -r asked <"$dir/$n.cancel"; unheard=''
       if ((asked == 0)); then kill_work; return 1; fi
-      [[ -n $cut ]] || stop_work "$asked"
+      [[ -n $cut ]] || stop_work "$asked" "$interval"
     elif [[ -z $cut ]]; then
       read -r heard <"$dir/heard"
-      if ((NOW >= deadline)); then stop_work "$grace"
-      elif ((NOW - (${heard:-$NOW} > since ? ${heard:-$NOW} : since) > timeout * 2 / 3)); then unheard=yes; stop_work "$grace"; fi
+      if ((NOW >= deadline)); then stop_work "$grace" 0
+      elif ((NOW - (${heard:-$NOW} > since ? ${heard:-$NOW} : since) > timeout * 2 / 3)); then unheard=yes; stop_work "$grace" 0; fi
     fi
     if [[ -n $cut ]] && ((NOW >= cut)); then kill_work; printf '"state":"cancelled"' >"$dir/$n.result"; return 0; fi
     may_go_on || { kill_work; leave; }

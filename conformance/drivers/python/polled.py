@@ -244,7 +244,8 @@ class PolledSession(Runtime):
         for token in answer.stale_tokens:
             self.stale(token)
         for cancel in answer.cancels:
-            self.cancel(cancel)
+            # It may have waited for this heartbeat.
+            self.cancel(cancel, late=self.interval)
 
     # Reports.
 

@@ -322,13 +322,15 @@ class Runtime(ABC):
 
     # What the engine says of them.
 
-    def cancel(self, cancel: driver_pb2.Cancel) -> None:
+    def cancel(self, cancel: driver_pb2.Cancel, late: float = 0.0) -> None:
+        """A task has to end. The cancel may have been under way for so long."""
         held = self.held.get(cancel.token)
         if cancel.grace_ms == 0:
             # Its claim is over already (R33).
             return self.forget(cancel.token)
         if held is not None and held.runs():
-            self.cancel_held(held, cancel.grace_ms / 1000)
+            grace = cancel.grace_ms / 1000
+            self.cancel_held(held, max(grace - late, grace / 2))
             # Now somebody asks for its end.
             held.unheard = False
 
