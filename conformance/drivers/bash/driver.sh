@@ -165,7 +165,9 @@ may_go_on() { [[ -z $stopping ]] || { now; ((NOW < stopping / 1000 + drain)); };
 # It holds nothing any more (R47).
 leave() { [[ ! -e $dir/session ]] || post leave '{@S,"reason":"the driver stops"}' 2; say stopped; bye 0; }
 register() {
-  local adopts='' secret
+  local adopts=''
+  # Once a hello adopts what is held, it is no longer the earlier session's: no heartbeat goes out meanwhile.
+  rm -f "$dir/session"
   [[ ! -e $dir/holds ]] || { adopts=$(<"$dir/holds") adopts="\"${adopts#* }\""; }
   quote "${CONVEYOR_CONFORMANCE_DRIVER:-interpreter}"
   call register "{\"hello\":{\"driver\":$REPLY,\"version\":\"${CONVEYOR_CONFORMANCE_VERSION:-1.0.0}\",\"sdk\":\"none: bash and curl\",
@@ -191,7 +193,7 @@ beats() {
     now
     # It gets shorter with a task.
     read -r interval <"$dir/interval"
-    if ((NOW - last >= ${interval:-5000})); then
+    if ((NOW - last >= ${interval:-5000})) && [[ -s $dir/session ]]; then
       last=$NOW
       beat &
     fi

@@ -96,6 +96,8 @@ class PolledSession(Runtime):
         async with self.registering:
             if self.session != unknown:
                 return
+            # Once a hello adopts what is held, it is no longer the earlier session's.
+            self.session = ""
             failures = 0
             while True:
                 try:
