@@ -2,7 +2,7 @@
 
 mod read;
 
-pub(crate) use read::{CaseError, Citing, all};
+pub(crate) use read::{CaseError, Citing, all, one};
 
 /// Files by their paths in `cases/`, sorted.
 static FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/cases.rs"));

@@ -86,6 +86,47 @@ pub fn embedded(profile: &str) -> Result<Vec<v1::Case>, Vec<String>> {
     contract::embedded(profile).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
+/// The cases of a file of the profiles `contract` and `driver`.
+///
+/// # Errors
+/// All that is wrong with it, each with its place.
+pub fn read_cases(name: &str, text: &str) -> Result<Vec<v1::Case>, Vec<String>> {
+    contract::read(&[(name, text)])
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+/// What a driver's author says of it.
+///
+/// # Errors
+/// All that is wrong with it, each with its place.
+pub fn read_config(name: &str, text: &str) -> Result<v1::Config, Vec<String>> {
+    cases::one(name, text, "Config").map_err(|error| vec![error.to_string()])
+}
+
+/// Numbers of the requirements that drivers must keep.
+#[must_use]
+pub fn musts_of_drivers() -> Vec<String> {
+    let musts = rules::REQUIREMENTS.iter().filter(|requirement| {
+        requirement.strength == rules::Strength::Must && requirement.who != rules::Who::Engine
+    });
+    musts.map(|rule| rule.number.to_owned()).collect()
+}
+
+/// The sentence of a requirement of the driver contract; `None` of other documents' rules.
+#[must_use]
+pub fn sentence_of(rule: &Rule) -> Option<String> {
+    rules::of(&rule.to_string()).map(|requirement| requirement.rule.to_owned())
+}
+
+/// The day as reports have it: `2026-11-28`, in UTC.
+#[must_use]
+pub fn today() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = since.map_or(0, |since| since.as_millis() as u64);
+    let time = conveyor_engine::time::Time(now).to_string();
+    time.chars().take(10).collect()
+}
+
 /// A case as prose: what it is for, what it tests, what is done and looked for.
 #[must_use]
 pub fn describe(case: &v1::Case) -> String {

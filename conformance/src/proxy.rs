@@ -33,11 +33,11 @@ struct Network {
 }
 
 impl Proxy {
-    /// Before a place of the same kind, on a port of its own or at `path`.
+    /// Before a place of the same kind, at `address` or `path`.
     ///
     /// # Errors
     /// When it cannot listen.
-    pub(crate) async fn before(to: Place, path: &Path) -> io::Result<Proxy> {
+    pub(crate) async fn before(to: Place, address: SocketAddr, path: &Path) -> io::Result<Proxy> {
         let network = Arc::new(Network {
             to,
             silent: watch::channel(false).0,
@@ -46,7 +46,7 @@ impl Proxy {
         let shared = Arc::clone(&network);
         let (place, accepting) = match &network.to {
             Place::Tcp(_) => {
-                let listener = TcpListener::bind("127.0.0.1:0").await?;
+                let listener = TcpListener::bind(address).await?;
                 let place = Place::Tcp(listener.local_addr()?);
                 let accepting = tokio::spawn(async move {
                     while let Ok((client, _)) = listener.accept().await {

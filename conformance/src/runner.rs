@@ -9,14 +9,15 @@ pub use one::Trace;
 use crate::axes::{self, Axes};
 use crate::backend::Backend;
 use crate::driver::Program;
-use crate::names::{Axis, CaseName, RunName};
-use crate::result::{Expectation, Outcome, Results, Rule, Subject, Verdict};
+use crate::lists::Lists;
+use crate::names::{Axis, CaseName, Pattern, RunName};
+use crate::result::{Outcome, Results, Rule, Subject, Verdict};
 use crate::site::{Certificates, Transport};
 use crate::v1;
 use futures_util::StreamExt as _;
 use one::One;
-use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,11 +53,33 @@ pub struct Options {
     pub parallel: usize,
     /// Whether what was said stands in the outcomes.
     pub trace: Trace,
-    /// Which runs of those that there are; `None`: all.
-    pub chosen: Option<Vec<RunName>>,
-    /// What lists say of runs.
-    pub expected: BTreeMap<RunName, Expectation>,
+    /// Which runs: those that one of these matches. Default: all.
+    pub include: Vec<Pattern>,
+    /// But those that one of these matches.
+    pub exclude: Vec<Pattern>,
+    /// What is known of runs.
+    pub lists: Lists,
+    /// `contract` or `driver`.
+    pub profile: String,
+    /// Where a driver is waited for that somebody else starts, one case after the other; `None`: it is started.
+    pub listen: Option<SocketAddr>,
 }
+
+impl Options {
+    fn chosen(&self, run: &RunName) -> bool {
+        let among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(run));
+        (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
+    }
+
+    /// Whether it was chosen by its own values: then it is run, whatever the breadth.
+    fn named(&self, run: &RunName) -> bool {
+        let named = |pattern: &Pattern| pattern.has_values() && pattern.matches(run);
+        self.include.iter().any(named)
+    }
+}
+
+/// The most runs of one case where not all are run.
+const MOST: usize = 12;
 
 /// A run of a case.
 #[derive(Clone, Debug)]
@@ -140,10 +163,6 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
     };
     for case in &options.cases {
         let (name, axes) = axes_of(case, has)?;
-        let chosen = |run: &RunName| {
-            let chosen = options.chosen.as_ref();
-            chosen.is_none_or(|chosen| chosen.contains(run))
-        };
         let mut lacking: Vec<String> = case
             .features
             .iter()
@@ -162,7 +181,7 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
             let run = RunName::new(name, []).map_err(|error| error.to_string())?;
             let all = axes_of(&case, |_| true)?;
             let every = axes::every(&all.0, &all.1).map_err(|error| error.to_string())?;
-            if every.iter().any(chosen) {
+            if every.iter().any(|run| options.chosen(run)) {
                 plan.undeclared.push(outcome(
                     options,
                     &case,
@@ -172,21 +191,16 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
             }
             continue;
         }
-        plan.possible += axes::product(&axes);
-        let limit = match options.breadth {
-            Breadth::One => 1,
-            Breadth::Pairs | Breadth::All => usize::MAX,
-        };
-        let runs = match options.breadth {
-            Breadth::All => axes::every(&name, &axes),
+        let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
+        plan.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
+        let some = match options.breadth {
+            Breadth::All => Ok(every.clone()),
             Breadth::One => first(&name, &axes).map(|run| vec![run]),
-            Breadth::Pairs => match axes.len() {
-                1 => axes::every(&name, &axes),
-                _ => axes::select(&name, &axes, options.seed, limit.min(64)),
-            },
+            Breadth::Pairs => axes::select(&name, &axes, options.seed, MOST),
         };
-        for run in runs.map_err(|error| error.to_string())? {
-            if chosen(&run) {
+        let some = some.map_err(|error| error.to_string())?;
+        for run in every {
+            if options.chosen(&run) && (some.contains(&run) || options.named(&run)) {
                 plan.runs.push(planned(run, &case));
             }
         }
@@ -223,7 +237,7 @@ pub(crate) fn outcome(
     run: RunName,
     verdict: Verdict,
 ) -> Outcome {
-    let expectation = options.expected.get(&run).cloned();
+    let expectation = options.lists.expectation(&run);
     Outcome {
         requires: case
             .requires
@@ -233,7 +247,7 @@ pub(crate) fn outcome(
         features: case.features.clone(),
         run,
         verdict,
-        expectation: expectation.unwrap_or(Expectation::MustPass),
+        expectation,
         took: Duration::ZERO,
         stderr: Vec::new(),
         messages: Vec::new(),
@@ -269,7 +283,8 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
     results.subject.sdk = probed.sdk.clone();
     results.subject.declared = probed.declared.clone();
     let plan = plan(options, &probed.declared).map_err(io::Error::other)?;
-    results.possible = plan.possible;
+    // With the first meeting.
+    results.possible = plan.possible + 1;
     let count = plan.runs.len() + plan.undeclared.len() + 1;
     let all = plan.undeclared.into_iter().chain([probed.outcome]);
     for outcome in all {

@@ -7,6 +7,7 @@ use crate::wire::Record;
 use conveyor_api::{Admission, ConnectionLimits, Front, Listener, TcpEndpoint, Tls, TlsFiles};
 use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
@@ -134,12 +135,15 @@ impl Site {
         transport: Transport,
         certificates: &Certificates,
         setting: &Setting,
+        listen: Option<SocketAddr>,
     ) -> io::Result<Site> {
         let engine = Engine::start(backend, setting).await;
         let engine = engine.map_err(|error| io::Error::other(error.to_string()))?;
         let record = Arc::new(Record::new());
         let tap = Arc::new(Tap::new(Arc::clone(&record), channel(engine.url())?));
         let front = Front::of_drivers(&Arc::new(Tapped(Arc::clone(&tap))));
+        let later = tap.later.clone();
+        let front = front.layered(|router| later.around(router));
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped;
         let until = async move {
@@ -175,7 +179,10 @@ impl Site {
                 place
             }
         };
-        let proxy = Arc::new(Proxy::before(place, &directory.join("driver.sock")).await?);
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let socket = directory.join("driver.sock");
+        let proxy = Proxy::before(place, listen.unwrap_or(free), &socket).await?;
+        let proxy = Arc::new(proxy);
         tap.behind(Arc::clone(&proxy));
         let url = match (proxy.place(), transport) {
             (Place::Unix(path), _) => format!("unix:{}", path.display()),

@@ -95,6 +95,24 @@ fn read<M: Message + Default>(
     Ok((message, source))
 }
 
+/// A file that is one message of `conveyor.conformance.v1`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn one<M: Message + Default>(
+    file: &str,
+    text: &str,
+    name: &str,
+) -> Result<M, CaseError> {
+    let none = || CaseError {
+        place: file.to_owned(),
+        pointer: String::new(),
+        message: format!("there is no message {name}"),
+    };
+    let of = descriptor(name).ok_or_else(none)?;
+    read(file, text, &of).map(|(message, _)| message)
+}
+
 /// The cases of files of one kind, in their order. `name` is the file's message, `of` its cases, which lie in its field
 /// `cases`.
 ///

@@ -78,6 +78,7 @@ impl One<'_> {
             planned.transport,
             self.certificates,
             &engine,
+            self.options.listen,
         );
         let site = site.await.map_err(|error| why("the engine", &error))?;
         let neighbours = planned.concurrency.saturating_sub(1);

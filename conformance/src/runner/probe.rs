@@ -119,6 +119,7 @@ async fn meet(
         transport,
         certificates,
         &setting,
+        options.listen,
     );
     let site = site
         .await

@@ -59,7 +59,20 @@ impl Stage {
         };
         match self.see(&see).await {
             Err(Halt::Failed(why)) => failed(format!("the driver did not connect: {why}")),
-            seen => seen,
+            seen => {
+                self.learn();
+                seen
+            }
+        }
+    }
+
+    /// Takes the driver's name from its hello: a finished one has its own.
+    fn learn(&mut self) {
+        let hello = self.site.record.find(0, |entry, _| entry.kind == "hello");
+        if let Some((_, hello)) = hello
+            && let Some(name) = hello.body["driver"].as_str()
+        {
+            self.driver = name.to_owned();
         }
     }
 

@@ -1,0 +1,71 @@
+//! The program: its commands, and what people see of them.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `args` | the commands, their options and their help |
+//! | `run` | a driver is tested |
+//! | `engine` | an engine is tested |
+//! | `selftest` | the suite is tested |
+//! | `show` | which cases there are, and what each does |
+//! | `reports` | what is written of results |
+//! | `progress` | how far it is, while it runs |
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people: this is its output"
+)]
+
+mod args;
+mod engine;
+mod progress;
+mod reports;
+mod run;
+mod selftest;
+mod show;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use conveyor_conformance::Status;
+use std::process::ExitCode;
+
+/// Why the suite could not do its work, in sentences.
+struct Refused(Vec<String>);
+
+impl From<String> for Refused {
+    fn from(why: String) -> Refused {
+        Refused(vec![why])
+    }
+}
+
+/// Runs what the command line says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        Command::Run(args) => with_runtime(run::run(args)),
+        Command::Engine(args) => with_runtime(engine::run(args)),
+        Command::Selftest(args) => with_runtime(selftest::run(args)),
+        Command::List(args) => show::list(args),
+        Command::Describe(args) => show::describe(args),
+    };
+    match done {
+        Ok(status) => status.into(),
+        Err(Refused(reasons)) => {
+            for reason in reasons {
+                eprintln!("conveyor-conformance: {reason}");
+            }
+            Status::CouldNot.into()
+        }
+    }
+}
+
+fn with_runtime(work: impl Future<Output = Result<Status, Refused>>) -> Result<Status, Refused> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| format!("cannot start threads: {error}"))?;
+    let done = runtime.block_on(work);
+    // What of an engine still waits is not waited for.
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,230 @@
+//! The commands, their options and their help.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  conveyor-conformance run -- ./my-driver                     All cases that the driver declares
+  conveyor-conformance run --include 'cancel/**' -- ./my-driver
+  conveyor-conformance run --endpoint 127.0.0.1:7421          A driver that somebody holds in a debugger
+  conveyor-conformance run --profile driver --config c.yaml -- ./my-driver
+  conveyor-conformance list --requirement R34                 The cases of a requirement
+  conveyor-conformance describe cancel/during/reaches-user-code
+  conveyor-conformance engine --endpoint http://127.0.0.1:7420
+
+Exit status:
+  0  all came as expected
+  1  something failed that is not known to fail, or passed that is
+  2  the suite could not do its work";
+
+/// Whether a driver, or an engine, keeps Conveyor's contract.
+#[derive(Debug, Parser)]
+#[command(name = "conveyor-conformance", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Test a driver.
+    Run(RunArgs),
+    /// Test an engine from outside.
+    Engine(EngineArgs),
+    /// Test the suite itself, by a driver that breaks one rule after the other.
+    #[command(hide = true)]
+    Selftest(SelftestArgs),
+    /// List cases.
+    List(ListArgs),
+    /// Tell what a case is for, what it tests, and what it does.
+    Describe(DescribeArgs),
+}
+
+/// What kind of cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Profile {
+    /// A driver runtime, by programs that its action `interpret` performs.
+    #[default]
+    Contract,
+    /// Any finished driver, by samples that its author gives.
+    Driver,
+    /// An engine.
+    Engine,
+}
+
+impl Profile {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Profile::Contract => "contract",
+            Profile::Driver => "driver",
+            Profile::Engine => "engine",
+        }
+    }
+}
+
+/// The engine on the other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum BackendName {
+    /// In this process, over memory.
+    #[default]
+    Embedded,
+    /// A `conveyor serve` process.
+    Server,
+    /// Several nodes: comes with a later release.
+    Cluster,
+}
+
+/// Which of the values that a case can be run with are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum AxesName {
+    /// Each case once.
+    One,
+    /// So many runs of each that all pairs of values are among them.
+    #[default]
+    Pairs,
+    /// All combinations.
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The driver and its arguments.
+    #[arg(last = true, value_name = "DRIVER")]
+    pub(super) command: Vec<String>,
+    /// Listen here, HOST:PORT, and wait for a driver that somebody else starts with this as CONVEYOR_URL.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "command")]
+    pub(super) endpoint: Option<std::net::SocketAddr>,
+    /// Which kind of cases.
+    #[arg(long, value_enum, default_value = "contract")]
+    pub(super) profile: Profile,
+    /// What the driver's author says of it: features, samples, environment. YAML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) choice: Choice,
+    /// Known to fail: patterns, one a line; they are run, and have to fail. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) known_failing: Vec<PathBuf>,
+    /// Known to be unsteady: patterns, one a line; they may do either. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) known_flaky: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+    /// Which values of transport, concurrency and fault are run.
+    #[arg(long, value_enum, default_value = "pairs")]
+    pub(super) axes: AxesName,
+    /// With which the runs are chosen where not all are run. Default: the day's.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) seed: Option<u64>,
+    /// Cases of a file besides; those of a name that there is are taken in its place. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) case_file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: Output,
+    /// Tell all that was said in the runs that did not come as expected.
+    #[arg(long)]
+    pub(super) trace: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Choice {
+    /// Only these: a pattern of names; `*` within a part, `**` for any parts, `[transport:rest]` behind.
+    /// Can be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) include: Vec<String>,
+    /// Not these. Can be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) exclude: Vec<String>,
+    /// How many at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    pub(super) parallel: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BackendArgs {
+    /// The engine on the other side.
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub(super) backend: BackendName,
+    /// The `conveyor` program for `--backend server`. Default: beside this program, else on PATH.
+    #[arg(long, value_name = "FILE")]
+    pub(super) conveyor: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// Write a report: KIND=FILE; kinds are text, junit, json, profile, badge, known-failing. Can be
+    /// repeated.
+    #[arg(long, value_name = "KIND=FILE")]
+    pub(super) report: Vec<String>,
+    /// Write all reports into a directory, which is made.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) report_dir: Option<PathBuf>,
+    /// Tell what passed and what is not declared, too.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EngineArgs {
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+    /// The address of an engine that runs. It is neither restarted nor arranged.
+    #[arg(long, value_name = "URL", conflicts_with = "backend")]
+    pub(super) endpoint: Option<String>,
+    /// An access token with the scope `admin`, for `--endpoint`. Default: CONVEYOR_TOKEN.
+    #[arg(
+        long,
+        env = "CONVEYOR_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub(super) token: Option<String>,
+    #[command(flatten)]
+    pub(super) choice: Choice,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Which kind of cases.
+    #[arg(value_enum, default_value = "contract")]
+    pub(super) profile: Profile,
+    /// Only those that cite this requirement.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) requirement: Option<String>,
+    /// Only these. Can be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) include: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DescribeArgs {
+    /// A case's name.
+    #[arg(value_name = "CASE")]
+    pub(super) case: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SelftestArgs {
+    /// The broken driver: it tells its switches with `--list-switches`, and breaks what
+    /// CONVEYOR_CONFORMANCE_BREAK names.
+    #[arg(last = true, value_name = "DRIVER", required = true)]
+    pub(super) command: Vec<String>,
+    /// Only this switch. Can be repeated.
+    #[arg(long, value_name = "SWITCH")]
+    pub(super) switch: Vec<String>,
+    /// Run all cases for each switch, not only those that cite its requirement.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// A requirement that no driver can break alone. Can be repeated.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) exempt: Vec<String>,
+    /// How many cases at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    pub(super) parallel: usize,
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+}
