@@ -36,6 +36,8 @@ bye() {
 now() { NOW=${EPOCHREALTIME/[.,]/}; NOW=${NOW:0:-3}; }
 # A pause in seconds, without a process of its own; ends a process whose driver is gone.
 pause() { read -rt "$1" -u 9; kill -0 "$$" 2>"$dir/none" || exit 1; }
+# A file's text, which nobody sees half of.
+put() { printf '%s\n' "$2" >"$dir/$1.$BASHPID" && mv "$dir/$1.$BASHPID" "$dir/$1"; }
 trap 'stopping=${stopping:-${EPOCHREALTIME/[.,]/}}' TERM INT
 
 # JSON. `parse TEXT` has each value's own text in J by its path (`tasks/0/token`), the number of a list's entries under
@@ -176,10 +178,10 @@ register() {
     \"properties\":{\"program\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}}]}}" 30 may_go_on || { may_go_on || leave; die "register: $ANSWER"; }
   local -A J
   parse "$ANSWER"
-  printf '"session":%s,"resume_secret":%s' "${J[welcome/session]}" "${J[welcome/resume_secret]}" >"$dir/session"
+  printf '"session":%s,"resume_secret":%s' "${J[welcome/session]}" "${J[welcome/resume_secret]}" >"$dir/session.new" && mv "$dir/session.new" "$dir/session"
   line_bytes=${J[welcome/limits/log_line_bytes]:-65536} usual=${J[welcome/heartbeat_interval_ms]:-5000}
-  [[ -e $dir/interval ]] && (($(<"$dir/interval") < usual)) || printf '%s\n' "$usual" >"$dir/interval"
-  now; printf '%s\n' "$NOW" >"$dir/heard"
+  [[ -e $dir/interval ]] && (($(<"$dir/interval") < usual)) || put interval "$usual"
+  now; put heard "$NOW"
   rm -f "$dir/unknown"
   [[ -z $adopts || ${J[welcome/stale_tokens]:-} != *"$adopts"* ]] || : >"$dir/$held.stale"
   say "registered at $url"
@@ -209,11 +211,11 @@ beat() {
     404) : >"$dir/unknown" ;;
     401 | 403) die "heartbeat: $ANSWER" ;;
     200)
-      now; printf '%s\n' "$NOW" >"$dir/heard"
+      now; put heard "$NOW"
       parse "$ANSWER"
       for ((i = 0; i < ${J[stale_tokens/#]:-0}; i++)); do [[ ${J[stale_tokens/$i]} != "$token" ]] || : >"$dir/$n.stale"; done
       for ((i = 0; i < ${J[cancels/#]:-0}; i++)); do
-        [[ ${J[cancels/$i/token]} != "$token" ]] || printf '%s\n' "${J[cancels/$i/grace_ms]:-0}" >"$dir/$n.cancel"
+        [[ ${J[cancels/$i/token]} != "$token" ]] || put "$n.cancel" "${J[cancels/$i/grace_ms]:-0}"
       done ;;
   esac
 }
@@ -273,12 +275,12 @@ flush() {
   local IFS=,
   ((${#batch[@]})) || return
   # Said is said, also where this process is killed before the answer comes (R28).
-  printf %s $((lines + ${#batch[@]})) >"$dir/$n.lines"
+  put "$n.lines" $((lines + ${#batch[@]}))
   if call logs "{\"logs\":{\"token\":\"$token\",\"first_offset\":$lines,\"lines\":[${batch[*]}]}}" 30; then
     [[ $ANSWER != *'"status":"stale"'* ]] || { : >"$dir/$n.stale"; exit 1; }
     ((lines += ${#batch[@]}))
   else
-    printf %s "$lines" >"$dir/$n.lines"
+    put "$n.lines" "$lines"
   fi
   size=0 batch=()
 }
@@ -317,7 +319,7 @@ perform() {
       sleep) nap "${J[$p/ms]:-0}"; finish_cancelled ;;
       progress)
         str "$p/message"; mask "$REPLY"; quote "${REPLY:0:1000}"
-        printf ',"permille":%s,"message":%s' "${J[$p/permille]:-0}" "$REPLY" >"$dir/$n.progress" ;;
+        put "$n.progress" ",\"permille\":${J[$p/permille]:-0},\"message\":$REPLY" ;;
       checkpoint)
         str "$p/text"; repeat "$REPLY" "${J[$p/length]:-0}"
         call checkpoint "{\"checkpoint\":{\"token\":\"$token\",\"data\":\"$(printf %s "$REPLY" | base64 -w0)\"}}" 30
@@ -421,11 +423,11 @@ take() {
   if ((NOW - heard > timeout * 2 / 3 && NOW - heard > interval * 3 / 2)); then refuse 'the engine was not heard for too long'; return; fi
   # Three heartbeats fit into the shortest timeout (R20), and into the grace: cancels come with their answers alone.
   ((asked = timeout < grace ? timeout : grace, interval = asked * 3 / 10 < interval ? asked * 3 / 10 : interval))
-  printf '%s\n' $((interval < 100 ? 100 : interval)) >"$dir/interval"
+  put interval $((interval < 100 ? 100 : interval))
   [[ -z ${J[$task/checkpoint]:-} ]] || checkpoint=$(base64 -d <<<"${J[$task/checkpoint]:1:-1}"; echo .) checkpoint=${checkpoint%.}
   for name in ${J[$task/secrets/%]:-}; do secrets[$name]=$(base64 -d <<<"${J[$task/secrets/$name]:1:-1}"); done
   n=$((++held))
-  printf '%s %s' "$n" "$token" >"$dir/holds"
+  put holds "$n $token"
   done_with[$token]=over
   if call answer "{@S,\"answers\":[{\"token\":\"$token\",\"accepted\":{}}]}" 5 wanted && [[ $ANSWER != *"\"$token\""* ]]; then
     perform &
