@@ -2,6 +2,7 @@
 
 use super::{Options, outcome, place};
 use crate::backend::Setting;
+use crate::config::{self, DRIVER};
 use crate::result::{Finding, Outcome, Verdict};
 use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site, Transport};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// The name of what is found out here.
 const NAME: &str = "handshake/features/as-declared";
+/// What a driver under the profile `contract` is called.
+const UNDER_TEST: &str = "under-test";
 
 /// What a driver said of itself.
 pub(super) struct Probed {
@@ -56,7 +59,10 @@ pub(super) async fn probe(
         // The name is the suite's own, and can be read.
         Box::new(outcome.unwrap_or_else(|| unreachable!("{NAME}")))
     };
-    let first = first_transport(&options.config.features);
+    let first = match options.profile == DRIVER {
+        true => first_transport(&config::declared(&options.config)),
+        false => first_transport(&options.config.features),
+    };
     let met = meet(options, certificates, first).await;
     let (hello, stderr) = match met {
         Ok(met) => met,
@@ -65,6 +71,24 @@ pub(super) async fn probe(
     };
     let advertised = words(&hello["capabilities"]);
     let text = |key: &str| hello[key].as_str().unwrap_or_default().to_owned();
+    if options.profile == DRIVER {
+        let wanted = options.config.driver.as_str();
+        let name = text("driver");
+        let verdict = match wanted.is_empty() || wanted == name {
+            true => told(Verdict::Passed, stderr),
+            false => {
+                let why = format!("the config is of the driver `{wanted}`; `{name}` has come");
+                return Err(boxed(failed(why, stderr)));
+            }
+        };
+        return Ok(Probed {
+            name,
+            version: text("version"),
+            sdk: text("sdk"),
+            declared: config::declared(&options.config),
+            outcome: *boxed(verdict),
+        });
+    }
     let mut declared = options.config.features.clone();
     declared.sort();
     declared.dedup();
@@ -127,7 +151,8 @@ async fn meet(
     let cast = Cast {
         program: options.program.clone(),
         directory: own,
-        driver: "under-test".to_owned(),
+        driver: UNDER_TEST.to_owned(),
+        finished: options.profile == DRIVER,
         capacity: 1,
         drain_ms: 1_000,
         start: Duration::from_millis(match options.config.start_ms {
