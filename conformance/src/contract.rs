@@ -127,7 +127,7 @@ fn flaws_of(step: &v1::Step) -> Vec<(String, String)> {
             // Tokens are not known yet: a text that is no base64 stands for one.
             match message {
                 Err(why) if !why.contains("base64") => flaw("/say/message", &why),
-                _ => Vec::new(),
+                Ok(_) | Err(_) => Vec::new(),
             }
         }
         Some(What::Run(run)) if run.tasks.is_empty() => flaw("/run", "has no task"),

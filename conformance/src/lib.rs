@@ -107,6 +107,36 @@ pub fn read_config(name: &str, text: &str, profile: &str) -> Result<v1::Config, 
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
+/// What the contract says that somebody must, and no case of the suite tests: `R12: …`.
+///
+/// # Errors
+/// All that is wrong with the cases, a sentence each.
+pub fn uncited() -> Result<Vec<String>, Vec<String>> {
+    let of_drivers = embedded("contract")?;
+    let cites = |number: &str| {
+        let mut cited = of_drivers.iter().flat_map(|case| &case.requires);
+        cited.any(|cited| cited == number)
+    };
+    let rule = |number: &String| {
+        let rule = rules::of(number).map_or("", |requirement| requirement.rule);
+        format!("{number}: {rule}")
+    };
+    let mut uncited = engine::uncited()?;
+    let musts = musts_of_drivers();
+    let without = musts.iter().filter(|number| !cites(number));
+    uncited.extend(without.map(rule));
+    Ok(uncited)
+}
+
+/// Numbers of the requirements that drivers must keep.
+#[must_use]
+pub fn musts_of_drivers() -> Vec<String> {
+    let musts = rules::REQUIREMENTS.iter().filter(|requirement| {
+        requirement.strength == rules::Strength::Must && requirement.who != rules::Who::Engine
+    });
+    musts.map(|rule| rule.number.to_owned()).collect()
+}
+
 /// The sentence of a requirement of the driver contract; `None` of other documents' rules.
 #[must_use]
 pub fn sentence_of(rule: &Rule) -> Option<String> {

@@ -82,7 +82,7 @@ fn sound(test: &str, value: &Value, place: &str) -> Result<(), Mismatch> {
     };
     match test {
         "any" | "absent" if *value != true => takes("`true`"),
-        "least" | "most" if !value.is_number() => takes("a number"),
+        "least" | "most" if !value.is_number() && !is_name(value) => takes("a number"),
         "count" if !value.is_u64() && !value.as_object().is_some_and(tests) => {
             takes("a number, or a test of numbers")
         }
@@ -100,6 +100,12 @@ fn sound(test: &str, value: &Value, place: &str) -> Result<(), Mismatch> {
             ),
         )),
     }
+}
+
+/// Whether something that was saved is to stand there: `${name}`.
+fn is_name(value: &Value) -> bool {
+    let text = value.as_str();
+    text.is_some_and(|text| text.starts_with("${") && text.ends_with('}'))
 }
 
 fn tests(fields: &Map<String, Value>) -> bool {

@@ -5,6 +5,7 @@
 //! | `args` | the commands, their options and their help |
 //! | `run` | a driver is tested |
 //! | `engine` | an engine is tested |
+//! | `selftest` | the suite is tested |
 //! | `show` | which cases there are, and what each does |
 //! | `reports` | what is written of results |
 //! | `progress` | how far it is, while it runs |
@@ -20,6 +21,7 @@ mod engine;
 mod progress;
 mod reports;
 mod run;
+mod selftest;
 mod show;
 
 use args::{Cli, Command};
@@ -42,6 +44,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Run(args) => with_runtime(run::run(args)),
         Command::Engine(args) => with_runtime(engine::run(args)),
+        Command::Selftest(args) => with_runtime(selftest::run(args)),
         Command::List(args) => show::list(args),
         Command::Describe(args) => show::describe(args),
     };

@@ -328,7 +328,8 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
     results.subject.sdk = probed.sdk.clone();
     results.subject.declared = probed.declared.clone();
     let plan = plan(options, &probed.declared).map_err(io::Error::other)?;
-    results.possible = plan.possible;
+    // With the first meeting.
+    results.possible = plan.possible + 1;
     let count = plan.runs.len() + plan.undeclared.len() + 1;
     let all = plan.undeclared.into_iter().chain([probed.outcome]);
     for outcome in all {

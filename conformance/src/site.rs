@@ -90,7 +90,9 @@ impl Certificates {
         let signed = authority.self_signed(&authority_key).map_err(made)?;
         let issuer = rcgen::Issuer::new(authority, authority_key);
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let server = rcgen::CertificateParams::new(names).map_err(made)?;
+        let mut server = rcgen::CertificateParams::new(names).map_err(made)?;
+        // By the usual name it would be its own issuer's: OpenSSL takes it for signed by itself.
+        server.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
         let key = rcgen::KeyPair::generate().map_err(made)?;
         let cert = server.signed_by(&key, &issuer).map_err(made)?;
         let made = Certificates {
@@ -140,6 +142,8 @@ impl Site {
         let record = Arc::new(Record::new());
         let tap = Arc::new(Tap::new(Arc::clone(&record), channel(engine.url())?));
         let front = Front::of_drivers(&Arc::new(Tapped(Arc::clone(&tap))));
+        let later = tap.later.clone();
+        let front = front.layered(|router| later.around(router));
         let (stop, stopped) = watch::channel(false);
         let mut until = stopped;
         let until = async move {

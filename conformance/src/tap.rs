@@ -5,13 +5,16 @@
 //! | --- | --- |
 //! | `stream` | sessions over a stream |
 //! | `calls` | the calls of those without one |
+//! | `later` | fields of a later contract, in the bytes |
 //! | `numbers` | which message of one side is which of the other |
 
 mod calls;
+mod later;
 mod numbers;
 mod stream;
 
 pub(crate) use calls::Tapped;
+pub(crate) use later::Later;
 
 use crate::interfere::Interferences;
 use crate::proxy::Proxy;
@@ -44,6 +47,8 @@ pub(crate) struct Tap {
     /// Numbers connections.
     connections: AtomicU32,
     state: Arc<Mutex<State>>,
+    /// What a later contract has in each message.
+    pub(crate) later: Later,
 }
 
 #[derive(Default)]
@@ -63,6 +68,7 @@ impl Tap {
             proxy: RwLock::default(),
             connections: AtomicU32::new(0),
             state: Arc::default(),
+            later: Later::default(),
         }
     }
 
@@ -72,8 +78,15 @@ impl Tap {
     }
 
     /// Says something in the engine's name: on the driver's newest stream; to a driver without one with the next
-    /// answer that can have it.
-    pub(crate) fn say(&self, message: Told, cut: bool) {
+    /// answer that can have it. `None` is a message of a kind that this contract does not know.
+    pub(crate) fn say(&self, message: Option<Told>, cut: bool, later: bool) {
+        let message = match later {
+            true => message.map(crate::wire::later),
+            false => message,
+        };
+        if later || message.is_none() {
+            self.later.on();
+        }
         let state = &mut *self.state();
         let down = Down::forged(message.clone(), cut);
         let sent = state
@@ -81,7 +94,7 @@ impl Tap {
             .as_ref()
             .is_some_and(|stream| stream.send(down).is_ok());
         if !sent {
-            state.waiting.push(message);
+            state.waiting.extend(message);
         }
     }
 

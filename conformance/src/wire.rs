@@ -238,16 +238,38 @@ pub(crate) fn answered(message: Option<&Told>) -> Said {
 ///
 /// # Errors
 /// A sentence: what it lacks.
-pub(crate) fn engine_message(json: &Json) -> Result<Told, String> {
+pub(crate) fn engine_message(json: &Json) -> Result<Option<Told>, String> {
     let of = descriptor("SessionResponse")?;
     let message = conveyor_api::from_json_of(&of, json)
         .map_err(|flaw| format!("{}: {}", flaw.pointer, flaw.message))?;
     let bytes = prost::Message::encode_to_vec(&message);
     let message = <v1::SessionResponse as prost::Message>::decode(&bytes[..]);
     let message = message.map_err(|error| error.to_string())?;
-    message
-        .message
-        .ok_or_else(|| "it names no message".to_owned())
+    Ok(message.message)
+}
+
+/// A number that no enum of this contract has.
+const LATER: i32 = 99;
+
+/// The message with a value of an enum that a later contract has, where it has one.
+pub(crate) fn later(message: Told) -> Told {
+    match message {
+        Told::Outcome(outcome) => Told::Outcome(v1::ReportOutcome {
+            status: LATER,
+            ..outcome
+        }),
+        Told::Goodbye(goodbye) => Told::Goodbye(v1::Goodbye {
+            reason: LATER,
+            ..goodbye
+        }),
+        Told::Acknowledgement(mut acknowledgement) => {
+            for refused in &mut acknowledgement.refused {
+                refused.kind = LATER;
+            }
+            Told::Acknowledgement(acknowledgement)
+        }
+        message => message,
+    }
 }
 
 /// A message of the contract by its own name.

@@ -574,12 +574,15 @@ pub struct Unseen {
 /// Something in the engine's name: a SessionResponse without its number. `goodbye` ends the stream.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Say {
-    /// The message: `{cancel: {token: "${token:a}", grace_ms: 500}}`.
+    /// The message: `{cancel: {token: "${token:a}", grace_ms: 500}}`. An empty one is of a kind that a later contract has.
     #[prost(bytes = "bytes", tag = "1")]
     pub message: ::prost::bytes::Bytes,
     /// Whether the connection is cut with it.
     #[prost(bool, tag = "2")]
     pub cut: bool,
+    /// Whether it has what a later contract has: see `Interfere.later`.
+    #[prost(bool, tag = "3")]
+    pub later: bool,
 }
 /// An interference with what is said.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -617,7 +620,8 @@ pub mod interfere {
         /// These fields changed: an object that is merged into the message's.
         #[prost(bytes, tag = "8")]
         Change(::prost::bytes::Bytes),
-        /// With fields, and a value of an enum where it has one, that a later contract has.
+        /// With a value of an enum, where it has one, that a later contract has; and from then on, all that comes over the
+        /// same front has a field that this contract does not know.
         #[prost(bool, tag = "9")]
         Later(bool),
         /// The connection is cut in its place.

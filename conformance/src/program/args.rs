@@ -33,6 +33,9 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Test an engine from outside.
     Engine(EngineArgs),
+    /// Test the suite itself, by a driver that breaks one rule after the other.
+    #[command(hide = true)]
+    Selftest(SelftestArgs),
     /// List cases.
     List(ListArgs),
     /// Tell what a case is for, what it tests, and what it does.
@@ -202,4 +205,26 @@ pub(super) struct DescribeArgs {
     /// A case's name.
     #[arg(value_name = "CASE")]
     pub(super) case: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SelftestArgs {
+    /// The broken driver: it tells its switches with `--list-switches`, and breaks what
+    /// CONVEYOR_CONFORMANCE_BREAK names.
+    #[arg(last = true, value_name = "DRIVER", required = true)]
+    pub(super) command: Vec<String>,
+    /// Only this switch. Can be repeated.
+    #[arg(long, value_name = "SWITCH")]
+    pub(super) switch: Vec<String>,
+    /// Run all cases for each switch, not only those that cite its requirement.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// A requirement that no driver can break alone. Can be repeated.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) exempt: Vec<String>,
+    /// How many cases at once.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    pub(super) parallel: usize,
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
 }

@@ -127,7 +127,7 @@ impl Stage {
                 "what the case says is no message of the engine: {why}"
             ))
         })?;
-        self.site.tap.say(message, say.cut);
+        self.site.tap.say(message, say.cut, say.later);
         Ok(())
     }
 }

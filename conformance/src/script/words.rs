@@ -67,7 +67,14 @@ fn told(what: &What) -> String {
                 true => ", and cut the connection",
                 false => "",
             };
-            format!("Say in the engine's name {}{cut}", inline(&say.message))
+            let later = match say.later {
+                true => " with what a later contract has",
+                false => "",
+            };
+            format!(
+                "Say in the engine's name {}{later}{cut}",
+                inline(&say.message)
+            )
         }
         What::Interfere(interfere) => {
             let message = pattern(&interfere.message.clone().unwrap_or_default());

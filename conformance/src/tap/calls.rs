@@ -151,7 +151,13 @@ impl Tap {
                 note(&message, true, false);
                 vec![message]
             }
-            Fate::Pass | Fate::Later | Fate::Status(_) | Fate::LoseAnswer | Fate::CutBehind => {
+            Fate::Later => {
+                self.later.on();
+                let message = crate::wire::later(message);
+                note(&message, true, false);
+                vec![message]
+            }
+            Fate::Pass | Fate::Status(_) | Fate::LoseAnswer | Fate::CutBehind => {
                 note(&message, false, false);
                 vec![message]
             }

@@ -27,7 +27,8 @@ const OUT: Duration = Duration::from_millis(30);
 /// Something for the driver.
 pub(super) enum Down {
     Message {
-        message: Told,
+        /// `None`: of a kind that this contract does not know.
+        message: Option<Told>,
         forged: bool,
         /// The network is cut behind it.
         cut: bool,
@@ -37,7 +38,7 @@ pub(super) enum Down {
 }
 
 impl Down {
-    pub(super) fn forged(message: Told, cut: bool) -> Down {
+    pub(super) fn forged(message: Option<Told>, cut: bool) -> Down {
         Down::Message {
             message,
             forged: true,
@@ -202,20 +203,22 @@ impl Line {
             .fate(&tap.record, From::Engine, &said, task.as_ref());
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
-                message,
+                message: Some(message),
                 forged,
                 cut,
             });
         };
         match fate {
-            Fate::Pass | Fate::Later | Fate::Status(_) | Fate::LoseAnswer => {
-                send(message, false, false);
+            Fate::Pass | Fate::Status(_) | Fate::LoseAnswer => send(message, false, false),
+            Fate::Later => {
+                tap.later.on();
+                send(crate::wire::later(message), true, false);
             }
             Fate::Hold(name) => {
                 let down = self.down.clone();
                 let deliver = Box::new(move || {
                     let _ = down.send(Down::Message {
-                        message,
+                        message: Some(message),
                         forged: false,
                         cut: false,
                     });
@@ -262,12 +265,11 @@ impl Line {
                 }
             };
             sequence += 1;
-            let last = forged && matches!(message, Told::Goodbye(_));
-            let said = answered(Some(&message));
+            let last = forged && matches!(message, Some(Told::Goodbye(_)));
+            let said = answered(message.as_ref());
             let by = By::Stream { sequence };
             self.tap
                 .note(From::Engine, self.connection, by, said, (forged, false));
-            let message = Some(message);
             let gone = answers
                 .send(Ok(v1::SessionResponse { sequence, message }))
                 .is_err();
@@ -295,7 +297,8 @@ pub(super) fn changed(message: Told, mut body: Json, change: &Json) -> Told {
     merge(&mut body, change);
     let kind = answered(Some(&message)).kind;
     // A case that makes no message of it has its word: the reader of cases looked at the fields.
-    crate::wire::engine_message(&serde_json::json!({ kind: body })).unwrap_or(message)
+    let changed = crate::wire::engine_message(&serde_json::json!({ kind: body }));
+    changed.ok().flatten().unwrap_or(message)
 }
 
 /// A message of the driver with other fields; `None` where it is none then.

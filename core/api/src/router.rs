@@ -69,6 +69,15 @@ impl Front {
     }
 }
 
+impl Front {
+    /// The same, with what a program puts around it.
+    #[must_use]
+    pub fn layered(mut self, around: impl FnOnce(Router) -> Router) -> Front {
+        self.router = around(self.router);
+        self
+    }
+}
+
 /// The driver service under its limits.
 fn driver_service<D: DriverService>(driver: Arc<D>) -> DriverServiceServer<D> {
     DriverServiceServer::from_arc(driver)

@@ -1,5 +1,6 @@
 //! The verbs, their options and their help.
 
+mod conformance;
 mod contract;
 mod follow;
 mod fork;
@@ -14,6 +15,7 @@ mod shared;
 mod stop;
 mod tokens;
 
+pub(crate) use conformance::ConformanceArgs;
 pub(crate) use contract::{ContractArgs, ContractVerb, ExportArgs};
 pub(crate) use follow::{EventsArgs, LogsArgs};
 pub(crate) use fork::ForkArgs;
@@ -136,6 +138,8 @@ pub(crate) enum Verb {
     Tokens(TokensArgs),
     /// Write the driver contract, or the REST API, out of the program alone.
     Contract(ContractArgs),
+    /// Test a driver, or an engine, against the contract.
+    Conformance(ConformanceArgs),
     /// Copy all that a data directory holds into a file, while runs go on.
     Backup(BackupArgs),
     /// Make a data directory of a backup.

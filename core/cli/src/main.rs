@@ -82,6 +82,7 @@ fn dispatch(verb: Verb) -> Exit {
         Verb::Resume(args) => online::resume(args),
         Verb::Fork(args) => online::fork(&args),
         Verb::Contract(args) => offline::contract(&args.verb),
+        Verb::Conformance(args) => offline::conformance(&args),
         Verb::Backup(args) => online::backup(&args),
         Verb::Restore(args) => offline::restore(&args),
         Verb::Doctor(args) => doctor::doctor(&args),

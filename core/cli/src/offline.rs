@@ -2,6 +2,7 @@
 
 mod check;
 mod completion;
+mod conformance;
 mod contract;
 mod plan;
 mod restore;
@@ -9,6 +10,7 @@ mod test;
 
 pub(crate) use check::check;
 pub(crate) use completion::completion;
+pub(crate) use conformance::conformance;
 pub(crate) use contract::contract;
 pub(crate) use plan::{plan, show as show_plan};
 pub(crate) use restore::{restore, verified};

@@ -1,0 +1,49 @@
+//! A driver runtime of its own: the driver contract, over the generated stubs alone.
+//!
+//! It is what an author writes who has no SDK, and reads `docs/driver-contract.md` from the first rule to the last.
+//! Its one action, `interpret`, performs the programs of the conformance suite.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`launch`] | how the suite starts it |
+//! | `hello` | who it says that it is |
+//! | `connect`, `wire`, `polled` | a connection: a stream, or calls that stand in for one |
+//! | [`session`], `told`, `tasks`, `clock`, `push` | the session: what is heard, held and said |
+//! | `held`, `logs`, `pace` | tasks, their lines, and heartbeats |
+//! | `interpreter`, `program`, `template`, `says`, `mask` | user code, and what it speaks through |
+//! | [`breaks`] | the broken driver: switches that violate one requirement each |
+//!
+//! The code is honest but for [`breaks`]: where a rule is kept that a switch violates, it asks
+//! `self.breaks(…)`, in one line that a reader who writes a runtime leaves out.
+
+pub mod breaks;
+mod clock;
+mod connect;
+mod held;
+mod hello;
+mod interpreter;
+pub mod launch;
+mod logs;
+mod mask;
+mod pace;
+mod polled;
+mod program;
+mod push;
+mod says;
+pub mod session;
+mod tasks;
+mod template;
+mod told;
+mod wire;
+
+/// What the suite and a driver say to each other: `proto/conveyor/conformance/v1`.
+#[allow(
+    clippy::all,
+    rustdoc::all,
+    missing_docs,
+    unreachable_pub,
+    reason = "generated; the comments come from the .proto files, where buf checks them"
+)]
+pub mod v1 {
+    include!("../../../src/gen/conveyor.conformance.v1.rs");
+}

@@ -1,0 +1,29 @@
+use clap::Args;
+use std::ffi::OsString;
+
+const EXAMPLES: &str = "\
+It is a program of its own, `conveyor-conformance`, which lies beside this one or on PATH, and gets all that
+stands behind. `conveyor conformance run --help` is its help.
+
+Examples:
+  conveyor conformance run -- ./my-driver           All cases that the driver declares
+  conveyor conformance list                         The cases
+  conveyor conformance engine --backend server      The engine, from outside
+
+Exit status:
+  0  all came as expected
+  1  something failed that is not known to fail, or passed that is
+  2  the suite could not do its work";
+
+/// `conveyor conformance`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ConformanceArgs {
+    /// A command of the suite and its options.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) arguments: Vec<OsString>,
+}
