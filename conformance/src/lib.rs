@@ -14,10 +14,12 @@
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
 //! | `driver`, `script` | a driver's process, and a case as it is performed |
 //! | `cases`, `contract`, `rules`, `like` | cases of files, and what they cite and expect |
+//! | `config`, `samples` | what a driver's author says of it, and samples in the places of cases |
 
 mod axes;
 mod backend;
 mod cases;
+mod config;
 mod contract;
 mod driver;
 pub mod engine;
@@ -31,6 +33,7 @@ mod report;
 mod result;
 mod rules;
 mod runner;
+mod samples;
 mod script;
 mod site;
 mod tap;
@@ -95,12 +98,13 @@ pub fn read_cases(name: &str, text: &str) -> Result<Vec<v1::Case>, Vec<String>> 
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
-/// What a driver's author says of it.
+/// What a driver's author says of it, for the profile `contract` or `driver`.
 ///
 /// # Errors
 /// All that is wrong with it, each with its place.
-pub fn read_config(name: &str, text: &str) -> Result<v1::Config, Vec<String>> {
-    cases::one(name, text, "Config").map_err(|error| vec![error.to_string()])
+pub fn read_config(name: &str, text: &str, profile: &str) -> Result<v1::Config, Vec<String>> {
+    config::read(name, text, profile)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// What the contract says that somebody must, and no case of the suite tests: `R12: …`.

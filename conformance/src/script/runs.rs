@@ -284,8 +284,30 @@ impl Stage {
             Halt::Failed(format!("the driver is not published: {}", status.message()))
         })?;
         let driver = to_json("GetDriverResponse", driver.get_ref());
+        if published.as_said {
+            of_dialect(&driver)?;
+        }
         like(&inline(&published.like), &driver["driver"])
             .or_else(|mismatch| failed(format!("the driver is published otherwise: {mismatch}")))
+    }
+}
+
+/// Whether all schemas in a view are of JSON Schema 2020-12, as they are where they do not name a dialect.
+fn of_dialect(json: &Json) -> Result<(), Halt> {
+    const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+    match json {
+        Json::Array(items) => items.iter().try_for_each(of_dialect),
+        Json::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            let named = value["$schema"].as_str().unwrap_or(DIALECT);
+            let of = named.trim_end_matches('#');
+            match name.as_str() {
+                "inputs_schema" | "outputs_schema" if of != DIALECT => failed(format!(
+                    "a schema is published of `{named}`, and not of {DIALECT}"
+                )),
+                _ => of_dialect(value),
+            }
+        }),
+        _ => Ok(()),
     }
 }
 
