@@ -17,7 +17,7 @@ mod words;
 pub(crate) use words::sentence;
 
 use crate::driver::{Process, Program, how};
-use crate::interfere::inline;
+use crate::interfere::{inline, with_tokens};
 use crate::site::Site;
 use crate::v1;
 use crate::v1::step::Step as What;
@@ -62,6 +62,10 @@ pub(crate) struct Stage {
     pub(crate) directory: PathBuf,
     /// The driver's name.
     pub(crate) driver: String,
+    /// Whether it is a finished one, which knows nothing of the suite.
+    pub(crate) finished: bool,
+    /// Processes that there were when the last run began.
+    before: Vec<u32>,
     pub(crate) capacity: u32,
     pub(crate) drain_ms: u64,
     pub(crate) start: Duration,
@@ -90,6 +94,7 @@ pub(crate) struct Cast {
     pub(crate) program: Program,
     pub(crate) directory: PathBuf,
     pub(crate) driver: String,
+    pub(crate) finished: bool,
     pub(crate) capacity: u32,
     pub(crate) drain_ms: u64,
     pub(crate) start: Duration,
@@ -111,6 +116,8 @@ impl Stage {
             process: None,
             directory: cast.directory,
             driver: cast.driver,
+            finished: cast.finished,
+            before: Vec::new(),
             capacity: cast.capacity,
             drain_ms: cast.drain_ms,
             start: cast.start,
@@ -154,6 +161,7 @@ impl Stage {
         let Some(what) = &step.step else {
             return Ok(());
         };
+        self.note(what);
         match what {
             What::Start(start) => self.start(start).await,
             What::Run(run) => self.run(run).await,
@@ -206,6 +214,7 @@ impl Stage {
             }
             What::Call(call) => self.call(call).await,
             What::Published(published) => self.published(published).await,
+            What::Alone(alone) => self.alone(alone).await,
         }
     }
 
@@ -228,7 +237,8 @@ impl Stage {
     fn placed(&self, bytes: &[u8]) -> Json {
         let text = String::from_utf8_lossy(bytes);
         let directory = self.directory.display().to_string();
-        inline(text.replace("${dir}", &directory).as_bytes())
+        let json = inline(text.replace("${dir}", &directory).as_bytes());
+        with_tokens(&self.site.record, &json)
     }
 
     /// Whether the driver's process is gone though nobody ended it: then nothing comes any more.

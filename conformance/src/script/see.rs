@@ -121,7 +121,7 @@ impl Stage {
     }
 
     pub(super) fn say(&mut self, say: &v1::Say) -> Result<(), Halt> {
-        let json = with_tokens(&self.site.record, &inline(&say.message));
+        let json = self.placed(&say.message);
         let message = engine_message(&json).map_err(|why| {
             Halt::Unable(format!(
                 "what the case says is no message of the engine: {why}"

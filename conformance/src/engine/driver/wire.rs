@@ -75,8 +75,11 @@ impl Wire {
     ) -> Result<(Wire, Value), Refused> {
         let opened = link::open(&part.url, part.access.as_deref()).await;
         let (teller, mut stream) = opened.map_err(|status| match status.code() {
-            Code::Unavailable => Refused::ForNow,
-            _ => Refused::ForGood(status.to_string()),
+            Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
+                Refused::ForGood(status.to_string())
+            }
+            // A connection that breaks while it is opened has many statuses.
+            _ => Refused::ForNow,
         })?;
         let first = match session {
             Some(session) => json!({"sequence": 1, "resume": {
