@@ -542,7 +542,8 @@ pub struct Pattern {
     /// What its JSON has at least. A value may be a test instead: `{$least: 3}`, `{$most: 3}`, `{$any: true}`,
     /// `{$absent: true}`, `{$matches: "regex"}`, `{$count: 2}` (of a list), `{$has: …}` (of a list). The string
     /// `${token:STEP}` is the token of a step's last task as JSON has it, `${task:STEP}` that task,
-    /// `${task:STEP/FIELD}` what it has in a field (a JSON pointer), and `${long:5000}`, which stands in a `program`, a `step` and the view of `ended`, too, a text
+    /// `${task:STEP/FIELD}` what it has in a field (a JSON pointer), `${seen:/FIELD}` what the message that the
+    /// last `see` found has there, and `${long:5000}`, which stands in a `program`, a `step` and the view of `ended`, too, a text
     /// of so many letters `x`. In the place of an enum's word a number may stand: one that a later contract has.
     #[prost(bytes = "bytes", tag = "5")]
     pub like: ::prost::bytes::Bytes,

@@ -69,6 +69,7 @@ impl Stage {
         if !see.anywhere {
             self.cursor = at + 1;
             self.seen = entry.at;
+            self.site.record.saw(at);
         }
         Ok(())
     }
