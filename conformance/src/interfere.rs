@@ -101,7 +101,7 @@ impl Interferences {
                 How::Drop(_) => Fate::Drop,
                 How::Double(_) => Fate::Double,
                 How::DelayMs(ms) => Fate::Delay(Duration::from_millis(*ms)),
-                How::Change(change) => Fate::Change(inline(change)),
+                How::Change(change) => Fate::Change(with_tokens(record, &inline(change))),
                 How::Later(_) => Fate::Later,
                 How::Cut(_) => Fate::Cut,
                 How::CutBehind(_) => Fate::CutBehind,
@@ -141,20 +141,29 @@ pub(crate) fn about(pattern: &Pattern, from: From, kind: &str, task: Option<&Tas
 
 /// JSON of a case with the tokens that it names by their steps: `${token:STEP}`.
 pub(crate) fn with_tokens(record: &Record, json: &Json) -> Json {
+    with_words(json, &|text| {
+        let step = text.strip_prefix("${token:")?.strip_suffix('}')?;
+        let token = record.token_of(step)?;
+        Some(STANDARD.encode(token).into())
+    })
+}
+
+/// JSON of a case with what it names of the message that was seen last: `${seen:/POINTER}`.
+pub(crate) fn with_seen(seen: &Json, json: &Json) -> Json {
+    with_words(json, &|text| {
+        let pointer = text.strip_prefix("${seen:")?.strip_suffix('}')?;
+        seen.pointer(pointer).cloned()
+    })
+}
+
+/// JSON with some of its texts replaced.
+fn with_words(json: &Json, word: &dyn Fn(&str) -> Option<Json>) -> Json {
     match json {
-        Json::String(text) => {
-            let step = text
-                .strip_prefix("${token:")
-                .and_then(|rest| rest.strip_suffix('}'));
-            match step.and_then(|step| record.token_of(step)) {
-                Some(token) => STANDARD.encode(token).into(),
-                None => json.clone(),
-            }
-        }
-        Json::Array(items) => items.iter().map(|item| with_tokens(record, item)).collect(),
+        Json::String(text) => word(text).unwrap_or_else(|| json.clone()),
+        Json::Array(items) => items.iter().map(|item| with_words(item, word)).collect(),
         Json::Object(fields) => {
             let fields = fields.iter();
-            let fields = fields.map(|(key, value)| (key.clone(), with_tokens(record, value)));
+            let fields = fields.map(|(key, value)| (key.clone(), with_words(value, word)));
             Json::Object(fields.collect())
         }
         _ => json.clone(),
