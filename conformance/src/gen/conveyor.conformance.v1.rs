@@ -626,7 +626,7 @@ pub mod interfere {
         /// Delivered so many milliseconds later, and what comes behind it, too.
         #[prost(uint64, tag = "7")]
         DelayMs(u64),
-        /// These fields changed: an object that is merged into the message's.
+        /// These fields changed: an object that is merged into the message's; see `Pattern` for `${token:STEP}`.
         #[prost(bytes, tag = "8")]
         Change(::prost::bytes::Bytes),
         /// With a value of an enum, where it has one, that a later contract has; and from then on, all that comes over the
@@ -784,6 +784,9 @@ pub struct Call {
     /// What its answer has at least.
     #[prost(bytes = "bytes", tag = "3")]
     pub answer: ::prost::bytes::Bytes,
+    /// Who calls, where that is another principal than the driver's; of cases with `access`.
+    #[prost(string, tag = "4")]
+    pub principal: ::prost::alloc::string::String,
 }
 /// What the driver published.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
