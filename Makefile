@@ -1,6 +1,6 @@
 # The project's commands. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build dist test test-api test-full lint fmt bench faults fuzz generate
+.PHONY: help build dist test test-api test-full lint fmt bench faults fuzz generate conformance conformance-drivers conformance-selftest
 
 CARGO ?= cargo
 # Where buf is installed; the version is pinned in its package.json.
@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 20
 PROGRAM_BYTES := 25000000
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' Makefile
 
 build: ## Builds the program and all tests, in the one profile that both use
 	$(CARGO) build --workspace --release --locked
@@ -25,10 +25,50 @@ dist: ## Builds the program as packages have it, and holds it to its size
 	@bytes=$$(($$(wc -c <$(TARGET)/dist/conveyor))); echo "$(TARGET)/dist/conveyor: $$bytes bytes of $(PROGRAM_BYTES)"; \
 		[ $$bytes -le $(PROGRAM_BYTES) ]
 
-test: ## Runs all tests, simulator and examples included
+test: conformance-drivers ## Runs all tests, simulator and examples included
 	$(CARGO) build --workspace --release --locked
 	$(CARGO) test --workspace --release --locked --no-fail-fast
 	$(CARGO) run --quiet --release --locked -p conveyor-sim --features planted -- --planted all
+
+conformance-drivers: ## Makes what the suite's Python driver needs (Python 3.10 or later)
+	conformance/drivers/python/setup.sh
+
+# The suite's program, and where its results go.
+CONFORMANCE := $(TARGET)/release/conveyor-conformance
+RESULTS := $(TARGET)/conformance
+# cases NAME COMMAND: a driver of the suite's own under all cases and axes.
+define cases
+	mkdir -p $(RESULTS)/$(1)
+	$(CONFORMANCE) run --report-dir $(RESULTS)/$(1) $(2)
+
+endef
+conformance: conformance-drivers ## Runs the whole conformance suite, and writes docs/conformance.md: about half an hour
+	$(CARGO) build --workspace --release --locked
+	rm -rf $(RESULTS)
+	$(call cases,rust,-- $(TARGET)/release/conveyor-conformance-rust)
+	$(call cases,rust-server,--backend server --parallel 4 --axes one -- $(TARGET)/release/conveyor-conformance-rust)
+	$(call cases,python,-- conformance/drivers/python/run.sh)
+	$(call cases,bash,-- conformance/drivers/bash/driver.sh)
+	$(call cases,raw,-- $(TARGET)/release/conveyor-conformance-raw)
+	$(call cases,exec,--profile driver --config conformance/drivers/exec.yaml -- $(TARGET)/release/conveyor-driver-exec)
+	$(call cases,http,--profile driver --config conformance/drivers/http.yaml -- $(TARGET)/release/conveyor-driver-http)
+	$(CONFORMANCE) engine --report-dir $(RESULTS)/engine
+	$(CONFORMANCE) engine --backend server --report-dir $(RESULTS)/engine-server
+	$(CONFORMANCE) page \
+		"Rust SDK"=$(RESULTS)/rust/report.json \
+		"Rust SDK, before a server"=$(RESULTS)/rust-server/report.json \
+		"Python, without an SDK"=$(RESULTS)/python/report.json \
+		"Bash and curl"=$(RESULTS)/bash/report.json \
+		"Rust over stubs alone"=$(RESULTS)/raw/report.json \
+		"The driver exec"=$(RESULTS)/exec/report.json \
+		"The driver http"=$(RESULTS)/http/report.json \
+		"The engine, embedded"=$(RESULTS)/engine/report.json \
+		"The engine, as a server"=$(RESULTS)/engine-server/report.json
+	$(MAKE) conformance-selftest
+
+conformance-selftest: ## Breaks each rule of the contract, and shows which cases notice: about ten minutes
+	$(CARGO) build --workspace --release --locked
+	$(CONFORMANCE) selftest --all -- $(TARGET)/release/conveyor-conformance-raw
 
 test-full: test test-api fuzz ## Runs what takes longer, too
 

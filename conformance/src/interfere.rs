@@ -101,7 +101,7 @@ impl Interferences {
                 How::Drop(_) => Fate::Drop,
                 How::Double(_) => Fate::Double,
                 How::DelayMs(ms) => Fate::Delay(Duration::from_millis(*ms)),
-                How::Change(change) => Fate::Change(inline(change)),
+                How::Change(change) => Fate::Change(with_tokens(record, &inline(change))),
                 How::Later(_) => Fate::Later,
                 How::Cut(_) => Fate::Cut,
                 How::CutBehind(_) => Fate::CutBehind,

@@ -62,6 +62,10 @@ pub(crate) struct Stage {
     pub(crate) directory: PathBuf,
     /// The driver's name.
     pub(crate) driver: String,
+    /// Whether it is a finished one, which knows nothing of the suite.
+    pub(crate) finished: bool,
+    /// Processes that there were when the last run began.
+    before: Vec<u32>,
     pub(crate) capacity: u32,
     pub(crate) drain_ms: u64,
     pub(crate) start: Duration,
@@ -77,6 +81,10 @@ pub(crate) struct Stage {
     cursor: usize,
     /// When that was said.
     seen: Duration,
+    /// What that was.
+    last: Json,
+    /// Access tokens of others, by their principals.
+    others: BTreeMap<String, String>,
     /// Files that are looked at once more at the end.
     recorded: Vec<v1::Recorded>,
     /// Whether the driver's end is nothing to wonder at.
@@ -90,6 +98,7 @@ pub(crate) struct Cast {
     pub(crate) program: Program,
     pub(crate) directory: PathBuf,
     pub(crate) driver: String,
+    pub(crate) finished: bool,
     pub(crate) capacity: u32,
     pub(crate) drain_ms: u64,
     pub(crate) start: Duration,
@@ -111,6 +120,8 @@ impl Stage {
             process: None,
             directory: cast.directory,
             driver: cast.driver,
+            finished: cast.finished,
+            before: Vec::new(),
             capacity: cast.capacity,
             drain_ms: cast.drain_ms,
             start: cast.start,
@@ -121,21 +132,28 @@ impl Stage {
             runs: BTreeMap::new(),
             cursor: 0,
             seen: Duration::ZERO,
+            last: Json::Null,
+            others: BTreeMap::new(),
             recorded: Vec::new(),
             may_end: false,
             neighbours: false,
         };
         if stage.access {
-            let request = stage.request(CreateTokenRequest {
-                principal: PRINCIPAL.to_owned(),
-                scope: TokenScope::Driver.into(),
-                ..CreateTokenRequest::default()
-            });
-            let made = stage.control.create_token(request).await;
-            let made = made.map_err(|status| unable("a token", &status.message()))?;
-            stage.token = made.into_inner().secret;
+            stage.token = stage.token_for(PRINCIPAL).await?;
         }
         Ok(stage)
+    }
+
+    /// An access token for somebody who may do what drivers may.
+    async fn token_for(&mut self, principal: &str) -> Result<String, Halt> {
+        let request = self.request(CreateTokenRequest {
+            principal: principal.to_owned(),
+            scope: TokenScope::Driver.into(),
+            ..CreateTokenRequest::default()
+        });
+        let made = self.control.create_token(request).await;
+        let made = made.map_err(|status| unable("a token", &status.message()))?;
+        Ok(made.into_inner().secret)
     }
 
     /// A request of whoever may do everything.
@@ -154,6 +172,7 @@ impl Stage {
         let Some(what) = &step.step else {
             return Ok(());
         };
+        self.note(what);
         match what {
             What::Start(start) => self.start(start).await,
             What::Run(run) => self.run(run).await,
@@ -206,6 +225,7 @@ impl Stage {
             }
             What::Call(call) => self.call(call).await,
             What::Published(published) => self.published(published).await,
+            What::Alone(alone) => self.alone(alone).await,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::faults::Fault;
 use super::{Options, Planned, outcome, place};
 use crate::backend::Setting;
+use crate::config::DRIVER;
 use crate::interfere::inline;
 use crate::laws;
 use crate::result::{Finding, Outcome, Verdict};
@@ -10,7 +11,9 @@ use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site};
 use crate::v1;
 use crate::v1::interfere::How;
-use crate::wire::{By, Entry};
+use crate::wire::{By, Entry, From};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -33,6 +36,8 @@ pub enum Trace {
 pub(super) struct One<'a> {
     pub(super) options: &'a Options,
     pub(super) certificates: &'a Certificates,
+    /// The driver's name.
+    pub(super) driver: String,
 }
 
 impl One<'_> {
@@ -89,7 +94,8 @@ impl One<'_> {
         let cast = Cast {
             program: self.options.program.clone(),
             directory: own,
-            driver: "under-test".to_owned(),
+            driver: self.driver.clone(),
+            finished: self.options.profile == DRIVER,
             capacity: capacity + neighbours,
             drain_ms: match setting.drain_ms {
                 0 => 2_000,
@@ -157,6 +163,12 @@ impl One<'_> {
             }));
         }
         let stderr = end(&mut stage).await;
+        let secrets: Vec<&str> = setting.secrets.values().map(String::as_str).collect();
+        findings.extend(
+            case.requires
+                .iter()
+                .flat_map(|rule| hidden(rule, &entries, &secrets, &stderr)),
+        );
         Ok((findings, stderr, entries))
     }
 }
@@ -166,6 +178,44 @@ struct Company<'a> {
     neighbours: u32,
     fault: Option<&'a str>,
     seed: u64,
+}
+
+/// What a driver is not to write where others can read it (R61, R71), and has written.
+fn hidden(rule: &str, entries: &[Entry], secrets: &[&str], stderr: &[String]) -> Vec<Finding> {
+    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let mut words: Vec<(&str, String)> = Vec::new();
+    match rule {
+        "R61" => {
+            for entry in entries.iter().filter(|entry| entry.from == From::Engine) {
+                if entry.kind == "task" {
+                    words.push(("a token", base64(&entry.token)));
+                    words.push(("a token", hex(&entry.token)));
+                }
+                if let Some(secret) = entry.body["resume_secret"].as_str() {
+                    words.push(("a resume secret", secret.to_owned()));
+                    let bytes = STANDARD.decode(secret).unwrap_or_default();
+                    words.push(("a resume secret", hex(&bytes)));
+                }
+            }
+        }
+        "R71" => {
+            for secret in secrets {
+                words.push(("a secret", (*secret).to_owned()));
+                words.push(("a secret", base64(secret.as_bytes())));
+            }
+        }
+        _ => {}
+    }
+    let written = words.iter().find(|(_, word)| {
+        !word.is_empty() && stderr.iter().any(|line| line.contains(word.as_str()))
+    });
+    let finding = written.map(|(what, _)| Finding {
+        requirement: rule.parse().ok(),
+        sentence: format!("the driver wrote {what} to standard error"),
+        place: None,
+    });
+    finding.into_iter().collect()
 }
 
 /// Ends the driver's process. Its last lines.

@@ -2,6 +2,7 @@
 
 use super::{Options, outcome, place};
 use crate::backend::Setting;
+use crate::config::{self, DRIVER};
 use crate::result::{Finding, Outcome, Verdict};
 use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site, Transport};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// The name of what is found out here.
 const NAME: &str = "handshake/features/as-declared";
+/// What a driver under the profile `contract` is called.
+const UNDER_TEST: &str = "under-test";
 
 /// What a driver said of itself.
 pub(super) struct Probed {
@@ -56,15 +59,34 @@ pub(super) async fn probe(
         // The name is the suite's own, and can be read.
         Box::new(outcome.unwrap_or_else(|| unreachable!("{NAME}")))
     };
-    let first = first_transport(&options.config.features);
-    let met = meet(options, certificates, first).await;
+    let met = meet_by_any(options, certificates).await;
     let (hello, stderr) = match met {
         Ok(met) => met,
-        Err(Met::Failed(why, stderr)) => return Err(boxed(failed(why, stderr))),
+        Err(Met::Ended(why, stderr) | Met::Failed(why, stderr)) => {
+            return Err(boxed(failed(why, stderr)));
+        }
         Err(Met::Unable(why)) => return Err(boxed(unable(why))),
     };
     let advertised = words(&hello["capabilities"]);
     let text = |key: &str| hello[key].as_str().unwrap_or_default().to_owned();
+    if options.profile == DRIVER {
+        let wanted = options.config.driver.as_str();
+        let name = text("driver");
+        let verdict = match wanted.is_empty() || wanted == name {
+            true => told(Verdict::Passed, stderr),
+            false => {
+                let why = format!("the config is of the driver `{wanted}`; `{name}` has come");
+                return Err(boxed(failed(why, stderr)));
+            }
+        };
+        return Ok(Probed {
+            name,
+            version: text("version"),
+            sdk: text("sdk"),
+            declared: config::declared(&options.config),
+            outcome: *boxed(verdict),
+        });
+    }
     let mut declared = options.config.features.clone();
     declared.sort();
     declared.dedup();
@@ -91,19 +113,38 @@ pub(super) async fn probe(
     })
 }
 
+/// Why a driver was not met.
 enum Met {
+    /// Its process ended before it said hello: it may not speak what it was asked to.
+    Ended(String, Vec<String>),
     Failed(String, Vec<String>),
     Unable(String),
 }
 
-/// By which way it is met: the first that it declares.
-fn first_transport(features: &[String]) -> Transport {
-    let has = |feature: &str| features.iter().any(|declared| declared == feature);
-    match (has("stream"), has("unary"), has("rest")) {
-        (false, true, _) => Transport::Unary,
-        (false, false, true) => Transport::Rest,
-        _ => Transport::Tcp,
+type Hello = (serde_json::Value, Vec<String>);
+
+/// Meets it by the first way that it speaks: of those that it declares, or of all where it declares none.
+async fn meet_by_any(options: &Options, certificates: &Certificates) -> Result<Hello, Met> {
+    let features = match options.profile == DRIVER {
+        true => config::declared(&options.config),
+        false => options.config.features.clone(),
+    };
+    let declares = |transport: &Transport| {
+        let own = transport.spoken();
+        features.is_empty() || features.iter().any(|feature| feature == own)
+    };
+    let ways = [Transport::Tcp, Transport::Unary, Transport::Rest];
+    let mut first = None;
+    for way in ways.into_iter().filter(declares) {
+        match meet(options, certificates, way).await {
+            Err(Met::Ended(why, stderr)) => {
+                first.get_or_insert(Met::Ended(why, stderr));
+            }
+            met => return met,
+        }
     }
+    let none = || Met::Unable("the config declares none of stream, unary, rest".to_owned());
+    Err(first.unwrap_or_else(none))
 }
 
 async fn meet(
@@ -127,7 +168,8 @@ async fn meet(
     let cast = Cast {
         program: options.program.clone(),
         directory: own,
-        driver: "under-test".to_owned(),
+        driver: UNDER_TEST.to_owned(),
+        finished: options.profile == DRIVER,
         capacity: 1,
         drain_ms: 1_000,
         start: Duration::from_millis(match options.config.start_ms {
@@ -146,6 +188,10 @@ async fn meet(
         step: Some(v1::step::Step::Start(v1::Start::default())),
     };
     let started = stage.perform(&step).await;
+    let ended = stage
+        .process
+        .as_mut()
+        .is_some_and(|process| process.status().is_some());
     let output = stage.process.as_ref().map_or(0, |process| process.output());
     if let Some(process) = &mut stage.process {
         process.end().await;
@@ -154,6 +200,7 @@ async fn meet(
     let stderr = stderr.unwrap_or_default();
     match started {
         Ok(()) => {}
+        Err(Halt::Failed(why)) if ended => return Err(Met::Ended(why, stderr)),
         Err(Halt::Failed(why)) => return Err(Met::Failed(why, stderr)),
         Err(Halt::Unable(why)) => return Err(Met::Unable(why)),
     }

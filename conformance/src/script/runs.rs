@@ -235,6 +235,19 @@ impl Stage {
         Ok(())
     }
 
+    /// What a caller shows: the driver's own token, or one that is made for another.
+    async fn token_of(&mut self, principal: &str) -> Result<String, Halt> {
+        if principal.is_empty() {
+            return Ok(self.token.clone());
+        }
+        if let Some(token) = self.others.get(principal) {
+            return Ok(token.clone());
+        }
+        let token = self.token_for(principal).await?;
+        self.others.insert(principal.to_owned(), token.clone());
+        Ok(token)
+    }
+
     /// A call in the driver's name, straight to the engine.
     pub(super) async fn call(&mut self, call: &v1::Call) -> Result<(), Halt> {
         let asked = with_tokens(&self.site.record, &inline(&call.request));
@@ -243,9 +256,10 @@ impl Stage {
                 .channel()
                 .map_err(|error| unable("the engine", &error))?,
         );
+        let token = self.token_of(&call.principal).await?;
         let bearer = |mut request: tonic::Request<()>| {
-            if let Ok(value) = format!("Bearer {}", self.token).parse()
-                && !self.token.is_empty()
+            if let Ok(value) = format!("Bearer {token}").parse()
+                && !token.is_empty()
             {
                 request.metadata_mut().insert("authorization", value);
             }
@@ -284,8 +298,30 @@ impl Stage {
             Halt::Failed(format!("the driver is not published: {}", status.message()))
         })?;
         let driver = to_json("GetDriverResponse", driver.get_ref());
+        if published.as_said {
+            of_dialect(&driver)?;
+        }
         like(&inline(&published.like), &driver["driver"])
             .or_else(|mismatch| failed(format!("the driver is published otherwise: {mismatch}")))
+    }
+}
+
+/// Whether all schemas in a view are of JSON Schema 2020-12, as they are where they do not name a dialect.
+fn of_dialect(json: &Json) -> Result<(), Halt> {
+    const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+    match json {
+        Json::Array(items) => items.iter().try_for_each(of_dialect),
+        Json::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            let named = value["$schema"].as_str().unwrap_or(DIALECT);
+            let of = named.trim_end_matches('#');
+            match name.as_str() {
+                "inputs_schema" | "outputs_schema" if of != DIALECT => failed(format!(
+                    "a schema is published of `{named}`, and not of {DIALECT}"
+                )),
+                _ => of_dialect(value),
+            }
+        }),
+        _ => Ok(()),
     }
 }
 

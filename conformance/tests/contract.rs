@@ -1,0 +1,182 @@
+//! The drivers that lie beside the suite keep the contract; whoever does not is told so.
+//!
+//! The programs are built by `make test`, the environment of the Python driver by `make conformance-drivers`.
+
+use conveyor_conformance::{
+    Backend, Breadth, Lists, Options, Program, Results, Standing, Status, Trace, Verdict, embedded,
+    uncited, v1,
+};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tokio::sync::Mutex;
+
+/// One driver after the other: what is looked at is time, too, and there are few processors.
+static ONE: Mutex<()> = Mutex::const_new(());
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A program of the workspace, beside the tests' own.
+fn program(name: &str) -> String {
+    let own = std::env::current_exe().expect("a test is a program");
+    let beside = own.parent().and_then(Path::parent).expect("it lies in deps");
+    let program = beside.join(name);
+    assert!(
+        program.is_file(),
+        "{} is not built: `cargo build --workspace --release` builds it",
+        program.display()
+    );
+    program.display().to_string()
+}
+
+fn script(path: &str) -> String {
+    root().join(path).display().to_string()
+}
+
+fn options(command: &[&str]) -> Options {
+    Options {
+        program: Program {
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            environment: Vec::new(),
+        },
+        config: v1::Config::default(),
+        profile: "contract".to_owned(),
+        cases: embedded("contract").unwrap_or_else(|errors| panic!("{}", errors.join("\n"))),
+        backend: Backend::Embedded,
+        breadth: Breadth::One,
+        seed: 1,
+        parallel: 8,
+        trace: Trace::Off,
+        include: Vec::new(),
+        exclude: Vec::new(),
+        lists: Lists::default(),
+        listen: None,
+    }
+}
+
+/// Runs the cases, and looks that all that the driver declares has passed.
+async fn passes(options: &Options, at_least: usize) {
+    let _one = ONE.lock().await;
+    let results = conveyor_conformance::run(options, |_, _| {}).await;
+    let results = results.expect("the suite can work");
+    let wrong: Vec<String> = results
+        .sorted()
+        .iter()
+        .filter(|outcome| {
+            !matches!(
+                outcome.standing(),
+                Standing::Passed | Standing::NotDeclared
+            )
+        })
+        .map(|outcome| format!("{}: {}", outcome.run, outcome.complaints().join("; ")))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let passed = results.counts().passed;
+    assert!(passed as usize >= at_least, "only {passed} cases were run");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rust_driver_passes_all_that_it_declares() {
+    passes(&options(&[&program("conveyor-conformance-rust")]), 120).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_driver_over_stubs_alone_passes_all_that_it_declares() {
+    passes(&options(&[&program("conveyor-conformance-raw")]), 120).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_plain_python_driver_passes_all_that_it_declares() {
+    passes(&options(&[&script("conformance/drivers/python/run.sh")]), 120).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bash_driver_passes_all_that_it_declares() {
+    passes(&options(&[&script("conformance/drivers/bash/driver.sh")]), 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rust_driver_passes_before_a_server_in_a_process_of_its_own() {
+    let mut options = options(&[&program("conveyor-conformance-rust")]);
+    options.backend = Backend::Server {
+        program: Some(program("conveyor").into()),
+    };
+    options.parallel = 4;
+    options
+        .cases
+        .retain(|case| case.name.starts_with("results/") || case.name.starts_with("resume/"));
+    passes(&options, 10).await;
+}
+
+#[test]
+fn each_must_of_the_contract_has_a_case_that_cites_it() {
+    let uncited = uncited().unwrap_or_else(|errors| panic!("{}", errors.join("\n")));
+    assert!(uncited.is_empty(), "no case cites {}", uncited.join("\n"));
+}
+
+/// Each rule is broken by a driver that keeps all others, and a case that cites it notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_driver_breaks_is_noticed_by_a_case_that_cites_it() {
+    let _one = ONE.lock().await;
+    let ended = tokio::task::spawn_blocking(|| {
+        Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
+            .args(["selftest", "--"])
+            .arg(program("conveyor-conformance-raw"))
+            .output()
+    });
+    let ended = ended.await.expect("it is waited for").expect("it runs");
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{said}");
+}
+
+/// What came of a driver that is a shell's script.
+async fn shell(text: &str) -> Results {
+    let mut options = options(&["bash", "-c", text]);
+    options.config.start_ms = 1_500;
+    options.cases.retain(|case| case.name.starts_with("results/"));
+    let results = conveyor_conformance::run(&options, |_, _| {}).await;
+    results.expect("the suite can work")
+}
+
+fn sentence(results: &Results) -> String {
+    assert_eq!(results.status(), Status::Failed);
+    assert_eq!(results.outcomes.len(), 1, "nothing else is tried");
+    match &results.outcomes[0].verdict {
+        Verdict::Failed { findings } => findings[0].sentence.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_that_ends_at_once_is_told_with_its_last_words() {
+    let results = shell("echo 'no such library' >&2; exit 3").await;
+    let told = sentence(&results);
+    assert!(told.contains("ended with the status 3"), "{told}");
+    assert_eq!(results.outcomes[0].stderr, ["no such library"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_that_never_connects_is_told_and_nothing_of_it_is_left() {
+    let mark = format!("conformance-{}", std::process::id());
+    let text = format!("trap '' TERM; (exec -a {mark} sleep 600) & exec -a {mark} sleep 600");
+    let told = sentence(&shell(&text).await);
+    assert!(told.contains("did not connect"), "{told}");
+    let left = Command::new("pgrep").args(["-f", &mark]).output();
+    let left = left.expect("it runs");
+    assert!(left.stdout.is_empty(), "processes are left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_that_writes_to_standard_output_is_told_so() {
+    let driver = program("conveyor-conformance-rust");
+    let told = sentence(&shell(&format!("echo hello; exec {driver}")).await);
+    assert!(told.contains("6 bytes to standard output"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_is_not_there_says_nothing_of_a_driver() {
+    let results = conveyor_conformance::run(&options(&["/nowhere/driver"]), |_, _| {}).await;
+    let results = results.expect("the suite can work");
+    assert_eq!(results.status(), Status::CouldNot);
+}
