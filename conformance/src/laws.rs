@@ -6,11 +6,13 @@
 //! | `connections` | R1, R2, R6, R41 |
 //! | `tasks` | R12, R13 |
 //! | `heartbeats` | R20, R21 |
+//! | `room` | R15 |
 //! | `logs` | R28, R30, R31, R73 |
 
 mod connections;
 mod heartbeats;
 mod logs;
+mod room;
 mod tasks;
 
 use crate::wire::{Entry, From};
@@ -27,6 +29,7 @@ const LAWS: &[(&str, Law)] = &[
     ("R41", connections::generations),
     ("R12", tasks::answered),
     ("R13", tasks::reported_once_started),
+    ("R15", room::within_capacity),
     ("R20", heartbeats::in_time),
     ("R21", heartbeats::all_named),
     ("R28", logs::last_offset),
