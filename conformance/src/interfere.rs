@@ -101,7 +101,7 @@ impl Interferences {
                 How::Drop(_) => Fate::Drop,
                 How::Double(_) => Fate::Double,
                 How::DelayMs(ms) => Fate::Delay(Duration::from_millis(*ms)),
-                How::Change(change) => Fate::Change(inline(change)),
+                How::Change(change) => Fate::Change(with_tokens(record, &inline(change))),
                 How::Later(_) => Fate::Later,
                 How::Cut(_) => Fate::Cut,
                 How::CutBehind(_) => Fate::CutBehind,
@@ -139,18 +139,11 @@ pub(crate) fn about(pattern: &Pattern, from: From, kind: &str, task: Option<&Tas
     whose == from && (pattern.kind.is_empty() || pattern.kind == kind) && step && attempt
 }
 
-/// JSON of a case with the tokens that it names by their steps: `${token:STEP}`.
+/// JSON of a case with what its texts stand for: `${token:STEP}`, `${task:STEP}`, `${task:STEP/FIELD}`,
+/// `${seen:/FIELD}`, `${long:5000}`.
 pub(crate) fn with_tokens(record: &Record, json: &Json) -> Json {
     match json {
-        Json::String(text) => {
-            let step = text
-                .strip_prefix("${token:")
-                .and_then(|rest| rest.strip_suffix('}'));
-            match step.and_then(|step| record.token_of(step)) {
-                Some(token) => STANDARD.encode(token).into(),
-                None => json.clone(),
-            }
-        }
+        Json::String(text) => meant(record, text).unwrap_or_else(|| json.clone()),
         Json::Array(items) => items.iter().map(|item| with_tokens(record, item)).collect(),
         Json::Object(fields) => {
             let fields = fields.iter();
@@ -158,6 +151,25 @@ pub(crate) fn with_tokens(record: &Record, json: &Json) -> Json {
             Json::Object(fields.collect())
         }
         _ => json.clone(),
+    }
+}
+
+/// What a text stands for; `None` for itself, or for what is not there yet.
+fn meant(record: &Record, text: &str) -> Option<Json> {
+    let (what, of) = text
+        .strip_prefix("${")?
+        .strip_suffix('}')?
+        .split_once(':')?;
+    match what {
+        "token" => Some(STANDARD.encode(record.token_of(of)?).into()),
+        "task" => {
+            let step = of.split('/').next()?;
+            let task = record.task_of(step)?;
+            task.pointer(&of[step.len()..]).cloned()
+        }
+        "seen" => record.seen()?.pointer(of).cloned(),
+        "long" => Some("x".repeat(of.parse().ok()?).into()),
+        _ => None,
     }
 }
 

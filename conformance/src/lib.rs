@@ -45,8 +45,8 @@ pub use driver::Program;
 pub use lists::{ListErrors, ListFile, Lists, known_failing};
 pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
 pub use report::{
-    Group, Sentences, Tally, TextOptions, badge, groups, json_report, junit_report, profile,
-    text_report,
+    Group, Sentences, Summary, Tally, TextOptions, badge, groups, json_report, junit_report, page,
+    profile, text_report,
 };
 pub use result::{
     Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,

@@ -17,7 +17,7 @@ mod words;
 pub(crate) use words::sentence;
 
 use crate::driver::{Process, Program, how};
-use crate::interfere::inline;
+use crate::interfere::{inline, with_tokens};
 use crate::site::Site;
 use crate::v1;
 use crate::v1::step::Step as What;
@@ -81,6 +81,10 @@ pub(crate) struct Stage {
     cursor: usize,
     /// When that was said.
     seen: Duration,
+    /// What that was.
+    last: Json,
+    /// Access tokens of others, by their principals.
+    others: BTreeMap<String, String>,
     /// Files that are looked at once more at the end.
     recorded: Vec<v1::Recorded>,
     /// Whether the driver's end is nothing to wonder at.
@@ -128,21 +132,28 @@ impl Stage {
             runs: BTreeMap::new(),
             cursor: 0,
             seen: Duration::ZERO,
+            last: Json::Null,
+            others: BTreeMap::new(),
             recorded: Vec::new(),
             may_end: false,
             neighbours: false,
         };
         if stage.access {
-            let request = stage.request(CreateTokenRequest {
-                principal: PRINCIPAL.to_owned(),
-                scope: TokenScope::Driver.into(),
-                ..CreateTokenRequest::default()
-            });
-            let made = stage.control.create_token(request).await;
-            let made = made.map_err(|status| unable("a token", &status.message()))?;
-            stage.token = made.into_inner().secret;
+            stage.token = stage.token_for(PRINCIPAL).await?;
         }
         Ok(stage)
+    }
+
+    /// An access token for somebody who may do what drivers may.
+    async fn token_for(&mut self, principal: &str) -> Result<String, Halt> {
+        let request = self.request(CreateTokenRequest {
+            principal: principal.to_owned(),
+            scope: TokenScope::Driver.into(),
+            ..CreateTokenRequest::default()
+        });
+        let made = self.control.create_token(request).await;
+        let made = made.map_err(|status| unable("a token", &status.message()))?;
+        Ok(made.into_inner().secret)
     }
 
     /// A request of whoever may do everything.
@@ -237,7 +248,8 @@ impl Stage {
     fn placed(&self, bytes: &[u8]) -> Json {
         let text = String::from_utf8_lossy(bytes);
         let directory = self.directory.display().to_string();
-        inline(text.replace("${dir}", &directory).as_bytes())
+        let json = inline(text.replace("${dir}", &directory).as_bytes());
+        with_tokens(&self.site.record, &json)
     }
 
     /// Whether the driver's process is gone though nobody ended it: then nothing comes any more.

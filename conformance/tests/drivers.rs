@@ -55,7 +55,7 @@ async fn passes(program: &str, config: &str, undeclared: &[&str]) {
             verdict => panic!("{}: {verdict:#?}\n{:#?}", outcome.run, outcome.stderr),
         }
     }
-    assert!(passed >= 30, "{passed} passed");
+    assert!(passed >= 35, "{passed} passed");
     assert_eq!(not_declared, undeclared);
 }
 
@@ -69,4 +69,9 @@ async fn exec_passes() {
 async fn http_passes() {
     let undeclared = ["process/killed/goes-on-from-checkpoint"];
     passes("conveyor-driver-http", "http.yaml", &undeclared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suite_s_own_passes_with_checkpoints() {
+    passes("conveyor-conformance-rust", "rust.yaml", &[]).await;
 }

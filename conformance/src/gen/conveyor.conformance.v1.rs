@@ -488,6 +488,12 @@ pub struct Run {
     /// Whether it is refused, and what is said then (a part of it).
     #[prost(string, tag = "3")]
     pub refused: ::prost::alloc::string::String,
+    /// Its labels.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// A step of a run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -535,7 +541,10 @@ pub struct Pattern {
     pub attempt: u32,
     /// What its JSON has at least. A value may be a test instead: `{$least: 3}`, `{$most: 3}`, `{$any: true}`,
     /// `{$absent: true}`, `{$matches: "regex"}`, `{$count: 2}` (of a list), `{$has: …}` (of a list). The string
-    /// `${token:STEP}` is the token of a step's last task as JSON has it.
+    /// `${token:STEP}` is the token of a step's last task as JSON has it, `${task:STEP}` that task,
+    /// `${task:STEP/FIELD}` what it has in a field (a JSON pointer), `${seen:/FIELD}` what the message that the
+    /// last `see` found has there, and `${long:5000}`, which stands in a `program`, a `step` and the view of `ended`, too, a text
+    /// of so many letters `x`. In the place of an enum's word a number may stand: one that a later contract has.
     #[prost(bytes = "bytes", tag = "5")]
     pub like: ::prost::bytes::Bytes,
 }
@@ -617,7 +626,7 @@ pub mod interfere {
         /// Delivered so many milliseconds later, and what comes behind it, too.
         #[prost(uint64, tag = "7")]
         DelayMs(u64),
-        /// These fields changed: an object that is merged into the message's.
+        /// These fields changed: an object that is merged into the message's; see `Pattern` for `${token:STEP}`.
         #[prost(bytes, tag = "8")]
         Change(::prost::bytes::Bytes),
         /// With a value of an enum, where it has one, that a later contract has; and from then on, all that comes over the
@@ -775,6 +784,9 @@ pub struct Call {
     /// What its answer has at least.
     #[prost(bytes = "bytes", tag = "3")]
     pub answer: ::prost::bytes::Bytes,
+    /// Who calls, where that is another principal than the driver's; of cases with `access`.
+    #[prost(string, tag = "4")]
+    pub principal: ::prost::alloc::string::String,
 }
 /// What the driver published.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -107,7 +107,8 @@ impl Placing<'_> {
             match work.copies {
                 0 | 1 => drop(samples.insert(id.to_owned(), sample)),
                 copies => {
-                    samples.extend((0..copies).map(|copy| (format!("{id}-{copy}"), sample.clone())))
+                    samples
+                        .extend((0..copies).map(|copy| (format!("{id}-{copy}"), sample.clone())));
                 }
             }
         }

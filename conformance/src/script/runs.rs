@@ -37,6 +37,7 @@ impl Stage {
                     file_name: "case.json".to_owned(),
                 },
             )),
+            labels: run.labels.clone().into_iter().collect(),
             ..contract::StartRunRequest::default()
         });
         let started = self.control.start_run(request).await;
@@ -159,7 +160,7 @@ impl Stage {
                 short(&steps)
             ));
         }
-        let expected = inline(&ended.steps);
+        let expected = with_tokens(&self.site.record, &inline(&ended.steps));
         like(&expected, &steps).or_else(|mismatch| {
             failed(format!(
                 "the run's steps are not as they are to be: {mismatch}"
@@ -234,6 +235,19 @@ impl Stage {
         Ok(())
     }
 
+    /// What a caller shows: the driver's own token, or one that is made for another.
+    async fn token_of(&mut self, principal: &str) -> Result<String, Halt> {
+        if principal.is_empty() {
+            return Ok(self.token.clone());
+        }
+        if let Some(token) = self.others.get(principal) {
+            return Ok(token.clone());
+        }
+        let token = self.token_for(principal).await?;
+        self.others.insert(principal.to_owned(), token.clone());
+        Ok(token)
+    }
+
     /// A call in the driver's name, straight to the engine.
     pub(super) async fn call(&mut self, call: &v1::Call) -> Result<(), Halt> {
         let asked = with_tokens(&self.site.record, &inline(&call.request));
@@ -242,9 +256,10 @@ impl Stage {
                 .channel()
                 .map_err(|error| unable("the engine", &error))?,
         );
+        let token = self.token_of(&call.principal).await?;
         let bearer = |mut request: tonic::Request<()>| {
-            if let Ok(value) = format!("Bearer {}", self.token).parse()
-                && !self.token.is_empty()
+            if let Ok(value) = format!("Bearer {token}").parse()
+                && !token.is_empty()
             {
                 request.metadata_mut().insert("authorization", value);
             }

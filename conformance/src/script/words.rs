@@ -37,7 +37,11 @@ fn told(what: &What) -> String {
                 true => String::new(),
                 false => format!("; it is refused: {}", run.refused),
             };
-            format!("Start a run of {}{refused}", tasks.join(", and "))
+            let labels = match run.labels.len() {
+                0 => String::new(),
+                _ => format!(", labelled {}", serde_json::json!(run.labels)),
+            };
+            format!("Start a run of {}{labels}{refused}", tasks.join(", and "))
         }
         What::See(see) => {
             let message = see.message.clone().unwrap_or_default();
@@ -165,8 +169,12 @@ fn told(what: &What) -> String {
             false => "Kill the engine and start it again".to_owned(),
         },
         What::Call(call) => format!(
-            "Call {} with {}; the answer is like {}",
+            "Call {}{} with {}; the answer is like {}",
             call.call,
+            match call.principal.as_str() {
+                "" => String::new(),
+                other => format!(" as `{other}`"),
+            },
             inline(&call.request),
             inline(&call.answer)
         ),

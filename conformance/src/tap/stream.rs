@@ -28,7 +28,7 @@ const OUT: Duration = Duration::from_millis(30);
 pub(super) enum Down {
     Message {
         /// `None`: of a kind that this contract does not know.
-        message: Option<Told>,
+        message: Option<Box<Told>>,
         forged: bool,
         /// The network is cut behind it.
         cut: bool,
@@ -40,7 +40,7 @@ pub(super) enum Down {
 impl Down {
     pub(super) fn forged(message: Option<Told>, cut: bool) -> Down {
         Down::Message {
-            message,
+            message: message.map(Box::new),
             forged: true,
             cut,
         }
@@ -52,7 +52,8 @@ struct Line {
     tap: Arc<Tap>,
     connection: u32,
     numbers: Mutex<Numbers>,
-    up: mpsc::UnboundedSender<v1::SessionRequest>,
+    /// To the engine; `None` once the driver's connection is over: then the engine sees that its stream ends.
+    up: Mutex<Option<mpsc::UnboundedSender<v1::SessionRequest>>>,
     down: mpsc::UnboundedSender<Down>,
 }
 
@@ -83,7 +84,7 @@ pub(super) async fn session(
         tap,
         connection,
         numbers: Mutex::default(),
-        up,
+        up: Mutex::new(Some(up)),
         down,
     });
     let driver = request.into_inner();
@@ -107,7 +108,7 @@ impl Line {
             }
         };
         self.tap.event(self.connection, "broken", &why);
-        // The engine sees the end of its stream once nobody sends any more.
+        self.up().take();
         let _ = self.down.send(Down::End(Ok(())));
     }
 
@@ -160,14 +161,20 @@ impl Line {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn up(&self) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<v1::SessionRequest>>> {
+        self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// To the engine.
     fn send(&self, request: &v1::SessionRequest) {
         let sequence = self.numbers().on(request.sequence);
-        // The engine's stream may have ended: the driver is told by the other pump.
-        let _ = self.up.send(v1::SessionRequest {
-            sequence,
-            message: request.message.clone(),
-        });
+        if let Some(up) = &*self.up() {
+            // The engine's stream may have ended: the driver is told by the other pump.
+            let _ = up.send(v1::SessionRequest {
+                sequence,
+                message: request.message.clone(),
+            });
+        }
     }
 
     /// What the engine says, to the driver.
@@ -203,7 +210,7 @@ impl Line {
             .fate(&tap.record, From::Engine, &said, task.as_ref());
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
-                message: Some(message),
+                message: Some(Box::new(message)),
                 forged,
                 cut,
             });
@@ -218,7 +225,7 @@ impl Line {
                 let down = self.down.clone();
                 let deliver = Box::new(move || {
                     let _ = down.send(Down::Message {
-                        message: Some(message),
+                        message: Some(Box::new(message)),
                         forged: false,
                         cut: false,
                     });
@@ -256,7 +263,7 @@ impl Line {
                     message,
                     forged,
                     cut,
-                } => (message, forged, cut),
+                } => (message.map(|message| *message), forged, cut),
                 Down::End(end) => {
                     if let Err(status) = end {
                         let _ = answers.send(Err(status));

@@ -98,7 +98,7 @@ impl Calls {
                 Some(Tell::Leaving(leaving)) => return self.leave(leaving).await,
                 Some(message) => {
                     if let Some(token) = token_of(&message) {
-                        lanes.put(&self, token, (sequence, message));
+                        lanes.put(&self, &token, (sequence, message));
                     }
                 }
                 None => {}
@@ -442,7 +442,7 @@ impl Calls {
 struct Lanes(HashMap<Bytes, mpsc::UnboundedSender<Numbered>>);
 
 impl Lanes {
-    fn put(&mut self, calls: &Calls, token: Bytes, message: Numbered) {
+    fn put(&mut self, calls: &Calls, token: &Bytes, message: Numbered) {
         let lane = self.0.entry(token.clone()).or_insert_with(|| {
             let (lane, messages) = mpsc::unbounded_channel();
             tokio::spawn(calls.clone().lane(token.clone(), messages));
@@ -452,7 +452,7 @@ impl Lanes {
         // The lane is there as long as this.
         let _ = lane.send(message);
         if is_last {
-            self.0.remove(&token);
+            self.0.remove(token);
         }
     }
 }

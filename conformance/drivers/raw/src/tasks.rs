@@ -24,6 +24,8 @@ use tokio::time::Instant;
 const UNHEARD: &str = "the engine was not heard for too long";
 /// When a driver answers that answers late: before a task is sent again.
 const LATE: Duration = Duration::from_secs(3);
+/// How late user code hears of a cancel at most, where it hears late.
+const TOLD_LATE: Duration = Duration::from_secs(2);
 /// After every case.
 const NEVER: Duration = Duration::from_secs(86_400);
 /// How much of a message is left for what is not the outputs.
@@ -46,9 +48,9 @@ impl Session {
     }
 
     /// A task comes, for the first time or again. It is answered at once (R12).
-    pub(crate) fn task(&mut self, task: v1::Task) {
+    pub(crate) fn task(&mut self, task: &v1::Task) {
         let token = task.token.clone();
-        if self.comes_again(&task) {
+        if self.comes_again(task) {
             return;
         }
         let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
@@ -71,15 +73,15 @@ impl Session {
             true => self.accept_late(token.clone()),
             false => self.accept(token.clone()),
         }
-        self.breaks.print_task(&task);
+        self.breaks.print_task(task);
         let lines = Lines::new(self.breaks);
         let (cancel, cancelled) = watch::channel(false);
-        let abort = self.start(&task, Arc::clone(&lines.room), cancelled);
+        let abort = self.start(task, Arc::clone(&lines.room), cancelled);
         let held = Held {
             grace: Duration::from_millis(task.grace_ms),
             heartbeat_timeout: timeout,
             came: Instant::now(),
-            deadline: self.breaks.deadline(&task),
+            deadline: self.breaks.deadline(task),
             cancel,
             abort,
             stop: None,
@@ -119,7 +121,7 @@ impl Session {
             None => return false,
             Some(Past::Refused) => self.refuse(token, "the driver has refused it before"),
             Some(Past::Reported(_)) if self.breaks(Break::ReportsEndedOnce) => {}
-            Some(Past::Reported(report)) => self.say(Tell::Report(report)),
+            Some(Past::Reported(report)) => self.say(Tell::Report(*report)),
             Some(Past::Gone) => {}
         }
         true
@@ -231,7 +233,7 @@ impl Session {
             cancel.send_replace(true);
         };
         match breaks.has(Break::TellsLate) {
-            true => breaks.later(grace / 2, tell),
+            true => breaks.later(TOLD_LATE.min(grace / 2), tell),
             false => tell(),
         }
     }
@@ -329,12 +331,12 @@ impl Session {
         if report.encoded_len() as u64 + ENVELOPE > message_bytes {
             report = too_long(token.clone(), held.lines.last());
         }
-        held.stage = Stage::Ended(Report {
+        held.stage = Stage::Ended(Box::new(Report {
             report,
             sequence: None,
             sent: None,
             twice,
-        });
+        }));
         // The place is offered before the report is sent: the next claim joins its commit (R11).
         self.places_free(1);
     }

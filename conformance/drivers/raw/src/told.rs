@@ -34,9 +34,9 @@ impl Session {
         }
         match message {
             Some(Told::Welcome(welcome)) => return self.welcome(welcome),
-            Some(Told::Task(task)) => self.task(task),
+            Some(Told::Task(task)) => self.task(&task),
             Some(Told::Cancel(cancel)) => self.cancel(&cancel),
-            Some(Told::Acknowledgement(acknowledgement)) => self.acknowledged(acknowledgement),
+            Some(Told::Acknowledgement(acknowledgement)) => self.acknowledged(&acknowledgement),
             Some(Told::Outcome(outcome)) => self.outcome(&outcome),
             Some(Told::LogWindow(more)) => {
                 if let Some(link) = &mut self.link {
@@ -187,7 +187,7 @@ impl Session {
         self.clear();
     }
 
-    fn acknowledged(&mut self, acknowledgement: v1::Acknowledgement) {
+    fn acknowledged(&mut self, acknowledgement: &v1::Acknowledgement) {
         for token in &acknowledgement.stale_tokens {
             self.stale(token);
         }
@@ -239,29 +239,23 @@ impl Session {
         let Some(held) = self.held.get_mut(&outcome.token) else {
             return;
         };
-        let Stage::Ended(Report {
-            report,
-            sent,
-            twice,
-            ..
-        }) = &mut held.stage
-        else {
+        let Stage::Ended(waiting) = &mut held.stage else {
             return;
         };
         match outcome.status() {
             // Not told: it is sent again (R25).
             v1::ReportStatus::Unspecified => return,
-            v1::ReportStatus::Accepted | v1::ReportStatus::Already if *twice => {
-                (*twice, *sent) = (false, None);
+            v1::ReportStatus::Accepted | v1::ReportStatus::Already if waiting.twice => {
+                (waiting.twice, waiting.sent) = (false, None);
                 return;
             }
             v1::ReportStatus::Accepted | v1::ReportStatus::Already => {}
             v1::ReportStatus::Stale => note("a report came too late: its claim is over"),
             v1::ReportStatus::Invalid => {
-                note(&format!("a report was not valid: {}", outcome.reason))
+                note(&format!("a report was not valid: {}", outcome.reason));
             }
         }
-        let report = report.clone();
+        let report = Box::new(waiting.report.clone());
         held.stage = Stage::Told;
         self.past.put(outcome.token.clone(), Past::Reported(report));
         self.clear();
