@@ -679,8 +679,8 @@ pub struct Ended {
     /// How long. Default 10,000.
     #[prost(uint64, tag = "4")]
     pub within_ms: u64,
-    /// For profile `driver`, in place of `state` and of what `steps` say besides: all steps with a sample end in their
-    /// first attempt as the config says, with its state, outputs and code.
+    /// For profile `driver`, in place of `state` and of what `steps` say besides: all steps with a sample end as the
+    /// config says, with its state, outputs and code: in their first attempt, or under a fault in any.
     #[prost(bool, tag = "5")]
     pub as_said: bool,
 }
