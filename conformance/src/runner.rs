@@ -181,8 +181,12 @@ fn axes_of(
 /// A sentence: what of a case cannot be.
 pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, String> {
     let embedded = matches!(options.backend, Backend::Embedded);
+    let streams = declared.iter().any(|declared| declared == "stream");
     let has = |feature: &str| match feature {
         CLOCK => embedded,
+        // Who is not started cannot be told to talk otherwise.
+        "tls" | "unix" | "concurrency" if options.listen.is_some() => false,
+        "unary" | "rest" if options.listen.is_some() && streams => false,
         _ => declared.iter().any(|declared| declared == feature),
     };
     let mut plan = Plan {

@@ -21,6 +21,8 @@ use tokio::time::timeout;
 const LIMIT: u64 = 20_000;
 /// How long a driver has from its start to its hello.
 const START: u64 = 10_000;
+/// How long one has that somebody else started, and whose engine has just ended.
+const COMES_BACK: u64 = 30_000;
 
 /// Whether what was said stands in the outcomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +72,13 @@ impl One<'_> {
         planned: &Planned,
     ) -> Result<(Vec<Finding>, Vec<String>, Vec<Entry>), String> {
         let case = &planned.case;
+        if self.options.listen.is_some()
+            && let Some(what) = arranged(case, planned.concurrency)
+        {
+            return Err(format!(
+                "it {what}, and the driver was started by somebody else: `run -- DRIVER` can"
+            ));
+        }
         let why = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
         let (directory, own) = place().map_err(|error| why("a temporary directory", &error))?;
         let setting = case.setting.clone().unwrap_or_default();
@@ -102,6 +111,8 @@ impl One<'_> {
                 drain => drain,
             },
             start: Duration::from_millis(match self.options.config.start_ms {
+                // Who was away from an engine comes back with pauses.
+                0 if self.options.listen.is_some() => COMES_BACK,
                 0 => START,
                 start => start,
             }),
@@ -125,10 +136,13 @@ impl One<'_> {
             );
             debug_assert!(inline(&setting.welcome).is_object());
         }
-        let limit = Duration::from_millis(match case.time_limit_ms {
+        let mut limit = Duration::from_millis(match case.time_limit_ms {
             0 => LIMIT,
             limit => limit,
         });
+        if self.options.listen.is_some() {
+            limit += Duration::from_millis(COMES_BACK);
+        }
         let company = Company {
             neighbours,
             fault: planned.fault.as_deref(),
@@ -171,6 +185,26 @@ impl One<'_> {
         );
         Ok((findings, stderr, entries))
     }
+}
+
+/// What a case does to the driver's process, or wants it to be started with; `None` where that is nothing.
+fn arranged(case: &v1::Case, concurrency: u32) -> Option<&'static str> {
+    use v1::step::Step as What;
+    let setting = case.setting.clone().unwrap_or_default();
+    if setting.capacity > 0 || setting.drain_ms > 0 || concurrency > 1 {
+        return Some("starts the driver with a capacity or a time to drain of its own");
+    }
+    if setting.access {
+        return Some("starts the driver with an access token");
+    }
+    let of_process = |step: &v1::Step| {
+        matches!(
+            step.step,
+            Some(What::Start(_) | What::Signal(_) | What::Exited(_))
+        )
+    };
+    let touches = setting.unstarted || case.script.iter().any(of_process);
+    touches.then_some("starts, signals or ends the driver's process")
 }
 
 /// What goes on besides.

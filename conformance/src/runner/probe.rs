@@ -173,6 +173,7 @@ async fn meet(
         capacity: 1,
         drain_ms: 1_000,
         start: Duration::from_millis(match options.config.start_ms {
+            0 if options.listen.is_some() => 60_000,
             0 => 10_000,
             start => start,
         }),
