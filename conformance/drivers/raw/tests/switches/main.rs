@@ -13,6 +13,10 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A task with a token, and a program whose files are in the stage's directory.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "programs are written where they are given"
+)]
 fn task(stage: &Stage, token: &str, program: Value) -> Task {
     let file = stage.dir.path().join("file").display().to_string();
     let program = program.to_string().replace("FILE", &file);
