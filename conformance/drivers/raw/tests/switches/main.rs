@@ -1,0 +1,818 @@
+//! What each switch does, as an engine sees it: a scenario is played with the honest driver, and with each switch
+//! that it shows, whose words have to be others.
+
+mod engine;
+
+use conveyor_proto::v1::session_request::Message as Said;
+use conveyor_proto::v1::session_response::Message as Tell;
+use conveyor_proto::v1::*;
+use engine::{Peer, Stage, word};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A task with a token, and a program whose files are in the stage's directory.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "programs are written where they are given"
+)]
+fn task(stage: &Stage, token: &str, program: Value) -> Task {
+    let file = stage.dir.path().join("file").display().to_string();
+    let program = program.to_string().replace("FILE", &file);
+    Task {
+        token: token.as_bytes().to_vec().into(),
+        inputs: format!(r#"{{"program": {program}}}"#).into(),
+        time_left_ms: 60_000,
+        grace_ms: 300,
+        heartbeat_timeout_ms: 30_000,
+        ..Task::default()
+    }
+}
+
+async fn give(stage: &Stage, peer: &mut Peer, token: &str, program: Value) {
+    peer.tell(Tell::Task(task(stage, token, program))).await;
+}
+
+fn token(token: &str) -> prost::bytes::Bytes {
+    token.as_bytes().to_vec().into()
+}
+
+async fn cancel(peer: &mut Peer, of: &str, grace_ms: u64) {
+    let (token, reason) = (token(of), String::new());
+    peer.tell(Tell::Cancel(Cancel {
+        token,
+        reason,
+        grace_ms,
+    }))
+    .await;
+}
+
+async fn stale(peer: &mut Peer, of: &str) {
+    let stale_tokens = vec![token(of)];
+    peer.acknowledge(Acknowledgement {
+        stale_tokens,
+        ..Acknowledgement::default()
+    })
+    .await;
+}
+
+async fn answered(peer: &mut Peer, of: &str) {
+    let (token, status) = (token(of), ReportStatus::Accepted.into());
+    peer.tell(Tell::Outcome(ReportOutcome {
+        token,
+        status,
+        reason: String::new(),
+    }))
+    .await;
+}
+
+/// Plays the scenario honestly, and with each switch: only the honest words are those.
+macro_rules! scenario {
+    ($name:ident, $honest:expr, [$($switch:literal),* $(,)?], $play:expr) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            let play = $play;
+            assert_eq!(play("").await, $honest, "the honest driver");
+            for switch in [$($switch),*] {
+                let seen: String = play(switch).await;
+                assert_ne!(seen, $honest, "{switch} is not seen");
+            }
+        }
+    };
+}
+
+scenario!(
+    a_task,
+    "accepted logs:0+2/0 report:succeeded:1",
+    ["r12-answers-late", "r28-one-too-few", "r62-floods"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        // What comes together is one batch.
+        give(
+            &stage,
+            &mut peer,
+            "a",
+            json!([{"log": {"text": "a\nb"}}, {"sleep": {"ms": 100}}]),
+        )
+        .await;
+        let said = peer.words(600).await;
+        said.replace(
+            "logs:0+1/0 logs:1+1/0",
+            if switch == "r62-floods" {
+                "flood"
+            } else {
+                "logs:0+2/0"
+            },
+        )
+    }
+);
+
+scenario!(
+    a_task_without_lines,
+    "accepted report:succeeded:-",
+    ["r28-offset-without-lines"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        give(&stage, &mut peer, "a", json!([])).await;
+        peer.words(300).await
+    }
+);
+
+scenario!(
+    a_task_that_runs_comes_again,
+    "accepted accepted report:succeeded:- 1",
+    ["r13-starts-running-again", "r13-accepts-once"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 2).await;
+        let mut peer = stage.peer().await;
+        for _ in 0..2 {
+            let program =
+                json!([{"record": {"file": "FILE", "text": "x"}}, {"sleep": {"ms": 200}}]);
+            give(&stage, &mut peer, "a", program).await;
+        }
+        format!("{} {}", peer.words(600).await, stage.written())
+    }
+);
+
+scenario!(
+    a_task_that_has_ended_comes_again,
+    "report:succeeded:- 1",
+    ["r13-starts-ended-again", "r13-reports-once"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 2).await;
+        let mut peer = stage.peer().await;
+        let program = json!([{"record": {"file": "FILE", "text": "x"}}]);
+        give(&stage, &mut peer, "a", program.clone()).await;
+        peer.until("report").await;
+        answered(&mut peer, "a").await;
+        give(&stage, &mut peer, "a", program).await;
+        format!("{} {}", peer.words(300).await, stage.written())
+    }
+);
+
+scenario!(
+    a_task_without_room,
+    "accepted refused",
+    ["r15-starts-without-room", "r12-silent-without-room"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        for of in ["a", "b"] {
+            give(&stage, &mut peer, of, json!([{"sleep": {"ms": 60_000}}])).await;
+        }
+        peer.words(300).await
+    }
+);
+
+scenario!(
+    heartbeats_of_a_driver_that_holds_nothing,
+    "as asked",
+    [
+        "r20-half-as-often",
+        "r20-silent-without-tasks",
+        "r20-too-often"
+    ],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        match peer.beats(1_100).await {
+            4..=7 => "as asked".to_owned(),
+            others => others.to_string(),
+        }
+    }
+);
+
+scenario!(
+    heartbeats_for_a_short_timeout,
+    "three and more",
+    ["r20-slow-for-short-timeouts"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage
+            .welcomed(|welcome| welcome.heartbeat_interval_ms = 5_000)
+            .await
+            .0;
+        let mut short = task(&stage, "a", json!([{"sleep": {"ms": 60_000}}]));
+        short.heartbeat_timeout_ms = 1_000;
+        peer.tell(Tell::Task(short)).await;
+        peer.until("accepted").await;
+        match peer.beats(1_050).await {
+            3..=5 => "three and more".to_owned(),
+            others => others.to_string(),
+        }
+    }
+);
+
+scenario!(
+    heartbeats_name_what_runs_and_what_has_ended,
+    "heartbeat:2",
+    ["r21-names-no-second-task", "r21-names-no-ended-task"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 2).await;
+        let mut peer = stage.peer().await;
+        give(&stage, &mut peer, "a", json!([{"sleep": {"ms": 60_000}}])).await;
+        give(&stage, &mut peer, "b", json!([])).await;
+        peer.until("report").await;
+        word(&peer.until("heartbeat").await.1)
+    }
+);
+
+scenario!(
+    an_engine_that_is_not_heard,
+    "refused refused",
+    [
+        "r22-runs-on-unheard",
+        "r22-stops-late",
+        "r22-reports-the-stop",
+        "r22-starts-unheard"
+    ],
+    async |switch| {
+        let mut stage = Stage::start(switch, 2).await;
+        let mut peer = stage.peer().await;
+        let mut first = task(&stage, "a", json!([{"sleep": {"ms": 60_000}}]));
+        first.heartbeat_timeout_ms = 1_500;
+        peer.tell(Tell::Task(first)).await;
+        peer.until("accepted").await;
+        peer.hears = false;
+        let mut said = peer.words(1_250).await;
+        let mut second = task(&stage, "b", json!([{"sleep": {"ms": 60_000}}]));
+        second.heartbeat_timeout_ms = 1_500;
+        peer.tell(Tell::Task(second)).await;
+        said.push(' ');
+        said + &peer.words(100).await
+    }
+);
+
+scenario!(
+    a_token_that_is_stale,
+    " 0",
+    ["r24-runs-on", "r24-goes-on-logging", "r24-reports"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        let program = json!([{"sleep": {"ms": 300}}, {"log": {"text": "x"}}, {"record": {"file": "FILE", "text": "x"}}]);
+        give(&stage, &mut peer, "a", program).await;
+        peer.until("accepted").await;
+        stale(&mut peer, "a").await;
+        format!("{} {}", peer.words(600).await, stage.written())
+    }
+);
+
+scenario!(
+    a_token_that_is_stale_of_a_task_that_has_ended,
+    "logs:0+1/0",
+    ["r24-drops-lines-of-an-ended-task"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.welcomed(|welcome| welcome.log_window = 0).await.0;
+        give(&stage, &mut peer, "a", json!([{"log": {"text": "x"}}])).await;
+        peer.until("report").await;
+        stale(&mut peer, "a").await;
+        peer.tell(Tell::LogWindow(LogWindow { bytes: 100 })).await;
+        peer.words(300).await
+    }
+);
+
+scenario!(
+    a_report_that_is_not_answered,
+    "report:succeeded:-",
+    ["r25-reports-once"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        give(&stage, &mut peer, "a", json!([])).await;
+        peer.until("report").await;
+        peer.words(5_500).await
+    }
+);
+
+scenario!(
+    lines_and_the_window,
+    "logs:0+2/0",
+    [
+        "r31-ignores-the-window",
+        "r31-counts-text-alone",
+        "r73-does-not-mark"
+    ],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let limits = Limits {
+            log_line_bytes: 4,
+            ..Limits::default()
+        };
+        let narrow = |welcome: &mut Welcome| {
+            welcome.limits = Some(limits);
+            welcome.log_window = if switch == "r73-does-not-mark" {
+                1_000
+            } else {
+                140
+            };
+        };
+        let mut peer = stage.welcomed(narrow).await.0;
+        let text = if switch == "r73-does-not-mark" {
+            "abcdefgh"
+        } else {
+            "a\nb\nc"
+        };
+        // They wait for the window together, which is as of one batch.
+        give(
+            &stage,
+            &mut peer,
+            "a",
+            json!([{"log": {"text": text}}, {"sleep": {"ms": 60_000}}]),
+        )
+        .await;
+        peer.until("accepted").await;
+        let said = peer
+            .words(300)
+            .await
+            .replace("logs:0+1/0 logs:1+1/0", "logs:0+2/0");
+        match switch {
+            "r73-does-not-mark" => said.replace("logs:0+2/0", "no mark"),
+            _ => said,
+        }
+    }
+);
+
+scenario!(
+    a_cancel_of_a_claim_that_is_over,
+    " 0",
+    ["r33-reports-the-end", "r33-runs-on"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        let program = json!([{"sleep": {"ms": 200}}, {"record": {"file": "FILE", "text": "x"}}]);
+        give(&stage, &mut peer, "a", program).await;
+        peer.until("accepted").await;
+        cancel(&mut peer, "a", 0).await;
+        format!("{} {}", peer.words(500).await, stage.written())
+    }
+);
+
+scenario!(
+    a_cancel_that_is_not_heeded,
+    "report:cancelled:-",
+    ["r34-never-cuts-off"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        let program = json!([{"ignore_cancel": {}}, {"sleep": {"ms": 60_000}}]);
+        give(&stage, &mut peer, "a", program).await;
+        peer.until("accepted").await;
+        cancel(&mut peer, "a", 500).await;
+        peer.words(500).await
+    }
+);
+
+scenario!(
+    a_cancel_that_is_heeded,
+    "report:succeeded:-",
+    ["r34-tells-late"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        give(
+            &stage,
+            &mut peer,
+            "a",
+            json!([{"await_cancel": {}}, {"return": {}}]),
+        )
+        .await;
+        peer.until("accepted").await;
+        cancel(&mut peer, "a", 2_000).await;
+        peer.words(400).await
+    }
+);
+
+scenario!(
+    cancels_that_mean_nothing,
+    "",
+    ["r36-unknown-token-cancels", "r36-repeat-cuts-off"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        let program = match switch {
+            "r36-unknown-token-cancels" => json!([{"sleep": {"ms": 60_000}}]),
+            _ => json!([{"ignore_cancel": {}}, {"sleep": {"ms": 60_000}}]),
+        };
+        give(&stage, &mut peer, "a", program).await;
+        peer.until("accepted").await;
+        match switch {
+            "r36-unknown-token-cancels" => cancel(&mut peer, "other", 60_000).await,
+            _ => {
+                cancel(&mut peer, "a", 60_000).await;
+                cancel(&mut peer, "a", 60_000).await;
+            }
+        }
+        peer.words(300).await
+    }
+);
+
+scenario!(
+    a_time_that_is_over,
+    "report:cancelled:-",
+    ["r17-has-no-deadline", "r17-counts-by-the-wall-clock"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        let mut short = task(&stage, "a", json!([{"sleep": {"ms": 60_000}}]));
+        // The engine's clock is far ahead.
+        (short.time_left_ms, short.deadline_ms) = (200, 9_000_000_000_000);
+        peer.tell(Tell::Task(short)).await;
+        peer.until("accepted").await;
+        peer.words(500).await
+    }
+);
+
+scenario!(
+    a_checkpoint_that_is_too_large,
+    "accepted",
+    ["r37-sends-what-is-too-large"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let limits = Limits {
+            checkpoint_bytes: 10,
+            ..Limits::default()
+        };
+        let mut peer = stage
+            .welcomed(|welcome| welcome.limits = Some(limits))
+            .await
+            .0;
+        let program =
+            json!([{"checkpoint": {"text": "x", "length": 11}}, {"sleep": {"ms": 60_000}}]);
+        give(&stage, &mut peer, "a", program).await;
+        peer.words(300).await
+    }
+);
+
+scenario!(
+    a_new_connection,
+    "resume:1:3 credits:2 checkpoint:1 logs:0+1/0 report:succeeded:-",
+    [
+        "r37-checkpoint-once",
+        "r41-leaves-a-token-out",
+        "r43-no-credits",
+        "r43-no-report",
+        "r43-no-lines",
+        "r30-gap-after-reconnect",
+        "r30-repeats-under-new-numbers",
+        "r74-stream-end-hello",
+    ],
+    async |switch| {
+        let mut stage = Stage::start(switch, 4).await;
+        let mut peer = stage.peer().await;
+        // An answered heartbeat would say that all before it is kept.
+        peer.hears = false;
+        give(
+            &stage,
+            &mut peer,
+            "a",
+            json!([{"checkpoint": {"text": "x"}}, {"sleep": {"ms": 60_000}}]),
+        )
+        .await;
+        peer.until("checkpoint").await;
+        give(
+            &stage,
+            &mut peer,
+            "b",
+            json!([{"log": {"text": "x"}}, {"sleep": {"ms": 60_000}}]),
+        )
+        .await;
+        peer.until("logs").await;
+        give(&stage, &mut peer, "c", json!([])).await;
+        peer.until("report").await;
+        drop(peer);
+        let (mut peer, first) = stage.welcomed(|_| {}).await;
+        let mut words = vec![word(&first)];
+        while let Some(said) = peer.next(Duration::from_millis(150)).await {
+            match said {
+                Said::Heartbeat(_) if words.len() > 1 => break,
+                Said::Heartbeat(_) => {}
+                said => words.push(word(&said)),
+            }
+        }
+        words.join(" ")
+    }
+);
+
+scenario!(
+    a_second_new_connection,
+    "resume:2:0 1",
+    [
+        "r41-generation-stays",
+        "r6-numbers-go-on",
+        "r6-numbers-from-two"
+    ],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        for _ in 0..2 {
+            let mut peer = stage.peer().await;
+            peer.until("credits").await;
+        }
+        let peer = tokio::time::timeout(PATIENCE, stage.streams.recv()).await;
+        let mut peer = peer.expect("it comes back").expect("it comes back");
+        let (sequence, first) = peer.numbered(PATIENCE).await.expect("it says who it is");
+        format!("{} {sequence}", word(&first))
+    }
+);
+
+scenario!(
+    a_driver_that_is_told_to_stop,
+    "drain leaving",
+    ["r47-goes-in-silence", "r1-says-hello-again"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        peer.until("credits").await;
+        stage.stop.send_replace(true);
+        peer.words(300).await
+    }
+);
+
+scenario!(
+    a_driver_that_is_told_to_stop_while_it_holds_a_task,
+    "drain refused",
+    ["r47-leaves-too-early", "r15-starts-when-stopping"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 2).await;
+        let mut peer = stage.peer().await;
+        give(&stage, &mut peer, "a", json!([{"sleep": {"ms": 60_000}}])).await;
+        peer.until("accepted").await;
+        stage.stop.send_replace(true);
+        let drain = word(&peer.until("drain").await.1);
+        give(&stage, &mut peer, "b", json!([{"sleep": {"ms": 60_000}}])).await;
+        format!("{drain} {}", peer.words(300).await)
+    }
+);
+
+scenario!(
+    what_the_engine_does_not_take,
+    "",
+    ["r64-checkpoint-again", "r64-detached-again"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        let program = json!([
+            {"checkpoint": {"text": "x"}},
+            {"detach": {"within_ms": 60_000, "principals": ["p"]}},
+            {"sleep": {"ms": 60_000}},
+        ]);
+        give(&stage, &mut peer, "a", program).await;
+        let mut said = String::new();
+        for (word, kind) in [
+            ("checkpoint", RefusedKind::Checkpoint),
+            ("detached", RefusedKind::Detached),
+        ] {
+            let (sequence, _) = peer.until(word).await;
+            let (token, reason, kind) = (token("a"), "no".to_owned(), kind.into());
+            let first_sequence = sequence;
+            let refused = vec![RefusedMessage {
+                token,
+                kind,
+                reason,
+                sequence,
+                first_sequence,
+            }];
+            peer.acknowledge(Acknowledgement {
+                sequence,
+                refused,
+                ..Acknowledgement::default()
+            })
+            .await;
+            if word == "detached" || switch == "r64-checkpoint-again" {
+                said += &peer.words(300).await;
+            }
+            if switch == "r64-checkpoint-again" {
+                break;
+            }
+        }
+        said
+    }
+);
+
+scenario!(
+    a_task_that_goes_on_elsewhere,
+    "detached:1 ",
+    ["r57-names-nobody", "r57-reports-what-it-detached"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        give(
+            &stage,
+            &mut peer,
+            "a",
+            json!([{"detach": {"within_ms": 60_000, "principals": ["p"]}}]),
+        )
+        .await;
+        let (sequence, said) = peer.until("detached").await;
+        peer.acknowledge(Acknowledgement {
+            sequence,
+            ..Acknowledgement::default()
+        })
+        .await;
+        format!("{} {}", word(&said), peer.words(300).await)
+    }
+);
+
+/// What the driver does on a goodbye, while it holds a task: its next first message, or its end.
+async fn goodbye(switch: &str, reason: i32, drains: bool) -> String {
+    let mut stage = Stage::start(switch, 1).await;
+    let mut peer = stage.peer().await;
+    give(&stage, &mut peer, "a", json!([{"sleep": {"ms": 60_000}}])).await;
+    peer.until("accepted").await;
+    if drains {
+        peer.tell(Tell::Drain(Drain::default())).await;
+    }
+    peer.tell(Tell::Goodbye(Goodbye {
+        reason,
+        retry_after_ms: Some(300),
+        ..Goodbye::default()
+    }))
+    .await;
+    let said = std::time::Instant::now();
+    let driver = &mut stage.driver;
+    let came = tokio::select! {
+        came = stage.streams.recv() => came,
+        ended = driver => return format!("ends: {}", ended.expect("no panic").is_err()),
+    };
+    let at_once = if said.elapsed() < Duration::from_millis(290) {
+        " at once"
+    } else {
+        ""
+    };
+    let first = came
+        .expect("it comes back")
+        .next(PATIENCE)
+        .await
+        .expect("it says who it is");
+    format!("{}{at_once}", word(&first))
+}
+
+scenario!(
+    moved,
+    "resume:1:1",
+    [
+        "r74-moved-hello",
+        "r74-moved-ends",
+        "r74-comes-back-at-once"
+    ],
+    async |switch| goodbye(switch, GoodbyeReason::Moved.into(), false).await
+);
+
+scenario!(
+    moved_behind_a_drain,
+    "resume:1:1",
+    ["r76-comes-back-as-another"],
+    async |switch| goodbye(switch, GoodbyeReason::Moved.into(), true).await
+);
+
+scenario!(
+    replaced,
+    "hello:0",
+    ["r74-replaced-runs-on"],
+    async |switch| goodbye(switch, GoodbyeReason::Replaced.into(), false).await
+);
+
+scenario!(
+    unknown_session,
+    "hello:1",
+    ["r74-unknown-session-drops"],
+    async |switch| goodbye(switch, GoodbyeReason::UnknownSession.into(), false).await
+);
+
+scenario!(
+    refused,
+    "ends: true",
+    ["r74-refused-comes-back"],
+    async |switch| goodbye(switch, GoodbyeReason::Refused.into(), false).await
+);
+
+scenario!(
+    version,
+    "ends: true",
+    ["r74-version-comes-back"],
+    async |switch| goodbye(switch, GoodbyeReason::Version.into(), false).await
+);
+
+scenario!(limit, "resume:1:1", ["r74-limit-hello"], async |switch| {
+    goodbye(switch, GoodbyeReason::Limit.into(), false).await
+});
+
+scenario!(
+    a_reason_of_a_later_contract,
+    "resume:1:1",
+    ["r74-other-reason-ends"],
+    async |switch| goodbye(switch, 99, false).await
+);
+
+scenario!(
+    an_engine_that_drains,
+    "",
+    ["r76-stops-what-it-holds"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        give(&stage, &mut peer, "a", json!([{"sleep": {"ms": 60_000}}])).await;
+        peer.until("accepted").await;
+        peer.tell(Tell::Drain(Drain::default())).await;
+        peer.words(300).await
+    }
+);
+
+scenario!(
+    a_limit_that_is_named,
+    "resume:1:1 nothing",
+    ["r74-limit-says-it-again"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        give(
+            &stage,
+            &mut peer,
+            "a",
+            json!([{"checkpoint": {"text": "x"}}, {"sleep": {"ms": 60_000}}]),
+        )
+        .await;
+        peer.until("checkpoint").await;
+        let (reason, message) = (
+            GoodbyeReason::Limit.into(),
+            "over `checkpoint_bytes`".to_owned(),
+        );
+        peer.tell(Tell::Goodbye(Goodbye {
+            reason,
+            message,
+            ..Goodbye::default()
+        }))
+        .await;
+        let (mut peer, first) = stage.welcomed(|_| {}).await;
+        let again = peer.words(300).await;
+        format!(
+            "{} {}",
+            word(&first),
+            if again.is_empty() { "nothing" } else { &again }
+        )
+    }
+);
+
+scenario!(
+    values_of_a_later_contract,
+    "stays",
+    ["r5-unknown-value-breaks-the-connection"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage.peer().await;
+        let outcome = ReportOutcome {
+            status: 99,
+            ..ReportOutcome::default()
+        };
+        peer.tell(Tell::Outcome(outcome)).await;
+        match tokio::time::timeout(Duration::from_millis(500), stage.streams.recv()).await {
+            Ok(_) => "comes back".to_owned(),
+            Err(_) => "stays".to_owned(),
+        }
+    }
+);
+
+scenario!(
+    the_first_message,
+    "[1] true",
+    [
+        "r3-names-a-version-it-does-not-speak",
+        "r8-schema-of-each-start"
+    ],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let (_, first) = stage.stream().await;
+        let Said::Hello(hello) = first else {
+            panic!("{first:?}")
+        };
+        let schema: Value = serde_json::from_slice(&hello.actions[0].inputs_schema).expect("JSON");
+        format!(
+            "{:?} {}",
+            hello.contract_versions,
+            schema.get("$comment").is_none()
+        )
+    }
+);
+
+scenario!(
+    numbers_without_gaps,
+    "12",
+    ["r6-skips-a-number"],
+    async |switch| {
+        let mut stage = Stage::start(switch, 1).await;
+        let mut peer = stage
+            .welcomed(|welcome| welcome.heartbeat_interval_ms = 100)
+            .await
+            .0;
+        let mut last = 0;
+        // The first was read before.
+        for _ in 0..11 {
+            last = peer.numbered(PATIENCE).await.expect("it goes on").0;
+        }
+        last.to_string()
+    }
+);
