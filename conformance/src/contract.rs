@@ -16,6 +16,7 @@ pub(crate) const FAULTS: &[&str] = &[
     "double-acknowledgements",
     "late-acknowledgements",
     "slow",
+    "clock-jump",
 ];
 
 /// Kinds of messages that a pattern may name.

@@ -101,7 +101,7 @@ impl Interferences {
                 How::Drop(_) => Fate::Drop,
                 How::Double(_) => Fate::Double,
                 How::DelayMs(ms) => Fate::Delay(Duration::from_millis(*ms)),
-                How::Change(change) => Fate::Change(inline(change)),
+                How::Change(change) => Fate::Change(with_tokens(record, &inline(change))),
                 How::Later(_) => Fate::Later,
                 How::Cut(_) => Fate::Cut,
                 How::CutBehind(_) => Fate::CutBehind,
@@ -140,7 +140,7 @@ pub(crate) fn about(pattern: &Pattern, from: From, kind: &str, task: Option<&Tas
 }
 
 /// JSON of a case with what its texts stand for: `${token:STEP}`, `${task:STEP}`, `${task:STEP/FIELD}`,
-/// `${long:5000}`.
+/// `${seen:/FIELD}`, `${long:5000}`.
 pub(crate) fn with_tokens(record: &Record, json: &Json) -> Json {
     match json {
         Json::String(text) => meant(record, text).unwrap_or_else(|| json.clone()),
@@ -167,6 +167,7 @@ fn meant(record: &Record, text: &str) -> Option<Json> {
             let task = record.task_of(step)?;
             task.pointer(&of[step.len()..]).cloned()
         }
+        "seen" => record.seen()?.pointer(of).cloned(),
         "long" => Some("x".repeat(of.parse().ok()?).into()),
         _ => None,
     }

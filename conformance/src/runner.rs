@@ -83,6 +83,9 @@ impl Options {
 /// The most runs of one case where not all are run.
 const MOST: usize = 12;
 
+/// What an engine has whose clock can be put forward. No driver's feature is called so.
+const CLOCK: &str = "engine's clock";
+
 /// A run of a case.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
@@ -161,7 +164,9 @@ fn axes_of(
     }
     if !said.faults.is_empty() {
         let mut faults = vec!["none".to_owned()];
-        faults.extend(said.faults.iter().cloned());
+        // Only an engine within this process has a clock that can be put forward.
+        let can = |fault: &&String| *fault != "clock-jump" || has(CLOCK);
+        faults.extend(said.faults.iter().filter(can).cloned());
         axes.push((Axis::Fault, faults));
     }
     if let Some(pick) = pick {
@@ -175,7 +180,11 @@ fn axes_of(
 /// # Errors
 /// A sentence: what of a case cannot be.
 pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, String> {
-    let has = |feature: &str| declared.iter().any(|declared| declared == feature);
+    let embedded = matches!(options.backend, Backend::Embedded);
+    let has = |feature: &str| match feature {
+        CLOCK => embedded,
+        _ => declared.iter().any(|declared| declared == feature),
+    };
     let mut plan = Plan {
         runs: Vec::new(),
         undeclared: Vec::new(),
@@ -230,10 +239,7 @@ impl Plan {
         has: impl Fn(&str) -> bool,
     ) -> Result<(), String> {
         let (name, axes) = axes_of(case, pick, has)?;
-        let case = Arc::new(match options.profile == DRIVER {
-            true => samples::placed(case, &options.config, pick),
-            false => case.clone(),
-        });
+        let case = Arc::new(case.clone());
         let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
         self.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
         let some = match options.breadth {
@@ -244,7 +250,13 @@ impl Plan {
         let some = some.map_err(|error| error.to_string())?;
         for run in every {
             if options.chosen(&run) && (some.contains(&run) || options.named(&run)) {
-                self.runs.push(planned(run, &case));
+                let mut planned = planned(run, &case);
+                if options.profile == DRIVER {
+                    let faulty = planned.fault.is_some();
+                    let placed = samples::placed(&case, &options.config, pick, faulty);
+                    planned.case = Arc::new(placed);
+                }
+                self.runs.push(planned);
             }
         }
         Ok(())

@@ -81,6 +81,8 @@ pub(crate) struct Stage {
     cursor: usize,
     /// When that was said.
     seen: Duration,
+    /// Access tokens of others, by their principals.
+    others: BTreeMap<String, String>,
     /// Files that are looked at once more at the end.
     recorded: Vec<v1::Recorded>,
     /// Whether the driver's end is nothing to wonder at.
@@ -128,21 +130,27 @@ impl Stage {
             runs: BTreeMap::new(),
             cursor: 0,
             seen: Duration::ZERO,
+            others: BTreeMap::new(),
             recorded: Vec::new(),
             may_end: false,
             neighbours: false,
         };
         if stage.access {
-            let request = stage.request(CreateTokenRequest {
-                principal: PRINCIPAL.to_owned(),
-                scope: TokenScope::Driver.into(),
-                ..CreateTokenRequest::default()
-            });
-            let made = stage.control.create_token(request).await;
-            let made = made.map_err(|status| unable("a token", &status.message()))?;
-            stage.token = made.into_inner().secret;
+            stage.token = stage.token_for(PRINCIPAL).await?;
         }
         Ok(stage)
+    }
+
+    /// An access token for somebody who may do what drivers may.
+    async fn token_for(&mut self, principal: &str) -> Result<String, Halt> {
+        let request = self.request(CreateTokenRequest {
+            principal: principal.to_owned(),
+            scope: TokenScope::Driver.into(),
+            ..CreateTokenRequest::default()
+        });
+        let made = self.control.create_token(request).await;
+        let made = made.map_err(|status| unable("a token", &status.message()))?;
+        Ok(made.into_inner().secret)
     }
 
     /// A request of whoever may do everything.

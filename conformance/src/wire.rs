@@ -80,6 +80,8 @@ struct State {
     entries: Vec<Entry>,
     tasks: BTreeMap<Bytes, TaskName>,
     latest: BTreeMap<String, Bytes>,
+    /// What a case saw last.
+    seen: usize,
 }
 
 impl Record {
@@ -148,6 +150,18 @@ impl Record {
     /// The token of a step's last task.
     pub(crate) fn token_of(&self, step: &str) -> Option<Bytes> {
         self.state().latest.get(step).cloned()
+    }
+
+    /// Remembers what a case saw last, by its place.
+    pub(crate) fn saw(&self, place: usize) {
+        self.state().seen = place;
+    }
+
+    /// What a case saw last.
+    pub(crate) fn seen(&self) -> Option<Json> {
+        let state = self.state();
+        let entry = state.entries.get(state.seen)?;
+        Some(entry.body.clone())
     }
 
     /// A step's last task.

@@ -235,6 +235,19 @@ impl Stage {
         Ok(())
     }
 
+    /// What a caller shows: the driver's own token, or one that is made for another.
+    async fn token_of(&mut self, principal: &str) -> Result<String, Halt> {
+        if principal.is_empty() {
+            return Ok(self.token.clone());
+        }
+        if let Some(token) = self.others.get(principal) {
+            return Ok(token.clone());
+        }
+        let token = self.token_for(principal).await?;
+        self.others.insert(principal.to_owned(), token.clone());
+        Ok(token)
+    }
+
     /// A call in the driver's name, straight to the engine.
     pub(super) async fn call(&mut self, call: &v1::Call) -> Result<(), Halt> {
         let asked = with_tokens(&self.site.record, &inline(&call.request));
@@ -243,9 +256,10 @@ impl Stage {
                 .channel()
                 .map_err(|error| unable("the engine", &error))?,
         );
+        let token = self.token_of(&call.principal).await?;
         let bearer = |mut request: tonic::Request<()>| {
-            if let Ok(value) = format!("Bearer {}", self.token).parse()
-                && !self.token.is_empty()
+            if let Ok(value) = format!("Bearer {token}").parse()
+                && !token.is_empty()
             {
                 request.metadata_mut().insert("authorization", value);
             }

@@ -70,6 +70,7 @@ impl Stage {
             self.cursor = at + 1;
             self.seen = entry.at;
         }
+        self.site.record.saw(at);
         Ok(())
     }
 
@@ -108,7 +109,8 @@ impl Stage {
         // That nothing comes can be seen in no other way than by waiting.
         sleep(Duration::from_millis(unseen.for_ms)).await;
         let record = &self.site.record;
-        let wanted = with_tokens(record, &inline(&pattern.like));
+        let wanted = inline(&pattern.like);
+        let wanted = with_tokens(record, &wanted);
         let from = if unseen.anywhere { 0 } else { self.cursor };
         match record.find(from, |entry, task| fits(&pattern, &wanted, entry, task)) {
             None => Ok(()),

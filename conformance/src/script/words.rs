@@ -169,8 +169,12 @@ fn told(what: &What) -> String {
             false => "Kill the engine and start it again".to_owned(),
         },
         What::Call(call) => format!(
-            "Call {} with {}; the answer is like {}",
+            "Call {}{} with {}; the answer is like {}",
             call.call,
+            match call.principal.as_str() {
+                "" => String::new(),
+                other => format!(" as `{other}`"),
+            },
             inline(&call.request),
             inline(&call.answer)
         ),

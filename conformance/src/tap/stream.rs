@@ -28,7 +28,7 @@ const OUT: Duration = Duration::from_millis(30);
 pub(super) enum Down {
     Message {
         /// `None`: of a kind that this contract does not know.
-        message: Option<Told>,
+        message: Option<Box<Told>>,
         forged: bool,
         /// The network is cut behind it.
         cut: bool,
@@ -40,7 +40,7 @@ pub(super) enum Down {
 impl Down {
     pub(super) fn forged(message: Option<Told>, cut: bool) -> Down {
         Down::Message {
-            message,
+            message: message.map(Box::new),
             forged: true,
             cut,
         }
@@ -210,7 +210,7 @@ impl Line {
             .fate(&tap.record, From::Engine, &said, task.as_ref());
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
-                message: Some(message),
+                message: Some(Box::new(message)),
                 forged,
                 cut,
             });
@@ -225,7 +225,7 @@ impl Line {
                 let down = self.down.clone();
                 let deliver = Box::new(move || {
                     let _ = down.send(Down::Message {
-                        message: Some(message),
+                        message: Some(Box::new(message)),
                         forged: false,
                         cut: false,
                     });
@@ -263,7 +263,7 @@ impl Line {
                     message,
                     forged,
                     cut,
-                } => (message, forged, cut),
+                } => (message.map(|message| *message), forged, cut),
                 Down::End(end) => {
                     if let Err(status) = end {
                         let _ = answers.send(Err(status));

@@ -43,7 +43,7 @@ pub(super) struct Wire {
 
 enum Way {
     Stream(Teller),
-    Rest(Caller),
+    Rest(Box<Caller>),
 }
 
 /// Calls of one session.
@@ -164,7 +164,7 @@ impl Wire {
         let most = part.hello["capacity"].clone();
         let feeder = tokio::spawn(polls(caller.clone(), most, told.clone()));
         let wire = Wire {
-            way: Way::Rest(caller),
+            way: Way::Rest(Box::new(caller)),
             sequence: 1,
             incoming,
             told,
