@@ -48,7 +48,10 @@ string() {
   local chunk slashes
   ((++P))
   while ((P < ${#T})); do
-    chunk=${T:P} chunk=${chunk%%\"*} slashes=${chunk##*[!\\]}
+    # `%%` is slow where much is before the quote, and the rest of a long text where little is.
+    chunk=${T:P:300}
+    if [[ $chunk == *\"* ]]; then chunk=${chunk%%\"*}; else chunk=${T:P} chunk=${chunk/\"*}; fi
+    slashes=${chunk##*[!\\]}
     ((P += ${#chunk} + 1))
     # A quote behind an odd number of backslashes is one of the string's.
     ((${#slashes} % 2)) || return
@@ -179,7 +182,11 @@ register() {
   local -A J
   parse "$ANSWER"
   printf '"session":%s,"resume_secret":%s' "${J[welcome/session]}" "${J[welcome/resume_secret]}" >"$dir/session.new" && mv "$dir/session.new" "$dir/session"
-  line_bytes=${J[welcome/limits/log_line_bytes]:-65536} usual=${J[welcome/heartbeat_interval_ms]:-5000}
+  line_bytes=${J[welcome/limits/log_line_bytes]:-65536} checkpoint_bytes=${J[welcome/limits/checkpoint_bytes]:-1048576}
+  # What a batch takes: of the window a line is its text and 64 (R31).
+  batch_bytes=${J[welcome/limits/log_batch_bytes]:-1048576} window=${J[welcome/log_window]:-1048576}
+  ((batch_bytes = batch_bytes < 200000 ? batch_bytes : 200000, batch_bytes = batch_bytes < window ? batch_bytes : window))
+  usual=${J[welcome/heartbeat_interval_ms]:-5000}
   [[ -e $dir/interval ]] && (($(<"$dir/interval") < usual)) || put interval "$usual"
   now; put heard "$NOW"
   rm -f "$dir/unknown"
@@ -267,9 +274,10 @@ repeat() { # TEXT LENGTH
 # Where the text REPLY is cut between two letters, at so many bytes at most: JSON has no half of one.
 letters() { END=$1; while [[ ${REPLY:END:1} == [$'\x80'-$'\xbf'] ]]; do ((--END)); done; }
 add() { # TEXT TRUNCATED
+  ((size + ${#1} + 64 <= batch_bytes && ${#batch[@]} < 5000)) || flush
   quote "$1"
   batch+=("{\"time_ms\":$NOW,\"stream\":$stream,\"text\":$REPLY,\"truncated\":$2}")
-  ((size += ${#REPLY}, ${#batch[@]} < 5000 && size < 200000)) || flush
+  ((size += ${#1} + 64))
 }
 flush() {
   local IFS=,
@@ -322,6 +330,8 @@ perform() {
         put "$n.progress" ",\"permille\":${J[$p/permille]:-0},\"message\":$REPLY" ;;
       checkpoint)
         str "$p/text"; repeat "$REPLY" "${J[$p/length]:-0}"
+        # More would be refused (R37).
+        ((${#REPLY} <= checkpoint_bytes)) || continue
         call checkpoint "{\"checkpoint\":{\"token\":\"$token\",\"data\":\"$(printf %s "$REPLY" | base64 -w0)\"}}" 30
         [[ $ANSWER != *'"status":"stale"'* ]] || { : >"$dir/$n.stale"; exit 1; } ;;
       return)

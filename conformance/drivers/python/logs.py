@@ -42,8 +42,9 @@ def parts(text: bytes, most: int) -> list[bytes]:
 class LogBuffer:
     """User code adds lines in its thread; the session takes them from its own."""
 
-    def __init__(self, line_bytes: int) -> None:
+    def __init__(self, line_bytes: int, batch_bytes: int) -> None:
         self._line_bytes = line_bytes
+        self._batch_bytes = min(batch_bytes, BATCH_BYTES)
         self._lock = threading.Condition()
         self._lines: deque[driver_pb2.LogLine] = deque()
         self._bytes = 0
@@ -112,7 +113,7 @@ class LogBuffer:
             for at in range(skip, min(len(self._lines), skip + BATCH_LINES)):
                 line = self._lines[at]
                 more = cost(line)
-                if size + more > room or (size and size + more > BATCH_BYTES):
+                if size + more > room or (size and size + more > self._batch_bytes):
                     break
                 size += more
                 batch.lines.append(line)

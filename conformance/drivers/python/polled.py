@@ -27,6 +27,8 @@ LEAVING = 2.0
 NOTHING = 0.2
 # So many heartbeats at most wait for their answers.
 BEATS = 10
+# A report waits so long for the lines before it.
+LOGS_FIRST = 0.5
 STALE = driver_pb2.REPORT_STATUS_STALE
 
 
@@ -259,6 +261,10 @@ class PolledSession(Runtime):
         self.spawn(self.report(held))
 
     async def report(self, held: Held) -> None:
+        # What it said comes before how it ended, where that does not take long.
+        patience = time.monotonic() + LOGS_FIRST
+        while held.pumping and time.monotonic() < patience:
+            await asyncio.sleep(0.005)
         while (report := held.report) is not None:
             request = driver_pb2.ReportRequest(report=report)
             try:

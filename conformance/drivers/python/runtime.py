@@ -213,10 +213,9 @@ class Runtime(ABC):
             why = "the driver is about to stop" if self.stopping else "the driver has no room"
             self.remember(token, refused=True)
             return self.tell_refused(token, UNHEARD if unheard else why)
-        line_bytes = min(self.limits.log_line_bytes or LOG_LINE_BYTES, LOG_BATCH_BYTES)
-        if self.limits.log_batch_bytes:
-            line_bytes = min(line_bytes, self.limits.log_batch_bytes)
-        held = Held(task, LogBuffer(line_bytes), Mask(task.secrets.values()))
+        batch_bytes = self.limits.log_batch_bytes or LOG_BATCH_BYTES
+        line_bytes = min(self.limits.log_line_bytes or LOG_LINE_BYTES, batch_bytes)
+        held = Held(task, LogBuffer(line_bytes, batch_bytes), Mask(task.secrets.values()))
         self.held[token] = held
         self.take(held)
         self.loop.call_later(task.time_left_ms / 1000, self.time_is_over, held)
