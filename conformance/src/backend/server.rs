@@ -84,10 +84,23 @@ impl Server {
         self.begin().await
     }
 
+    /// The program, without the settings of whoever runs the suite.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CONVEYOR_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
     /// Starts the process, and waits until it listens.
     async fn begin(&mut self) -> Result<(), Unavailable> {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command
+            // It says where it listens, whatever else is logged.
+            .env("CONVEYOR_LOG_LEVEL", "info")
             .args(["serve", "--listen", &self.address, "--log-format", "json"])
             .arg("--data-dir")
             .arg(self.data.path());
@@ -96,12 +109,6 @@ impl Server {
         }
         if self.access {
             command.arg("--auth-required");
-        }
-        for (name, _) in std::env::vars_os() {
-            // Settings of whoever runs the suite are not this server's.
-            if name.to_string_lossy().starts_with("CONVEYOR_") {
-                command.env_remove(name);
-            }
         }
         let child = command
             .stdin(Stdio::null())
@@ -171,7 +178,8 @@ impl Server {
 
     /// A token that may do everything, made by whoever has the data directory.
     async fn admin(&self) -> Result<String, Unavailable> {
-        let made = Command::new(&self.program)
+        let made = self
+            .command()
             .args(["tokens", "create", "--scope", "admin"])
             .args(["--principal", "conformance", "--data-dir"])
             .arg(self.data.path())
