@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `connections` | R1, R2, R6, R8, R41 |
 //! | `tasks` | R12, R13, R15 |
-//! | `reports` | R25 |
+//! | `reports` | R25, R78 |
 //! | `flow` | R10, R62 |
 //! | `heartbeats` | R20, R21 |
 //! | `logs` | R28, R30, R31, R73 |
@@ -36,6 +36,7 @@ const LAWS: &[(&str, Law)] = &[
     ("R15", tasks::none_after_the_stop),
     ("R25", reports::until_answered),
     ("R62", flow::unanswered),
+    ("R78", reports::growing_pauses),
     ("R20", heartbeats::in_time),
     ("R21", heartbeats::all_named),
     ("R28", logs::last_offset),
