@@ -130,6 +130,23 @@ impl Engine {
         }
     }
 
+    /// Puts its clock forward, as one that was set does.
+    ///
+    /// # Errors
+    /// A sentence: its clock is that of another process.
+    pub(crate) fn jump(&self, by: Duration) -> Result<(), Unavailable> {
+        match &self.kind {
+            Kind::Embedded(engine) => {
+                engine.jump(by);
+                Ok(())
+            }
+            Kind::Server(_) | Kind::Endpoint => Err(Unavailable(
+                "it puts the engine's clock forward: only that of `--backend embedded` can be"
+                    .to_owned(),
+            )),
+        }
+    }
+
     /// Ends it.
     pub(crate) async fn stop(self) {
         match self.kind {

@@ -275,7 +275,7 @@ mod tests {
             ),
             (
                 "actions: {run: {good: [{with: {}, outputs: {$odd: 1}}]}}\n",
-                "c.yaml:1:44:",
+                "c.yaml:1:51: there is no test `$odd`",
             ),
         ] {
             let errors = refused(text, DRIVER);

@@ -8,6 +8,7 @@
 //! | `reports` | R25, R78 |
 //! | `flow` | R10, R62 |
 //! | `heartbeats` | R20, R21 |
+//! | `room` | R15, of the capacity |
 //! | `logs` | R28, R30, R31, R73 |
 
 mod connections;
@@ -15,6 +16,7 @@ mod flow;
 mod heartbeats;
 mod logs;
 mod reports;
+mod room;
 mod tasks;
 
 use crate::wire::{Entry, From};
@@ -37,6 +39,7 @@ const LAWS: &[(&str, Law)] = &[
     ("R25", reports::until_answered),
     ("R62", flow::unanswered),
     ("R78", reports::growing_pauses),
+    ("R15", room::within_capacity),
     ("R20", heartbeats::in_time),
     ("R21", heartbeats::all_named),
     ("R28", logs::last_offset),
@@ -47,8 +50,8 @@ const LAWS: &[(&str, Law)] = &[
 
 /// What is wrong by the law of a requirement; nothing where it has none.
 pub(crate) fn broken(rule: &str, entries: &[Entry]) -> Vec<String> {
-    let law = LAWS.iter().find(|(number, _)| *number == rule);
-    law.map_or_else(Vec::new, |(_, law)| law(entries))
+    let laws = LAWS.iter().filter(|(number, _)| *number == rule);
+    laws.flat_map(|(_, law)| law(entries)).collect()
 }
 
 /// The driver's messages.

@@ -29,6 +29,8 @@ mod like;
 mod lists;
 mod names;
 mod proxy;
+#[cfg(test)]
+mod replay;
 mod report;
 mod result;
 mod rules;
@@ -45,8 +47,8 @@ pub use driver::Program;
 pub use lists::{ListErrors, ListFile, Lists, known_failing};
 pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
 pub use report::{
-    Group, Sentences, Summary, Tally, TextOptions, badge, groups, json_report, junit_report, page, profile,
-    text_report,
+    Group, Sentences, Summary, Tally, TextOptions, badge, groups, json_report, junit_report, page,
+    profile, text_report,
 };
 pub use result::{
     Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,

@@ -239,10 +239,7 @@ impl Plan {
         has: impl Fn(&str) -> bool,
     ) -> Result<(), String> {
         let (name, axes) = axes_of(case, pick, has)?;
-        let case = Arc::new(match options.profile == DRIVER {
-            true => samples::placed(case, &options.config, pick),
-            false => case.clone(),
-        });
+        let case = Arc::new(case.clone());
         let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
         self.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
         let some = match options.breadth {
@@ -253,7 +250,13 @@ impl Plan {
         let some = some.map_err(|error| error.to_string())?;
         for run in every {
             if options.chosen(&run) && (some.contains(&run) || options.named(&run)) {
-                self.runs.push(planned(run, &case));
+                let mut planned = planned(run, &case);
+                if options.profile == DRIVER {
+                    let faulty = planned.fault.is_some();
+                    let placed = samples::placed(&case, &options.config, pick, faulty);
+                    planned.case = Arc::new(placed);
+                }
+                self.runs.push(planned);
             }
         }
         Ok(())

@@ -81,8 +81,6 @@ pub(crate) struct Stage {
     cursor: usize,
     /// When that was said.
     seen: Duration,
-    /// What that was.
-    last: Json,
     /// Access tokens of others, by their principals.
     others: BTreeMap<String, String>,
     /// Files that are looked at once more at the end.
@@ -132,7 +130,6 @@ impl Stage {
             runs: BTreeMap::new(),
             cursor: 0,
             seen: Duration::ZERO,
-            last: Json::Null,
             others: BTreeMap::new(),
             recorded: Vec::new(),
             may_end: false,

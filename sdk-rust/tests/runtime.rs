@@ -460,6 +460,7 @@ async fn three_heartbeats_fit_into_the_shortest_lease() {
 async fn tasks_that_come_together_after_a_pause_are_all_taken() {
     let work = Work::new();
     let mut peer = work.connected().await;
+    peer.acknowledge(10, Vec::new()).await;
     // Longer than the engine may be unheard for a short timeout, and no heartbeat is due yet.
     tokio::time::sleep(Duration::from_secs(3)).await;
     for token in ["one", "two"] {

@@ -679,8 +679,8 @@ pub struct Ended {
     /// How long. Default 10,000.
     #[prost(uint64, tag = "4")]
     pub within_ms: u64,
-    /// For profile `driver`, in place of `state` and of what `steps` say besides: all steps with a sample end in their
-    /// first attempt as the config says, with its state, outputs and code.
+    /// For profile `driver`, in place of `state` and of what `steps` say besides: all steps with a sample end as the
+    /// config says, with its state, outputs and code: in their first attempt, or under a fault in any.
     #[prost(bool, tag = "5")]
     pub as_said: bool,
 }
@@ -1153,9 +1153,6 @@ pub struct EngineSetting {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Whether it has a server of its own, though it asks for nothing else: it looks at what is of all namespaces.
-    #[prost(bool, tag = "3")]
-    pub alone: bool,
 }
 /// One thing that is done or looked for.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1324,9 +1321,6 @@ pub struct EngineRead {
     /// How long. Default 10,000.
     #[prost(uint64, tag = "6")]
     pub within_ms: u64,
-    /// The name under which the access token is saved that it shows. Default `admin`.
-    #[prost(string, tag = "7")]
-    pub token: ::prost::alloc::string::String,
 }
 /// A driver that plays: it takes tasks, and does of each attempt what is written. It heartbeats, reports until it is
 /// answered, and gives a cancelled attempt back as cancelled.
@@ -1335,21 +1329,18 @@ pub struct EngineDriver {
     /// Its name in the case. Default `d`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// More fields of its hello, besides its name `${driver}`, version 1.0.0 and the one action `run`.
+    /// More fields of its hello, besides its name `${driver}`, version 1.0.0, the one action `run` and the capacity 16.
     #[prost(bytes = "bytes", tag = "2")]
     pub hello: ::prost::bytes::Bytes,
-    /// How many tasks it takes at once. Default 16.
-    #[prost(uint32, tag = "3")]
-    pub capacity: u32,
     /// What becomes of attempts, by the step's id, or `step\[instance\]` for one of its instances. One that is not
     /// there, or behind the last, succeeds without outputs.
-    #[prost(btree_map = "string, message", tag = "4")]
+    #[prost(btree_map = "string, message", tag = "3")]
     pub play: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         Plays,
     >,
     /// How it talks: `stream` (the default) or `rest`.
-    #[prost(string, tag = "5")]
+    #[prost(string, tag = "4")]
     pub transport: ::prost::alloc::string::String,
 }
 /// What becomes of a step's attempts, in their order.

@@ -17,17 +17,25 @@ const LIMIT: u64 = 20_000;
 struct Placing<'a> {
     config: &'a v1::Config,
     pick: Option<&'a Pick>,
+    /// Whether a task may be lost on its way, and go on in a later attempt.
+    faulty: bool,
     /// Samples by their steps' ids, by runs.
     runs: BTreeMap<String, BTreeMap<String, v1::Sample>>,
     /// Secrets for the setting.
     secrets: BTreeMap<String, String>,
 }
 
-/// The case as it is performed for a finished driver.
-pub(crate) fn placed(case: &v1::Case, config: &v1::Config, pick: Option<&Pick>) -> v1::Case {
+/// The case as it is performed for a finished driver, under a fault or under none.
+pub(crate) fn placed(
+    case: &v1::Case,
+    config: &v1::Config,
+    pick: Option<&Pick>,
+    faulty: bool,
+) -> v1::Case {
     let mut placing = Placing {
         config,
         pick,
+        faulty,
         runs: BTreeMap::new(),
         secrets: BTreeMap::new(),
     };
@@ -99,7 +107,8 @@ impl Placing<'_> {
             match work.copies {
                 0 | 1 => drop(samples.insert(id.to_owned(), sample)),
                 copies => {
-                    samples.extend((0..copies).map(|copy| (format!("{id}-{copy}"), sample.clone())));
+                    samples
+                        .extend((0..copies).map(|copy| (format!("{id}-{copy}"), sample.clone())));
                 }
             }
         }
@@ -117,7 +126,7 @@ impl Placing<'_> {
             if of != "succeeded" {
                 state = "failed";
             }
-            steps.insert(id.clone(), end(sample, &of));
+            steps.insert(id.clone(), end(sample, &of, self.faulty));
         }
         let mut steps = Json::Object(steps);
         merge(&mut steps, &inline(&ended.steps));
@@ -179,7 +188,7 @@ fn state_of(config: &v1::Config, pick: Option<&Pick>, sample: &v1::Sample) -> St
 }
 
 /// What the view of its step has at least.
-fn end(sample: &v1::Sample, state: &str) -> Json {
+fn end(sample: &v1::Sample, state: &str, faulty: bool) -> Json {
     let mut attempt = json!({ "state": state });
     if !sample.code.is_empty() {
         attempt["failure"] = json!({ "code": sample.code });
@@ -187,7 +196,11 @@ fn end(sample: &v1::Sample, state: &str) -> Json {
     if !sample.outputs.is_empty() {
         attempt["outputs"] = inline(&sample.outputs);
     }
-    json!({ "state": state, "attempts": [attempt] })
+    let attempts = match faulty {
+        true => json!({ "$has": attempt }),
+        false => json!([attempt]),
+    };
+    json!({ "state": state, "attempts": attempts })
 }
 
 fn or<'a>(name: &'a str, default: &'a str) -> &'a str {

@@ -66,12 +66,11 @@ impl Stage {
                 least.as_millis()
             ));
         }
-        self.last = entry.body.clone();
         if !see.anywhere {
             self.cursor = at + 1;
             self.seen = entry.at;
-            self.site.record.saw(at);
         }
+        self.site.record.saw(at);
         Ok(())
     }
 
