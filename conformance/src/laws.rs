@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `connections` | R1, R2, R6, R8, R41 |
 //! | `tasks` | R12, R13, R15 |
-//! | `reports` | R25 |
+//! | `reports` | R25, R78 |
 //! | `flow` | R10, R62 |
 //! | `heartbeats` | R20, R21 |
 //! | `room` | R15, of the capacity |
@@ -38,6 +38,7 @@ const LAWS: &[(&str, Law)] = &[
     ("R15", tasks::none_after_the_stop),
     ("R25", reports::until_answered),
     ("R62", flow::unanswered),
+    ("R78", reports::growing_pauses),
     ("R15", room::within_capacity),
     ("R20", heartbeats::in_time),
     ("R21", heartbeats::all_named),

@@ -163,17 +163,18 @@ impl Driver {
     }
 
     /// Connects to `CONVEYOR_URL`, else to [`crate::DEFAULT_URL`], and works until SIGTERM or SIGINT
-    /// come; then it takes nothing new, finishes what it holds, and returns.
+    /// come; then it takes nothing new, finishes what it holds, and returns. What speaks with the server has a
+    /// thread of its own: actions may compute without giving way.
     ///
     /// # Errors
     /// When the server refuses the driver.
     pub async fn run(self) -> Result<(), Error> {
-        let stop = Stop::new();
-        stop.on_signals()?;
-        self.run_until(stop).await
+        self.check()?;
+        runtime::run_apart(Arc::new(self)).await
     }
 
-    /// As [`Driver::run`], until it is told to stop.
+    /// As [`Driver::run`], until it is told to stop, and within the caller's runtime: actions that compute belong
+    /// into [`tokio::task::spawn_blocking`], for heartbeats wait for them otherwise.
     ///
     /// # Errors
     /// As [`Driver::run`].

@@ -455,3 +455,29 @@ async fn three_heartbeats_fit_into_the_shortest_lease() {
     // It still runs: its engine was heard.
     assert_eq!((work.begun(), *work.ended.borrow()), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_come_together_after_a_pause_are_all_taken() {
+    let work = Work::new();
+    let mut peer = work.connected().await;
+    peer.acknowledge(10, Vec::new()).await;
+    // Longer than the engine may be unheard for a short timeout, and no heartbeat is due yet.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for token in ["one", "two"] {
+        let task = conveyor_proto::v1::Task {
+            token: token.into(),
+            heartbeat_timeout_ms: 1_000,
+            ..task()
+        };
+        peer.tell(Tell::Task(task)).await;
+    }
+    for _ in 0..2 {
+        let answer = peer
+            .until(|said| match said {
+                Said::Answer(answer) => answer.answer,
+                _ => None,
+            })
+            .await;
+        assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+    }
+}

@@ -1,10 +1,11 @@
-//! Reports: they are sent until they are answered.
+//! Reports and calls: they are repeated until they are answered.
 
 use super::of_driver;
 use crate::wire::{By, Entry, From};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost::bytes::Bytes;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a report may wait until it is sent again (R25).
@@ -83,6 +84,40 @@ fn ends(entry: &Entry, token: &Bytes) -> bool {
     }
 }
 
+/// R78: what was answered with an error that passes is repeated with growing pauses. Told where one call failed six
+/// times running; pauses may have jitter.
+pub(super) fn growing_pauses(entries: &[Entry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut calls: BTreeMap<(&str, &Bytes), Vec<Duration>> = BTreeMap::new();
+    for entry in of_driver(entries).filter(|entry| entry.by == By::Call) {
+        let instants = calls.entry((entry.kind, &entry.token)).or_default();
+        instants.push(entry.at);
+        if !entry.lost {
+            wrong.extend(steady(entry.kind, instants));
+            instants.clear();
+        }
+    }
+    wrong
+}
+
+/// The fewest calls running of which pauses are compared: the first half of them with the second.
+const COMPARED: usize = 7;
+
+fn steady(kind: &str, instants: &[Duration]) -> Option<String> {
+    let (first, last) = (instants.first()?, instants.last()?);
+    let middle = instants.get(instants.len() / 2)?;
+    let (before, behind) = (middle.saturating_sub(*first), last.saturating_sub(*middle));
+    let grew = behind > before.mul_f64(1.5);
+    (instants.len() >= COMPARED && !grew).then(|| {
+        format!(
+            "of {} calls of `{kind}` the first half took {} ms, the second {} ms: pauses between repeats are to grow",
+            instants.len(),
+            before.as_millis(),
+            behind.as_millis()
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +143,25 @@ mod tests {
             until_answered(&[report(0, 1), unknown, end(9_000)]).len(),
             1
         );
+    }
+
+    #[test]
+    fn pauses_between_repeats_grow() {
+        let calls = |instants: &[u64]| -> Vec<Entry> {
+            let last = instants.len() - 1;
+            let all = instants.iter().enumerate();
+            all.map(|(index, at)| Entry {
+                by: By::Call,
+                lost: index < last,
+                ..report(*at, 0)
+            })
+            .collect()
+        };
+        let growing = calls(&[0, 10, 30, 70, 150, 310, 630]);
+        assert!(growing_pauses(&growing).is_empty());
+        let steady = calls(&[0, 100, 200, 300, 400, 500, 600]);
+        assert_eq!(growing_pauses(&steady).len(), 1);
+        assert!(growing_pauses(&calls(&[0, 100, 200])).is_empty());
     }
 
     #[test]

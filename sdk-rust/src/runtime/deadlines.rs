@@ -21,6 +21,9 @@ impl Runtime {
         if !self.is_welcome() {
             return;
         }
+        let now = Instant::now();
+        self.asked.get_or_insert(self.due.min(now));
+        self.due = now + self.interval;
         let held = self.held.iter().filter(|(_, held)| !held.answered);
         let tasks = held.map(|(token, held)| v1::TaskProgress {
             token: token.clone(),
@@ -30,6 +33,14 @@ impl Runtime {
         let tasks = tasks.collect();
         let free = Some(self.free());
         self.tell(Tell::Heartbeat(v1::SessionHeartbeat { tasks, free }));
+    }
+
+    /// Whether the engine is not heard for as long as a task's timeout allows (R22). A task that comes is heard
+    /// from it, unless a heartbeat is overdue: then it may be old.
+    pub(super) fn is_unheard(&self, timeout: Duration) -> bool {
+        let most = unheard_after(timeout);
+        let waits = self.asked.unwrap_or(self.due).elapsed();
+        self.answered.elapsed() > most && waits > most / 2
     }
 
     pub(super) fn look(&mut self) -> Result<(), End> {

@@ -1,6 +1,6 @@
 //! What the engine says.
 
-use super::deadlines::{UNHEARD, draining, unheard_after};
+use super::deadlines::{UNHEARD, draining};
 use super::held::{Detaching, Held, LINE_BYTES, Saving};
 use super::session::{End, Identity, Runtime, heartbeats};
 use super::sink::{Event, SessionSink};
@@ -90,6 +90,7 @@ impl Runtime {
             generation,
         });
         (self.failures, self.answered) = (0, Instant::now());
+        (self.due, self.asked) = (self.answered, None);
         self.interval = Duration::from_millis(welcome.heartbeat_interval_ms).max(SHORTEST_BEAT);
         self.beat = heartbeats(self.interval);
         for token in &welcome.stale_tokens {
@@ -151,9 +152,7 @@ impl Runtime {
             return;
         }
         let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
-        // Between two heartbeats it is silent anyway.
-        let usual = self.interval.mul_f64(1.5);
-        let unheard = self.answered.elapsed() > unheard_after(timeout).max(usual);
+        let unheard = self.is_unheard(timeout);
         self.beat_within(timeout);
         // What is old may have been given to another meanwhile (R22).
         if self.free() == 0 || unheard {
@@ -183,7 +182,7 @@ impl Runtime {
             token.clone(),
         );
         let limits = self.limits;
-        let work = tokio::spawn(async move {
+        let work = self.work.spawn(async move {
             let result = match task {
                 Ok(task) => driver.perform(task).await,
                 Err(failure) => Err(failure),
@@ -277,7 +276,10 @@ impl Runtime {
     }
 
     pub(super) fn acknowledged(&mut self, acknowledgement: v1::Acknowledgement) {
-        self.answered = Instant::now();
+        (self.answered, self.asked) = (Instant::now(), None);
+        if let Some(link) = &mut self.link {
+            link.acknowledged = link.acknowledged.max(acknowledgement.sequence);
+        }
         for token in &acknowledgement.stale_tokens {
             self.stale(token);
         }

@@ -16,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -39,6 +40,8 @@ pub(super) struct Link {
     pub(super) since: Instant,
     /// Bytes of log text that may be sent.
     pub(super) window: u64,
+    /// The engine is done with all messages up to this number.
+    pub(super) acknowledged: u64,
     pub(super) draining: bool,
 }
 
@@ -47,6 +50,8 @@ pub(super) type Connecting = Pin<Box<dyn Future<Output = Result<Connection, Erro
 /// One driver's session.
 pub(super) struct Runtime {
     pub(super) driver: Arc<Driver>,
+    /// Where actions run.
+    pub(super) work: Handle,
     pub(super) options: Options,
     pub(super) stop: watch::Receiver<Stopping>,
     pub(super) events: mpsc::UnboundedReceiver<Event>,
@@ -62,6 +67,10 @@ pub(super) struct Runtime {
     pub(super) failures: u32,
     /// When the engine last answered a heartbeat (R22).
     pub(super) answered: Instant,
+    /// When the next heartbeat is to go out, as it was known when the last one did.
+    pub(super) due: Instant,
+    /// When the first of those heartbeats went out, or was to, that are not answered.
+    pub(super) asked: Option<Instant>,
     /// How often heartbeats go out on this connection.
     pub(super) interval: Duration,
     pub(super) beat: Interval,
@@ -76,11 +85,12 @@ pub(super) enum End {
 }
 
 impl Runtime {
-    pub(super) fn new(driver: Arc<Driver>, stop: &Stop) -> Runtime {
+    pub(super) fn new(driver: Arc<Driver>, stop: &Stop, work: Handle) -> Runtime {
         let (to_events, events) = mpsc::unbounded_channel();
         Runtime {
             options: driver.options.clone(),
             driver,
+            work,
             stop: stop.watch(),
             events,
             to_events,
@@ -93,6 +103,8 @@ impl Runtime {
             connecting: None,
             failures: 0,
             answered: Instant::now(),
+            due: Instant::now(),
+            asked: None,
             interval: Duration::from_secs(5),
             beat: heartbeats(Duration::from_secs(5)),
             stopping: None,
@@ -177,6 +189,7 @@ impl Runtime {
             welcome: false,
             since: Instant::now(),
             window: 0,
+            acknowledged: 0,
             draining: false,
         });
         let first = match &mut self.identity {

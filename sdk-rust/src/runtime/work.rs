@@ -14,6 +14,9 @@ use prost::bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 
+/// Lines go out while no more messages than this are on their way: half of what a driver with one place may have.
+const LOGS_ON_THEIR_WAY: u64 = 128;
+
 impl Runtime {
     pub(super) fn event(&mut self, event: Event) {
         match event {
@@ -172,12 +175,19 @@ impl Runtime {
         let Some(link) = self.link.as_mut().filter(|link| link.welcome) else {
             return;
         };
+        // More lines wait for an acknowledgement: what is on its way has a limit, and answers and reports need room
+        // beside them (R62).
+        let on_its_way = link.sequence.saturating_sub(link.acknowledged);
+        let mut room = LOGS_ON_THEIR_WAY.saturating_sub(on_its_way);
         let mut window = link.window;
         let most = self.limits.log_batch_bytes;
         let mut batches = Vec::new();
         for (token, held) in &mut self.held {
-            while let Some(batch) = held.batch(token, &mut window, most) {
+            while room > 0
+                && let Some(batch) = held.batch(token, &mut window, most)
+            {
                 batches.push(batch);
+                room -= 1;
             }
         }
         link.window = window;

@@ -49,6 +49,38 @@ async fn outputs_that_no_message_has_are_an_error_and_the_connection_stays() {
     assert_eq!(failure.message, why);
 }
 
+/// More lines than messages may be on their way, each said by itself.
+const LINES: u64 = 600;
+
+#[tokio::test(start_paused = true)]
+async fn lines_wait_while_nothing_is_acknowledged() {
+    let action = |task: Task| async move {
+        for at in 0..LINES {
+            task.log.line(Stream::Stdout, at.to_string()).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(json!({}))
+    };
+    let mut peer = peer(action, task()).await;
+    let mut on_their_way = 0;
+    peer.until(|said| {
+        on_their_way += u64::from(!matches!(said, Said::Heartbeat(_)));
+        matches!(said, Said::Report(_)).then_some(())
+    })
+    .await;
+    assert!(on_their_way < 256, "{on_their_way}");
+    peer.acknowledge(LINES + 100, Vec::new()).await;
+    let mut lines = 0;
+    peer.until(|said| match said {
+        Said::Logs(batch) => {
+            lines = batch.first_offset + batch.lines.len() as u64;
+            (lines == LINES).then_some(())
+        }
+        _ => None,
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_is_too_long_is_told_as_far_as_it_may_be() {
     let failure = || {
