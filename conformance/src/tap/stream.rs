@@ -52,7 +52,8 @@ struct Line {
     tap: Arc<Tap>,
     connection: u32,
     numbers: Mutex<Numbers>,
-    up: mpsc::UnboundedSender<v1::SessionRequest>,
+    /// `None` once the driver's connection is over: the engine's ends with it.
+    up: Mutex<Option<mpsc::UnboundedSender<v1::SessionRequest>>>,
     down: mpsc::UnboundedSender<Down>,
 }
 
@@ -83,7 +84,7 @@ pub(super) async fn session(
         tap,
         connection,
         numbers: Mutex::default(),
-        up,
+        up: Mutex::new(Some(up)),
         down,
     });
     let driver = request.into_inner();
@@ -107,7 +108,8 @@ impl Line {
             }
         };
         self.tap.event(self.connection, "broken", &why);
-        // The engine sees the end of its stream once nobody sends any more.
+        // The engine sees the end of its stream now that nobody sends any more.
+        drop(self.up().take());
         let _ = self.down.send(Down::End(Ok(())));
     }
 
@@ -160,14 +162,22 @@ impl Line {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn up(
+        &self,
+    ) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<v1::SessionRequest>>> {
+        self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// To the engine.
     fn send(&self, request: &v1::SessionRequest) {
         let sequence = self.numbers().on(request.sequence);
-        // The engine's stream may have ended: the driver is told by the other pump.
-        let _ = self.up.send(v1::SessionRequest {
-            sequence,
-            message: request.message.clone(),
-        });
+        if let Some(up) = &*self.up() {
+            // The engine's stream may have ended: the driver is told by the other pump.
+            let _ = up.send(v1::SessionRequest {
+                sequence,
+                message: request.message.clone(),
+            });
+        }
     }
 
     /// What the engine says, to the driver.
