@@ -52,8 +52,18 @@ conformance: conformance-drivers ## Runs the whole conformance suite, and writes
 	$(call cases,raw,-- $(TARGET)/release/conveyor-conformance-raw)
 	$(call cases,exec,--profile driver --config conformance/drivers/exec.yaml -- $(TARGET)/release/conveyor-driver-exec)
 	$(call cases,http,--profile driver --config conformance/drivers/http.yaml -- $(TARGET)/release/conveyor-driver-http)
-	$(CONFORMANCE) engine --report-dir $(RESULTS)/engine-embedded
+	$(CONFORMANCE) engine --report-dir $(RESULTS)/engine
 	$(CONFORMANCE) engine --backend server --report-dir $(RESULTS)/engine-server
+	$(CONFORMANCE) page \
+		"Rust SDK"=$(RESULTS)/rust/report.json \
+		"Rust SDK, before a server"=$(RESULTS)/rust-server/report.json \
+		"Python, without an SDK"=$(RESULTS)/python/report.json \
+		"Bash and curl"=$(RESULTS)/bash/report.json \
+		"Rust over stubs alone"=$(RESULTS)/raw/report.json \
+		"The driver exec"=$(RESULTS)/exec/report.json \
+		"The driver http"=$(RESULTS)/http/report.json \
+		"The engine, embedded"=$(RESULTS)/engine/report.json \
+		"The engine, as a server"=$(RESULTS)/engine-server/report.json
 	$(MAKE) conformance-selftest
 
 conformance-selftest: ## Breaks each rule of the contract, and shows which cases notice: about ten minutes

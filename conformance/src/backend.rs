@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Where an engine comes from.
@@ -125,6 +126,23 @@ impl Engine {
             Kind::Server(server) => server.restart(gently).await,
             Kind::Endpoint => Err(Unavailable(
                 "it restarts its engine: one that runs already is not restarted".to_owned(),
+            )),
+        }
+    }
+
+    /// Puts its clock forward, as one that was set does.
+    ///
+    /// # Errors
+    /// A sentence: its clock is that of another process.
+    pub(crate) fn jump(&self, by: Duration) -> Result<(), Unavailable> {
+        match &self.kind {
+            Kind::Embedded(engine) => {
+                engine.jump(by);
+                Ok(())
+            }
+            Kind::Server(_) | Kind::Endpoint => Err(Unavailable(
+                "it puts the engine's clock forward: only that of `--backend embedded` can be"
+                    .to_owned(),
             )),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::cases::{self, CaseError, Citing};
 use crate::interfere::inline;
+use crate::samples::{WORDS, words};
 use crate::site::Transport;
 use crate::v1;
 use crate::v1::step::Step as What;
@@ -15,6 +16,7 @@ pub(crate) const FAULTS: &[&str] = &[
     "double-acknowledgements",
     "late-acknowledgements",
     "slow",
+    "clock-jump",
 ];
 
 /// Kinds of messages that a pattern may name.
@@ -91,6 +93,14 @@ impl Citing for v1::Case {
         if self.script.is_empty() {
             flaws.push((String::new(), "has no `script`".to_owned()));
         }
+        let mut each: Vec<&str> = words(self);
+        each.retain(|word| word.starts_with("each-"));
+        each.dedup();
+        if let [first, other, ..] = each[..] {
+            let why =
+                format!("asks for `{first}` and `{other}`: a case is run with one of these words");
+            flaws.push(("/script".to_owned(), why));
+        }
         for (at, step) in self.script.iter().enumerate() {
             for (below, why) in flaws_of(step) {
                 flaws.push((format!("/script/{at}{below}"), why));
@@ -115,13 +125,15 @@ fn flaws_of(step: &v1::Step) -> Vec<(String, String)> {
         }
         Some(What::Say(say)) => {
             let message = wire::engine_message(&inline(&say.message));
-            // Tokens are not known yet: a text that is no base64 stands for one.
+            // Tokens and tasks are not known yet: texts stand for them.
+            let open = String::from_utf8_lossy(&say.message).contains("${t");
             match message {
-                Err(why) if !why.contains("base64") => flaw("/say/message", &why),
+                Err(why) if !open => flaw("/say/message", &why),
                 Ok(_) | Err(_) => Vec::new(),
             }
         }
         Some(What::Run(run)) if run.tasks.is_empty() => flaw("/run", "has no task"),
+        Some(What::Run(run)) => samples(run),
         Some(What::Call(call))
             if !matches!(
                 call.call.as_str(),
@@ -143,6 +155,25 @@ fn flaws_of(step: &v1::Step) -> Vec<(String, String)> {
         }
         Some(_) => Vec::new(),
     }
+}
+
+/// What is wrong with the samples that a run asks for.
+fn samples(run: &v1::Run) -> Vec<(String, String)> {
+    let works = run.tasks.iter().enumerate();
+    let flaws = works.filter_map(|(at, work)| {
+        let word = work.sample.as_str();
+        let why = match (
+            word.is_empty() || WORDS.contains(&word),
+            word.is_empty(),
+            work.program.is_empty(),
+        ) {
+            (false, ..) => format!("`{word}` is none of {}", WORDS.join(", ")),
+            (true, false, false) => "stands beside a `program`: it is in its place".to_owned(),
+            _ => return None,
+        };
+        Some((format!("/run/tasks/{at}/sample"), why))
+    });
+    flaws.collect()
 }
 
 fn pattern(pattern: Option<&v1::Pattern>, below: &str) -> Vec<(String, String)> {

@@ -1,6 +1,9 @@
 //! The driver under test as a process: started, told, watched, and ended with all that it started.
 
+mod family;
+
 use crate::v1;
+use family::Family;
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::io;
@@ -37,6 +40,8 @@ pub(crate) struct Process {
     mark: String,
     said: Arc<Said>,
     status: Option<ExitStatus>,
+    /// Processes below it, as far as they were seen.
+    family: Family,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +52,7 @@ struct Said {
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts it. A `finished` driver is told no more than where the engine is.
     ///
     /// # Errors
     /// When there is no such program, or it cannot be started.
@@ -55,6 +60,7 @@ impl Process {
         program: &Program,
         launch: &v1::Launch,
         directory: &Path,
+        finished: bool,
     ) -> io::Result<Process> {
         let Some((name, arguments)) = program.command.split_first() else {
             return Err(io::Error::other("no command of a driver is given"));
@@ -64,10 +70,13 @@ impl Process {
         command
             .args(arguments)
             .envs(program.environment.iter().map(|(key, value)| (key, value)))
-            .envs(environment(launch))
+            .envs(environment(launch, finished))
             .env(MARK, &mark)
             .env("TMPDIR", directory)
-            .stdin(Stdio::piped())
+            .stdin(match finished {
+                true => Stdio::null(),
+                false => Stdio::piped(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -94,6 +103,7 @@ impl Process {
             mark,
             said,
             status: None,
+            family: Family::default(),
         })
     }
 
@@ -146,16 +156,28 @@ impl Process {
         self.said.output.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// Takes down which processes are below it: those whose parent ends later are known then.
+    pub(crate) fn note(&mut self) {
+        self.family.note(self.child.id());
+    }
+
     /// Processes that it started and that are still there, itself aside.
-    pub(crate) fn left(&self) -> Vec<u32> {
+    pub(crate) fn left(&mut self) -> Vec<u32> {
         let mine = self.child.id();
-        let mut marked = marked(&self.mark);
-        marked.retain(|id| Some(*id) != mine);
-        marked
+        self.note();
+        let mut left = marked(&self.mark);
+        left.extend(self.family.alive());
+        left.retain(|id| Some(*id) != mine);
+        left.sort_unstable();
+        left.dedup();
+        left
     }
 
     /// Ends it and all that it started.
     pub(crate) async fn end(&mut self) {
+        for id in self.left() {
+            kill(id);
+        }
         let _ = self.child.start_kill();
         for id in marked(&self.mark) {
             kill(id);
@@ -166,6 +188,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        for id in self.left() {
+            kill(id);
+        }
         for id in marked(&self.mark) {
             kill(id);
         }
@@ -195,15 +220,18 @@ fn marked(mark: &str) -> Vec<u32> {
 }
 
 /// What a driver finds in its environment.
-fn environment(launch: &v1::Launch) -> Vec<(&'static str, String)> {
-    let mut environment = vec![
-        ("CONVEYOR_URL", launch.url.clone()),
+fn environment(launch: &v1::Launch, finished: bool) -> Vec<(&'static str, String)> {
+    let mut environment = vec![("CONVEYOR_URL", launch.url.clone())];
+    let of_suite = [
         ("CONVEYOR_CONFORMANCE_TRANSPORT", launch.transport.clone()),
         ("CONVEYOR_CONFORMANCE_DRIVER", launch.driver.clone()),
         ("CONVEYOR_CONFORMANCE_VERSION", launch.version.clone()),
         ("CONVEYOR_CONFORMANCE_CAPACITY", launch.capacity.to_string()),
         ("CONVEYOR_CONFORMANCE_DRAIN_MS", launch.drain_ms.to_string()),
     ];
+    if !finished {
+        environment.extend(of_suite);
+    }
     if !launch.token.is_empty() {
         environment.push(("CONVEYOR_TOKEN", launch.token.clone()));
     }

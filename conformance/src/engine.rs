@@ -199,3 +199,6 @@ async fn within(
         )))
     })
 }
+
+#[cfg(test)]
+mod tests;

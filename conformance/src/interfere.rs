@@ -139,34 +139,37 @@ pub(crate) fn about(pattern: &Pattern, from: From, kind: &str, task: Option<&Tas
     whose == from && (pattern.kind.is_empty() || pattern.kind == kind) && step && attempt
 }
 
-/// JSON of a case with the tokens that it names by their steps: `${token:STEP}`.
+/// JSON of a case with what its texts stand for: `${token:STEP}`, `${task:STEP}`, `${task:STEP/FIELD}`,
+/// `${seen:/FIELD}`, `${long:5000}`.
 pub(crate) fn with_tokens(record: &Record, json: &Json) -> Json {
-    with_words(json, &|text| {
-        let step = text.strip_prefix("${token:")?.strip_suffix('}')?;
-        let token = record.token_of(step)?;
-        Some(STANDARD.encode(token).into())
-    })
-}
-
-/// JSON of a case with what it names of the message that was seen last: `${seen:/POINTER}`.
-pub(crate) fn with_seen(seen: &Json, json: &Json) -> Json {
-    with_words(json, &|text| {
-        let pointer = text.strip_prefix("${seen:")?.strip_suffix('}')?;
-        seen.pointer(pointer).cloned()
-    })
-}
-
-/// JSON with some of its texts replaced.
-fn with_words(json: &Json, word: &dyn Fn(&str) -> Option<Json>) -> Json {
     match json {
-        Json::String(text) => word(text).unwrap_or_else(|| json.clone()),
-        Json::Array(items) => items.iter().map(|item| with_words(item, word)).collect(),
+        Json::String(text) => meant(record, text).unwrap_or_else(|| json.clone()),
+        Json::Array(items) => items.iter().map(|item| with_tokens(record, item)).collect(),
         Json::Object(fields) => {
             let fields = fields.iter();
-            let fields = fields.map(|(key, value)| (key.clone(), with_words(value, word)));
+            let fields = fields.map(|(key, value)| (key.clone(), with_tokens(record, value)));
             Json::Object(fields.collect())
         }
         _ => json.clone(),
+    }
+}
+
+/// What a text stands for; `None` for itself, or for what is not there yet.
+fn meant(record: &Record, text: &str) -> Option<Json> {
+    let (what, of) = text
+        .strip_prefix("${")?
+        .strip_suffix('}')?
+        .split_once(':')?;
+    match what {
+        "token" => Some(STANDARD.encode(record.token_of(of)?).into()),
+        "task" => {
+            let step = of.split('/').next()?;
+            let task = record.task_of(step)?;
+            task.pointer(&of[step.len()..]).cloned()
+        }
+        "seen" => record.seen()?.pointer(of).cloned(),
+        "long" => Some("x".repeat(of.parse().ok()?).into()),
+        _ => None,
     }
 }
 

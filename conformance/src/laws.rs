@@ -3,14 +3,20 @@
 //!
 //! | module | of |
 //! | --- | --- |
-//! | `connections` | R1, R2, R6, R41 |
-//! | `tasks` | R12, R13 |
+//! | `connections` | R1, R2, R6, R8, R41 |
+//! | `tasks` | R12, R13, R15 |
+//! | `reports` | R25 |
+//! | `flow` | R10, R62 |
 //! | `heartbeats` | R20, R21 |
+//! | `room` | R15, of the capacity |
 //! | `logs` | R28, R30, R31, R73 |
 
 mod connections;
+mod flow;
 mod heartbeats;
 mod logs;
+mod reports;
+mod room;
 mod tasks;
 
 use crate::wire::{Entry, From};
@@ -25,8 +31,14 @@ const LAWS: &[(&str, Law)] = &[
     ("R2", connections::in_time),
     ("R6", connections::numbered),
     ("R41", connections::generations),
+    ("R8", connections::one_set_of_actions),
+    ("R10", flow::credits),
     ("R12", tasks::answered),
     ("R13", tasks::reported_once_started),
+    ("R15", tasks::none_after_the_stop),
+    ("R25", reports::until_answered),
+    ("R62", flow::unanswered),
+    ("R15", room::within_capacity),
     ("R20", heartbeats::in_time),
     ("R21", heartbeats::all_named),
     ("R28", logs::last_offset),
@@ -37,8 +49,8 @@ const LAWS: &[(&str, Law)] = &[
 
 /// What is wrong by the law of a requirement; nothing where it has none.
 pub(crate) fn broken(rule: &str, entries: &[Entry]) -> Vec<String> {
-    let law = LAWS.iter().find(|(number, _)| *number == rule);
-    law.map_or_else(Vec::new, |(_, law)| law(entries))
+    let laws = LAWS.iter().filter(|(number, _)| *number == rule);
+    laws.flat_map(|(_, law)| law(entries)).collect()
 }
 
 /// The driver's messages.
@@ -49,4 +61,46 @@ fn of_driver(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
 /// A number in a message; 0 where it is not there.
 fn number(body: &Json, pointer: &str) -> u64 {
     body.pointer(pointer).and_then(Json::as_u64).unwrap_or(0)
+}
+
+/// Messages for the tests of laws.
+#[cfg(test)]
+mod made {
+    use crate::wire::{By, Entry, From};
+    use prost::bytes::Bytes;
+    use serde_json::Value as Json;
+    use std::time::Duration;
+
+    fn entry(from: From, at: u64, kind: &'static str, token: &str, body: Json) -> Entry {
+        Entry {
+            at: Duration::from_millis(at),
+            connection: 1,
+            from,
+            kind,
+            token: Bytes::from(token.to_owned()),
+            by: By::Stream { sequence: 1 },
+            body,
+            forged: false,
+            lost: false,
+        }
+    }
+
+    /// A driver's message on the first connection, so many milliseconds after the case's begin.
+    pub(super) fn driver(at: u64, kind: &'static str, token: &str, body: Json) -> Entry {
+        entry(From::Driver, at, kind, token, body)
+    }
+
+    /// An engine's message.
+    pub(super) fn engine(at: u64, kind: &'static str, token: &str, body: Json) -> Entry {
+        entry(From::Engine, at, kind, token, body)
+    }
+
+    /// The message on another connection, with another number.
+    pub(super) fn on(connection: u32, sequence: u64, entry: Entry) -> Entry {
+        Entry {
+            connection,
+            by: By::Stream { sequence },
+            ..entry
+        }
+    }
 }

@@ -14,10 +14,12 @@
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
 //! | `driver`, `script` | a driver's process, and a case as it is performed |
 //! | `cases`, `contract`, `rules`, `like` | cases of files, and what they cite and expect |
+//! | `config`, `samples` | what a driver's author says of it, and samples in the places of cases |
 
 mod axes;
 mod backend;
 mod cases;
+mod config;
 mod contract;
 mod driver;
 pub mod engine;
@@ -27,10 +29,13 @@ mod like;
 mod lists;
 mod names;
 mod proxy;
+#[cfg(test)]
+mod replay;
 mod report;
 mod result;
 mod rules;
 mod runner;
+mod samples;
 mod script;
 mod site;
 mod tap;
@@ -42,8 +47,8 @@ pub use driver::Program;
 pub use lists::{ListErrors, ListFile, Lists, known_failing};
 pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
 pub use report::{
-    Group, Sentences, Tally, TextOptions, badge, groups, json_report, junit_report, profile,
-    text_report,
+    Group, Sentences, Summary, Tally, TextOptions, badge, groups, json_report, junit_report, page,
+    profile, text_report,
 };
 pub use result::{
     Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,
@@ -95,12 +100,13 @@ pub fn read_cases(name: &str, text: &str) -> Result<Vec<v1::Case>, Vec<String>> 
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
-/// What a driver's author says of it.
+/// What a driver's author says of it, for the profile `contract` or `driver`.
 ///
 /// # Errors
 /// All that is wrong with it, each with its place.
-pub fn read_config(name: &str, text: &str) -> Result<v1::Config, Vec<String>> {
-    cases::one(name, text, "Config").map_err(|error| vec![error.to_string()])
+pub fn read_config(name: &str, text: &str, profile: &str) -> Result<v1::Config, Vec<String>> {
+    config::read(name, text, profile)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// What the contract says that somebody must, and no case of the suite tests: `R12: …`.

@@ -26,6 +26,8 @@ pub enum Axis {
     Fault,
     /// What engine stands on the other side: `embedded`, `server`, `cluster`.
     Backend,
+    /// Which action or sample of a finished driver it is run with: `run`, `run-good-1`.
+    Sample,
 }
 
 /// A case and what it is run with.
@@ -81,11 +83,12 @@ impl CaseName {
 
 impl Axis {
     /// All axes, in the order of names.
-    pub const ALL: [Axis; 4] = [
+    pub const ALL: [Axis; 5] = [
         Axis::Transport,
         Axis::Concurrency,
         Axis::Fault,
         Axis::Backend,
+        Axis::Sample,
     ];
 
     /// Its name: `transport`.
@@ -96,6 +99,7 @@ impl Axis {
             Axis::Concurrency => "concurrency",
             Axis::Fault => "fault",
             Axis::Backend => "backend",
+            Axis::Sample => "sample",
         }
     }
 }
@@ -164,7 +168,7 @@ impl FromStr for Axis {
         let found = Axis::ALL.into_iter().find(|axis| axis.as_str() == text);
         found.ok_or_else(|| {
             NameError(format!(
-                "there is no axis `{}`: there are transport, concurrency, fault and backend",
+                "there is no axis `{}`: there are transport, concurrency, fault, backend and sample",
                 text.escape_debug()
             ))
         })

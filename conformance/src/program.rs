@@ -8,6 +8,7 @@
 //! | `selftest` | the suite is tested |
 //! | `show` | which cases there are, and what each does |
 //! | `reports` | what is written of results |
+//! | `page` | docs/conformance.md |
 //! | `progress` | how far it is, while it runs |
 
 #![expect(
@@ -18,6 +19,7 @@
 
 mod args;
 mod engine;
+mod page;
 mod progress;
 mod reports;
 mod run;
@@ -45,6 +47,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => with_runtime(run::run(args)),
         Command::Engine(args) => with_runtime(engine::run(args)),
         Command::Selftest(args) => with_runtime(selftest::run(args)),
+        Command::Page(args) => page::run(args),
         Command::List(args) => show::list(args),
         Command::Describe(args) => show::describe(args),
     };

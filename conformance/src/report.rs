@@ -3,6 +3,7 @@
 mod badge;
 mod json;
 mod junit;
+mod page;
 mod profile;
 mod tally;
 mod text;
@@ -11,6 +12,7 @@ mod xml;
 pub use badge::badge;
 pub use json::json_report;
 pub use junit::junit_report;
+pub use page::{Summary, page};
 pub use profile::profile;
 pub use tally::{Group, Tally, groups};
 pub use text::{TextOptions, text_report};

@@ -8,10 +8,12 @@ pub use one::Trace;
 
 use crate::axes::{self, Axes};
 use crate::backend::Backend;
+use crate::config::DRIVER;
 use crate::driver::Program;
 use crate::lists::Lists;
 use crate::names::{Axis, CaseName, Pattern, RunName};
 use crate::result::{Outcome, Results, Rule, Subject, Verdict};
+use crate::samples::{self, Answers, Pick};
 use crate::site::{Certificates, Transport};
 use crate::v1;
 use futures_util::StreamExt as _;
@@ -81,6 +83,9 @@ impl Options {
 /// The most runs of one case where not all are run.
 const MOST: usize = 12;
 
+/// What an engine has whose clock can be put forward. No driver's feature is called so.
+const CLOCK: &str = "engine's clock";
+
 /// A run of a case.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
@@ -102,17 +107,32 @@ pub(crate) struct Plan {
 ///
 /// # Errors
 /// A sentence: which case has no name.
-pub fn names(cases: &[v1::Case]) -> Result<Vec<RunName>, String> {
+pub fn names(cases: &[v1::Case], config: &v1::Config) -> Result<Vec<RunName>, String> {
     let mut all = Vec::new();
     for case in cases {
-        let (name, axes) = axes_of(case, |_| true)?;
-        all.extend(axes::every(&name, &axes).map_err(|error| error.to_string())?);
+        for pick in picks_of(case, config) {
+            let (name, axes) = axes_of(case, pick.as_ref(), |_| true)?;
+            all.extend(axes::every(&name, &axes).map_err(|error| error.to_string())?);
+        }
     }
     Ok(all)
 }
 
+/// With what a case is run; once with nothing where it asks for no sample, or the config has none of them.
+fn picks_of(case: &v1::Case, config: &v1::Config) -> Vec<Option<Pick>> {
+    let picks = samples::picks(case, config).unwrap_or_default();
+    match picks.is_empty() {
+        true => vec![None],
+        false => picks.into_iter().map(Some).collect(),
+    }
+}
+
 /// The axes of a case, of their values those that a driver with some features can.
-fn axes_of(case: &v1::Case, has: impl Fn(&str) -> bool) -> Result<(CaseName, Axes), String> {
+fn axes_of(
+    case: &v1::Case,
+    pick: Option<&Pick>,
+    has: impl Fn(&str) -> bool,
+) -> Result<(CaseName, Axes), String> {
     let name: CaseName = case
         .name
         .parse()
@@ -144,8 +164,13 @@ fn axes_of(case: &v1::Case, has: impl Fn(&str) -> bool) -> Result<(CaseName, Axe
     }
     if !said.faults.is_empty() {
         let mut faults = vec!["none".to_owned()];
-        faults.extend(said.faults.iter().cloned());
+        // Only an engine within this process has a clock that can be put forward.
+        let can = |fault: &&String| *fault != "clock-jump" || has(CLOCK);
+        faults.extend(said.faults.iter().filter(can).cloned());
         axes.push((Axis::Fault, faults));
+    }
+    if let Some(pick) = pick {
+        axes.push((Axis::Sample, vec![pick.value.clone()]));
     }
     Ok((name, axes))
 }
@@ -155,14 +180,18 @@ fn axes_of(case: &v1::Case, has: impl Fn(&str) -> bool) -> Result<(CaseName, Axe
 /// # Errors
 /// A sentence: what of a case cannot be.
 pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, String> {
-    let has = |feature: &str| declared.iter().any(|declared| declared == feature);
+    let embedded = matches!(options.backend, Backend::Embedded);
+    let has = |feature: &str| match feature {
+        CLOCK => embedded,
+        _ => declared.iter().any(|declared| declared == feature),
+    };
     let mut plan = Plan {
         runs: Vec::new(),
         undeclared: Vec::new(),
         possible: 0,
     };
     for case in &options.cases {
-        let (name, axes) = axes_of(case, has)?;
+        let (_, axes) = axes_of(case, None, has)?;
         let mut lacking: Vec<String> = case
             .features
             .iter()
@@ -176,23 +205,43 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
                 false => said.join(" or "),
             });
         }
-        let case = Arc::new(case.clone());
+        if samples::picks(case, &options.config).is_some_and(|picks| picks.is_empty()) {
+            lacking.push(format!("samples `{}`", samples::words(case).join("`, `")));
+        }
         if !lacking.is_empty() {
+            let (name, all) = axes_of(case, None, |_| true)?;
+            let every = axes::every(&name, &all).map_err(|error| error.to_string())?;
             let run = RunName::new(name, []).map_err(|error| error.to_string())?;
-            let all = axes_of(&case, |_| true)?;
-            let every = axes::every(&all.0, &all.1).map_err(|error| error.to_string())?;
             if every.iter().any(|run| options.chosen(run)) {
                 plan.undeclared.push(outcome(
                     options,
-                    &case,
+                    case,
                     run,
                     Verdict::NotDeclared { features: lacking },
                 ));
             }
             continue;
         }
+        for pick in picks_of(case, &options.config) {
+            plan.of(case, pick.as_ref(), options, has)?;
+        }
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    /// Adds the runs of a case with one action or sample.
+    fn of(
+        &mut self,
+        case: &v1::Case,
+        pick: Option<&Pick>,
+        options: &Options,
+        has: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        let (name, axes) = axes_of(case, pick, has)?;
+        let case = Arc::new(case.clone());
         let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
-        plan.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
+        self.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
         let some = match options.breadth {
             Breadth::All => Ok(every.clone()),
             Breadth::One => first(&name, &axes).map(|run| vec![run]),
@@ -201,11 +250,17 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
         let some = some.map_err(|error| error.to_string())?;
         for run in every {
             if options.chosen(&run) && (some.contains(&run) || options.named(&run)) {
-                plan.runs.push(planned(run, &case));
+                let mut planned = planned(run, &case);
+                if options.profile == DRIVER {
+                    let faulty = planned.fault.is_some();
+                    let placed = samples::placed(&case, &options.config, pick, faulty);
+                    planned.case = Arc::new(placed);
+                }
+                self.runs.push(planned);
             }
         }
+        Ok(())
     }
-    Ok(plan)
 }
 
 /// The run with the first value of each axis.
@@ -261,6 +316,8 @@ pub(crate) fn outcome(
 pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
     let directory = tempfile::tempdir()?;
     let certificates = Certificates::make(directory.path())?;
+    let answers = Answers::start().await?;
+    let options = &prepared(options, &answers);
     let mut results = Results {
         subject: Subject {
             suite: env!("CARGO_PKG_VERSION").to_owned(),
@@ -294,6 +351,7 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
     let one = One {
         options,
         certificates: &certificates,
+        driver: probed.name,
     };
     let runs = plan.runs.into_iter().map(|run| one.run(run));
     let mut runs = futures_util::stream::iter(runs).buffer_unordered(options.parallel.max(1));
@@ -306,6 +364,19 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
         .outcomes
         .sort_by(|one, other| one.run.cmp(&other.run));
     Ok(results)
+}
+
+/// The options with what their config says in its places.
+fn prepared(options: &Options, answers: &Answers) -> Options {
+    let mut options = options.clone();
+    options.config = answers.placed(&options.config);
+    let environment = options.config.environment.clone();
+    options.program.environment.extend(environment);
+    if !options.program.command.is_empty() {
+        let arguments = options.config.arguments.clone();
+        options.program.command.extend(arguments);
+    }
+    options
 }
 
 /// The files of a run.

@@ -17,7 +17,7 @@ mod words;
 pub(crate) use words::sentence;
 
 use crate::driver::{Process, Program, how};
-use crate::interfere::inline;
+use crate::interfere::{inline, with_tokens};
 use crate::site::Site;
 use crate::v1;
 use crate::v1::step::Step as What;
@@ -62,6 +62,10 @@ pub(crate) struct Stage {
     pub(crate) directory: PathBuf,
     /// The driver's name.
     pub(crate) driver: String,
+    /// Whether it is a finished one, which knows nothing of the suite.
+    pub(crate) finished: bool,
+    /// Processes that there were when the last run began.
+    before: Vec<u32>,
     pub(crate) capacity: u32,
     pub(crate) drain_ms: u64,
     pub(crate) start: Duration,
@@ -77,8 +81,6 @@ pub(crate) struct Stage {
     cursor: usize,
     /// When that was said.
     seen: Duration,
-    /// What that was.
-    last: Json,
     /// Access tokens of others, by their principals.
     others: BTreeMap<String, String>,
     /// Files that are looked at once more at the end.
@@ -94,6 +96,7 @@ pub(crate) struct Cast {
     pub(crate) program: Program,
     pub(crate) directory: PathBuf,
     pub(crate) driver: String,
+    pub(crate) finished: bool,
     pub(crate) capacity: u32,
     pub(crate) drain_ms: u64,
     pub(crate) start: Duration,
@@ -115,6 +118,8 @@ impl Stage {
             process: None,
             directory: cast.directory,
             driver: cast.driver,
+            finished: cast.finished,
+            before: Vec::new(),
             capacity: cast.capacity,
             drain_ms: cast.drain_ms,
             start: cast.start,
@@ -125,7 +130,6 @@ impl Stage {
             runs: BTreeMap::new(),
             cursor: 0,
             seen: Duration::ZERO,
-            last: Json::Null,
             others: BTreeMap::new(),
             recorded: Vec::new(),
             may_end: false,
@@ -165,6 +169,7 @@ impl Stage {
         let Some(what) = &step.step else {
             return Ok(());
         };
+        self.note(what);
         match what {
             What::Start(start) => self.start(start).await,
             What::Run(run) => self.run(run).await,
@@ -217,6 +222,7 @@ impl Stage {
             }
             What::Call(call) => self.call(call).await,
             What::Published(published) => self.published(published).await,
+            What::Alone(alone) => self.alone(alone).await,
         }
     }
 
@@ -239,7 +245,8 @@ impl Stage {
     fn placed(&self, bytes: &[u8]) -> Json {
         let text = String::from_utf8_lossy(bytes);
         let directory = self.directory.display().to_string();
-        inline(text.replace("${dir}", &directory).as_bytes())
+        let json = inline(text.replace("${dir}", &directory).as_bytes());
+        with_tokens(&self.site.record, &json)
     }
 
     /// Whether the driver's process is gone though nobody ended it: then nothing comes any more.

@@ -92,7 +92,9 @@ impl Certificates {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut server = rcgen::CertificateParams::new(names).map_err(made)?;
         // By the usual name it would be its own issuer's: OpenSSL takes it for signed by itself.
-        server.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
+        server
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "localhost");
         let key = rcgen::KeyPair::generate().map_err(made)?;
         let cert = server.signed_by(&key, &issuer).map_err(made)?;
         let made = Certificates {

@@ -164,6 +164,6 @@ fn broken(status: &Status) -> Status {
 }
 
 /// The session request of a call without a stream, for the record.
-fn pseudo(message: v1::session_request::Message) -> Said {
-    crate::wire::told(Some(&message))
+fn pseudo(message: &v1::session_request::Message) -> Said {
+    crate::wire::told(Some(message))
 }

@@ -80,6 +80,8 @@ struct State {
     entries: Vec<Entry>,
     tasks: BTreeMap<Bytes, TaskName>,
     latest: BTreeMap<String, Bytes>,
+    /// What a case saw last.
+    seen: usize,
 }
 
 impl Record {
@@ -148,6 +150,27 @@ impl Record {
     /// The token of a step's last task.
     pub(crate) fn token_of(&self, step: &str) -> Option<Bytes> {
         self.state().latest.get(step).cloned()
+    }
+
+    /// Remembers what a case saw last, by its place.
+    pub(crate) fn saw(&self, place: usize) {
+        self.state().seen = place;
+    }
+
+    /// What a case saw last.
+    pub(crate) fn seen(&self) -> Option<Json> {
+        let state = self.state();
+        let entry = state.entries.get(state.seen)?;
+        Some(entry.body.clone())
+    }
+
+    /// A step's last task.
+    pub(crate) fn task_of(&self, step: &str) -> Option<Json> {
+        let state = self.state();
+        let token = state.latest.get(step)?;
+        let mut tasks = state.entries.iter().rev();
+        let task = tasks.find(|entry| entry.kind == "task" && entry.token == *token)?;
+        Some(task.body.clone())
     }
 }
 
@@ -240,12 +263,30 @@ pub(crate) fn answered(message: Option<&Told>) -> Said {
 /// A sentence: what it lacks.
 pub(crate) fn engine_message(json: &Json) -> Result<Option<Told>, String> {
     let of = descriptor("SessionResponse")?;
-    let message = conveyor_api::from_json_of(&of, json)
+    let mut json = json.clone();
+    // Numbers in the place of words: what a later contract has.
+    let reason = numbered(&mut json, "goodbye", "reason");
+    let status = numbered(&mut json, "outcome", "status");
+    let message = conveyor_api::from_json_of(&of, &json)
         .map_err(|flaw| format!("{}: {}", flaw.pointer, flaw.message))?;
     let bytes = prost::Message::encode_to_vec(&message);
     let message = <v1::SessionResponse as prost::Message>::decode(&bytes[..]);
     let message = message.map_err(|error| error.to_string())?;
-    Ok(message.message)
+    let mut message = message.message;
+    match (&mut message, reason, status) {
+        (Some(Told::Goodbye(goodbye)), Some(reason), _) => goodbye.reason = reason,
+        (Some(Told::Outcome(outcome)), _, Some(status)) => outcome.status = status,
+        _ => {}
+    }
+    Ok(message)
+}
+
+/// Takes the number out that stands in the place of an enum's word.
+fn numbered(json: &mut Json, message: &str, field: &str) -> Option<i32> {
+    let fields = json.get_mut(message)?.as_object_mut()?;
+    let number = i32::try_from(fields.get(field)?.as_i64()?).ok()?;
+    fields.remove(field);
+    Some(number)
 }
 
 /// A number that no enum of this contract has.

@@ -20,7 +20,10 @@ fn root() -> PathBuf {
 /// A program of the workspace, beside the tests' own.
 fn program(name: &str) -> String {
     let own = std::env::current_exe().expect("a test is a program");
-    let beside = own.parent().and_then(Path::parent).expect("it lies in deps");
+    let beside = own
+        .parent()
+        .and_then(Path::parent)
+        .expect("it lies in deps");
     let program = beside.join(name);
     assert!(
         program.is_file(),
@@ -63,12 +66,7 @@ async fn passes(options: &Options, at_least: usize) {
     let wrong: Vec<String> = results
         .sorted()
         .iter()
-        .filter(|outcome| {
-            !matches!(
-                outcome.standing(),
-                Standing::Passed | Standing::NotDeclared
-            )
-        })
+        .filter(|outcome| !matches!(outcome.standing(), Standing::Passed | Standing::NotDeclared))
         .map(|outcome| format!("{}: {}", outcome.run, outcome.complaints().join("; ")))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -88,12 +86,20 @@ async fn the_driver_over_stubs_alone_passes_all_that_it_declares() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_plain_python_driver_passes_all_that_it_declares() {
-    passes(&options(&[&script("conformance/drivers/python/run.sh")]), 120).await;
+    passes(
+        &options(&[&script("conformance/drivers/python/run.sh")]),
+        120,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bash_driver_passes_all_that_it_declares() {
-    passes(&options(&[&script("conformance/drivers/bash/driver.sh")]), 30).await;
+    passes(
+        &options(&[&script("conformance/drivers/bash/driver.sh")]),
+        30,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +140,9 @@ async fn what_a_driver_breaks_is_noticed_by_a_case_that_cites_it() {
 async fn shell(text: &str) -> Results {
     let mut options = options(&["bash", "-c", text]);
     options.config.start_ms = 1_500;
-    options.cases.retain(|case| case.name.starts_with("results/"));
+    options
+        .cases
+        .retain(|case| case.name.starts_with("results/"));
     let results = conveyor_conformance::run(&options, |_, _| {}).await;
     results.expect("the suite can work")
 }

@@ -36,6 +36,8 @@ bye() {
 now() { NOW=${EPOCHREALTIME/[.,]/}; NOW=${NOW:0:-3}; }
 # A pause in seconds, without a process of its own; ends a process whose driver is gone.
 pause() { read -rt "$1" -u 9; kill -0 "$$" 2>"$dir/none" || exit 1; }
+# A file's text, which nobody sees half of.
+put() { printf '%s\n' "$2" >"$dir/$1.$BASHPID" && mv "$dir/$1.$BASHPID" "$dir/$1"; }
 trap 'stopping=${stopping:-${EPOCHREALTIME/[.,]/}}' TERM INT
 
 # JSON. `parse TEXT` has each value's own text in J by its path (`tasks/0/token`), the number of a list's entries under
@@ -141,7 +143,7 @@ post() {
 }
 # Repeats a call as it was until it is answered (R78), or `$4` says that nobody wants it; 1 where it is a mistake.
 call() {
-  local wait=100
+  local wait=100 now_for
   while [[ -z ${4:-} ]] || "$4"; do
     [[ ! -e $dir/dead ]] || bye 1
     post "$1" "$2" "$3"
@@ -153,9 +155,9 @@ call() {
     esac
     [[ -z ${4:-} ]] || "$4" || break
     ((wait > 100)) || say "$1: ${ANSWER:-no answer}; trying again"
-    [[ $RETRY_AFTER == [1-9]* ]] && ((wait < RETRY_AFTER * 1000)) && ((wait = RETRY_AFTER * 1000))
-    ((wait = wait * (100 + RANDOM % 50) / 100))
-    pause "$((wait / 1000)).$(printf %03d $((wait % 1000)))"
+    now_for=$((wait * (100 + RANDOM % 50) / 100))
+    [[ $RETRY_AFTER == [1-9]* ]] && ((now_for < RETRY_AFTER * 1000)) && now_for=$((RETRY_AFTER * 1000))
+    pause "$((now_for / 1000)).$(printf %03d $((now_for % 1000)))"
     ((wait = wait * 2 > 5000 ? 5000 : wait * 2))
   done
   return 2
@@ -165,7 +167,9 @@ may_go_on() { [[ -z $stopping ]] || { now; ((NOW < stopping / 1000 + drain)); };
 # It holds nothing any more (R47).
 leave() { [[ ! -e $dir/session ]] || post leave '{@S,"reason":"the driver stops"}' 2; say stopped; bye 0; }
 register() {
-  local adopts='' secret
+  local adopts=''
+  # Once a hello adopts what is held, it is no longer the earlier session's: no heartbeat goes out meanwhile.
+  rm -f "$dir/session"
   [[ ! -e $dir/holds ]] || { adopts=$(<"$dir/holds") adopts="\"${adopts#* }\""; }
   quote "${CONVEYOR_CONFORMANCE_DRIVER:-interpreter}"
   call register "{\"hello\":{\"driver\":$REPLY,\"version\":\"${CONVEYOR_CONFORMANCE_VERSION:-1.0.0}\",\"sdk\":\"none: bash and curl\",
@@ -174,10 +178,10 @@ register() {
     \"properties\":{\"program\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}}]}}" 30 may_go_on || { may_go_on || leave; die "register: $ANSWER"; }
   local -A J
   parse "$ANSWER"
-  printf '"session":%s,"resume_secret":%s' "${J[welcome/session]}" "${J[welcome/resume_secret]}" >"$dir/session"
+  printf '"session":%s,"resume_secret":%s' "${J[welcome/session]}" "${J[welcome/resume_secret]}" >"$dir/session.new" && mv "$dir/session.new" "$dir/session"
   line_bytes=${J[welcome/limits/log_line_bytes]:-65536} usual=${J[welcome/heartbeat_interval_ms]:-5000}
-  [[ -e $dir/interval ]] && (($(<"$dir/interval") < usual)) || printf '%s\n' "$usual" >"$dir/interval"
-  now; printf '%s\n' "$NOW" >"$dir/heard"
+  [[ -e $dir/interval ]] && (($(<"$dir/interval") < usual)) || put interval "$usual"
+  now; put heard "$NOW"
   rm -f "$dir/unknown"
   [[ -z $adopts || ${J[welcome/stale_tokens]:-} != *"$adopts"* ]] || : >"$dir/$held.stale"
   say "registered at $url"
@@ -191,7 +195,7 @@ beats() {
     now
     # It gets shorter with a task.
     read -r interval <"$dir/interval"
-    if ((NOW - last >= ${interval:-5000})); then
+    if ((NOW - last >= ${interval:-5000})) && [[ -s $dir/session ]]; then
       last=$NOW
       beat &
     fi
@@ -207,11 +211,11 @@ beat() {
     404) : >"$dir/unknown" ;;
     401 | 403) die "heartbeat: $ANSWER" ;;
     200)
-      now; printf '%s\n' "$NOW" >"$dir/heard"
+      now; put heard "$NOW"
       parse "$ANSWER"
       for ((i = 0; i < ${J[stale_tokens/#]:-0}; i++)); do [[ ${J[stale_tokens/$i]} != "$token" ]] || : >"$dir/$n.stale"; done
       for ((i = 0; i < ${J[cancels/#]:-0}; i++)); do
-        [[ ${J[cancels/$i/token]} != "$token" ]] || printf '%s\n' "${J[cancels/$i/grace_ms]:-0}" >"$dir/$n.cancel"
+        [[ ${J[cancels/$i/token]} != "$token" ]] || put "$n.cancel" "${J[cancels/$i/grace_ms]:-0}"
       done ;;
   esac
 }
@@ -271,12 +275,12 @@ flush() {
   local IFS=,
   ((${#batch[@]})) || return
   # Said is said, also where this process is killed before the answer comes (R28).
-  printf %s $((lines + ${#batch[@]})) >"$dir/$n.lines"
+  put "$n.lines" $((lines + ${#batch[@]}))
   if call logs "{\"logs\":{\"token\":\"$token\",\"first_offset\":$lines,\"lines\":[${batch[*]}]}}" 30; then
     [[ $ANSWER != *'"status":"stale"'* ]] || { : >"$dir/$n.stale"; exit 1; }
     ((lines += ${#batch[@]}))
   else
-    printf %s "$lines" >"$dir/$n.lines"
+    put "$n.lines" "$lines"
   fi
   size=0 batch=()
 }
@@ -315,7 +319,7 @@ perform() {
       sleep) nap "${J[$p/ms]:-0}"; finish_cancelled ;;
       progress)
         str "$p/message"; mask "$REPLY"; quote "${REPLY:0:1000}"
-        printf ',"permille":%s,"message":%s' "${J[$p/permille]:-0}" "$REPLY" >"$dir/$n.progress" ;;
+        put "$n.progress" ",\"permille\":${J[$p/permille]:-0},\"message\":$REPLY" ;;
       checkpoint)
         str "$p/text"; repeat "$REPLY" "${J[$p/length]:-0}"
         call checkpoint "{\"checkpoint\":{\"token\":\"$token\",\"data\":\"$(printf %s "$REPLY" | base64 -w0)\"}}" 30
@@ -372,7 +376,8 @@ report() {
   done
 }
 wanted() { may_go_on && [[ ! -e $dir/$n.stale ]]; }
-stop_work() { now; ((cut = NOW + $1 * 4 / 5)); : >"$dir/$n.cancelled"; }
+# A cancel may have waited for the next heartbeat.
+stop_work() { now; ((cut = NOW + $1 * 4 / 5 - ($2 < $1 / 2 ? $2 : $1 / 2))); : >"$dir/$n.cancelled"; }
 kill_work() {
   # Its call of the moment still ends: its lines were said.
   kill -KILL "$work" 2>"$dir/none"; wait "$work" 2>"$dir/none"
@@ -389,11 +394,11 @@ watch() {
     if [[ -e $dir/$n.cancel ]]; then
       read -r asked <"$dir/$n.cancel"; unheard=''
       if ((asked == 0)); then kill_work; return 1; fi
-      [[ -n $cut ]] || stop_work "$asked"
+      [[ -n $cut ]] || stop_work "$asked" "$interval"
     elif [[ -z $cut ]]; then
       read -r heard <"$dir/heard"
-      if ((NOW >= deadline)); then stop_work "$grace"
-      elif ((NOW - (${heard:-$NOW} > since ? ${heard:-$NOW} : since) > timeout * 2 / 3)); then unheard=yes; stop_work "$grace"; fi
+      if ((NOW >= deadline)); then stop_work "$grace" 0
+      elif ((NOW - (${heard:-$NOW} > since ? ${heard:-$NOW} : since) > timeout * 2 / 3)); then unheard=yes; stop_work "$grace" 0; fi
     fi
     if [[ -n $cut ]] && ((NOW >= cut)); then kill_work; printf '"state":"cancelled"' >"$dir/$n.result"; return 0; fi
     may_go_on || { kill_work; leave; }
@@ -418,11 +423,11 @@ take() {
   if ((NOW - heard > timeout * 2 / 3 && NOW - heard > interval * 3 / 2)); then refuse 'the engine was not heard for too long'; return; fi
   # Three heartbeats fit into the shortest timeout (R20), and into the grace: cancels come with their answers alone.
   ((asked = timeout < grace ? timeout : grace, interval = asked * 3 / 10 < interval ? asked * 3 / 10 : interval))
-  printf '%s\n' $((interval < 100 ? 100 : interval)) >"$dir/interval"
+  put interval $((interval < 100 ? 100 : interval))
   [[ -z ${J[$task/checkpoint]:-} ]] || checkpoint=$(base64 -d <<<"${J[$task/checkpoint]:1:-1}"; echo .) checkpoint=${checkpoint%.}
   for name in ${J[$task/secrets/%]:-}; do secrets[$name]=$(base64 -d <<<"${J[$task/secrets/$name]:1:-1}"); done
   n=$((++held))
-  printf '%s %s' "$n" "$token" >"$dir/holds"
+  put holds "$n $token"
   done_with[$token]=over
   if call answer "{@S,\"answers\":[{\"token\":\"$token\",\"accepted\":{}}]}" 5 wanted && [[ $ANSWER != *"\"$token\""* ]]; then
     perform &

@@ -10,6 +10,7 @@ import socket
 import ssl
 import urllib.parse
 from abc import ABC, abstractmethod
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -17,8 +18,9 @@ from typing import Any
 import grpc
 import grpc.aio
 from conveyor.v1 import driver_pb2, driver_pb2_grpc
-from forms import from_json, to_json
 from google.protobuf.message import Message
+
+from forms import from_json, to_json
 from launch import Launch
 
 # A silent connection is asked whether it lives, and is broken where no answer comes. In milliseconds.
@@ -39,6 +41,10 @@ CALLS: dict[str, tuple[str, type[Message]]] = {
     "logs": ("AppendLogs", driver_pb2.AppendLogsResponse),
     "leave": ("Leave", driver_pb2.LeaveResponse),
 }
+
+
+# Status, `retry-after` and body.
+Answered = tuple[int, str | None, bytes]
 
 
 class Kind(Enum):
@@ -77,7 +83,7 @@ class Calls(ABC):
 
 def channel_to(launch: Launch) -> grpc.aio.Channel:
     """A channel of its own connection."""
-    options = [
+    options: list[tuple[str, str | int]] = [
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_http_proxy", 0),
         ("grpc.max_receive_message_length", -1),
@@ -155,7 +161,7 @@ class UnaryCalls(Calls):
 
 
 class RestCalls(Calls):
-    """As JSON over HTTP, each in a thread and over a connection of its own."""
+    """As JSON over HTTP, each in a thread and over a connection that no other has meanwhile."""
 
     MISTAKES = (400, 409, 413, 415)
     FORBIDDEN = (401, 403, 501)
@@ -164,6 +170,8 @@ class RestCalls(Calls):
         self._launch = launch
         self._url = urllib.parse.urlsplit(launch.url)
         self._threads = concurrent.futures.ThreadPoolExecutor(THREADS)
+        # Connections that wait for their next call.
+        self._idle: deque[http.client.HTTPConnection] = deque()
         self._tls = None
         if self._url.scheme == "https":
             self._tls = ssl.create_default_context(cafile=launch.ca or None)
@@ -171,9 +179,7 @@ class RestCalls(Calls):
     async def call(self, name: str, request: Message, timeout: float) -> Any:
         loop = asyncio.get_running_loop()
         try:
-            status, after, body = await loop.run_in_executor(
-                self._threads, self._post, name, request, timeout
-            )
+            status, after, body = await loop.run_in_executor(self._threads, self._post, name, request, timeout)
         except (OSError, http.client.HTTPException) as error:
             raise CallFailed(Kind.AGAIN, f"no answer: {error}") from error
         if status == 200:
@@ -195,20 +201,40 @@ class RestCalls(Calls):
             return CallFailed(Kind.UNKNOWN, message)
         return CallFailed(Kind.AGAIN, message, seconds(after))
 
-    def _post(self, name: str, request: Message, timeout: float) -> tuple[int, str | None, bytes]:
-        connection = self._connection(timeout)
+    def _post(self, name: str, request: Message, timeout: float) -> Answered:
         headers = {"content-type": "application/json"}
         if self._launch.token:
             headers["authorization"] = f"Bearer {self._launch.token}"
         body = json.dumps(to_json(request), ensure_ascii=False).encode()
-        try:
-            connection.request("POST", f"/v1/driver/{name}", body, headers)
-            response = connection.getresponse()
-            return response.status, response.headers.get("retry-after"), response.read()
-        finally:
-            connection.close()
+        asked = ("POST", f"/v1/driver/{name}", body, headers)
+        while True:
+            connection, used = self._connection(timeout)
+            try:
+                connection.request(*asked)
+                response = connection.getresponse()
+                answered = response.status, response.headers.get("retry-after"), response.read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                if used and not isinstance(error, TimeoutError):
+                    # It was closed since its last call, which says nothing of this one.
+                    continue
+                raise
+            if connection.sock is not None:
+                self._idle.append(connection)
+            return answered
 
-    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, bool]:
+        """A connection, and whether it had a call before."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._new(timeout), False
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        return connection, True
+
+    def _new(self, timeout: float) -> http.client.HTTPConnection:
         path = self._launch.unix_path()
         if path is not None:
             return UnixConnection(path, timeout)

@@ -33,7 +33,7 @@ from session import StreamSession  # noqa: E402
 
 # How long a thread may compute before it gives way to another, in seconds: the usual 5 ms for each of 64 threads
 # that compute would be late heartbeats.
-SWITCH = 0.0005
+SWITCH = 0.0001
 
 
 async def run(told: launch.Launch) -> None:

@@ -1,4 +1,4 @@
-"""Messages as the contract's JSON (R69): the table of docs/driver-contract.md, by what the descriptors say of fields."""
+"""Messages as the contract's JSON (R69): the table of docs/driver-contract.md, by the options of fields."""
 
 from __future__ import annotations
 

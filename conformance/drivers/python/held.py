@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conveyor.v1 import driver_pb2, types_pb2
+
 from interpreter import GivenUp
 from logs import LogBuffer
 from mask import Mask
@@ -109,7 +110,7 @@ class UserWork:
         if self.given_up.is_set():
             raise GivenUp
 
-    def line(self, stream: int, text: bytes) -> None:
+    def line(self, stream: types_pb2.LogStream, text: bytes) -> None:
         self._check()
         self._held.log.add(stream, text)
         self._runtime.lines_are_there(self._held)
@@ -124,9 +125,7 @@ class UserWork:
         self._post(set_it)
 
     def save(self, data: bytes) -> None:
-        asked = Asked(
-            driver_pb2.Checkpoint(token=self.task.token, data=data), concurrent.futures.Future()
-        )
+        asked = Asked(driver_pb2.Checkpoint(token=self.task.token, data=data), concurrent.futures.Future())
         self._ask(self._runtime.save, asked)
 
     def detach(self, within: float, principals: list[str]) -> bool:

@@ -10,6 +10,7 @@ import time
 from typing import Any, Protocol
 
 from conveyor.v1 import types_pb2
+
 from mask import Mask
 
 # How often it looks whether a file is there, in seconds.
@@ -47,7 +48,7 @@ class Work(Protocol):
     cancelled: threading.Event
     given_up: threading.Event
 
-    def line(self, stream: int, text: bytes) -> None: ...
+    def line(self, stream: types_pb2.LogStream, text: bytes) -> None: ...
     def progress(self, permille: int, message: str) -> None: ...
     def save(self, data: bytes) -> None: ...
     def detach(self, within: float, principals: list[str]) -> bool: ...
@@ -60,11 +61,9 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def failure(state: int, code: str, message: str, **more: Any) -> types_pb2.Result:
+def failure(state: types_pb2.AttemptState, code: str, message: str, **more: Any) -> types_pb2.Result:
     """A result that is not a success."""
-    return types_pb2.Result(
-        state=state, failure=types_pb2.Failure(code=code, message=message, **more)
-    )
+    return types_pb2.Result(state=state, failure=types_pb2.Failure(code=code, message=message, **more))
 
 
 def succeeded(outputs: dict[str, Any]) -> types_pb2.Result:
@@ -147,9 +146,7 @@ class Interpreter:
             raise GivenUp
         return None
 
-    def do_log(
-        self, text: str = "", stream: str = "", times: int = 1, length: int = 0
-    ) -> None:
+    def do_log(self, text: str = "", stream: str = "", times: int = 1, length: int = 0) -> None:
         whole = repeated(text.encode(), length)
         # Before it is cut into lines: a secret may have several.
         lines = self.work.mask.bytes(whole).removesuffix(b"\n").split(b"\n")
@@ -168,9 +165,7 @@ class Interpreter:
     def do_checkpoint(self, text: str = "", length: int = 0) -> None:
         self.work.save(repeated(text.encode(), length))
 
-    def do_return(
-        self, outputs: dict[str, Any] | None = None, length: int = 0
-    ) -> types_pb2.Result:
+    def do_return(self, outputs: dict[str, Any] | None = None, length: int = 0) -> types_pb2.Result:
         outputs = outputs or {}
         if length:
             outputs["text"] = "x" * length

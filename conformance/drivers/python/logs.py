@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 
-from conveyor.v1 import driver_pb2
+from conveyor.v1 import driver_pb2, types_pb2
 
 # What a line takes of the window besides its text (R31).
 LINE_COST = 64
@@ -55,7 +55,7 @@ class LogBuffer:
         # Ends of batches that are on their way over this connection.
         self._ends: deque[int] = deque()
 
-    def add(self, stream: int, text: bytes) -> None:
+    def add(self, stream: types_pb2.LogStream, text: bytes) -> None:
         """Adds a line, in parts where it is too long; waits until there is room for it."""
         now = int(time.time() * 1000)
         pieces = parts(text, self._line_bytes)
@@ -64,9 +64,7 @@ class LogBuffer:
             if self._closed:
                 return
             for at, piece in enumerate(pieces):
-                line = driver_pb2.LogLine(
-                    time_ms=now, stream=stream, text=piece, truncated=at + 1 < len(pieces)
-                )
+                line = driver_pb2.LogLine(time_ms=now, stream=stream, text=piece, truncated=at + 1 < len(pieces))
                 self._lines.append(line)
                 self._bytes += cost(line)
 

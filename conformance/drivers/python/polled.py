@@ -6,11 +6,13 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
-from calls import CallFailed, Calls, Kind, RestCalls, UnaryCalls
 from conveyor.v1 import driver_pb2
 from google.protobuf.message import Message
+
+from calls import CallFailed, Calls, Kind, RestCalls, UnaryCalls
 from held import Asked, Held
 from launch import Launch
 from runtime import Ended, Runtime, pause, say
@@ -96,6 +98,8 @@ class PolledSession(Runtime):
         async with self.registering:
             if self.session != unknown:
                 return
+            # Once a hello adopts what is held, it is no longer the earlier session's.
+            self.session = ""
             failures = 0
             while True:
                 try:
@@ -161,7 +165,8 @@ class PolledSession(Runtime):
             began = time.monotonic()
             request_id = uuid.uuid4().hex
 
-            def request() -> driver_pb2.PollRequest:
+            # A repeat is the same, though of another session where that is new.
+            def request(request_id: str = request_id, free: int = free) -> driver_pb2.PollRequest:
                 return driver_pb2.PollRequest(
                     request_id=request_id, max_tasks=free, wait_ms=int(WAIT * 1000), **self.who()
                 )
@@ -244,7 +249,8 @@ class PolledSession(Runtime):
         for token in answer.stale_tokens:
             self.stale(token)
         for cancel in answer.cancels:
-            self.cancel(cancel)
+            # It may have waited for this heartbeat.
+            self.cancel(cancel, late=self.interval)
 
     # Reports.
 
@@ -256,9 +262,7 @@ class PolledSession(Runtime):
         while (report := held.report) is not None:
             request = driver_pb2.ReportRequest(report=report)
             try:
-                answer = await self.call(
-                    "report", lambda: request, AGAIN, lambda: held.report is report
-                )
+                answer = await self.call("report", partial(same, request), AGAIN, partial(is_to_tell, held, report))
             except CallFailed:
                 # A mistake is not made twice; the attempt ends with its lease.
                 return self.over(held)
@@ -279,7 +283,7 @@ class PolledSession(Runtime):
 
     async def say_again(self, request: driver_pb2.ReportRequest) -> None:
         try:
-            await self.call("report", lambda: request, AGAIN)
+            await self.call("report", partial(same, request), AGAIN)
         except CallFailed:
             pass
 
@@ -294,9 +298,7 @@ class PolledSession(Runtime):
     async def save_checkpoint(self, held: Held, asked: Asked) -> None:
         request = driver_pb2.SaveCheckpointRequest(checkpoint=asked.message)
         try:
-            answer = await self.call(
-                "checkpoint", lambda: request, wanted=lambda: held.checkpoint is asked
-            )
+            answer = await self.call("checkpoint", partial(same, request), wanted=lambda: held.checkpoint is asked)
         except CallFailed:
             answer = None
         if answer is not None and answer.status == STALE:
@@ -343,9 +345,7 @@ class PolledSession(Runtime):
         request = driver_pb2.AppendLogsRequest(logs=batch)
         try:
             # The answer may tell that all is there already, so that a repeat does no harm.
-            answer = await self.call(
-                "logs", lambda: request, wanted=lambda: not held.log.is_empty()
-            )
+            answer = await self.call("logs", partial(same, request), wanted=lambda: not held.log.is_empty())
         except CallFailed:
             return held.log.drop()
         if answer is None:
@@ -355,6 +355,15 @@ class PolledSession(Runtime):
             self.stale(held.token)
         else:
             held.log.acknowledge(answer.acknowledgement.next_offset, answer.acknowledgement.sealed)
+
+
+def same(request: Message) -> Message:
+    """A request that names no session."""
+    return request
+
+
+def is_to_tell(held: Held, report: driver_pb2.TaskReport) -> bool:
+    return held.report is report
 
 
 def accepted(token: bytes) -> driver_pb2.TaskAnswer:

@@ -18,9 +18,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from conveyor.v1 import driver_pb2, types_pb2
+
 from held import Asked, Held, UserWork
-from interpreter import CANCELLED, ERRORED, INPUTS_SCHEMA, SUCCEEDED, Elsewhere, GivenUp
-from interpreter import failure, perform
+from interpreter import CANCELLED, ERRORED, INPUTS_SCHEMA, SUCCEEDED, Elsewhere, GivenUp, failure, perform
 from launch import Launch
 from logs import LogBuffer
 from mask import Mask
@@ -41,10 +41,11 @@ UNHEARD = "the engine was not heard for too long"
 # What the engine takes where it does not say (`Limits`).
 OUTPUTS_BYTES, LOG_LINE_BYTES, LOG_BATCH_BYTES, CHECKPOINT_BYTES = 8 << 20, 64 << 10, 1 << 20, 1 << 20
 DETAILS_BYTES, CODE_BYTES, SENTENCE_BYTES = 256 << 10, 128, 64 << 10
-FEATURES = (
-    "stream unary rest tls unix checkpoints detached adoption secrets cancel logs progress exit report-twice "
-    "concurrency drain"
-).split()
+FEATURES = [
+    *("stream", "unary", "rest", "tls", "unix"),
+    *("adoption", "cancel", "checkpoints", "concurrency", "detached", "drain"),
+    *("exit", "logs", "progress", "report-twice", "secrets"),
+]
 
 
 class Ended(Exception):
@@ -152,8 +153,10 @@ class Runtime(ABC):
         self.heard()
         self.interval = max(SHORTEST_BEAT, (welcome.heartbeat_interval_ms or 5000) / 1000)
         self.beat_within(self.shortest_timeout)
-        if welcome.notes:
-            say(f"the engine notes: {'; '.join(welcome.notes)}")
+        for note in welcome.notes:
+            # What the suite asks for is no capability that an engine knows.
+            if "the capability" not in note:
+                say(f"the engine notes: {note}")
         for token in welcome.stale_tokens:
             self.stale(token)
 
@@ -322,13 +325,15 @@ class Runtime(ABC):
 
     # What the engine says of them.
 
-    def cancel(self, cancel: driver_pb2.Cancel) -> None:
+    def cancel(self, cancel: driver_pb2.Cancel, late: float = 0.0) -> None:
+        """A task has to end. The cancel may have been under way for so long."""
         held = self.held.get(cancel.token)
         if cancel.grace_ms == 0:
             # Its claim is over already (R33).
             return self.forget(cancel.token)
         if held is not None and held.runs():
-            self.cancel_held(held, cancel.grace_ms / 1000)
+            grace = cancel.grace_ms / 1000
+            self.cancel_held(held, max(grace - late, grace / 2))
             # Now somebody asks for its end.
             held.unheard = False
 
@@ -409,7 +414,7 @@ class Runtime(ABC):
 
     def clear(self) -> None:
         for token in [token for token, held in self.held.items() if held.is_over()]:
-            held = self.held.pop(token)
+            del self.held[token]
             self.remember(token)
 
     # Time.

@@ -8,8 +8,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from calls import channel_to, metadata_of
 from conveyor.v1 import driver_pb2, driver_pb2_grpc
+
+from calls import channel_to, metadata_of
 from held import Asked, Held
 from launch import Launch
 from runtime import Ended, Runtime, pause, say
@@ -82,9 +83,7 @@ class StreamSession(Runtime):
     async def connect(self) -> None:
         """One connection, from its opening to its end."""
         async with channel_to(self.launch) as channel:
-            call = driver_pb2_grpc.DriverServiceStub(channel).Session(
-                metadata=metadata_of(self.launch)
-            )
+            call = driver_pb2_grpc.DriverServiceStub(channel).Session(metadata=metadata_of(self.launch))
             self.stream = stream = Stream()
             self.say_who()
             writer = asyncio.create_task(self.write(call, stream))

@@ -18,6 +18,6 @@ rm -f "$to/made-of"
 "$to/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
 rm -rf "$to/stubs"
 mkdir -p "$to/stubs"
-"$to/bin/python" -m grpc_tools.protoc -I. --python_out="$to/stubs" --grpc_python_out="$to/stubs" "${protos[@]}"
+"$to/bin/python" -m grpc_tools.protoc -I. --python_out="$to/stubs" --pyi_out="$to/stubs" --grpc_python_out="$to/stubs" "${protos[@]}"
 printf '%s\n' "$made_of" >"$to/made-of"
 echo "the Python driver's environment is in $to" >&2

@@ -2,7 +2,8 @@
 
 use super::{Setting, Unavailable, secrets};
 use conveyor_api::{Admission, ConnectionLimits, Front, Services, TcpEndpoint};
-use conveyor_node::{Config, Node, Secrets};
+use conveyor_engine::time::Time;
+use conveyor_node::{Clock, Config, Node, Secrets, SystemClock};
 use conveyor_proto::v1;
 use conveyor_proto::v1::control_service_server::ControlService as _;
 use conveyor_service::{About, ControlHandlers, DriverHandlers, Ending};
@@ -10,6 +11,7 @@ use conveyor_store::{Memory, Store};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -23,10 +25,25 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How long connections have to end where the engine ends gently: its streams end by themselves.
 const GOODBYE: Duration = Duration::from_millis(500);
 
+/// The system's clock, and how far it was put forward.
+#[derive(Debug, Default)]
+struct Forward {
+    clock: SystemClock,
+    by_ms: AtomicU64,
+}
+
+impl Clock for Forward {
+    fn now(&self) -> Time {
+        let Time(now) = self.clock.now();
+        Time(now + self.by_ms.load(Ordering::Relaxed))
+    }
+}
+
 /// What stays over restarts, and what runs.
 #[derive(Debug)]
 pub(super) struct Embedded {
     store: Arc<Memory>,
+    clock: Arc<Forward>,
     secrets: Option<TempDir>,
     access: bool,
     address: SocketAddr,
@@ -50,6 +67,7 @@ impl Embedded {
     pub(super) async fn start(setting: &Setting) -> Result<Embedded, Unavailable> {
         let mut engine = Embedded {
             store: Arc::new(Memory::new()),
+            clock: Arc::default(),
             secrets: secrets(setting)?,
             access: setting.access,
             address: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -82,6 +100,12 @@ impl Embedded {
         self.token.clone()
     }
 
+    /// Puts its clock forward.
+    pub(super) fn jump(&self, by: Duration) {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.clock.by_ms.fetch_add(by, Ordering::Relaxed);
+    }
+
     pub(super) async fn restart(&mut self, gently: bool) -> Result<(), Unavailable> {
         self.end(gently).await;
         self.open().await
@@ -98,6 +122,7 @@ impl Embedded {
         let runtime = runtime.map_err(|error| why("a runtime", &error))?;
         let directory = self.secrets.as_ref();
         let config = Config {
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             secrets: Arc::new(Secrets::new(
                 directory.map(|directory| directory.path().to_owned()),
                 "",

@@ -112,7 +112,7 @@ impl Server {
         let program = self.program.display();
         let mut child = child.map_err(|error| {
             Unavailable(format!(
-                "`{program}` cannot be started: {error}; name the program with --conveyor, or put `conveyor` beside this one"
+                "`{program}` cannot be started: {error}; name another program, or put `conveyor` beside this one or on PATH"
             ))
         })?;
         let lines = child

@@ -95,22 +95,29 @@ fn read<M: Message + Default>(
     Ok((message, source))
 }
 
-/// A file that is one message of `conveyor.conformance.v1`.
+/// A file that is one message of `conveyor.conformance.v1`. `flaws` tells what is wrong with it, by JSON pointers.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Everything that is wrong with it.
 pub(crate) fn one<M: Message + Default>(
     file: &str,
     text: &str,
     name: &str,
-) -> Result<M, CaseError> {
+    flaws: impl Fn(&M) -> Vec<(String, String)>,
+) -> Result<M, Vec<CaseError>> {
     let none = || CaseError {
         place: file.to_owned(),
         pointer: String::new(),
         message: format!("there is no message {name}"),
     };
-    let of = descriptor(name).ok_or_else(none)?;
-    read(file, text, &of).map(|(message, _)| message)
+    let of = descriptor(name).ok_or_else(|| vec![none()])?;
+    let (message, source) = read(file, text, &of).map_err(|error| vec![error])?;
+    let flaws = flaws(&message).into_iter();
+    let errors: Vec<_> = flaws.map(|(at, why)| source.error(&at, why)).collect();
+    match errors.is_empty() {
+        true => Ok(message),
+        false => Err(errors),
+    }
 }
 
 /// The cases of files of one kind, in their order. `name` is the file's message, `of` its cases, which lie in its field

@@ -68,10 +68,10 @@ pub(super) fn setting(case: &EngineCase) -> Setting {
     }
 }
 
-/// Whether it may not share an engine, though it asks for nothing that is arranged.
+/// Whether it may not share an engine, though nothing is arranged for it.
 pub(super) fn needs_its_own(case: &EngineCase) -> bool {
     let restarts = |step: &crate::v1::EngineStep| matches!(step.step, Some(Step::Restart(_)));
-    case.setting.as_ref().is_some_and(|setting| setting.alone) || case.steps.iter().any(restarts)
+    case.steps.iter().any(restarts)
 }
 
 /// The word of a step.

@@ -392,7 +392,7 @@ pub struct Step {
     /// What.
     #[prost(
         oneof = "step::Step",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21"
     )]
     pub step: ::core::option::Option<step::Step>,
 }
@@ -458,6 +458,9 @@ pub mod step {
         /// Looks at what the driver published.
         #[prost(message, tag = "20")]
         Published(super::Published),
+        /// Looks that tasks left no process behind.
+        #[prost(message, tag = "21")]
+        Alone(super::Alone),
     }
 }
 /// Starts the driver and waits until it is connected.
@@ -485,6 +488,12 @@ pub struct Run {
     /// Whether it is refused, and what is said then (a part of it).
     #[prost(string, tag = "3")]
     pub refused: ::prost::alloc::string::String,
+    /// Its labels.
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub labels: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
 }
 /// A step of a run.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -501,7 +510,13 @@ pub struct Work {
     /// How many of it: then their ids end in `-0` and so on. Default 1.
     #[prost(uint32, tag = "4")]
     pub copies: u32,
-    /// `with`, for profile `driver`, in place of a program: `good`, `bad`, `slow` of the config.
+    /// For profile `driver`, in place of a program: the sample of the config that it is a step of, with its action,
+    /// `with` and secrets. `good` is the first good one of an action, `slow` its slow one, `checkpointing` that of an
+    /// action that says `checkpoints`: the case is run once for each action that has one. Once for each sample it
+    /// is run with `each-good`, `each-secret` (good ones with secrets), `each-refused` (bad ones that say `by_schema`),
+    /// `each-bad` (bad ones that do not) and `each-permanent` (those of them that say `permanent`), of which a case
+    /// has one word; `good` and `slow` beside it are of the same action. In place of the axes, the run's name
+    /// then says `sample:ACTION` or `sample:ACTION-good-1`, in lower case, with `-` for what is no letter and no digit.
     #[prost(string, tag = "5")]
     pub sample: ::prost::alloc::string::String,
 }
@@ -526,8 +541,10 @@ pub struct Pattern {
     pub attempt: u32,
     /// What its JSON has at least. A value may be a test instead: `{$least: 3}`, `{$most: 3}`, `{$any: true}`,
     /// `{$absent: true}`, `{$matches: "regex"}`, `{$count: 2}` (of a list), `{$has: …}` (of a list). The string
-    /// `${token:STEP}` is the token of a step's last task as JSON has it; `${seen:/POINTER}` is what the last `see`
-    /// found has there.
+    /// `${token:STEP}` is the token of a step's last task as JSON has it, `${task:STEP}` that task,
+    /// `${task:STEP/FIELD}` what it has in a field (a JSON pointer), `${seen:/FIELD}` what the message that the
+    /// last `see` found has there, and `${long:5000}`, which stands in a `program`, a `step` and the view of `ended`, too, a text
+    /// of so many letters `x`. In the place of an enum's word a number may stand: one that a later contract has.
     #[prost(bytes = "bytes", tag = "5")]
     pub like: ::prost::bytes::Bytes,
 }
@@ -662,6 +679,10 @@ pub struct Ended {
     /// How long. Default 10,000.
     #[prost(uint64, tag = "4")]
     pub within_ms: u64,
+    /// For profile `driver`, in place of `state` and of what `steps` say besides: all steps with a sample end as the
+    /// config says, with its state, outputs and code: in their first attempt, or under a fault in any.
+    #[prost(bool, tag = "5")]
+    pub as_said: bool,
 }
 /// The log of a task, once it is sealed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -681,12 +702,15 @@ pub struct Logged {
     /// How many there are, in place of `lines`: each ends with its number from 0.
     #[prost(uint32, tag = "5")]
     pub numbered: u32,
-    /// No line of it has this.
+    /// No line of it has this. `${secret}`: none of the values of the sample's secrets.
     #[prost(string, tag = "6")]
     pub without: ::prost::alloc::string::String,
     /// The lines' streams, where they matter: `\[stdout, stderr\]`.
     #[prost(string, repeated, tag = "7")]
     pub streams: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// For profile `driver`: its lines are those that the step's sample says, where it says them.
+    #[prost(bool, tag = "8")]
+    pub as_said: bool,
 }
 /// A signal for the driver's process.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -701,7 +725,7 @@ pub struct Exited {
     /// Whether its status is not 0, or it ended by a signal.
     #[prost(bool, tag = "1")]
     pub badly: bool,
-    /// How long. Default 5,000.
+    /// How long. Default 5,000; `drain_ms` of the config besides.
     #[prost(uint64, tag = "2")]
     pub within_ms: u64,
     /// What its standard error has, a regular expression; empty for anything.
@@ -770,17 +794,31 @@ pub struct Published {
     /// What the engine's view of the driver has at least.
     #[prost(bytes = "bytes", tag = "1")]
     pub like: ::prost::bytes::Bytes,
+    /// For profile `driver`: all actions of the config are there, with schemas of JSON Schema 2020-12.
+    #[prost(bool, tag = "2")]
+    pub as_said: bool,
 }
-/// What a driver's author says of the driver: a file for `--config`.
+/// Processes that the driver started since the last `run` are gone, while it goes on itself.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Alone {
+    /// How long until they are. Default 2,000.
+    #[prost(uint64, tag = "1")]
+    pub within_ms: u64,
+}
+/// What a driver's author says of the driver: a file for `--config`. In its strings, those of samples too, `${http}`
+/// is the address, HOST:PORT, of a small server for HTTP that the suite has for the run, on loopback:
+/// `/status/503` answers with that status, `/echo` with the request as JSON, `/json` with `{"n": 1, "text": "ä"}`,
+/// `/bytes/100` with so many letters, `/slow` after 60 s.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Config {
-    /// Features that it declares, in place of those that it advertises in its hello; both must be the same.
+    /// Features that it declares. Profile `contract`: in place of those that it advertises in its hello; both must
+    /// be the same. Profile `driver`: default `stream`, `tls`, `unix`, `drain`, `cancel`, `logs`, `concurrency`.
     #[prost(string, repeated, tag = "1")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// How long the driver has from its start to its hello, in milliseconds. Default 10,000.
     #[prost(uint64, tag = "2")]
     pub start_ms: u64,
-    /// For profile `driver`: its actions, by name.
+    /// For profile `driver`: its actions, by name. At least one.
     #[prost(btree_map = "string, message", tag = "3")]
     pub actions: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -789,12 +827,19 @@ pub struct Config {
     /// For profile `driver`: the driver's name. Default: the one that connects.
     #[prost(string, tag = "4")]
     pub driver: ::prost::alloc::string::String,
-    /// Variables of its environment besides.
+    /// Variables of its environment besides. A finished driver finds CONVEYOR_URL there, and CONVEYOR_TOKEN and
+    /// CONVEYOR_CA where they are needed.
     #[prost(btree_map = "string, string", tag = "5")]
     pub environment: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// Arguments behind those of the command line.
+    #[prost(string, repeated, tag = "6")]
+    pub arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// For profile `driver`: how long its tasks may go on after SIGTERM, in milliseconds. Default 30,000.
+    #[prost(uint64, tag = "7")]
+    pub drain_ms: u64,
 }
 /// What an action does with what it is given.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -808,11 +853,11 @@ pub struct Samples {
     /// `with` of a task that takes at least 30 s, unless it is cancelled.
     #[prost(message, optional, tag = "3")]
     pub slow: ::core::option::Option<Sample>,
-    /// Whether a slow task that is killed goes on from a checkpoint.
+    /// Whether the slow task saves a checkpoint in its first second, and one that is killed goes on from there.
     #[prost(bool, tag = "4")]
     pub checkpoints: bool,
 }
-/// A `with`, and what becomes of it.
+/// A `with`, and what becomes of it. `${dir}` in its strings is a directory of the run's own.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Sample {
     /// `with`.
@@ -821,22 +866,28 @@ pub struct Sample {
     /// The attempt's state. Default `succeeded` of a good one, `failed` of a bad one.
     #[prost(string, tag = "2")]
     pub state: ::prost::alloc::string::String,
-    /// What the outputs have at least.
+    /// What the outputs have at least; see `Pattern` for tests.
     #[prost(bytes = "bytes", tag = "3")]
     pub outputs: ::prost::bytes::Bytes,
     /// Code of the failure; empty for any.
     #[prost(string, tag = "4")]
     pub code: ::prost::alloc::string::String,
-    /// Secrets that the step names, by name, with their values; `with` may say `${secret:NAME}` where the driver
-    /// puts them in.
+    /// Secrets that the step names: values by the names that the driver sees. `with` refers to them as the driver
+    /// wants it.
     #[prost(btree_map = "string, string", tag = "5")]
     pub secrets: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Whether the schema refuses it when the document is checked.
+    /// Of a bad one: whether the schema refuses it when the document is checked.
     #[prost(bool, tag = "6")]
     pub by_schema: bool,
+    /// Of a bad one: whether no other attempt follows, though the step's `retry` would allow it.
+    #[prost(bool, tag = "7")]
+    pub permanent: bool,
+    /// All lines of its log; absent: they are not looked at. See `Pattern` for tests.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub lines: ::prost::bytes::Bytes,
 }
 /// A run of the suite.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1102,9 +1153,6 @@ pub struct EngineSetting {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Whether it has a server of its own, though it asks for nothing else: it looks at what is of all namespaces.
-    #[prost(bool, tag = "3")]
-    pub alone: bool,
 }
 /// One thing that is done or looked for.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1273,9 +1321,6 @@ pub struct EngineRead {
     /// How long. Default 10,000.
     #[prost(uint64, tag = "6")]
     pub within_ms: u64,
-    /// The name under which the access token is saved that it shows. Default `admin`.
-    #[prost(string, tag = "7")]
-    pub token: ::prost::alloc::string::String,
 }
 /// A driver that plays: it takes tasks, and does of each attempt what is written. It heartbeats, reports until it is
 /// answered, and gives a cancelled attempt back as cancelled.
@@ -1284,21 +1329,18 @@ pub struct EngineDriver {
     /// Its name in the case. Default `d`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// More fields of its hello, besides its name `${driver}`, version 1.0.0 and the one action `run`.
+    /// More fields of its hello, besides its name `${driver}`, version 1.0.0, the one action `run` and the capacity 16.
     #[prost(bytes = "bytes", tag = "2")]
     pub hello: ::prost::bytes::Bytes,
-    /// How many tasks it takes at once. Default 16.
-    #[prost(uint32, tag = "3")]
-    pub capacity: u32,
     /// What becomes of attempts, by the step's id, or `step\[instance\]` for one of its instances. One that is not
     /// there, or behind the last, succeeds without outputs.
-    #[prost(btree_map = "string, message", tag = "4")]
+    #[prost(btree_map = "string, message", tag = "3")]
     pub play: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
         Plays,
     >,
     /// How it talks: `stream` (the default) or `rest`.
-    #[prost(string, tag = "5")]
+    #[prost(string, tag = "4")]
     pub transport: ::prost::alloc::string::String,
 }
 /// What becomes of a step's attempts, in their order.

@@ -2,6 +2,7 @@
 
 use super::{number, of_driver};
 use crate::wire::{By, Entry};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -73,6 +74,27 @@ pub(super) fn numbered(entries: &[Entry]) -> Vec<String> {
     wrong
 }
 
+/// R8: a version has one set of actions and schemas, unless it ends in `-dev`.
+pub(super) fn one_set_of_actions(entries: &[Entry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut published: BTreeMap<(&str, &str), &Json> = BTreeMap::new();
+    for entry in of_driver(entries).filter(|entry| entry.kind == "hello") {
+        let word = |key: &str| entry.body[key].as_str().unwrap_or_default();
+        let (driver, version) = (word("driver"), word("version"));
+        if version.is_empty() || version.ends_with("-dev") {
+            continue;
+        }
+        let actions = &entry.body["actions"];
+        let first = *published.entry((driver, version)).or_insert(actions);
+        if first != actions {
+            wrong.push(format!(
+                "two hellos of `{driver}` {version} have other actions or schemas: {first} and {actions}"
+            ));
+        }
+    }
+    wrong
+}
+
 /// R41: the generation rises with each resume of a session.
 pub(super) fn generations(entries: &[Entry]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -88,4 +110,50 @@ pub(super) fn generations(entries: &[Entry]) -> Vec<String> {
         }
     }
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws::made::{driver, on};
+    use serde_json::json;
+
+    #[test]
+    fn a_connection_begins_with_who_it_is_and_says_that_once() {
+        let good = [
+            on(1, 1, driver(0, "hello", "", json!({}))),
+            on(1, 2, driver(1, "heartbeat", "", json!({}))),
+            on(2, 1, driver(2, "resume", "", json!({}))),
+        ];
+        assert!(first_message(&good).is_empty());
+        let late = [
+            on(1, 1, driver(0, "heartbeat", "", json!({}))),
+            on(1, 2, driver(1, "hello", "", json!({}))),
+        ];
+        assert_eq!(first_message(&late).len(), 2);
+    }
+
+    #[test]
+    fn numbers_rise_by_one_on_each_connection() {
+        let on = |connection, number| on(connection, number, driver(0, "heartbeat", "", json!({})));
+        assert!(numbered(&[on(1, 1), on(1, 2), on(2, 1)]).is_empty());
+        assert_eq!(numbered(&[on(1, 2)]).len(), 1);
+        assert_eq!(numbered(&[on(1, 1), on(1, 3)]).len(), 1);
+        assert_eq!(numbered(&[on(1, 1), on(2, 2)]).len(), 1);
+    }
+
+    #[test]
+    fn a_version_has_one_set_of_actions() {
+        let hello = |version: &str, action: &str| {
+            let body = json!({"driver": "d", "version": version, "actions": [{"name": action}]});
+            driver(0, "hello", "", body)
+        };
+        assert!(one_set_of_actions(&[hello("1.0.0", "a"), hello("1.0.0", "a")]).is_empty());
+        assert!(one_set_of_actions(&[hello("1.0.0", "a"), hello("1.1.0", "b")]).is_empty());
+        assert!(one_set_of_actions(&[hello("1.0.0-dev", "a"), hello("1.0.0-dev", "b")]).is_empty());
+        assert_eq!(
+            one_set_of_actions(&[hello("1.0.0", "a"), hello("1.0.0", "b")]).len(),
+            1
+        );
+    }
 }

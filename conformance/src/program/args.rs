@@ -36,6 +36,9 @@ pub(super) enum Command {
     /// Test the suite itself, by a driver that breaks one rule after the other.
     #[command(hide = true)]
     Selftest(SelftestArgs),
+    /// Render docs/conformance.md from reports.
+    #[command(hide = true)]
+    Page(PageArgs),
     /// List cases.
     List(ListArgs),
     /// Tell what a case is for, what it tests, and what it does.
@@ -227,4 +230,14 @@ pub(super) struct SelftestArgs {
     pub(super) parallel: usize,
     #[command(flatten)]
     pub(super) backend: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PageArgs {
+    /// The JSON reports, in the order of the page.
+    #[arg(value_name = "TITLE=FILE", required = true)]
+    pub(super) reports: Vec<String>,
+    /// Where the page lies, and its results below `results`.
+    #[arg(long, value_name = "DIRECTORY", default_value = "docs")]
+    pub(super) docs: PathBuf,
 }

@@ -27,11 +27,15 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     let reports = Reports::new(&args.output)?;
     let backend = backend(&args.backend)?;
     let config = match &args.config {
-        Some(file) => read_config(&file.display().to_string(), &text(file)?).map_err(Refused)?,
+        Some(file) => {
+            let text = text(file)?;
+            let name = file.display().to_string();
+            read_config(&name, &text, args.profile.name()).map_err(Refused)?
+        }
         None => v1::Config::default(),
     };
     let cases = cases(args)?;
-    let all = names(&cases)?;
+    let all = names(&cases, &config)?;
     let include = patterns(&args.choice.include, &all)?;
     let exclude = patterns(&args.choice.exclude, &all)?;
     let lists = Lists::new(
@@ -43,7 +47,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     let options = Options {
         program: Program {
             command: args.command.clone(),
-            environment: config.environment.clone().into_iter().collect(),
+            environment: Vec::new(),
         },
         listen: args.endpoint,
         config,

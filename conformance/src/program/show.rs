@@ -3,7 +3,7 @@
 use super::Refused;
 use super::args::{DescribeArgs, ListArgs, Profile};
 use super::run::patterns;
-use conveyor_conformance::{RunName, Status, embedded, engine, names};
+use conveyor_conformance::{RunName, Status, embedded, engine, names, v1};
 
 /// A case as a list has it.
 struct Row {
@@ -106,7 +106,11 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
     let mut all = Vec::new();
     for profile in ["contract", "driver"] {
         let cases = embedded(profile).map_err(Refused)?;
-        all.extend(names(&cases).map_err(|why| vec![why]).map_err(Refused)?);
+        all.extend(
+            names(&cases, &v1::Config::default())
+                .map_err(|why| vec![why])
+                .map_err(Refused)?,
+        );
     }
     // It says what is near.
     patterns(&[args.case.clone()], &all)?;

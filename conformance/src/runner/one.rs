@@ -3,6 +3,7 @@
 use super::faults::Fault;
 use super::{Options, Planned, outcome, place};
 use crate::backend::Setting;
+use crate::config::DRIVER;
 use crate::interfere::inline;
 use crate::laws;
 use crate::result::{Finding, Outcome, Verdict};
@@ -35,6 +36,8 @@ pub enum Trace {
 pub(super) struct One<'a> {
     pub(super) options: &'a Options,
     pub(super) certificates: &'a Certificates,
+    /// The driver's name.
+    pub(super) driver: String,
 }
 
 impl One<'_> {
@@ -91,7 +94,8 @@ impl One<'_> {
         let cast = Cast {
             program: self.options.program.clone(),
             directory: own,
-            driver: "under-test".to_owned(),
+            driver: self.driver.clone(),
+            finished: self.options.profile == DRIVER,
             capacity: capacity + neighbours,
             drain_ms: match setting.drain_ms {
                 0 => 2_000,

@@ -2,6 +2,7 @@
 
 use super::{Options, outcome, place};
 use crate::backend::Setting;
+use crate::config::{self, DRIVER};
 use crate::result::{Finding, Outcome, Verdict};
 use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site, Transport};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// The name of what is found out here.
 const NAME: &str = "handshake/features/as-declared";
+/// What a driver under the profile `contract` is called.
+const UNDER_TEST: &str = "under-test";
 
 /// What a driver said of itself.
 pub(super) struct Probed {
@@ -66,6 +69,24 @@ pub(super) async fn probe(
     };
     let advertised = words(&hello["capabilities"]);
     let text = |key: &str| hello[key].as_str().unwrap_or_default().to_owned();
+    if options.profile == DRIVER {
+        let wanted = options.config.driver.as_str();
+        let name = text("driver");
+        let verdict = match wanted.is_empty() || wanted == name {
+            true => told(Verdict::Passed, stderr),
+            false => {
+                let why = format!("the config is of the driver `{wanted}`; `{name}` has come");
+                return Err(boxed(failed(why, stderr)));
+            }
+        };
+        return Ok(Probed {
+            name,
+            version: text("version"),
+            sdk: text("sdk"),
+            declared: config::declared(&options.config),
+            outcome: *boxed(verdict),
+        });
+    }
     let mut declared = options.config.features.clone();
     declared.sort();
     declared.dedup();
@@ -104,7 +125,10 @@ type Hello = (serde_json::Value, Vec<String>);
 
 /// Meets it by the first way that it speaks: of those that it declares, or of all where it declares none.
 async fn meet_by_any(options: &Options, certificates: &Certificates) -> Result<Hello, Met> {
-    let features = &options.config.features;
+    let features = match options.profile == DRIVER {
+        true => config::declared(&options.config),
+        false => options.config.features.clone(),
+    };
     let declares = |transport: &Transport| {
         let own = transport.spoken();
         features.is_empty() || features.iter().any(|feature| feature == own)
@@ -144,7 +168,8 @@ async fn meet(
     let cast = Cast {
         program: options.program.clone(),
         directory: own,
-        driver: "under-test".to_owned(),
+        driver: UNDER_TEST.to_owned(),
+        finished: options.profile == DRIVER,
         capacity: 1,
         drain_ms: 1_000,
         start: Duration::from_millis(match options.config.start_ms {

@@ -3,11 +3,14 @@
 use super::{Halt, Stage, failed, unable};
 use crate::driver::{Process, how};
 use crate::v1;
+use crate::v1::step::Step as What;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long an end is waited for unless the case says it.
 const PATIENCE: u64 = 5_000;
+/// How long what tasks started has to be gone unless the case says it.
+const ALONE: u64 = 2_000;
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -39,7 +42,7 @@ impl Stage {
         }
         self.may_end = start.unconnected;
         if !self.program.command.is_empty() {
-            let process = Process::start(&self.program, &launch, &self.directory);
+            let process = Process::start(&self.program, &launch, &self.directory, self.finished);
             let name = self.program.command[0].clone();
             let process =
                 process.map_err(|error| unable(&format!("the driver `{name}`"), &error))?;
@@ -73,6 +76,33 @@ impl Stage {
             && let Some(name) = hello.body["driver"].as_str()
         {
             self.driver = name.to_owned();
+        }
+    }
+
+    /// Takes down which processes there are before something is done that may end their parents.
+    pub(super) fn note(&mut self, next: &What) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        match next {
+            What::Run(_) => self.before = process.left(),
+            What::Signal(_) | What::Stop(_) | What::Cut(_) | What::Say(_) | What::Restart(_) => {
+                process.note();
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) async fn alone(&mut self, alone: &v1::Alone) -> Result<(), Halt> {
+        let within = Duration::from_millis(match alone.within_ms {
+            0 => ALONE,
+            within => within,
+        });
+        match &mut self.process {
+            Some(process) => left_alone(process, &self.before, within).await,
+            None => Err(Halt::Unable(
+                "the driver was started by somebody else: its process is not known".to_owned(),
+            )),
         }
     }
 
@@ -119,8 +149,8 @@ impl Stage {
         if !exited.says.is_empty() {
             self.says(&exited.says, within).await?;
         }
-        match &self.process {
-            Some(process) if exited.alone => self::left_alone(process, within).await,
+        match &mut self.process {
+            Some(process) if exited.alone => left_alone(process, &[], within).await,
             _ => Ok(()),
         }
     }
@@ -181,11 +211,12 @@ impl Stage {
     }
 }
 
-/// Waits until nothing is there any more that the driver started.
-async fn left_alone(process: &Process, within: Duration) -> Result<(), Halt> {
+/// Waits until nothing is there any more that the driver started, but for what was there before.
+async fn left_alone(process: &mut Process, before: &[u32], within: Duration) -> Result<(), Halt> {
     let until = Instant::now() + within;
     loop {
-        let left = process.left();
+        let mut left = process.left();
+        left.retain(|id| !before.contains(id));
         if left.is_empty() {
             return Ok(());
         }

@@ -37,6 +37,7 @@ impl Stage {
                     file_name: "case.json".to_owned(),
                 },
             )),
+            labels: run.labels.clone().into_iter().collect(),
             ..contract::StartRunRequest::default()
         });
         let started = self.control.start_run(request).await;
@@ -159,7 +160,7 @@ impl Stage {
                 short(&steps)
             ));
         }
-        let expected = inline(&ended.steps);
+        let expected = with_tokens(&self.site.record, &inline(&ended.steps));
         like(&expected, &steps).or_else(|mismatch| {
             failed(format!(
                 "the run's steps are not as they are to be: {mismatch}"
@@ -297,8 +298,30 @@ impl Stage {
             Halt::Failed(format!("the driver is not published: {}", status.message()))
         })?;
         let driver = to_json("GetDriverResponse", driver.get_ref());
+        if published.as_said {
+            of_dialect(&driver)?;
+        }
         like(&inline(&published.like), &driver["driver"])
             .or_else(|mismatch| failed(format!("the driver is published otherwise: {mismatch}")))
+    }
+}
+
+/// Whether all schemas in a view are of JSON Schema 2020-12, as they are where they do not name a dialect.
+fn of_dialect(json: &Json) -> Result<(), Halt> {
+    const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+    match json {
+        Json::Array(items) => items.iter().try_for_each(of_dialect),
+        Json::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            let named = value["$schema"].as_str().unwrap_or(DIALECT);
+            let of = named.trim_end_matches('#');
+            match name.as_str() {
+                "inputs_schema" | "outputs_schema" if of != DIALECT => failed(format!(
+                    "a schema is published of `{named}`, and not of {DIALECT}"
+                )),
+                _ => of_dialect(value),
+            }
+        }),
+        _ => Ok(()),
     }
 }
 

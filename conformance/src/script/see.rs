@@ -1,7 +1,7 @@
 //! What is said, and what is not.
 
 use super::{Halt, Stage, failed};
-use crate::interfere::{about, inline, with_seen, with_tokens};
+use crate::interfere::{about, inline, with_tokens};
 use crate::like::like;
 use crate::v1;
 use crate::v1::Pattern;
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Stage {
     pub(super) async fn see(&mut self, see: &v1::See) -> Result<(), Halt> {
         let pattern = see.message.clone().unwrap_or_default();
-        let wanted = with_seen(&self.last, &inline(&pattern.like));
+        let wanted = inline(&pattern.like);
         let within = Duration::from_millis(match see.within_ms {
             0 => PATIENCE,
             within => within,
@@ -66,11 +66,11 @@ impl Stage {
                 least.as_millis()
             ));
         }
-        self.last = entry.body.clone();
         if !see.anywhere {
             self.cursor = at + 1;
             self.seen = entry.at;
         }
+        self.site.record.saw(at);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl Stage {
         // That nothing comes can be seen in no other way than by waiting.
         sleep(Duration::from_millis(unseen.for_ms)).await;
         let record = &self.site.record;
-        let wanted = with_seen(&self.last, &inline(&pattern.like));
+        let wanted = inline(&pattern.like);
         let wanted = with_tokens(record, &wanted);
         let from = if unseen.anywhere { 0 } else { self.cursor };
         match record.find(from, |entry, task| fits(&pattern, &wanted, entry, task)) {
@@ -123,7 +123,7 @@ impl Stage {
     }
 
     pub(super) fn say(&mut self, say: &v1::Say) -> Result<(), Halt> {
-        let json = with_tokens(&self.site.record, &inline(&say.message));
+        let json = self.placed(&say.message);
         let message = engine_message(&json).map_err(|why| {
             Halt::Unable(format!(
                 "what the case says is no message of the engine: {why}"

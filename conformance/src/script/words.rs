@@ -37,7 +37,11 @@ fn told(what: &What) -> String {
                 true => String::new(),
                 false => format!("; it is refused: {}", run.refused),
             };
-            format!("Start a run of {}{refused}", tasks.join(", and "))
+            let labels = match run.labels.len() {
+                0 => String::new(),
+                _ => format!(", labelled {}", serde_json::json!(run.labels)),
+            };
+            format!("Start a run of {}{labels}{refused}", tasks.join(", and "))
         }
         What::See(see) => {
             let message = see.message.clone().unwrap_or_default();
@@ -94,6 +98,9 @@ fn told(what: &What) -> String {
         What::Ended(ended) => {
             let run = or(&ended.run, "run");
             let state = or(&ended.state, "succeeded");
+            if ended.as_said {
+                return format!("The run `{run}` ends as the config says of its samples");
+            }
             match ended.steps.is_empty() {
                 true => format!("The run `{run}` ends `{state}`"),
                 false => format!(
@@ -104,6 +111,9 @@ fn told(what: &What) -> String {
         }
         What::Logged(logged) => {
             let mut wanted = Vec::new();
+            if logged.as_said {
+                wanted.push("is sealed, and has the lines that the sample says".to_owned());
+            }
             if !logged.lines.is_empty() {
                 wanted.push(format!("is {}", inline(&logged.lines)));
             }
@@ -168,6 +178,13 @@ fn told(what: &What) -> String {
             inline(&call.request),
             inline(&call.answer)
         ),
+        What::Alone(_) => {
+            "What the driver started since the last run began is gone, while it goes on".to_owned()
+        }
+        What::Published(published) if published.as_said => {
+            "The engine shows the driver with all actions that the config says, and schemas of JSON Schema 2020-12"
+                .to_owned()
+        }
         What::Published(published) => {
             format!(
                 "The engine shows the driver like {}",
@@ -185,7 +202,7 @@ fn task(work: &Work) -> String {
     };
     let does = match (work.program.is_empty(), work.sample.is_empty()) {
         (false, _) => format!(" that does {}", inline(&work.program)),
-        (true, false) => format!(" with a {} sample", work.sample),
+        (true, false) => format!(" with the sample `{}`", work.sample),
         (true, true) => String::new(),
     };
     let more = match work.step.is_empty() {

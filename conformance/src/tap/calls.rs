@@ -49,7 +49,7 @@ impl Tap {
             cut_behind: false,
         };
         for message in messages {
-            self.heard_one(pseudo(message), &mut judged).await?;
+            self.heard_one(pseudo(&message), &mut judged).await?;
         }
         Ok(judged)
     }

@@ -28,7 +28,7 @@ const OUT: Duration = Duration::from_millis(30);
 pub(super) enum Down {
     Message {
         /// `None`: of a kind that this contract does not know.
-        message: Option<Told>,
+        message: Option<Box<Told>>,
         forged: bool,
         /// The network is cut behind it.
         cut: bool,
@@ -40,7 +40,7 @@ pub(super) enum Down {
 impl Down {
     pub(super) fn forged(message: Option<Told>, cut: bool) -> Down {
         Down::Message {
-            message,
+            message: message.map(Box::new),
             forged: true,
             cut,
         }
@@ -52,7 +52,7 @@ struct Line {
     tap: Arc<Tap>,
     connection: u32,
     numbers: Mutex<Numbers>,
-    /// `None` once the driver's connection is over: the engine's ends with it.
+    /// To the engine; `None` once the driver's connection is over: then the engine sees that its stream ends.
     up: Mutex<Option<mpsc::UnboundedSender<v1::SessionRequest>>>,
     down: mpsc::UnboundedSender<Down>,
 }
@@ -108,8 +108,7 @@ impl Line {
             }
         };
         self.tap.event(self.connection, "broken", &why);
-        // The engine sees the end of its stream now that nobody sends any more.
-        drop(self.up().take());
+        self.up().take();
         let _ = self.down.send(Down::End(Ok(())));
     }
 
@@ -162,9 +161,7 @@ impl Line {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn up(
-        &self,
-    ) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<v1::SessionRequest>>> {
+    fn up(&self) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<v1::SessionRequest>>> {
         self.up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -213,7 +210,7 @@ impl Line {
             .fate(&tap.record, From::Engine, &said, task.as_ref());
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
-                message: Some(message),
+                message: Some(Box::new(message)),
                 forged,
                 cut,
             });
@@ -228,7 +225,7 @@ impl Line {
                 let down = self.down.clone();
                 let deliver = Box::new(move || {
                     let _ = down.send(Down::Message {
-                        message: Some(message),
+                        message: Some(Box::new(message)),
                         forged: false,
                         cut: false,
                     });
@@ -266,7 +263,7 @@ impl Line {
                     message,
                     forged,
                     cut,
-                } => (message, forged, cut),
+                } => (message.map(|message| *message), forged, cut),
                 Down::End(end) => {
                     if let Err(status) = end {
                         let _ = answers.send(Err(status));

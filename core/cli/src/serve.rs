@@ -191,6 +191,12 @@ impl Server {
     async fn end(self) {
         // Nothing new is claimed; what runs in this process has its time.
         self.node.stop_claiming();
+        let deadline = self
+            .node
+            .now()
+            .0
+            .saturating_add(self.drain.as_millis() as u64);
+        self.drivers.end(Ending::Draining(deadline));
         // Each of its turns is a commit: what is left is for the next server.
         self.retention.abort();
         self.changes.abort();

@@ -165,12 +165,13 @@ impl Runtime {
             return self.refuse(token, reason);
         }
         let (cancel, cancelled) = watch::channel(None);
+        let line_bytes = self.limits.log_line_bytes.min(self.limits.log_batch_bytes);
         let mut held = Held::new(&task, cancel);
         let sink = Arc::new(SessionSink {
             token: token.clone(),
             events: self.to_events.clone(),
             room: Arc::clone(&held.room),
-            line_bytes: self.limits.log_line_bytes.min(LINE_BYTES) as usize,
+            line_bytes: line_bytes.min(LINE_BYTES) as usize,
             url: self.options.address(),
             came: (std::time::Instant::now(), engine_now(&task)),
         });

@@ -178,17 +178,24 @@ impl Held {
         }
     }
 
-    /// The next lines, as far as the window allows.
-    pub(super) fn batch(&mut self, token: &Bytes, window: &mut u64) -> Option<v1::LogBatch> {
+    /// The next lines, as far as the window allows, with at most so many bytes of text.
+    pub(super) fn batch(
+        &mut self,
+        token: &Bytes,
+        window: &mut u64,
+        most: u64,
+    ) -> Option<v1::LogBatch> {
         if self.sealed {
             return None;
         }
         let skip = (self.sent - self.first) as usize;
-        let mut bytes = 0;
+        let (mut bytes, mut texts) = (0, 0);
         let mut lines = Vec::new();
         for Piece { line, .. } in self.lines.iter().skip(skip).take(BATCH_LINES) {
             let length = line.text.len() as u64 + LINE_COST;
-            if bytes + length > *window || bytes > 0 && bytes + length > BATCH_BYTES {
+            texts += line.text.len() as u64;
+            let full = bytes + length > BATCH_BYTES || texts > most;
+            if bytes + length > *window || bytes > 0 && full {
                 break;
             }
             bytes += length;

@@ -173,9 +173,10 @@ impl Runtime {
             return;
         };
         let mut window = link.window;
+        let most = self.limits.log_batch_bytes;
         let mut batches = Vec::new();
         for (token, held) in &mut self.held {
-            while let Some(batch) = held.batch(token, &mut window) {
+            while let Some(batch) = held.batch(token, &mut window, most) {
                 batches.push(batch);
             }
         }

@@ -10,7 +10,7 @@ fn limits() -> Limits {
         message_bytes: 64 << 20,
         outputs_bytes: 1_000,
         log_line_bytes: 64 << 10,
-        log_batch_bytes: 1 << 20,
+        log_batch_bytes: 100_000,
         checkpoint_bytes: 100,
         failure_details_bytes: 500,
     }
@@ -107,6 +107,8 @@ async fn all_lines(peer: &mut Peer) -> Vec<LogLine> {
             Said::Report(report) => last = report.result.and_then(|result| result.last_log_offset),
             Said::Logs(batch) => {
                 assert_eq!(batch.first_offset, lines.len() as u64);
+                let text: usize = batch.lines.iter().map(|line| line.text.len()).sum();
+                assert!(text as u64 <= limits().log_batch_bytes, "{text}");
                 let bytes = batch.lines.iter().map(|line| line.text.len() as u64 + 64);
                 let bytes = bytes.sum();
                 lines.extend(batch.lines);

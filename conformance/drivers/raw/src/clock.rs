@@ -53,7 +53,7 @@ impl Session {
                 Some(stop) if stop.cut_off <= now => cut_off.push(token.clone()),
                 Some(_) => {}
                 None if held.deadline <= now && !self.breaks(Break::NoDeadline) => {
-                    over.push((token.clone(), held.grace))
+                    over.push((token.clone(), held.grace));
                 }
                 None if self.is_unheard(held, now) => unheard.push((token.clone(), held.grace)),
                 None => {}

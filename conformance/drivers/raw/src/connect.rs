@@ -64,7 +64,7 @@ pub(crate) async fn connect(launch: &Launch) -> Result<Client, Status> {
 pub(crate) fn is_final(status: &Status) -> bool {
     matches!(
         status.code(),
-        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
+        Code::Unauthenticated | Code::PermissionDenied
     )
 }
 

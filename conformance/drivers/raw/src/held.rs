@@ -62,7 +62,7 @@ pub(crate) enum Stage {
     /// Its program runs.
     Runs,
     /// It has ended; the report is not answered.
-    Ended(Report),
+    Ended(Box<Report>),
     /// Its end is told; lines of its log may be left.
     Told,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// The success of a task that is another's to report.
-    pub(crate) fn of_detached(token: Bytes) -> Report {
+    pub(crate) fn of_detached(token: Bytes) -> Box<Report> {
         let state = v1::AttemptState::Succeeded.into();
         let result = v1::Result {
             state,
@@ -91,12 +91,12 @@ impl Report {
             token,
             result: Some(result),
         };
-        Report {
+        Box::new(Report {
             report,
             sequence: None,
             sent: None,
             twice: false,
-        }
+        })
     }
 }
 
@@ -148,7 +148,7 @@ pub(crate) enum Past {
     /// It never started.
     Refused,
     /// Its end was told, and answered.
-    Reported(v1::TaskReport),
+    Reported(Box<v1::TaskReport>),
     /// It is another's, or nobody's.
     Gone,
 }

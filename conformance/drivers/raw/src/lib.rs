@@ -8,14 +8,15 @@
 //! | [`launch`] | how the suite starts it |
 //! | `hello` | who it says that it is |
 //! | `connect`, `wire`, `polled` | a connection: a stream, or calls that stand in for one |
-//! | [`session`], `told`, `tasks`, `clock`, `push` | the session: what is heard, held and said |
-//! | `held`, `logs`, `pace` | tasks, their lines, and heartbeats |
+//! | [`session`], `told`, `tasks`, `said`, `clock`, `push` | the session: what is heard, held and said |
+//! | `held`, `logs`, `pace`, `bounds` | tasks, their lines, heartbeats, and what fits |
 //! | `interpreter`, `program`, `template`, `says`, `mask` | user code, and what it speaks through |
 //! | [`breaks`] | the broken driver: switches that violate one requirement each |
 //!
 //! The code is honest but for [`breaks`]: where a rule is kept that a switch violates, it asks
 //! `self.breaks(…)`, in one line that a reader who writes a runtime leaves out.
 
+mod bounds;
 pub mod breaks;
 mod clock;
 mod connect;
@@ -29,6 +30,7 @@ mod pace;
 mod polled;
 mod program;
 mod push;
+mod said;
 mod says;
 pub mod session;
 mod tasks;

@@ -54,9 +54,8 @@ fn arguments(mut arguments: impl Iterator<Item = String>) -> Result<Asked, Strin
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--break" => {
-                switch = arguments
-                    .next()
-                    .ok_or("--break wants a switch: see --list-switches")?
+                let named = arguments.next();
+                switch = named.ok_or("--break wants a switch: see --list-switches")?;
             }
             "--list-switches" => {
                 let line = |switch: &Switch| {

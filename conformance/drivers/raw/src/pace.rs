@@ -110,9 +110,10 @@ impl Pace {
     }
 
     pub(crate) fn settled(&mut self, settled: Settled) {
-        let before = self.open.len();
-        self.open.retain(|&sequence, _| !settled.has(sequence));
-        if self.open.len() < before {
+        let answered = |(&sequence, _): (&u64, &Instant)| settled.has(sequence).then_some(sequence);
+        if let Some(newest) = self.open.iter().rev().find_map(answered) {
+            // An answer that was lost is not waited for any more.
+            self.open.retain(|&sequence, _| sequence > newest);
             self.answered = Instant::now();
         }
     }
@@ -159,6 +160,15 @@ mod tests {
             pace.is_overdue(timeout, later + USUAL),
             "none was sent for too long"
         );
+    }
+
+    #[test]
+    fn an_answer_stands_for_those_that_were_lost_before_it() {
+        let (mut pace, timeout) = (Pace::new(Breaks::default()), Duration::from_secs(3));
+        pace.sent(1);
+        pace.sent(2);
+        pace.settled(Settled::One(2));
+        assert!(!pace.is_overdue(timeout, Instant::now() + timeout));
     }
 
     #[test]

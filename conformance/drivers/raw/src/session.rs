@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `session.rs` | connects, waits for what comes, ends |
 //! | `told.rs` | what the engine says |
-//! | `tasks.rs` | tasks begin and end |
+//! | `tasks.rs` | tasks begin, and are told to stop |
+//! | `said.rs` | what user code says, and how it ends |
 //! | `clock.rs` | what time brings: cut-offs, deadlines, silence |
 //! | `push.rs` | what is to be said goes out, as far as there is room |
 
@@ -206,7 +207,8 @@ impl Session {
     /// A connection, or the try to make one, ended with a status (R74).
     pub(crate) fn broken(&mut self, status: &Status) -> Result<(), Over> {
         let is_final = is_final(status) && !self.breaks(Break::StrangerComesBack);
-        if is_final || status.code() == Code::InvalidArgument {
+        let cannot = matches!(status.code(), Code::InvalidArgument | Code::Unimplemented);
+        if is_final || cannot && self.link.is_none() {
             return Err(Over::Failed(format!(
                 "{}: {}",
                 status.code(),

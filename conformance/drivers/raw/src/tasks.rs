@@ -1,7 +1,7 @@
 //! Tasks begin and end.
 
 use crate::breaks::Break;
-use crate::held::{Held, Past, Report, Saying, Stage, Stop, Why};
+use crate::held::{Held, Past, Stage, Stop, Why};
 use crate::interpreter::{self, Interpreter};
 use crate::logs::Lines;
 use crate::mask::Mask;
@@ -11,7 +11,6 @@ use crate::session::Session;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::task_answer::Answer;
-use prost::Message;
 use prost::bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,13 +20,13 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// Why a task is stopped, or not started, where the engine was not heard.
-const UNHEARD: &str = "the engine was not heard for too long";
+pub(crate) const UNHEARD: &str = "the engine was not heard for too long";
 /// When a driver answers that answers late: before a task is sent again.
 const LATE: Duration = Duration::from_secs(3);
+/// How late user code hears of a cancel at most, where it hears late.
+const TOLD_LATE: Duration = Duration::from_secs(2);
 /// After every case.
 const NEVER: Duration = Duration::from_secs(86_400);
-/// How much of a message is left for what is not the outputs.
-const ENVELOPE: u64 = 64 << 10;
 
 impl Session {
     /// How many more tasks it takes.
@@ -46,9 +45,9 @@ impl Session {
     }
 
     /// A task comes, for the first time or again. It is answered at once (R12).
-    pub(crate) fn task(&mut self, task: v1::Task) {
+    pub(crate) fn task(&mut self, task: &v1::Task) {
         let token = task.token.clone();
-        if self.comes_again(&task) {
+        if self.comes_again(task) {
             return;
         }
         let timeout = Duration::from_millis(task.heartbeat_timeout_ms);
@@ -71,15 +70,15 @@ impl Session {
             true => self.accept_late(token.clone()),
             false => self.accept(token.clone()),
         }
-        self.breaks.print_task(&task);
+        self.breaks.print_task(task);
         let lines = Lines::new(self.breaks);
         let (cancel, cancelled) = watch::channel(false);
-        let abort = self.start(&task, Arc::clone(&lines.room), cancelled);
+        let abort = self.start(task, Arc::clone(&lines.room), cancelled);
         let held = Held {
             grace: Duration::from_millis(task.grace_ms),
             heartbeat_timeout: timeout,
             came: Instant::now(),
-            deadline: self.breaks.deadline(&task),
+            deadline: self.breaks.deadline(task),
             cancel,
             abort,
             stop: None,
@@ -119,7 +118,7 @@ impl Session {
             None => return false,
             Some(Past::Refused) => self.refuse(token, "the driver has refused it before"),
             Some(Past::Reported(_)) if self.breaks(Break::ReportsEndedOnce) => {}
-            Some(Past::Reported(report)) => self.say(Tell::Report(report)),
+            Some(Past::Reported(report)) => self.say(Tell::Report(*report)),
             Some(Past::Gone) => {}
         }
         true
@@ -136,7 +135,7 @@ impl Session {
         }
     }
 
-    fn accept(&mut self, token: Bytes) {
+    pub(crate) fn accept(&mut self, token: Bytes) {
         self.answer(token, Answer::Accepted(v1::Accepted {}));
     }
 
@@ -193,7 +192,7 @@ impl Session {
         abort
     }
 
-    fn refuse(&mut self, token: Bytes, reason: &str) {
+    pub(crate) fn refuse(&mut self, token: Bytes, reason: &str) {
         self.past.put(token.clone(), Past::Refused);
         self.answer(
             token,
@@ -231,7 +230,7 @@ impl Session {
             cancel.send_replace(true);
         };
         match breaks.has(Break::TellsLate) {
-            true => breaks.later(grace / 2, tell),
+            true => breaks.later(TOLD_LATE.min(grace / 2), tell),
             false => tell(),
         }
     }
@@ -252,107 +251,6 @@ impl Session {
         Some(held)
     }
 
-    /// What user code says.
-    pub(crate) fn event(&mut self, event: Event) {
-        match event {
-            Event::Line(token, line) => {
-                let stale_logs = self.breaks(Break::StaleLogs);
-                let held = self.held.get_mut(&token);
-                if let Some(held) = held.filter(|held| held.runs() || stale_logs) {
-                    held.lines.add(&line, self.limits.log_line_bytes);
-                }
-            }
-            Event::Progress(token, permille, message) => {
-                if let Some(held) = self.held.get_mut(&token) {
-                    held.progress = Some((permille, message));
-                }
-            }
-            Event::Checkpoint(token, data, reply) => {
-                let (bytes, most) = (data.len() as u64, self.limits.checkpoint_bytes);
-                let held = self.held.get_mut(&token).filter(|held| held.runs());
-                if bytes > most && !self.breaks.has(Break::SendsTooLarge) {
-                    let why =
-                        format!("it has {bytes} bytes; the limit `checkpoint_bytes` is {most}");
-                    // Whoever saved it may have been stopped.
-                    let _ = reply.send(Err(why));
-                } else if let Some(held) = held {
-                    held.checkpoint = Some(Saying {
-                        what: data,
-                        sequence: None,
-                        reply,
-                    });
-                }
-            }
-            Event::Detach(token, mut detached, reply) => {
-                if self.breaks(Break::NamesNobody) {
-                    detached.principals.clear();
-                }
-                if let Some(held) = self.held.get_mut(&token).filter(|held| held.runs()) {
-                    held.detaching = Some(Saying {
-                        what: detached,
-                        sequence: None,
-                        reply,
-                    });
-                }
-            }
-            Event::Ended(token, end) => self.ended(&token, end),
-            Event::Accept(token) => {
-                if self.held.get(&token).is_some_and(Held::runs) {
-                    self.accept(token);
-                }
-            }
-        }
-    }
-
-    /// A program has ended, or was cut off.
-    pub(crate) fn ended(&mut self, token: &Bytes, end: End) {
-        let (message_bytes, breaks) = (self.limits.message_bytes, self.breaks);
-        let Some(held) = self.held.get_mut(token).filter(|held| held.runs()) else {
-            return;
-        };
-        let (mut result, twice) = match end {
-            End::Once(result) => (result, false),
-            End::Twice(result) => (result, true),
-            End::Elsewhere => return,
-        };
-        // Nobody asked for its end, so it is given back, unless it is done (R22).
-        let unheard = held.stop.is_some_and(|stop| stop.why == Why::Unheard);
-        let is_done = result.state() == v1::AttemptState::Succeeded;
-        if unheard && !is_done && !breaks.has(Break::ReportsTheStop) {
-            return self.give_back(token);
-        }
-        result.last_log_offset = breaks.last_log_offset(held.lines.last());
-        let mut report = v1::TaskReport {
-            token: token.clone(),
-            result: Some(result),
-        };
-        if report.encoded_len() as u64 + ENVELOPE > message_bytes {
-            report = too_long(token.clone(), held.lines.last());
-        }
-        held.stage = Stage::Ended(Report {
-            report,
-            sequence: None,
-            sent: None,
-            twice,
-        });
-        // The place is offered before the report is sent: the next claim joins its commit (R11).
-        self.places_free(1);
-    }
-
-    /// It is another attempt's. Where there is no connection, the next `resume` does not name it.
-    fn give_back(&mut self, token: &Bytes) {
-        self.drop_task(token);
-        self.refuse(token.clone(), UNHEARD);
-    }
-
-    /// What is over is remembered, and not held.
-    pub(crate) fn clear(&mut self) {
-        let still_says = |held: &Held| !held.abort.is_finished();
-        let stale_logs = self.breaks(Break::StaleLogs);
-        self.held
-            .retain(|_, held| !held.is_over() || stale_logs && still_says(held));
-    }
-
     /// The engine was not heard for too long: it may give the task to another soon (R22).
     pub(crate) fn is_unheard(&self, held: &Held, now: Instant) -> bool {
         let heard = self.pace.answered.max(held.came);
@@ -367,19 +265,6 @@ impl Session {
 /// The last part of the grace: a fifth, two seconds at most.
 fn left_for_report(grace: Duration) -> Duration {
     (grace / 5).min(Duration::from_secs(2))
-}
-
-/// The report in place of one that is longer than a message may be.
-pub(crate) fn too_long(token: Bytes, last_log_offset: Option<u64>) -> v1::TaskReport {
-    let why = "the result is longer than the limit `message_bytes`: give less back".to_owned();
-    let result = interpreter::failed(v1::AttemptState::Errored, "result_too_long", why);
-    v1::TaskReport {
-        token,
-        result: Some(v1::Result {
-            last_log_offset,
-            ..result
-        }),
-    }
 }
 
 /// How user code ended that did not mean to.

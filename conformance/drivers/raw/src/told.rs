@@ -1,12 +1,13 @@
 //! What the engine says.
 
+use crate::bounds;
 use crate::breaks::Break;
 use crate::held::{Held, Past, Report, Stage, Why};
 use crate::hello::CONTRACT_VERSION;
 use crate::pace::Settled;
 use crate::push::{checkpoint, detached};
+use crate::said::too_long;
 use crate::session::{Identity, Over, Session, note};
-use crate::tasks::too_long;
 use crate::wire::Heard;
 use conveyor_proto::v1;
 use conveyor_proto::v1::GoodbyeReason;
@@ -34,9 +35,9 @@ impl Session {
         }
         match message {
             Some(Told::Welcome(welcome)) => return self.welcome(welcome),
-            Some(Told::Task(task)) => self.task(task),
+            Some(Told::Task(task)) => self.task(&task),
             Some(Told::Cancel(cancel)) => self.cancel(&cancel),
-            Some(Told::Acknowledgement(acknowledgement)) => self.acknowledged(acknowledgement),
+            Some(Told::Acknowledgement(acknowledgement)) => self.acknowledged(&acknowledgement),
             Some(Told::Outcome(outcome)) => self.outcome(&outcome),
             Some(Told::LogWindow(more)) => {
                 if let Some(link) = &mut self.link {
@@ -77,7 +78,7 @@ impl Session {
             secret: welcome.resume_secret,
             generation,
         });
-        self.limits = known(welcome.limits.unwrap_or_default());
+        self.limits = bounds::known(welcome.limits.unwrap_or_default());
         self.pace.begin_again(welcome.heartbeat_interval_ms);
         if let Some(link) = &mut self.link {
             (link.welcome, link.window) = (true, welcome.log_window);
@@ -187,7 +188,7 @@ impl Session {
         self.clear();
     }
 
-    fn acknowledged(&mut self, acknowledgement: v1::Acknowledgement) {
+    fn acknowledged(&mut self, acknowledgement: &v1::Acknowledgement) {
         for token in &acknowledgement.stale_tokens {
             self.stale(token);
         }
@@ -239,29 +240,23 @@ impl Session {
         let Some(held) = self.held.get_mut(&outcome.token) else {
             return;
         };
-        let Stage::Ended(Report {
-            report,
-            sent,
-            twice,
-            ..
-        }) = &mut held.stage
-        else {
+        let Stage::Ended(waiting) = &mut held.stage else {
             return;
         };
         match outcome.status() {
             // Not told: it is sent again (R25).
             v1::ReportStatus::Unspecified => return,
-            v1::ReportStatus::Accepted | v1::ReportStatus::Already if *twice => {
-                (*twice, *sent) = (false, None);
+            v1::ReportStatus::Accepted | v1::ReportStatus::Already if waiting.twice => {
+                (waiting.twice, waiting.sent) = (false, None);
                 return;
             }
             v1::ReportStatus::Accepted | v1::ReportStatus::Already => {}
             v1::ReportStatus::Stale => note("a report came too late: its claim is over"),
             v1::ReportStatus::Invalid => {
-                note(&format!("a report was not valid: {}", outcome.reason))
+                note(&format!("a report was not valid: {}", outcome.reason));
             }
         }
-        let report = report.clone();
+        let report = Box::new(waiting.report.clone());
         held.stage = Stage::Told;
         self.past.put(outcome.token.clone(), Past::Reported(report));
         self.clear();
@@ -301,7 +296,7 @@ impl Session {
             }
             GoodbyeReason::Limit => {
                 if !self.breaks(Break::LimitSaysAgain) {
-                    self.blame_last();
+                    self.blame_last(&goodbye.message);
                 }
                 self.disconnect(after.max(AFTER_MISTAKE));
             }
@@ -323,41 +318,28 @@ impl Session {
         tokens.iter().for_each(|token| self.drop_task(token));
     }
 
-    /// What broke a limit is most likely what was said last: it is not said again.
-    fn blame_last(&mut self) {
-        let Some(last) = self.link.as_ref().and_then(|link| link.last_open()) else {
-            return;
-        };
-        for (token, held) in &mut self.held {
-            if let Some(saying) = held
-                .checkpoint
-                .take_if(|saying| saying.sequence == Some(last))
+    /// It broke a limit, which the message names: what was said last is not said again as it was, where it can
+    /// have been that.
+    fn blame_last(&mut self, message: &str) {
+        let names = |limits: &[&str]| limits.iter().any(|limit| message.contains(limit));
+        let last = self.link.as_ref().and_then(|link| link.last_open());
+        for held in self.held.values_mut() {
+            let is_last = |sequence: Option<u64>| sequence.is_some() && sequence == last;
+            if names(&["checkpoint_bytes", "message_bytes"])
+                && let Some(saying) = held.checkpoint.take_if(|saying| is_last(saying.sequence))
             {
-                note("a checkpoint broke a limit of the engine's");
                 // Whoever saved it may have been stopped.
-                let _ = saying
-                    .reply
-                    .send(Err("it broke a limit of the engine's".to_owned()));
+                let _ = saying.reply.send(Err(message.to_owned()));
             }
-            if let Stage::Ended(report) = &mut held.stage
-                && report.sequence == Some(last)
+            if names(&["outputs_bytes", "message_bytes"])
+                && let Stage::Ended(report) = &mut held.stage
+                && is_last(report.sequence)
             {
-                note("a report broke a limit of the engine's");
-                report.report = too_long(token.clone(), held.lines.last());
+                report.report.result = Some(v1::Result {
+                    last_log_offset: held.lines.last(),
+                    ..too_long()
+                });
             }
         }
-    }
-}
-
-/// What the engine takes; what it does not say is as the contract has it.
-fn known(limits: v1::Limits) -> v1::Limits {
-    let or = |told: u64, usual: u64| if told == 0 { usual } else { told };
-    v1::Limits {
-        message_bytes: or(limits.message_bytes, 68 << 20),
-        outputs_bytes: or(limits.outputs_bytes, 8 << 20),
-        log_line_bytes: or(limits.log_line_bytes, 64 << 10),
-        log_batch_bytes: or(limits.log_batch_bytes, 1 << 20),
-        checkpoint_bytes: or(limits.checkpoint_bytes, 1 << 20),
-        failure_details_bytes: or(limits.failure_details_bytes, 256 << 10),
     }
 }

@@ -18,6 +18,7 @@ const BESIDES: usize = 256;
 
 /// Something that the engine says.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them at once")]
 pub(crate) enum Heard {
     /// A message; nothing where it is of a kind that is not known.
     Message(Option<Told>),

@@ -43,7 +43,7 @@ pub(super) struct Wire {
 
 enum Way {
     Stream(Teller),
-    Rest(Caller),
+    Rest(Box<Caller>),
 }
 
 /// Calls of one session.
@@ -75,8 +75,11 @@ impl Wire {
     ) -> Result<(Wire, Value), Refused> {
         let opened = link::open(&part.url, part.access.as_deref()).await;
         let (teller, mut stream) = opened.map_err(|status| match status.code() {
-            Code::Unavailable => Refused::ForNow,
-            _ => Refused::ForGood(status.to_string()),
+            Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
+                Refused::ForGood(status.to_string())
+            }
+            // A connection that breaks while it is opened has many statuses.
+            _ => Refused::ForNow,
         })?;
         let first = match session {
             Some(session) => json!({"sequence": 1, "resume": {
@@ -161,7 +164,7 @@ impl Wire {
         let most = part.hello["capacity"].clone();
         let feeder = tokio::spawn(polls(caller.clone(), most, told.clone()));
         let wire = Wire {
-            way: Way::Rest(caller),
+            way: Way::Rest(Box::new(caller)),
             sequence: 1,
             incoming,
             told,

@@ -17,9 +17,6 @@ use std::time::Duration;
 pub(super) async fn driver(script: &mut Script<'_>, step: &EngineDriver) -> Result<(), String> {
     let name = named(&step.name, "d").to_owned();
     let mut hello = script.values.get("hello")?;
-    if step.capacity > 0 {
-        hello["capacity"] = step.capacity.into();
-    }
     if let Some(more) = script.values.json(&step.hello)? {
         over(&mut hello, more);
     }

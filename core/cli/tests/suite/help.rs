@@ -68,7 +68,12 @@ fn every_verb_has_help_with_examples() {
         // What a verb is asked for comes before what nobody asks.
         let own = help.find("Options:").expect("it has options");
         let first = help[own..].lines().nth(1).unwrap_or_default();
-        let alone = ["completion", "conformance", "contract export", "contract openapi"];
+        let alone = [
+            "completion",
+            "conformance",
+            "contract export",
+            "contract openapi",
+        ];
         assert!(
             !first.contains("--color") || verb.group || alone.contains(&words.as_str()),
             "{words}: {}",

@@ -229,6 +229,8 @@ struct Conversation {
     kept: mpsc::UnboundedReceiver<Kept>,
     /// Bytes of log text that it may still send.
     window: u64,
+    /// Whether it was told that the process is about to end.
+    drained: bool,
 }
 
 impl Conversation {
@@ -246,6 +248,7 @@ impl Conversation {
             batches,
             kept,
             window: LOG_WINDOW,
+            drained: false,
         }
     }
 

@@ -154,20 +154,26 @@ impl Conversation {
         ending: Ending,
         stream: &mut Outgoing,
     ) -> Result<(), End> {
+        let deadline = match &ending {
+            Ending::No => return Ok(()),
+            Ending::Draining(deadline) => *deadline,
+            Ending::Goodbye => self.handlers.node.now().0,
+        };
+        // Before every goodbye, also where there was no time in between (R75).
+        if !std::mem::replace(&mut self.drained, true) {
+            let drain = v1::Drain {
+                reason: "the engine is about to stop".to_owned(),
+                deadline_ms: Some(deadline),
+            };
+            stream.send(Tell::Drain(drain)).await?;
+        }
         match ending {
-            Ending::No => Ok(()),
-            Ending::Draining(deadline) => {
-                let drain = v1::Drain {
-                    reason: "the engine is about to stop".to_owned(),
-                    deadline_ms: Some(deadline),
-                };
-                stream.send(Tell::Drain(drain)).await
-            }
             Ending::Goodbye => Err(End::Goodbye(v1::Goodbye {
                 reason: v1::GoodbyeReason::Moved.into(),
                 message: "the engine stops; come back with `resume`".to_owned(),
                 retry_after_ms: None,
             })),
+            Ending::No | Ending::Draining(_) => Ok(()),
         }
     }
 }

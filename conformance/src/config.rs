@@ -1,0 +1,303 @@
+//! What a driver's author says of the driver: read, and looked at.
+
+use crate::cases::{self, CaseError};
+use crate::interfere::inline;
+use crate::like;
+use crate::samples;
+use crate::v1;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// The profile that is run with samples.
+pub(crate) const DRIVER: &str = "driver";
+/// Features that a driver may declare.
+const FEATURES: &[&str] = &[
+    "stream",
+    "unary",
+    "rest",
+    "tls",
+    "unix",
+    "checkpoints",
+    "detached",
+    "adoption",
+    "secrets",
+    "cancel",
+    "logs",
+    "progress",
+    "exit",
+    "report-twice",
+    "concurrency",
+    "drain",
+];
+/// Those of a finished driver whose config says nothing of them: what every SDK gives.
+const USUAL: &[&str] = &[
+    "stream",
+    "tls",
+    "unix",
+    "drain",
+    "cancel",
+    "logs",
+    "concurrency",
+];
+/// States that an attempt of a sample may end in.
+const STATES: &[&str] = &["succeeded", "failed", "errored", "timed_out", "cancelled"];
+/// How long tasks may go on after SIGTERM unless the config says so, in milliseconds.
+const DRAIN: u64 = 30_000;
+
+/// Reads a config for a profile, `contract` or `driver`.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn read(name: &str, text: &str, profile: &str) -> Result<v1::Config, Vec<CaseError>> {
+    cases::one(name, text, "Config", |config| flaws(config, profile))
+}
+
+/// What a finished driver declares.
+pub(crate) fn declared(config: &v1::Config) -> Vec<String> {
+    let mut declared = match config.features.is_empty() {
+        true => USUAL.iter().map(|&feature| feature.to_owned()).collect(),
+        false => config.features.clone(),
+    };
+    declared.sort();
+    declared.dedup();
+    declared
+}
+
+/// How long its tasks may go on after SIGTERM, in milliseconds.
+pub(crate) fn drain_ms(config: &v1::Config) -> u64 {
+    match config.drain_ms {
+        0 => DRAIN,
+        drain => drain,
+    }
+}
+
+/// The actions in the order of their names.
+pub(crate) fn actions(config: &v1::Config) -> BTreeMap<&str, &v1::Samples> {
+    let actions = config.actions.iter();
+    actions
+        .map(|(name, samples)| (name.as_str(), samples))
+        .collect()
+}
+
+type Flaws = Vec<(String, String)>;
+
+fn flaws(config: &v1::Config, profile: &str) -> Flaws {
+    let mut flaws = Flaws::new();
+    for (at, feature) in config.features.iter().enumerate() {
+        if !FEATURES.contains(&feature.as_str()) {
+            let why = format!("`{feature}` is none of {}", FEATURES.join(", "));
+            flaws.push((format!("/features/{at}"), why));
+        }
+    }
+    if profile != DRIVER {
+        for (is, field) in [
+            (!config.actions.is_empty(), "actions"),
+            (!config.driver.is_empty(), "driver"),
+            (config.drain_ms > 0, "drain_ms"),
+        ] {
+            if is {
+                let why =
+                    format!("`{field}` is of the profile `driver`: run with `--profile driver`");
+                flaws.push((format!("/{field}"), why));
+            }
+        }
+        return flaws;
+    }
+    let ways = ["stream", "unary", "rest"];
+    let ways = ways
+        .iter()
+        .filter(|way| declared(config).iter().any(|one| one == **way));
+    if ways.count() != 1 {
+        let why = "a finished driver talks in one way: say one of stream, unary, rest";
+        flaws.push(("/features".to_owned(), why.to_owned()));
+    }
+    if config.actions.is_empty() {
+        let why = "names no action in `actions`: profile `driver` runs their samples";
+        flaws.push((String::new(), why.to_owned()));
+    }
+    let mut words: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, samples) in actions(config) {
+        let at = format!("/actions/{}", name.replace('~', "~0").replace('/', "~1"));
+        if let Some(other) = words.insert(samples::word(name), name) {
+            let why = format!("`{name}` and `{other}` are the same word in names of runs");
+            flaws.push((at.clone(), why));
+        }
+        flaws.extend(of_action(&at, samples));
+    }
+    flaws
+}
+
+fn of_action(at: &str, samples: &v1::Samples) -> Flaws {
+    let mut flaws = Flaws::new();
+    if samples.good.is_empty() {
+        flaws.push((at.to_owned(), "has no `good` sample".to_owned()));
+    }
+    for (index, good) in samples.good.iter().enumerate() {
+        let at = format!("{at}/good/{index}");
+        flaws.extend(of_sample(&at, good));
+        flaws.extend(only_bad(&at, good));
+    }
+    for (index, bad) in samples.bad.iter().enumerate() {
+        let at = format!("{at}/bad/{index}");
+        flaws.extend(of_sample(&at, bad));
+        let says = bad.permanent || says_end(bad);
+        if bad.by_schema && says {
+            let why = "says `by_schema`: the run is refused, so that nothing else becomes of it";
+            flaws.push((at, why.to_owned()));
+        }
+    }
+    match &samples.slow {
+        Some(slow) => {
+            let at = format!("{at}/slow");
+            flaws.extend(of_sample(&at, slow));
+            flaws.extend(only_bad(&at, slow));
+            if says_end(slow) {
+                let why =
+                    "is stopped before its end: leave out `state`, `outputs`, `code`, `lines`";
+                flaws.push((at, why.to_owned()));
+            }
+        }
+        None if samples.checkpoints => {
+            let why = "says `checkpoints`, and has no `slow` sample that saves one";
+            flaws.push((at.to_owned(), why.to_owned()));
+        }
+        None => {}
+    }
+    flaws
+}
+
+/// Whether it says how an attempt ends.
+fn says_end(sample: &v1::Sample) -> bool {
+    let texts = [&sample.state, &sample.code];
+    let values = [&sample.outputs, &sample.lines];
+    texts.iter().any(|text| !text.is_empty()) || values.iter().any(|value| !value.is_empty())
+}
+
+/// What is said of bad samples alone.
+fn only_bad(at: &str, sample: &v1::Sample) -> Flaws {
+    let said = [
+        (sample.by_schema, "by_schema"),
+        (sample.permanent, "permanent"),
+    ];
+    let said = said.into_iter().filter(|(is, _)| *is);
+    let flaw = |(_, field)| {
+        let why = format!("`{field}` is of `bad` samples alone");
+        (format!("{at}/{field}"), why)
+    };
+    said.map(flaw).collect()
+}
+
+fn of_sample(at: &str, sample: &v1::Sample) -> Flaws {
+    let mut flaws = Flaws::new();
+    if !inline(&sample.with).is_object() {
+        let why = "is no object: `with` of a step is one";
+        flaws.push((format!("{at}/with"), why.to_owned()));
+    }
+    if !sample.state.is_empty() && !STATES.contains(&sample.state.as_str()) {
+        let why = format!("`{}` is none of {}", sample.state, STATES.join(", "));
+        flaws.push((format!("{at}/state"), why));
+    }
+    for (field, value) in [("outputs", &sample.outputs), ("lines", &sample.lines)] {
+        if let Err(mismatch) = like::check(&inline(value)) {
+            let at = format!("{at}/{field}{}", mismatch.pointer);
+            flaws.push((at, mismatch.sentence));
+        }
+    }
+    if !sample.lines.is_empty()
+        && !matches!(inline(&sample.lines), Json::Array(_) | Json::Object(_))
+    {
+        let why = "is no list of lines";
+        flaws.push((format!("{at}/lines"), why.to_owned()));
+    }
+    for (name, value) in &sample.secrets {
+        if value.is_empty() {
+            let why = "is empty: what is to be masked has letters";
+            let name = name.replace('~', "~0").replace('/', "~1");
+            flaws.push((format!("{at}/secrets/{name}"), why.to_owned()));
+        }
+    }
+    flaws
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str, profile: &str) -> Vec<String> {
+        let read = read("c.yaml", text, profile);
+        let errors = read.expect_err("it is refused").into_iter();
+        errors.map(|error| error.to_string()).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let good = "actions:\n  run:\n    good: [{with: {}}]\n";
+        for (text, told) in [
+            ("features: [", "c.yaml:1:"),
+            ("driver: a\n", "c.yaml:1:1: names no action"),
+            ("colour: red\n", "c.yaml:1:9: unknown field `colour`"),
+            ("actions: {run: {}}\n", "c.yaml:1:16: has no `good` sample"),
+            (
+                &format!("{good}features: [stream, colour]\n"),
+                "c.yaml:4:20: `colour` is none of",
+            ),
+            (
+                &format!("{good}features: [stream, rest]\n"),
+                "c.yaml:4:11: a finished driver talks in one way",
+            ),
+            (
+                &format!("{good}    bad: [{{with: {{}}, state: gone}}]\n"),
+                "c.yaml:4:29: `gone` is none of",
+            ),
+            (
+                &format!("{good}    bad: [{{with: 3}}]\n"),
+                "c.yaml:4:18: is no object",
+            ),
+            (
+                &format!("{good}    bad: [{{with: {{}}, by_schema: true, code: no}}]\n"),
+                "c.yaml:4:11: says `by_schema`",
+            ),
+            (
+                &format!("{good}    slow: {{with: {{}}, permanent: true}}\n"),
+                "c.yaml:4:33: `permanent` is of `bad` samples alone",
+            ),
+            (
+                &format!("{good}    slow: {{with: {{}}, code: no}}\n"),
+                "c.yaml:4:11: is stopped before its end",
+            ),
+            (
+                &format!("{good}    checkpoints: true\n"),
+                "c.yaml:3:5: says `checkpoints`",
+            ),
+            (
+                &format!("{good}  RUN:\n    good: [{{with: {{}}}}]\n"),
+                "c.yaml:3:5: `run` and `RUN` are the same word",
+            ),
+            (
+                "actions: {run: {good: [{with: {}, outputs: {$odd: 1}}]}}\n",
+                "c.yaml:1:51: there is no test `$odd`",
+            ),
+        ] {
+            let errors = refused(text, DRIVER);
+            let found = errors.iter().any(|error| error.starts_with(told));
+            assert!(found, "{told}: {errors:?}");
+        }
+        let errors = refused(good, "contract");
+        assert!(errors[0].contains("of the profile `driver`"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_finished_driver_declares_what_sdks_give_unless_its_config_says_otherwise() {
+        let config = read("c.yaml", "actions: {run: {good: [{}]}}", DRIVER);
+        let config = config.expect("a config");
+        assert!(declared(&config).contains(&"drain".to_owned()));
+        assert_eq!(drain_ms(&config), 30_000);
+        let config = v1::Config {
+            features: vec!["rest".to_owned()],
+            drain_ms: 5,
+            ..config
+        };
+        assert_eq!(declared(&config), ["rest"]);
+        assert_eq!(drain_ms(&config), 5);
+    }
+}

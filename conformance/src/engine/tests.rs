@@ -1,0 +1,160 @@
+//! Whether the runner sees what it is to see: cases that must fail do, each at its step.
+
+use super::*;
+use crate::cases::all;
+use crate::v1::EngineFile;
+
+/// Performs one case that a test has made.
+async fn performed(steps: &str, backend: &Backend, shared: Option<Shared>) -> Verdict {
+    performed_within(10_000, steps, backend, shared).await
+}
+
+async fn performed_within(
+    limit: u64,
+    steps: &str,
+    backend: &Backend,
+    shared: Option<Shared>,
+) -> Verdict {
+    let text = format!(
+        "cases:\n  - name: a/b/c\n    purpose: a test.\n    requires: [R1]\n    time_limit_ms: {limit}\n    steps:\n{steps}"
+    );
+    let read = all(&[("test.yaml", &text)], "EngineFile", |file: EngineFile| {
+        file.cases
+    });
+    let cases = read.unwrap_or_else(|errors| panic!("{errors:?}"));
+    one(&cases[0], backend, shared).await.verdict
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_otherwise_fails_at_its_step() {
+    let start = "      - start: {spec: {steps: [{id: a, transform: {n: 1}}]}}\n";
+    for (steps, says) in [
+        (
+            "ended: {state: failed}",
+            "step 2, `ended`: run `run`: is \"succeeded\"; expected \"failed\"",
+        ),
+        (
+            "ended: {steps: {a: {outputs: {n: 2}}}}",
+            "/a/outputs/n: is 1; expected 2",
+        ),
+        ("ended: {steps: {b: {}}}", "/b: is not there"),
+        ("call: {path: /v1/nothing}", "is answered 404"),
+        (
+            "call: {path: /v1/server, like: {role: x}, within_ms: 100}",
+            "/role: is \"serve\"",
+        ),
+        (
+            "call: {path: /v1/server, headers_like: {etag: {$any: true}}}",
+            "/etag: is not there",
+        ),
+        (
+            "call: {path: /v1/server, not_before_ms: 60000}",
+            "expected no earlier",
+        ),
+        (
+            "call: {path: /v1/server, save: {x: /nothing}}",
+            "there is nothing at `/nothing`",
+        ),
+        ("call: {path: '/v1/runs/${x}'}", "nothing was saved as `x`"),
+        (
+            "read: {path: '/v1/runs/${run}/events', count: 100}",
+            "it ended after",
+        ),
+        (
+            "read: {path: '/v1/events?namespace=${namespace}', count: 1, within_ms: 200}",
+            "has not come to 1 events",
+        ),
+        (
+            "read: {path: '/v1/runs/${run}/events', like: []}",
+            "items, not 0",
+        ),
+        ("compare: {that: 1, like: 2}", "is 1; expected 2"),
+        (
+            "compare: {that: {a: 1}, unlike: {a: {$least: 1}}}",
+            "is like",
+        ),
+        ("see: {message: {task: {}}}", "no stream `s` is open"),
+        (
+            "open: {first: {hello: {}}, see: {goodbye: {}}}",
+            "/goodbye: is not there",
+        ),
+        (
+            "open: {first: {hello: {}}, refused: unauthenticated}",
+            "it has not ended within",
+        ),
+        ("release: {task: a}", "no driver `d` is connected"),
+        ("driver: {hello: {driver: Not_A_Name}}", "goodbye"),
+        (
+            "driver: {transport: pigeon}",
+            "there is no transport `pigeon`",
+        ),
+        (
+            "why: for a reason\n        call: {path: /v1/nothing}",
+            "step 2, `call` (for a reason): ",
+        ),
+    ] {
+        let steps = format!("{start}      - {steps}\n");
+        let verdict = performed(&steps, &Backend::Embedded, None).await;
+        let Verdict::Failed(why) = verdict else {
+            panic!("{steps}: {verdict:?}");
+        };
+        assert!(why.contains(says), "{says}: {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_or_does_not_on_a_stream_fails() {
+    let open = "      - open: {first: {hello: {}}, see: {welcome: {}}}\n      - tell: {message: {heartbeat: {}}}\n";
+    for (steps, says) in [
+        (
+            "see: {message: {task: {}}, within_ms: 200}",
+            "{\"task\":{}} did not come; {\"acknowledgement\"",
+        ),
+        ("unseen: {message: {acknowledgement: {}}}", "came"),
+        (
+            "see: {message: {acknowledgement: {}}}\n      - tell: {message: {heartbeat: {}}}\n      - see: {message: {acknowledgement: {}}, not_before_ms: 3000}",
+            "expected no earlier than after 3000 ms",
+        ),
+        ("closed: {within_ms: 100}", "it has not ended within 100 ms"),
+        (
+            "tell: {message: {leaving: {}}}\n      - closed: {status: internal}",
+            "it ended `ok`",
+        ),
+        ("tell: {message: {leave: {}}}", "unknown field `leave`"),
+    ] {
+        let steps = format!("{open}      - {steps}\n");
+        let verdict = performed(&steps, &Backend::Embedded, None).await;
+        let Verdict::Failed(why) = verdict else {
+            panic!("{steps}: {verdict:?}");
+        };
+        assert!(why.contains(says), "{says}: {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_hangs_is_ended_by_its_time_limit() {
+    let steps = "      - open: {first: {hello: {}}}\n      - see: {message: {task: {}}, within_ms: 60000}\n";
+    let verdict = performed_within(1000, steps, &Backend::Embedded, None).await;
+    let says = "it took longer than its `time_limit_ms` of 1000";
+    assert_eq!(verdict, Verdict::Failed(says.to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_runs_already_is_neither_restarted_nor_ended() {
+    let engine = Engine::start(&Backend::Embedded, &Setting::default()).await;
+    let engine = engine.expect("it starts");
+    let backend = Backend::Endpoint {
+        url: format!("{}/", engine.url()),
+        token: None,
+    };
+    let shared = || async { Some(Arc::new(Engine::start(&backend, &Setting::default()).await)) };
+    let start = "      - start: {spec: {steps: [{id: a, transform: {}}]}}\n      - ended: {}\n";
+    let verdict = performed(start, &backend, shared().await).await;
+    assert_eq!(verdict, Verdict::Passed);
+    let restart = format!("{start}      - restart: {{}}\n");
+    let verdict = performed(&restart, &backend, shared().await).await;
+    assert!(matches!(verdict, Verdict::CouldNotRun(_)), "{verdict:?}");
+    let verdict = performed(start, &backend, shared().await).await;
+    assert_eq!(verdict, Verdict::Passed, "it still runs");
+    engine.stop().await;
+}
