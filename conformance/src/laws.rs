@@ -7,11 +7,17 @@
 //! | `tasks` | R12, R13, R15 |
 //! | `reports` | R25, R78 |
 //! | `flow` | R10, R62 |
-//! | `heartbeats` | R20, R21 |
+//! | `heartbeats` | R20, R21, R41 |
+//! | `ends` | R24, R33, R34 |
+//! | `checkpoints` | R37, R64 |
+//! | `calls` | R78 |
 //! | `room` | R15, of the capacity |
 //! | `logs` | R28, R30, R31, R73 |
 
+mod calls;
+mod checkpoints;
 mod connections;
+mod ends;
 mod flow;
 mod heartbeats;
 mod logs;
@@ -41,7 +47,15 @@ const LAWS: &[(&str, Law)] = &[
     ("R78", reports::growing_pauses),
     ("R15", room::within_capacity),
     ("R20", heartbeats::in_time),
+    ("R20", heartbeats::not_too_often),
     ("R21", heartbeats::all_named),
+    ("R24", ends::nothing_of_stale),
+    ("R33", ends::nothing_without_grace),
+    ("R34", ends::within_grace),
+    ("R37", checkpoints::within_limit),
+    ("R41", heartbeats::all_resumed),
+    ("R64", checkpoints::not_again),
+    ("R78", calls::growing_pauses),
     ("R28", logs::last_offset),
     ("R30", logs::without_gaps),
     ("R31", logs::within_window),

@@ -133,3 +133,65 @@ pub(super) fn in_parts(entries: &[Entry]) -> Vec<String> {
     wrong.truncate(3);
     wrong
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made::{driver, engine};
+    use super::*;
+    use serde_json::json;
+
+    fn said(first: u64, texts: &[&str]) -> Entry {
+        let lines: Json = texts.iter().map(|text| json!({"text": text})).collect();
+        driver(
+            1,
+            "logs",
+            "t",
+            json!({"first_offset": first, "lines": lines}),
+        )
+    }
+
+    fn report(last: Json) -> Entry {
+        driver(
+            2,
+            "report",
+            "t",
+            json!({"result": {"last_log_offset": last}}),
+        )
+    }
+
+    #[test]
+    fn lines_have_no_gap() {
+        let again = [said(0, &["a", "b"]), said(0, &["a", "b"]), said(2, &["c"])];
+        assert!(without_gaps(&again).is_empty());
+        assert_eq!(without_gaps(&[said(0, &["a"]), said(2, &["c"])]).len(), 1);
+        assert_eq!(without_gaps(&[said(1, &["a"])]).len(), 1);
+    }
+
+    #[test]
+    fn a_report_names_the_last_line() {
+        assert!(last_offset(&[said(0, &["a", "b"]), report(json!(1))]).is_empty());
+        assert_eq!(
+            last_offset(&[said(0, &["a", "b"]), report(json!(0))]).len(),
+            1
+        );
+        assert!(last_offset(&[report(Json::Null)]).is_empty());
+        assert_eq!(last_offset(&[report(json!(0))]).len(), 1);
+    }
+
+    #[test]
+    fn lines_are_within_the_window_and_each_counts_more_than_its_text() {
+        let welcome = engine(0, "welcome", "", json!({"log_window": 130}));
+        let more = engine(1, "log_window", "", json!({"bytes": 65}));
+        let good = [welcome.clone(), said(0, &["a", "b"]), more, said(2, &["c"])];
+        assert!(within_window(&good).is_empty());
+        let bad = [welcome, said(0, &["a", "b"]), said(2, &["c"])];
+        assert_eq!(within_window(&bad).len(), 1);
+    }
+
+    #[test]
+    fn no_part_of_a_line_is_too_long() {
+        let welcome = engine(0, "welcome", "", json!({"limits": {"log_line_bytes": 3}}));
+        assert!(in_parts(&[welcome.clone(), said(0, &["abc"])]).is_empty());
+        assert_eq!(in_parts(&[welcome, said(0, &["abcd"])]).len(), 1);
+    }
+}

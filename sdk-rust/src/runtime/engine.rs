@@ -373,6 +373,7 @@ impl Runtime {
             }
             v1::GoodbyeReason::Limit => {
                 tracing::error!(why, "the driver broke a limit");
+                self.held.values_mut().for_each(|held| held.blame(why));
                 self.disconnect(why, after.max(Duration::from_secs(1)));
             }
             v1::GoodbyeReason::Moved | v1::GoodbyeReason::Unspecified => {

@@ -150,6 +150,22 @@ impl Held {
         }
     }
 
+    /// The engine says that a limit was broken: what is on its way and may have is not said again as it was (R74).
+    /// Reports and lines are: without them nothing would end.
+    pub(super) fn blame(&mut self, why: &str) {
+        let (no, others): (VecDeque<_>, _) = std::mem::take(&mut self.checkpoints)
+            .into_iter()
+            .partition(|saving| saving.sequence.is_some());
+        self.checkpoints = others;
+        // Whoever waits for an answer may have stopped.
+        for saving in no {
+            let _ = saving.reply.send(Err(NotKept(why.to_owned())));
+        }
+        if let Some(no) = self.detaching.take_if(|one| one.sequence.is_some()) {
+            let _ = no.reply.send(Err(NotKept(why.to_owned())));
+        }
+    }
+
     /// The connection is another: what was not acknowledged is sent again.
     pub(super) fn begin_again(&mut self) {
         self.sent = self.first;
@@ -268,5 +284,37 @@ fn failed(failure: Failure) -> v1::Result {
             retry_after_ms: failure.retry_after.map(|delay| delay.as_millis() as u64),
         }),
         ..v1::Result::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_broken_a_limit_is_not_said_again() {
+        let (cancel, _cancelled) = watch::channel(None);
+        let mut held = Held::new(&v1::Task::default(), cancel);
+        let saving = |sequence| {
+            let (reply, kept) = oneshot::channel();
+            let data = b"half of it".to_vec();
+            (
+                Saving {
+                    data,
+                    sequence,
+                    reply,
+                },
+                kept,
+            )
+        };
+        let (sent, mut told) = saving(Some(7));
+        let (waits, mut untold) = saving(None);
+        held.checkpoints.extend([sent, waits]);
+        held.blame("`checkpoint_bytes` is 3");
+        let told = told.try_recv().expect("it is told").expect_err("not kept");
+        assert_eq!(told.0, "`checkpoint_bytes` is 3");
+        assert!(untold.try_recv().is_err(), "it was not said yet");
+        held.begin_again();
+        assert_eq!(held.checkpoints.len(), 1);
     }
 }
