@@ -113,6 +113,6 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
         );
     }
     // It says what is near.
-    patterns(&[args.case.clone()], &all)?;
+    patterns(std::slice::from_ref(&args.case), &all)?;
     Err(Refused(vec![format!("there is no case `{}`", args.case)]))
 }
