@@ -70,9 +70,6 @@ impl Runtime {
             Some(identity) if identity.session == welcome.session => identity.generation,
             _ => 0,
         };
-        if let Some(link) = &mut self.link {
-            (link.welcome, link.window) = (true, welcome.log_window);
-        }
         tracing::info!(
             url = self.options.address(),
             driver = self.driver.name,
@@ -93,6 +90,10 @@ impl Runtime {
         (self.due, self.asked) = (self.answered, None);
         for token in &welcome.stale_tokens {
             self.stale(token);
+        }
+        // Not before: places of what is over are among those that are given below, all at once (R10).
+        if let Some(link) = &mut self.link {
+            (link.welcome, link.window) = (true, welcome.log_window);
         }
         let held = self.held.values().filter(|held| !held.answered);
         let shortest = held.map(|held| within(held.heartbeat_timeout)).min();
