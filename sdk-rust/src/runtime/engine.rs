@@ -70,9 +70,6 @@ impl Runtime {
             Some(identity) if identity.session == welcome.session => identity.generation,
             _ => 0,
         };
-        if let Some(link) = &mut self.link {
-            (link.welcome, link.window) = (true, welcome.log_window);
-        }
         tracing::info!(
             url = self.options.address(),
             driver = self.driver.name,
@@ -91,11 +88,18 @@ impl Runtime {
         });
         (self.failures, self.answered) = (0, Instant::now());
         (self.due, self.asked) = (self.answered, None);
-        self.interval = Duration::from_millis(welcome.heartbeat_interval_ms).max(SHORTEST_BEAT);
-        self.beat = heartbeats(self.interval);
         for token in &welcome.stale_tokens {
             self.stale(token);
         }
+        // Not before: places of what is over are among those that are given below, all at once (R10).
+        if let Some(link) = &mut self.link {
+            (link.welcome, link.window) = (true, welcome.log_window);
+        }
+        let held = self.held.values().filter(|held| !held.answered);
+        let shortest = held.map(|held| within(held.heartbeat_timeout)).min();
+        let told = Duration::from_millis(welcome.heartbeat_interval_ms).max(SHORTEST_BEAT);
+        self.interval = shortest.map_or(told, |shortest| shortest.min(told));
+        self.beat = heartbeats(self.interval);
         let free = self.free();
         self.held.values_mut().for_each(Held::begin_again);
         if self.stopping.is_some() {
@@ -112,10 +116,10 @@ impl Runtime {
         self.heartbeat();
     }
 
-    /// Three heartbeats fit into the shortest timeout that was seen on this connection: the usual
-    /// interval would be silence to a task with a short one (R20).
+    /// Three heartbeats fit into the shortest timeout of what is held over this connection: the usual interval
+    /// would be silence to a task with a short one (R20).
     fn beat_within(&mut self, timeout: Duration) {
-        let interval = (timeout / 3).max(SHORTEST_BEAT);
+        let interval = within(timeout);
         if interval < self.interval {
             self.interval = interval;
             self.beat = heartbeats(interval);
@@ -382,6 +386,11 @@ impl Runtime {
         }
         Ok(())
     }
+}
+
+/// How often heartbeats come, so that three are within a task's timeout (R20).
+fn within(timeout: Duration) -> Duration {
+    (timeout / 3).max(SHORTEST_BEAT)
 }
 
 /// What the engine's clock said when it sent a task.

@@ -217,7 +217,11 @@ impl DriverHandlers {
                 None if !tasks.is_empty() || !cancels.is_empty() => None,
                 None => tokio::select! {
                     told = tokio::time::timeout_at(deadline, polled.link.next()) => match told {
-                        Ok(None) => return Err(self.gone(&session)),
+                        // Whoever takes a session away says so first.
+                        Ok(None) => {
+                            let why = "the engine stops; poll again".into();
+                            return Err(crate::refusal::status(&NodeError::Unavailable(why)));
+                        }
                         Ok(told) => told,
                         Err(_) => None,
                     },

@@ -169,3 +169,19 @@ async fn after_a_restart_a_heartbeat_brings_the_cancel_of_what_it_names() {
     assert_eq!(told.expect("it is told"), task.token);
     server.end().await;
 }
+
+#[tokio::test]
+async fn a_poll_that_waits_while_the_engine_stops_is_told_to_come_again() {
+    let server = Server::open().await;
+    let driver = Calls::register(&server.node, 1).await;
+    // The poll is asked first: it waits by then, for `join!` goes on with one once the other waits.
+    let (polled, ended) = tokio::join!(driver.poll_for(60_000), server.node.shutdown());
+    ended.expect("it ends");
+    let again = driver.poll_for(60_000).await;
+    for polled in [polled, again] {
+        let status = polled.expect_err("it stops");
+        // Not NOT_FOUND: the session lives on, and a driver that registers anew would lose it.
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.metadata().contains_key("retry-after"), "{status:?}");
+    }
+}
