@@ -56,8 +56,7 @@ impl Calls {
         let mut lanes = Lanes::default();
         let (places, _) = watch::channel(0);
         let places = Arc::new(places);
-        // They end with this.
-        let mut _polls = None;
+        let mut polls = None;
         while let Some(request) = messages.recv().await {
             let sequence = request.sequence;
             match request.message {
@@ -65,7 +64,7 @@ impl Calls {
                     if !self.register(hello).await {
                         return;
                     }
-                    _polls = Some(AbortOnDrop(tokio::spawn(
+                    polls = Some(AbortOnDrop(tokio::spawn(
                         self.clone().poll(Arc::clone(&places)),
                     )));
                     self.done(sequence);
@@ -91,7 +90,11 @@ impl Calls {
                     places.send_replace(0);
                     self.done(sequence);
                 }
-                Some(Tell::Leaving(leaving)) => return self.leave(leaving).await,
+                Some(Tell::Leaving(leaving)) => {
+                    // A poll of a session that is over is a mistake.
+                    drop(polls);
+                    return self.leave(leaving).await;
+                }
                 Some(message) => {
                     if let Some(token) = token_of(&message) {
                         lanes.put(&self, &token, (sequence, message));
