@@ -150,7 +150,7 @@ mod tests {
         )
     }
 
-    fn report(last: Json) -> Entry {
+    fn report(last: &Json) -> Entry {
         driver(
             2,
             "report",
@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn a_report_names_the_last_line() {
-        assert!(last_offset(&[said(0, &["a", "b"]), report(json!(1))]).is_empty());
+        assert!(last_offset(&[said(0, &["a", "b"]), report(&json!(1))]).is_empty());
         assert_eq!(
-            last_offset(&[said(0, &["a", "b"]), report(json!(0))]).len(),
+            last_offset(&[said(0, &["a", "b"]), report(&json!(0))]).len(),
             1
         );
-        assert!(last_offset(&[report(Json::Null)]).is_empty());
-        assert_eq!(last_offset(&[report(json!(0))]).len(), 1);
+        assert!(last_offset(&[report(&Json::Null)]).is_empty());
+        assert_eq!(last_offset(&[report(&json!(0))]).len(), 1);
     }
 
     #[test]
