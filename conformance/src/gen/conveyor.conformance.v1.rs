@@ -102,7 +102,8 @@ pub mod command {
         /// Succeeds with what the task came with as outputs: see `Carried`.
         #[prost(message, tag = "16")]
         Echo(super::Echo),
-        /// Lets the task go on elsewhere; ends the program once that is kept. Feature `detached`.
+        /// Lets the task go on elsewhere; ends the program once that is kept, and goes on with it where it is refused.
+        /// Feature `detached`.
         #[prost(message, tag = "17")]
         Detach(super::Detach),
         /// Reports success, and the same once more when that is answered. Feature `report-twice`: runtimes in
@@ -120,7 +121,8 @@ pub struct Log {
     /// `stdout` (the default) or `stderr`.
     #[prost(string, tag = "2")]
     pub stream: ::prost::alloc::string::String,
-    /// How often. More than once: each line ends with a space and its number from 0. Default 1.
+    /// How often all of it is said; 0 is 1. More than once: each line ends with a space and how often it was said
+    /// before, 0 first.
     #[prost(uint32, tag = "3")]
     pub times: u32,
     /// Bytes of the line: its text again and again, cut there. 0: as it is.

@@ -2,7 +2,10 @@
 
 use super::number;
 use crate::wire::{By, Entry, From};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use prost::bytes::Bytes;
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 /// Messages that may be on their way besides those of each place (R62).
@@ -53,6 +56,22 @@ enum Way {
     Number(u64),
     Report(Bytes),
     Checkpoint(Bytes),
+    /// Lines of a task, up to this offset.
+    Lines(Bytes, u64),
+}
+
+impl Way {
+    /// Whether lines are durable, or nobody's any more: they have acknowledgements of their own (R7).
+    fn is_kept(&self, logs: &[Json]) -> bool {
+        let Way::Lines(token, end) = self else {
+            return false;
+        };
+        let token = STANDARD.encode(token);
+        logs.iter().any(|told| {
+            let sealed = told["sealed"].as_bool().unwrap_or(false);
+            told["token"] == token && (sealed || number(told, "/next_offset") >= *end)
+        })
+    }
 }
 
 /// R62: no more messages are on their way than four for each place and 256. On streams.
@@ -75,6 +94,10 @@ pub(super) fn unanswered(entries: &[Entry]) -> Vec<String> {
                 let way = match kind {
                     "report" => Way::Report(token()),
                     "checkpoint" => Way::Checkpoint(token()),
+                    "logs" => {
+                        let lines = entry.body["lines"].as_array().map_or(0, Vec::len) as u64;
+                        Way::Lines(token(), number(&entry.body, "/first_offset") + lines)
+                    }
                     _ => Way::Number(sequence),
                 };
                 on.insert(way, sequence);
@@ -85,7 +108,11 @@ pub(super) fn unanswered(entries: &[Entry]) -> Vec<String> {
             }
             (From::Engine, "acknowledgement") if !entry.lost => {
                 let done = number(&entry.body, "/sequence");
-                on.retain(|way, number| matches!(way, Way::Report(_)) || *number > done);
+                let logs = entry.body["logs"].as_array().map_or(&[][..], Vec::as_slice);
+                on.retain(|way, number| match way {
+                    Way::Report(_) => true,
+                    way => *number > done && !way.is_kept(logs),
+                });
             }
             (From::Engine, "outcome") if !entry.lost => {
                 on.remove(&Way::Report(entry.token.clone()));
@@ -126,7 +153,10 @@ mod tests {
 
     #[test]
     fn messages_on_their_way_are_within_their_limit() {
-        let line = |number| on(1, number, driver(0, "logs", "t", json!({})));
+        let line = |number: u64| {
+            let body = json!({"first_offset": number - 2, "lines": [{}]});
+            on(1, number, driver(0, "logs", "t", body))
+        };
         let many = |last| [hello()].into_iter().chain((2..=last).map(line));
         assert!(unanswered(&many(261).collect::<Vec<_>>()).is_empty());
         assert_eq!(unanswered(&many(262).collect::<Vec<_>>()).len(), 1);
@@ -140,6 +170,25 @@ mod tests {
             .chain((262..=300).map(line))
             .collect();
         assert!(unanswered(&good).is_empty());
+        // Lines are acknowledged by their own offsets, too, while another message is under way.
+        let kept = |token: &str| {
+            let logs = json!([{"token": STANDARD.encode(token), "next_offset": 100}]);
+            engine(
+                0,
+                "acknowledgement",
+                "",
+                json!({"sequence": 1, "logs": logs}),
+            )
+        };
+        let after = |kept: Entry| -> Vec<_> {
+            let kept = on(1, 1, kept);
+            many(261)
+                .chain([kept])
+                .chain((262..=361).map(line))
+                .collect()
+        };
+        assert!(unanswered(&after(kept("t"))).is_empty());
+        assert_eq!(unanswered(&after(kept("of another"))).len(), 1);
     }
 
     #[test]

@@ -100,6 +100,9 @@ impl Runtime {
         let told = Duration::from_millis(welcome.heartbeat_interval_ms).max(SHORTEST_BEAT);
         self.interval = shortest.map_or(told, |shortest| shortest.min(told));
         self.beat = heartbeats(self.interval);
+        for token in std::mem::take(&mut self.given_back) {
+            self.refuse(token, UNHEARD);
+        }
         let free = self.free();
         self.held.values_mut().for_each(Held::begin_again);
         if self.stopping.is_some() {

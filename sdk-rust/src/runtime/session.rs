@@ -59,6 +59,8 @@ pub(super) struct Runtime {
     pub(super) held: HashMap<Bytes, Held>,
     pub(super) ended: HashSet<Bytes>,
     pub(super) ended_order: VecDeque<Bytes>,
+    /// Tokens of tasks that were given back after the connection's first message named them.
+    pub(super) given_back: Vec<Bytes>,
     pub(super) identity: Option<Identity>,
     /// What the engine takes.
     pub(super) limits: v1::Limits,
@@ -97,6 +99,7 @@ impl Runtime {
             held: HashMap::new(),
             ended: HashSet::new(),
             ended_order: VecDeque::new(),
+            given_back: Vec::new(),
             identity: None,
             limits: bounds::known(v1::Limits::default()),
             link: None,
@@ -192,6 +195,7 @@ impl Runtime {
             acknowledged: 0,
             draining: false,
         });
+        self.given_back.clear();
         let first = match &mut self.identity {
             None => Tell::Hello(self.hello()),
             Some(identity) => {

@@ -6,7 +6,6 @@ use super::session::Runtime;
 use super::sink::Event;
 use crate::Failure;
 use crate::bounds;
-use crate::failure::Kind;
 use crate::sink::NotKept;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
@@ -86,8 +85,8 @@ impl Runtime {
         let Some(held) = self.held.get_mut(token).filter(|held| held.runs()) else {
             return;
         };
-        let stopped = |failure: &Failure| failure.kind == Kind::Cancelled;
-        if held.unheard && result.as_ref().is_err_and(stopped) {
+        // However it failed: an action that is told to stop says so in many ways.
+        if held.unheard && result.is_err() {
             return self.give_back(token);
         }
         held.end(token, result);
@@ -102,11 +101,13 @@ impl Runtime {
     }
 
     /// Nobody asked for the end of a task: it is another attempt's (R22). Where there is no connection, it is
-    /// not named over the next one.
+    /// not named over the next one; where that has begun, it is named already, and refused after the welcome.
     fn give_back(&mut self, token: &Bytes) {
         self.flush_logs();
         if self.is_welcome() {
             self.refuse(token.clone(), UNHEARD);
+        } else if self.link.is_some() {
+            self.given_back.push(token.clone());
         }
         self.forget(token);
     }

@@ -19,18 +19,26 @@ async fn unheard() -> (Work, Peer) {
     (work, peer)
 }
 
+/// A task that is refused, and no result of one before that.
+async fn refused(peer: &mut Peer) -> TaskAnswer {
+    peer.until(|said| match said {
+        Said::Answer(answer) => {
+            assert!(
+                matches!(answer.answer, Some(Answer::Refused(_))),
+                "{answer:?}"
+            );
+            Some(answer)
+        }
+        Said::Report(report) => panic!("{report:?}"),
+        _ => None,
+    })
+    .await
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_that_was_stopped_for_silence_is_refused_and_not_reported() {
     let (work, mut peer) = unheard().await;
-    let said = peer
-        .until(|said| match said {
-            Said::Answer(answer) => Some(answer),
-            Said::Report(report) => panic!("{report:?}"),
-            _ => None,
-        })
-        .await;
-    assert_eq!(said.token, TOKEN);
-    assert!(matches!(said.answer, Some(Answer::Refused(_))), "{said:?}");
+    assert_eq!(refused(&mut peer).await.token, TOKEN);
     // It is named no more, and its place is free.
     peer.acknowledge(0, Vec::new()).await;
     for said in peer.meanwhile().await {
@@ -40,6 +48,57 @@ async fn a_task_that_was_stopped_for_silence_is_refused_and_not_reported() {
         }
     }
     assert_eq!(work.begun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_stopped_for_silence_is_refused_however_it_failed() {
+    let action = |task: Task| async move {
+        let _ = task.cancelled().await;
+        Err::<(), _>(Failure::new("half_done", "it was interrupted"))
+    };
+    let driver = |url: &str| {
+        Driver::new("d").action("run", action).options(|options| {
+            options.url = Some(url.to_owned());
+            options.token = Some(String::new());
+        })
+    };
+    let mut peer = connected(driver, None).await;
+    peer.tell(Tell::Task(task())).await;
+    peer.accepted().await;
+    // Nobody reads what it says, or answers, for longer than two thirds of its heartbeat timeout.
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(refused(&mut peer).await.token, TOKEN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_stopped_before_the_welcome_of_a_resume_that_names_it_is_refused_after_it()
+{
+    let (url, mut streams) = serve().await;
+    let work = Work::new();
+    tokio::spawn(work.driver(&url).run_until(Stop::new()));
+    let mut peer = welcomed(&mut streams).await;
+    peer.tell(Tell::Task(task())).await;
+    peer.accepted().await;
+    drop(peer);
+    let mut ended = work.ended.subscribe();
+    let mut resumed = None;
+    // The last of those who hear a resume, and say nothing, until the task is stopped.
+    while *ended.borrow_and_update() == 0 {
+        tokio::select! {
+            peer = streams.recv() => {
+                let mut peer = peer.expect("it connects");
+                let Said::Resume(resume) = peer.next().await else {
+                    panic!("it comes back");
+                };
+                resumed = Some((peer, resume.tokens));
+            }
+            stopped = ended.changed() => stopped.expect("it is counted"),
+        }
+    }
+    let (mut peer, tokens) = resumed.expect("it came back");
+    assert_eq!(tokens, [TOKEN]);
+    peer.tell(Tell::Welcome(welcome())).await;
+    assert_eq!(refused(&mut peer).await.token, TOKEN);
 }
 
 #[tokio::test(start_paused = true)]

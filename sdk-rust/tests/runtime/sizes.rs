@@ -212,6 +212,43 @@ async fn a_line_that_no_window_has_goes_in_pieces_and_those_after_it_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn batches_and_lines_are_as_short_as_the_welcome_says() {
+    const LINES: u64 = 60;
+    let action = |task: Task| async move {
+        for _ in 0..LINES {
+            task.log.line(Stream::Stdout, "x".repeat(1_024)).await;
+        }
+        Ok(json!({}))
+    };
+    let limits = Limits {
+        log_batch_bytes: 8_192,
+        log_line_bytes: 1_000,
+        ..limits()
+    };
+    let driver = |url: &str| {
+        Driver::new("d").action("run", action).options(|options| {
+            options.url = Some(url.to_owned());
+            options.token = Some(String::new());
+        })
+    };
+    let mut peer = connected(driver, Some(limits)).await;
+    peer.tell(Tell::Task(task())).await;
+    let mut parts = 0;
+    peer.until(|said| match said {
+        Said::Logs(batch) => {
+            let lengths = batch.lines.iter().map(|line| line.text.len() as u64);
+            assert!(lengths.clone().all(|length| length <= 1_000));
+            let text: u64 = lengths.sum();
+            assert!(text <= 8_192, "{text}");
+            parts += batch.lines.len() as u64;
+            (parts == 2 * LINES).then_some(())
+        }
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_is_masked_before_a_line_is_cut_within_it() {
     const SECRET: &str = "swordfish-of-the-seven-seas";
     let action = |task: Task| async move {

@@ -174,16 +174,17 @@ impl Log {
     /// Its lines, without their ends.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         let text = stretched(&self.text, self.length);
+        let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
+        let lines: Vec<String> = lines
+            .map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned())
+            .collect();
         let times = self.times.max(1);
         (0..times).flat_map(move |number| {
-            let text = match times {
-                1 => text.clone(),
-                _ => format!("{text} {number}"),
+            let numbered = move |line: &String| match times {
+                1 => line.clone(),
+                _ => format!("{line} {number}"),
             };
-            match text.is_empty() {
-                true => vec![text],
-                false => text.lines().map(str::to_owned).collect(),
-            }
+            lines.iter().map(numbered).collect::<Vec<_>>()
         })
     }
 }
@@ -223,6 +224,9 @@ mod tests {
         assert_eq!(said(json!({"text": "a\nb"})), ["a", "b"]);
         assert_eq!(said(json!({"text": ""})), [""]);
         assert_eq!(said(json!({"text": "a", "times": 2})), ["a 0", "a 1"]);
+        // Each of several lines has its number.
+        let two = said(json!({"text": "a\nb\n", "times": 2}));
+        assert_eq!(two, ["a 0", "b 0", "a 1", "b 1"]);
         assert_eq!(said(json!({"text": "ab", "length": 5})), ["ababa"]);
         assert_eq!(said(json!({"text": "ä", "length": 5})), ["ää"]);
     }

@@ -181,8 +181,10 @@ async fn command(
             for principal in handover.principals {
                 detach = detach.principal(principal);
             }
-            task.detach(detach).await?;
-            return Ok(Next::End(json!({})));
+            // What is refused is seen by whoever looks at what is said: the program goes on.
+            if task.detach(detach).await.is_ok() {
+                return Ok(Next::End(json!({})));
+            }
         }
     }
     Ok(Next::On)
@@ -208,26 +210,36 @@ async fn say(task: &Task, log: &Log) {
         "stderr" => Stream::Stderr,
         _ => Stream::Stdout,
     };
-    let text = repeated(&log.text, log.length);
-    for at in 0..log.times {
-        let text = match log.times {
-            1 => text.clone(),
-            _ => format!("{text} {at}"),
-        };
-        for line in text.lines() {
-            task.log.line(stream, line).await;
-        }
+    for line in lines(log) {
+        task.log.line(stream, line).await;
     }
 }
 
-/// The text again and again up to a length; as it is where that is 0.
+/// Its lines, without their ends, each with its number where they are said more than once.
+fn lines(log: &Log) -> impl Iterator<Item = String> {
+    let text = repeated(&log.text, log.length);
+    let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
+    let lines: Vec<String> = lines
+        .map(|line| line.strip_suffix('\r').unwrap_or(line).to_owned())
+        .collect();
+    let times = log.times.max(1);
+    (0..times).flat_map(move |number| {
+        let numbered = move |line: &String| match times {
+            1 => line.clone(),
+            _ => format!("{line} {number}"),
+        };
+        lines.iter().map(numbered).collect::<Vec<_>>()
+    })
+}
+
+/// The text again and again up to a length, or a little before where a letter would be cut; as it is where that is 0.
 fn repeated(text: &str, length: usize) -> String {
     if length == 0 {
         return text.to_owned();
     }
     let all = text.len().max(1);
     let mut repeated = text.repeat(length.div_ceil(all));
-    repeated.truncate(length);
+    repeated.truncate(repeated.floor_char_boundary(length));
     repeated
 }
 
@@ -316,4 +328,27 @@ fn filled_text(task: &Task, text: &str) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str, times: u32) -> Vec<String> {
+        let log = Log {
+            text: text.to_owned(),
+            times,
+            ..Log::default()
+        };
+        lines(&log).collect()
+    }
+
+    #[test]
+    fn each_line_is_numbered_where_they_are_said_more_than_once() {
+        assert_eq!(said("one\n\ntwo\r\n", 1), ["one", "", "two"]);
+        assert_eq!(said("one\ntwo", 2), ["one 0", "two 0", "one 1", "two 1"]);
+        assert_eq!(said("one\n", 2), ["one 0", "one 1"]);
+        // An empty line is a line; and not to say how often is to say it once.
+        assert_eq!(said("", 0), [""]);
+    }
 }
