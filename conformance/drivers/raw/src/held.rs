@@ -77,6 +77,8 @@ pub(crate) struct Report {
     pub(crate) sent: Option<Instant>,
     /// Whether it is told once more when it is answered.
     pub(crate) twice: bool,
+    /// Whether its last call was answered with nothing that says what became of it: no call repeats it any more.
+    pub(crate) untold: bool,
 }
 
 impl Report {
@@ -96,6 +98,7 @@ impl Report {
             sequence: None,
             sent: None,
             twice: false,
+            untold: false,
         })
     }
 }

@@ -111,11 +111,12 @@ fn push_rest(link: &mut Link, token: &Bytes, held: &mut Held, breaks: Breaks) {
     if let Stage::Ended(report) = &mut held.stage {
         let due = match report.sent {
             None => true,
-            Some(_) if link.wire.repeats() || breaks.has(Break::ReportsOnce) => false,
+            Some(_) if breaks.has(Break::ReportsOnce) => false,
+            Some(_) if link.wire.repeats() && !report.untold => false,
             Some(sent) => sent.elapsed() >= AGAIN,
         };
         if due && link.room() > 0 {
-            report.sent = Some(Instant::now());
+            (report.sent, report.untold) = (Some(Instant::now()), false);
             report.sequence = Some(link.tell(Tell::Report(report.report.clone())));
         }
     }

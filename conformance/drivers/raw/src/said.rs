@@ -96,6 +96,7 @@ impl Session {
             sequence: None,
             sent: None,
             twice,
+            untold: false,
         }));
         // The place is offered before the report is sent: the next claim joins its commit (R11).
         self.places_free(1);

@@ -245,7 +245,10 @@ impl Session {
         };
         match outcome.status() {
             // Not told: it is sent again (R25).
-            v1::ReportStatus::Unspecified => return,
+            v1::ReportStatus::Unspecified => {
+                waiting.untold = true;
+                return;
+            }
             v1::ReportStatus::Accepted | v1::ReportStatus::Already if waiting.twice => {
                 (waiting.twice, waiting.sent) = (false, None);
                 return;
