@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -55,7 +55,7 @@ pub(super) struct Embedded {
 /// One life of an engine. It has a runtime of its own, with which all of it ends at once, connections included.
 #[derive(Debug)]
 struct Life {
-    runtime: Runtime,
+    runtime: Threads,
     node: Node,
     control: Arc<ControlHandlers>,
     drivers: Arc<DriverHandlers>,
@@ -120,6 +120,7 @@ impl Embedded {
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| why("a runtime", &error))?;
+        let runtime = Threads(Some(runtime));
         let directory = self.secrets.as_ref();
         let config = Config {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
@@ -130,15 +131,14 @@ impl Embedded {
             ..Config::new(
                 Arc::clone(&self.store) as Arc<dyn Store>,
                 Vec::new(),
-                runtime.handle().clone(),
+                runtime.handle(),
             )
         };
-        let opened = runtime.spawn(begin(config, self.address)).await;
+        let opened = runtime.handle().spawn(begin(config, self.address)).await;
         let opened = opened.map_err(|error| why("the engine", &error))?;
         let (node, control, drivers, endpoint) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                runtime.shutdown_background();
                 return Err(error);
             }
         };
@@ -162,8 +162,8 @@ impl Embedded {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         });
         let changes = Arc::clone(&control);
-        runtime.spawn(async move { changes.look_after_changes().await });
-        let listener = runtime.spawn(serve);
+        runtime.handle().spawn(async move { changes.look_after_changes().await });
+        let listener = runtime.handle().spawn(serve);
         self.life = Some(Life {
             runtime,
             node,
@@ -188,7 +188,7 @@ impl Embedded {
             stop,
             listener,
         } = life;
-        let ended = runtime.spawn(async move {
+        let ended = runtime.handle().spawn(async move {
             if !gently {
                 node.abandon().await;
                 return;
@@ -203,15 +203,26 @@ impl Embedded {
         });
         // Whatever became of it, nothing of it is left.
         let _ = ended.await;
-        runtime.shutdown_background();
+        drop(runtime);
     }
 }
 
-impl Drop for Embedded {
+/// The threads of a life. What still runs on them ends with the value, and nobody waits for it: a runtime must not be
+/// waited for within another, and what is started may be given up at any moment.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn handle(&self) -> Handle {
+        // It is there until it is dropped.
+        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Threads {
     fn drop(&mut self) {
-        // A runtime must not be waited for within another.
-        if let Some(life) = self.life.take() {
-            life.runtime.shutdown_background();
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }

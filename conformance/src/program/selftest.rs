@@ -10,6 +10,7 @@ use conveyor_conformance::{
 use futures_util::StreamExt as _;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use tokio::sync::oneshot;
 
 /// Which of its rules the driver breaks.
 const BREAK: &str = "CONVEYOR_CONFORMANCE_BREAK";
@@ -52,68 +53,31 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
         lists: Lists::default(),
         listen: None,
     };
-    let mut wrong = Vec::new();
-    let honest = conveyor_conformance::run(&options(cases.clone(), None), |_, _| {}).await;
-    let honest = failed(&honest.map_err(|error| error.to_string())?);
-    if !honest.is_empty() {
-        wrong.push(format!(
-            "the honest driver fails {}",
-            honest.iter().cloned().collect::<Vec<_>>().join(", ")
-        ));
-    }
     let broken = switches.iter().map(|switch| {
         let mut of_switch = cases.clone();
         if !args.all {
             of_switch.retain(|case| case.requires.contains(&switch.requirement));
         }
         let broken = options(of_switch, Some(&switch.name));
-        async move { (switch, conveyor_conformance::run(&broken, |_, _| {}).await) }
+        async move { (switch, noticed(&broken, args.all).await) }
     });
     let mut broken = futures_util::stream::iter(broken).buffered(AT_ONCE);
-    let mut of: BTreeSet<String> = BTreeSet::new();
-    let mut caught = 0;
-    while let Some((switch, results)) = broken.next().await {
-        let failed = failed(&results.map_err(|error| error.to_string())?);
-        let cites = |name: &String| {
-            let case = cases.iter().find(|case| case.name == *name);
-            case.is_some_and(|case| case.requires.contains(&switch.requirement))
-        };
-        let (by, strangers): (Vec<_>, Vec<_>) =
-            failed.difference(&honest).cloned().partition(cites);
-        let noticed = match by.is_empty() {
-            true => "CAUGHT BY NONE".to_owned(),
-            false => by.join(" "),
-        };
-        println!("{:4} {:36} {noticed}", switch.requirement, switch.name);
-        of.insert(switch.requirement.clone());
-        match by.is_empty() {
-            true => wrong.push(format!(
-                "`{}` is caught by no case that cites {}",
-                switch.name, switch.requirement
-            )),
-            false => caught += 1,
-        }
-        if !strangers.is_empty() {
-            wrong.push(format!(
-                "`{}` breaks {}, and is caught by cases that do not cite it: {}",
-                switch.name,
-                switch.requirement,
-                strangers.join(", ")
-            ));
-        }
+    let mut told = Vec::new();
+    while let Some((switch, failed)) = broken.next().await {
+        let failed = failed?;
+        let by: Vec<&str> = failed.iter().map(String::as_str).collect();
+        println!("{:4} {:38} {}", switch.requirement, switch.name, by.join(" "));
+        told.push((switch, failed));
     }
     drop(broken);
-    if args.switch.is_empty() {
-        let without = musts_of_drivers()
-            .into_iter()
-            .filter(|rule| !of.contains(rule) && !args.exempt.contains(rule));
-        wrong.extend(without.map(|rule| format!("{rule} has no switch that breaks it")));
+    // What the honest driver fails says nothing of a broken one.
+    let mut asked = cases.clone();
+    if !args.all {
+        asked.retain(|case| told.iter().any(|(_, failed)| failed.contains(&case.name)));
     }
-    println!(
-        "{} switches, {caught} caught, {} cases",
-        switches.len(),
-        cases.len()
-    );
+    let honest = noticed(&options(asked, None), true).await?;
+    let wrong = judged(args, &cases, &told, &honest);
+    println!("{} switches, {} cases", switches.len(), cases.len());
     for why in &wrong {
         println!("wrong: {why}");
     }
@@ -121,6 +85,62 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
         true => Status::AsExpected,
         false => Status::Failed,
     })
+}
+
+/// What is wrong with what noticed the switches.
+fn judged(
+    args: &SelftestArgs,
+    cases: &[v1::Case],
+    told: &[(&Switch, BTreeSet<String>)],
+    honest: &BTreeSet<String>,
+) -> Vec<String> {
+    let mut wrong: Vec<String> = honest
+        .iter()
+        .map(|name| format!("the honest driver fails {name}"))
+        .collect();
+    for (switch, failed) in told {
+        let Switch { name, requirement } = switch;
+        let cites = |name: &&String| {
+            let case = cases.iter().find(|case| case.name == **name);
+            case.is_some_and(|case| case.requires.contains(requirement))
+        };
+        let (by, strangers): (Vec<_>, Vec<_>) = failed.difference(honest).partition(cites);
+        if by.is_empty() {
+            wrong.push(format!(
+                "`{name}` is caught by no case that cites {requirement}"
+            ));
+        }
+        wrong.extend(strangers.iter().map(|stranger| {
+            format!("`{name}` breaks {requirement}, and {stranger}, which does not cite it, fails")
+        }));
+    }
+    if args.switch.is_empty() {
+        let broken = |rule: &String| told.iter().any(|(switch, _)| switch.requirement == *rule);
+        let without = musts_of_drivers()
+            .into_iter()
+            .filter(|rule| !broken(rule) && !args.exempt.contains(rule));
+        wrong.extend(without.map(|rule| format!("{rule} has no switch that breaks it")));
+    }
+    wrong
+}
+
+/// Names of the cases that fail: all, or the first.
+async fn noticed(options: &Options, all: bool) -> Result<BTreeSet<String>, Refused> {
+    let (first, seen) = oneshot::channel();
+    let mut first = Some(first);
+    let run = conveyor_conformance::run(options, |outcome, _| {
+        if outcome.standing() == Standing::Failed
+            && !all
+            && let Some(first) = first.take()
+        {
+            let _ = first.send(outcome.run.case().to_string());
+        }
+    });
+    tokio::select! {
+        results = run => Ok(failed(&results.map_err(|error| error.to_string())?)),
+        // The rest ends as it is dropped.
+        Ok(name) = seen => Ok(BTreeSet::from([name])),
+    }
 }
 
 /// Names of the cases that failed.

@@ -117,7 +117,6 @@ impl Session {
         match self.past.get(&token).cloned() {
             None => return false,
             Some(Past::Refused) => self.refuse(token, "the driver has refused it before"),
-            Some(Past::Reported(_)) if self.breaks(Break::ReportsEndedOnce) => {}
             Some(Past::Reported(report)) => self.say(Tell::Report(*report)),
             Some(Past::Gone) => {}
         }
