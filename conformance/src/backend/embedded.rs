@@ -162,7 +162,9 @@ impl Embedded {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         });
         let changes = Arc::clone(&control);
-        runtime.handle().spawn(async move { changes.look_after_changes().await });
+        runtime
+            .handle()
+            .spawn(async move { changes.look_after_changes().await });
         let listener = runtime.handle().spawn(serve);
         self.life = Some(Life {
             runtime,
@@ -215,7 +217,9 @@ struct Threads(Option<Runtime>);
 impl Threads {
     fn handle(&self) -> Handle {
         // It is there until it is dropped.
-        self.0.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
+        self.0
+            .as_ref()
+            .map_or_else(Handle::current, |runtime| runtime.handle().clone())
     }
 }
 

@@ -66,7 +66,12 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
     while let Some((switch, failed)) = broken.next().await {
         let failed = failed?;
         let by: Vec<&str> = failed.iter().map(String::as_str).collect();
-        println!("{:4} {:38} {}", switch.requirement, switch.name, by.join(" "));
+        println!(
+            "{:4} {:38} {}",
+            switch.requirement,
+            switch.name,
+            by.join(" ")
+        );
         told.push((switch, failed));
     }
     drop(broken);
