@@ -21,7 +21,7 @@ async fn unheard() -> (Work, Peer) {
 
 /// A task that is refused, and no result of one before that.
 async fn refused(peer: &mut Peer) -> TaskAnswer {
-    peer.until(|said| match said {
+    let answer = peer.until(|said| match said {
         Said::Answer(answer) => {
             assert!(
                 matches!(answer.answer, Some(Answer::Refused(_))),
@@ -31,8 +31,9 @@ async fn refused(peer: &mut Peer) -> TaskAnswer {
         }
         Said::Report(report) => panic!("{report:?}"),
         _ => None,
-    })
-    .await
+    });
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    answer.expect("it is refused in time")
 }
 
 #[tokio::test(start_paused = true)]
