@@ -260,6 +260,12 @@ class StreamSession(Runtime):
             after = max(after, AFTER_A_MISTAKE)
         elif goodbye.reason == driver_pb2.GOODBYE_REASON_LIMIT:
             after = max(after, AFTER_A_MISTAKE)
+            # Whatever was on its way may have been too large: it is not said again.
+            for held in list(self.held.values()):
+                for asked in (held.checkpoint, held.detaching):
+                    if asked is not None:
+                        asked.end(False)
+                held.checkpoint = held.detaching = None
         self.not_before = time.monotonic() + after
 
     # What it tells.
