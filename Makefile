@@ -48,7 +48,7 @@ conformance: conformance-drivers ## Runs the whole conformance suite, and writes
 	$(call cases,rust,-- $(TARGET)/release/conveyor-conformance-rust)
 	$(call cases,rust-server,--backend server --parallel 4 --axes one -- $(TARGET)/release/conveyor-conformance-rust)
 	$(call cases,python,-- conformance/drivers/python/run.sh)
-	$(call cases,bash,-- conformance/drivers/bash/driver.sh)
+	$(call cases,bash,--config conformance/drivers/bash/config.yaml -- conformance/drivers/bash/driver.sh)
 	$(call cases,raw,-- $(TARGET)/release/conveyor-conformance-raw)
 	$(call cases,exec,--profile driver --config conformance/drivers/exec.yaml -- $(TARGET)/release/conveyor-driver-exec)
 	$(call cases,http,--profile driver --config conformance/drivers/http.yaml -- $(TARGET)/release/conveyor-driver-http)
@@ -68,7 +68,8 @@ conformance: conformance-drivers ## Runs the whole conformance suite, and writes
 
 conformance-selftest: ## Breaks each rule of the contract, and shows which cases notice: about ten minutes
 	$(CARGO) build --workspace --release --locked
-	$(CONFORMANCE) selftest --all -- $(TARGET)/release/conveyor-conformance-raw
+	# Why nobody breaks R69 alone is in conformance/drivers/raw/src/breaks/reasons.rs.
+	$(CONFORMANCE) selftest --all --exempt R69 -- $(TARGET)/release/conveyor-conformance-raw
 
 test-full: test test-api fuzz ## Runs what takes longer, too
 

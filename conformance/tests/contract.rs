@@ -4,7 +4,7 @@
 
 use conveyor_conformance::{
     Backend, Breadth, Lists, Options, Program, Results, Standing, Status, Trace, Verdict, embedded,
-    uncited, v1,
+    read_config, uncited, v1,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,12 +76,12 @@ async fn passes(options: &Options, at_least: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rust_driver_passes_all_that_it_declares() {
-    passes(&options(&[&program("conveyor-conformance-rust")]), 120).await;
+    passes(&options(&[&program("conveyor-conformance-rust")]), 280).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_driver_over_stubs_alone_passes_all_that_it_declares() {
-    passes(&options(&[&program("conveyor-conformance-raw")]), 120).await;
+    passes(&options(&[&program("conveyor-conformance-raw")]), 330).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,7 +127,8 @@ async fn what_a_driver_breaks_is_noticed_by_a_case_that_cites_it() {
     let _one = ONE.lock().await;
     let ended = tokio::task::spawn_blocking(|| {
         Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
-            .args(["selftest", "--"])
+            // Who breaks JSON's forms is refused by the engine, and does nothing else (drivers/raw/src/breaks/reasons.rs).
+            .args(["selftest", "--exempt", "R69", "--"])
             .arg(program("conveyor-conformance-raw"))
             .output()
     });
