@@ -88,18 +88,18 @@ async fn the_driver_over_stubs_alone_passes_all_that_it_declares() {
 async fn the_plain_python_driver_passes_all_that_it_declares() {
     passes(
         &options(&[&script("conformance/drivers/python/run.sh")]),
-        120,
+        330,
     )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bash_driver_passes_all_that_it_declares() {
-    passes(
-        &options(&[&script("conformance/drivers/bash/driver.sh")]),
-        30,
-    )
-    .await;
+    let mut options = options(&[&script("conformance/drivers/bash/driver.sh")]);
+    let config = "conformance/drivers/bash/config.yaml";
+    let text = std::fs::read_to_string(root().join(config)).expect("it is there");
+    options.config = read_config(config, &text, "contract").unwrap_or_else(|all| panic!("{all:?}"));
+    passes(&options, 180).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,7 +112,7 @@ async fn the_rust_driver_passes_before_a_server_in_a_process_of_its_own() {
     options
         .cases
         .retain(|case| case.name.starts_with("results/") || case.name.starts_with("resume/"));
-    passes(&options, 10).await;
+    passes(&options, 30).await;
 }
 
 #[test]
