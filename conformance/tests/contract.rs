@@ -58,18 +58,35 @@ fn options(command: &[&str]) -> Options {
     }
 }
 
-/// Runs the cases, and looks that all that the driver declares has passed.
+/// What did not pass, with why.
+fn failed(results: &Results) -> Vec<(String, String)> {
+    let sorted = results.sorted();
+    let failed = sorted
+        .iter()
+        .filter(|outcome| !matches!(outcome.standing(), Standing::Passed | Standing::NotDeclared));
+    failed
+        .map(|outcome| (outcome.run.to_string(), outcome.complaints().join("; ")))
+        .collect()
+}
+
+/// Runs the cases, and looks that all that the driver declares has passed. Many are of time, and a machine that builds
+/// something else meanwhile breaks that, too: what fails among others is run once more by itself.
 async fn passes(options: &Options, at_least: usize) {
     let _one = ONE.lock().await;
     let results = conveyor_conformance::run(options, |_, _| {}).await;
     let results = results.expect("the suite can work");
-    let wrong: Vec<String> = results
-        .sorted()
-        .iter()
-        .filter(|outcome| !matches!(outcome.standing(), Standing::Passed | Standing::NotDeclared))
-        .map(|outcome| format!("{}: {}", outcome.run, outcome.complaints().join("; ")))
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let mut wrong = failed(&results);
+    if !wrong.is_empty() && wrong.len() <= 3 {
+        let patterns = wrong.iter().map(|(run, _)| run.parse());
+        let alone = Options {
+            include: patterns.collect::<Result<_, _>>().expect("a run's name"),
+            parallel: 1,
+            ..options.clone()
+        };
+        let again = conveyor_conformance::run(&alone, |_, _| {}).await;
+        wrong = failed(&again.expect("the suite can work"));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     let passed = results.counts().passed;
     assert!(passed as usize >= at_least, "only {passed} cases were run");
 }

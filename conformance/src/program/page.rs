@@ -23,7 +23,10 @@ pub(super) fn run(args: &PageArgs) -> Result<Status, Refused> {
     let write = |file: &Path, text: String| {
         fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
     };
-    write(&args.docs.join("results/conformance.json"), results + "\n")?;
+    write(
+        &args.docs.join("results/conformance/all.json"),
+        results + "\n",
+    )?;
     write(&args.docs.join("conformance.md"), page(&reports))?;
     Ok(Status::AsExpected)
 }

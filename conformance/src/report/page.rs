@@ -62,7 +62,7 @@ const HEAD: &str = "\
 # Conformance
 
 What came of the drivers that lie beside the suite, of the drivers that are shipped, and of the engine. The page is
-rendered by `make conformance` from `docs/results/conformance.json`; nobody writes it.
+rendered by `make conformance` from `docs/results/conformance/all.json`; nobody writes it.
 
 How the suite is used is told in [testing-a-driver.md](testing-a-driver.md), what is required in
 [driver-contract.md](driver-contract.md). `conveyor-conformance list` has all cases, `describe` what each does.
@@ -140,7 +140,7 @@ mod tests {
             text.unwrap_or_else(|error| panic!("docs/{path}: {error}"))
         };
         let reports: Vec<Summary> =
-            serde_json::from_str(&read("results/conformance.json")).expect("results are JSON");
+            serde_json::from_str(&read("results/conformance/all.json")).expect("results are JSON");
         assert_eq!(
             page(&reports),
             read("conformance.md"),

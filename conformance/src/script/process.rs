@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: u64 = 5_000;
 /// How long what tasks started has to be gone unless the case says it.
 const ALONE: u64 = 2_000;
+/// How long a driver has to say something behind its welcome; one that says nothing has its case all the same.
+const HEARD: Duration = Duration::from_secs(2);
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -64,8 +66,27 @@ impl Stage {
             Err(Halt::Failed(why)) => failed(format!("the driver did not connect: {why}")),
             seen => {
                 self.learn();
+                self.heard_welcome().await;
                 seen
             }
+        }
+    }
+
+    /// Waits until the driver says something behind its welcome: what is cut before would take it that, too.
+    async fn heard_welcome(&self) {
+        let until = Instant::now() + HEARD;
+        let behind =
+            |entry: &crate::wire::Entry| matches!(entry.kind, "credits" | "heartbeat" | "poll");
+        while Instant::now() < until {
+            if self
+                .site
+                .record
+                .find(self.cursor, |entry, _| behind(entry))
+                .is_some()
+            {
+                return;
+            }
+            sleep(LOOK).await;
         }
     }
 

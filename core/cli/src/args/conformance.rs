@@ -2,13 +2,13 @@ use clap::Args;
 use std::ffi::OsString;
 
 const EXAMPLES: &str = "\
-It is a program of its own, `conveyor-conformance`, which lies beside this one or on PATH, and gets all that
-stands behind. `conveyor conformance run --help` is its help.
+It is a program of its own, `conveyor-conformance`, beside this one or on PATH.
+`conveyor conformance run --help` is its help.
 
 Examples:
-  conveyor conformance run -- ./my-driver           All cases that the driver declares
-  conveyor conformance list                         The cases
-  conveyor conformance engine --backend server      The engine, from outside
+  conveyor conformance run -- ./my-driver     All cases that the driver declares
+  conveyor conformance list engine            The cases of engines
+  conveyor conformance describe results/success/outputs
 
 Exit status:
   0  all came as expected

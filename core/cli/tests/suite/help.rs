@@ -165,6 +165,7 @@ const OTHERS: &[(&str, &str)] = &[
         "",
     ),
     ("conveyor runs release RUN", "is not quarantined"),
+    ("conveyor conformance run -- ./my-driver", ""),
     // Whatever this machine is like.
     ("conveyor doctor", ""),
     ("conveyor doctor --config conveyor.toml -o json", ""),
