@@ -42,13 +42,14 @@ pub(super) fn in_time(entries: &[Entry]) -> Vec<String> {
     for connected in of_driver(entries).filter(|entry| entry.kind == "connected") {
         let first = of_driver(entries)
             .find(|entry| entry.connection == connected.connection && on_stream(entry));
-        if let Some(first) = first
-            && first.at.saturating_sub(connected.at) > FIRST_MESSAGE
-        {
+        let end = entries.last().map_or(connected.at, |entry| entry.at);
+        let waited = first.map_or(end, |first| first.at);
+        if waited.saturating_sub(connected.at) > FIRST_MESSAGE {
             wrong.push(format!(
-                "the first message of connection {} came {} ms after it was there",
+                "the first message of connection {} {} {} ms after it was there",
                 connected.connection,
-                first.at.saturating_sub(connected.at).as_millis()
+                first.map_or("was not there", |_| "came"),
+                waited.saturating_sub(connected.at).as_millis()
             ));
         }
     }

@@ -59,7 +59,14 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
             of_switch.retain(|case| case.requires.contains(&switch.requirement));
         }
         let broken = options(of_switch, Some(&switch.name));
-        async move { (switch, noticed(&broken, args.all).await) }
+        async move {
+            let seen = match noticed(&broken, args.all).await {
+                // What is late is seen by time, which a busy machine hides: once more.
+                Ok(seen) if seen.is_empty() => noticed(&broken, args.all).await,
+                seen => seen,
+            };
+            (switch, seen)
+        }
     });
     let mut broken = futures_util::stream::iter(broken).buffered(AT_ONCE);
     let mut told = Vec::new();
@@ -80,7 +87,16 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
     if !args.all {
         asked.retain(|case| told.iter().any(|(_, failed)| failed.contains(&case.name)));
     }
-    let honest = noticed(&options(asked, None), true).await?;
+    let mut honest = noticed(&options(asked.clone(), None), true).await?;
+    if !honest.is_empty() {
+        // A machine that is busy makes an honest driver late, too: what failed is run by itself.
+        asked.retain(|case| honest.contains(&case.name));
+        let alone = Options {
+            parallel: 1,
+            ..options(asked, None)
+        };
+        honest = noticed(&alone, true).await?;
+    }
     let wrong = judged(args, &cases, &told, &honest);
     println!("{} switches, {} cases", switches.len(), cases.len());
     for why in &wrong {
