@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// The profile that is run with samples.
 pub(crate) const DRIVER: &str = "driver";
 /// Features that a driver may declare.
-const FEATURES: &[&str] = &[
+pub(crate) const FEATURES: &[&str] = &[
     "stream",
     "unary",
     "rest",

@@ -1,6 +1,7 @@
 //! The cases of the profile `contract`, and what is wrong with one that somebody wrote.
 
 use crate::cases::{self, CaseError, Citing};
+use crate::config::FEATURES;
 use crate::interfere::inline;
 use crate::samples::{WORDS, words};
 use crate::site::Transport;
@@ -82,6 +83,12 @@ impl Citing for v1::Case {
             if Transport::parse(transport).is_none() {
                 let why = format!("`{transport}` is none of tcp, tls, unix, unary, rest");
                 flaws.push((format!("/axes/transports/{at}"), why));
+            }
+        }
+        for (at, feature) in self.features.iter().enumerate() {
+            if !FEATURES.contains(&feature.as_str()) {
+                let why = format!("`{feature}` is none of {}", FEATURES.join(", "));
+                flaws.push((format!("/features/{at}"), why));
             }
         }
         for (at, fault) in axes.faults.iter().enumerate() {

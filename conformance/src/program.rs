@@ -45,8 +45,8 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Run(args) => with_runtime(run::run(args)),
-        Command::Engine(args) => with_runtime(engine::run(args)),
-        Command::Selftest(args) => with_runtime(selftest::run(args)),
+        Command::Engine(args) => with_runtime(unless_stopped(engine::run(args))),
+        Command::Selftest(args) => with_runtime(unless_stopped(selftest::run(args))),
         Command::Page(args) => page::run(args),
         Command::List(args) => show::list(args),
         Command::Describe(args) => show::describe(args),
@@ -59,6 +59,38 @@ pub(crate) fn main() -> ExitCode {
             }
             Status::CouldNot.into()
         }
+    }
+}
+
+/// Why what there is is a part.
+const STOPPED: &str = "it was told to end by a signal";
+
+/// Work that a signal ends; what it started ends with it.
+async fn unless_stopped(
+    work: impl Future<Output = Result<Status, Refused>>,
+) -> Result<Status, Refused> {
+    tokio::select! {
+        done = work => done,
+        () = stopped() => Err(Refused(vec![STOPPED.to_owned()])),
+    }
+}
+
+/// Ready once somebody asks the process to end.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (interrupt, terminate) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    match (interrupt, terminate) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // The system's own way to end it is left then.
+        _ => std::future::pending().await,
     }
 }
 

@@ -80,8 +80,8 @@ impl Options {
     }
 }
 
-/// The most runs of one case where not all are run.
-const MOST: usize = 12;
+/// So few runs of a case are all run where pairs are enough.
+const FEW: u64 = 12;
 
 /// What an engine has whose clock can be put forward. No driver's feature is called so.
 const CLOCK: &str = "engine's clock";
@@ -249,7 +249,8 @@ impl Plan {
         let some = match options.breadth {
             Breadth::All => Ok(every.clone()),
             Breadth::One => first(&name, &axes).map(|run| vec![run]),
-            Breadth::Pairs => axes::select(&name, &axes, options.seed, MOST),
+            Breadth::Pairs if axes::product(&axes) <= FEW => Ok(every.clone()),
+            Breadth::Pairs => axes::select(&name, &axes, options.seed, every.len() - 1),
         };
         let some = some.map_err(|error| error.to_string())?;
         for run in every {

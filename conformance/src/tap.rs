@@ -25,6 +25,7 @@ use conveyor_proto::v1;
 use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use conveyor_proto::v1::session_response::Message as Told;
 use prost::bytes::Bytes;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub(crate) struct State {
     stream: Option<mpsc::UnboundedSender<Down>>,
     /// The same for a driver without a stream: it comes with the next answer that can have it.
     waiting: Vec<Told>,
+    /// By which ways the driver came: `stream`, `unary`, `rest`.
+    came_by: BTreeSet<&'static str>,
 }
 
 impl Tap {
@@ -96,6 +99,15 @@ impl Tap {
         if !sent {
             state.waiting.extend(message);
         }
+    }
+
+    /// By which ways the driver came, as `Launch.transport` calls them.
+    pub(crate) fn came_by(&self) -> BTreeSet<&'static str> {
+        self.state().came_by.clone()
+    }
+
+    fn comes_by(&self, way: &'static str) {
+        self.state().came_by.insert(way);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

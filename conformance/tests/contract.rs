@@ -8,6 +8,7 @@ use conveyor_conformance::{
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// One driver after the other: what is looked at is time, too, and there are few processors.
@@ -117,6 +118,97 @@ async fn the_bash_driver_passes_all_that_it_declares() {
     let text = std::fs::read_to_string(root().join(config)).expect("it is there");
     options.config = read_config(config, &text, "contract").unwrap_or_else(|all| panic!("{all:?}"));
     passes(&options, 180).await;
+}
+
+/// The first block of a language on the page for authors of drivers.
+fn of_the_page(language: &str) -> String {
+    let page = std::fs::read_to_string(root().join("docs/testing-a-driver.md"));
+    let page = page.expect("the page is there");
+    let begin = format!("```{language}\n");
+    let (_, block) = page.split_once(&begin).expect("it has such a block");
+    let (block, _) = block.split_once("\n```").expect("the block ends");
+    format!("{block}\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_smallest_driver_of_the_page_has_the_green_first_run_that_the_page_shows() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let driver = directory.path().join("driver.py");
+    std::fs::write(&driver, of_the_page("python")).expect("written");
+    let config = of_the_page("yaml");
+    let mut options = options(&["python3", &driver.display().to_string()]);
+    options.config =
+        read_config("config.yaml", &config, "contract").unwrap_or_else(|all| panic!("{all:?}"));
+    options.include = vec!["results/**".parse().expect("a pattern")];
+    passes(&options, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_that_talks_otherwise_than_it_was_asked_to_is_told_so() {
+    let _one = ONE.lock().await;
+    let driver = script("conformance/drivers/python/run.sh");
+    let text = format!("export CONVEYOR_CONFORMANCE_TRANSPORT=rest; exec {driver}");
+    let mut options = options(&["bash", "-c", &text]);
+    options.include = vec![
+        "results/success/outputs[transport:tcp]"
+            .parse()
+            .expect("a pattern"),
+    ];
+    let results = conveyor_conformance::run(&options, |_, _| {}).await;
+    let wrong = failed(&results.expect("the suite can work"));
+    assert_eq!(wrong.len(), 1, "{wrong:#?}");
+    let told = "the driver was to talk by `stream`, and came by `rest`";
+    assert!(wrong[0].1.contains(told), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suite_that_is_told_to_end_writes_what_it_has_and_leaves_nothing_running() {
+    let _one = ONE.lock().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let report = directory.path().join("report.json");
+    let mark = format!("conformance-stopped-{}", std::process::id());
+    let driver = program("conveyor-conformance-rust");
+    // Nowhere else than in what it starts: the suite's own command has the word not.
+    let script = directory.path().join("driver.sh");
+    let text = format!("(exec -a {mark} sleep 600) &\nexec {driver}\n");
+    std::fs::write(&script, text).expect("written");
+    let mut suite = tokio::process::Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
+        .args([
+            "run",
+            "--axes",
+            "one",
+            "--include",
+            "handshake/hello/no-silent-stream",
+        ])
+        .arg(format!("--report=json={}", report.display()))
+        .args(["--", "bash"])
+        .arg(&script)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let running = || {
+        let found = Command::new("pgrep").args(["-f", &mark]).output();
+        let found = found.expect("it runs").stdout;
+        String::from_utf8_lossy(&found).lines().count()
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while running() == 0 {
+        assert!(Instant::now() < until, "no driver was started");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let id = suite
+        .id()
+        .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+    rustix::process::kill_process(id.expect("it runs"), rustix::process::Signal::TERM)
+        .expect("it is told");
+    let ended = tokio::time::timeout(Duration::from_secs(10), suite.wait()).await;
+    assert_eq!(
+        ended.expect("it ends").expect("it is waited for").code(),
+        Some(2)
+    );
+    assert_eq!(running(), 0, "processes are left");
+    let text = std::fs::read_to_string(report).expect("what there is was written");
+    assert!(text.contains("told to end by a signal"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

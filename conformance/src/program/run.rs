@@ -1,12 +1,12 @@
 //! A driver is tested.
 
-use super::Refused;
 use super::args::{AxesName, BackendArgs, BackendName, Profile, RunArgs};
 use super::progress::Progress;
 use super::reports::Reports;
+use super::{Refused, STOPPED, stopped};
 use conveyor_conformance::{
-    Backend, Breadth, ListFile, Lists, Options, Pattern, Program, RunName, Status, Trace, embedded,
-    names, read_cases, read_config, today, v1,
+    Backend, Breadth, ListFile, Lists, Options, Pattern, Program, Results, RunName, Status, Trace,
+    embedded, names, read_cases, read_config, today, v1,
 };
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -76,10 +76,23 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     if let Some(endpoint) = args.endpoint {
         eprintln!("waiting for a driver with CONVEYOR_URL=http://{endpoint}");
     }
-    let results = conveyor_conformance::run(&options, |outcome, of| progress.tell(outcome, of));
-    let results = results.await;
+    let mut outcomes = Vec::new();
+    let run = conveyor_conformance::run(&options, |outcome, of| {
+        progress.tell(outcome, of);
+        outcomes.push(outcome.clone());
+    });
+    let results = tokio::select! {
+        results = run => Some(results.map_err(|error| error.to_string())?),
+        () = stopped() => None,
+    };
     progress.end();
-    let mut results = results.map_err(|error| error.to_string())?;
+    let mut results = results.unwrap_or_else(|| Results {
+        seed: options.seed,
+        stopped: Some(STOPPED.to_owned()),
+        outcomes,
+        ..Results::default()
+    });
+    results.subject.suite = env!("CARGO_PKG_VERSION").to_owned();
     results.subject.profile = args.profile.name().to_owned();
     results.subject.backend = name(args.backend.backend).to_owned();
     results.subject.date = today();

@@ -67,8 +67,8 @@ rendered by `make conformance` from `docs/results/conformance/all.json`; nobody 
 How the suite is used is told in [testing-a-driver.md](testing-a-driver.md), what is required in
 [driver-contract.md](driver-contract.md). `conveyor-conformance list` has all cases, `describe` what each does.
 
-*runs* are the cases with the values of their axes that were chosen (all pairs of values are among them), of those that
-all values together would make. A case counts for each feature that it needs, for *core* where it needs none.
+*runs* are the cases with the values of their axes that were run (`--axes`: one of each case, all pairs of values, or all),
+of those that all values together would make. A case counts for each feature that it needs, for *core* where it needs none.
 ";
 
 /// The page of these reports, in their order.

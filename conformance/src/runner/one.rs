@@ -167,6 +167,18 @@ impl One<'_> {
                 place: None,
             }),
         }
+        let asked = planned.transport.spoken();
+        let other = stage
+            .site
+            .tap
+            .came_by()
+            .into_iter()
+            .find(|way| *way != asked);
+        findings.extend(other.map(|way| Finding {
+            requirement: None,
+            sentence: format!("the driver was to talk by `{asked}`, and came by `{way}`"),
+            place: None,
+        }));
         let entries = stage.site.record.entries();
         for rule in &case.requires {
             let broken = laws::broken(rule, &entries).into_iter();

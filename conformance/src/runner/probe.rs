@@ -90,7 +90,21 @@ pub(super) async fn probe(
     let mut declared = options.config.features.clone();
     declared.sort();
     declared.dedup();
+    let unknown: Vec<_> = advertised
+        .iter()
+        .filter(|word| !config::FEATURES.contains(&word.as_str()))
+        .cloned()
+        .collect();
     let verdict = match declared.is_empty() || declared == advertised {
+        // A slip would have its cases left out.
+        true if !unknown.is_empty() => failed(
+            format!(
+                "the hello advertises {}; features of the suite are {}",
+                unknown.join(", "),
+                config::FEATURES.join(", ")
+            ),
+            stderr,
+        ),
         true => told(Verdict::Passed, stderr),
         false => failed(
             format!(

@@ -9,6 +9,7 @@ use conveyor_proto::v1;
 use conveyor_proto::v1::driver_service_server::DriverService;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
+use conveyor_service::Asked;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -229,6 +230,7 @@ impl DriverService for Tapped {
         &self,
         request: Request<Streaming<v1::SessionRequest>>,
     ) -> Result<Response<Answers>, Status> {
+        self.0.comes_by("stream");
         session(Arc::clone(&self.0), request).await
     }
 
@@ -236,6 +238,11 @@ impl DriverService for Tapped {
         &self,
         request: Request<v1::RegisterRequest>,
     ) -> Result<Response<v1::RegisterResponse>, Status> {
+        // Only REST has a method and a path.
+        self.0.comes_by(match request.extensions().get::<Asked>() {
+            Some(_) => "rest",
+            None => "unary",
+        });
         let said = |request: &v1::RegisterRequest| {
             vec![Tell::Hello(request.hello.clone().unwrap_or_default())]
         };
