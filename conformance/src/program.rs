@@ -12,7 +12,6 @@
 //! | `progress` | how far it is, while it runs |
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for people: this is its output"
 )]
@@ -29,6 +28,7 @@ mod show;
 use args::{Cli, Command};
 use clap::Parser as _;
 use conveyor_conformance::Status;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Why the suite could not do its work, in sentences.
@@ -92,6 +92,12 @@ async fn stopped() {
         // The system's own way to end it is left then.
         _ => std::future::pending().await,
     }
+}
+
+/// Tells people. Who does not read on, as `head` does, is told no more.
+fn tell(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn with_runtime(work: impl Future<Output = Result<Status, Refused>>) -> Result<Status, Refused> {

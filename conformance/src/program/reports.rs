@@ -1,7 +1,7 @@
 //! What is written of results.
 
-use super::Refused;
 use super::args::Output;
+use super::{Refused, tell};
 use conveyor_conformance::{
     Results, Rule, Status, TextOptions, badge, json_report, junit_report, known_failing, profile,
     sentence_of, text_report,
@@ -66,7 +66,7 @@ impl Reports {
             colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
             all: self.verbose,
         };
-        print!("{}", text_report(results, options));
+        tell(&text_report(results, options));
         let sentences = |rule: &Rule| sentence_of(rule);
         let mut wrong = Vec::new();
         for (kind, file) in &self.files {

@@ -1,8 +1,8 @@
 //! The suite tests itself: a driver that breaks one rule after the other, and the cases that notice.
 
-use super::Refused;
 use super::args::SelftestArgs;
 use super::run::backend;
+use super::{Refused, tell};
 use conveyor_conformance::{
     Breadth, Lists, Options, Program, Results, Standing, Status, Trace, embedded, musts_of_drivers,
     v1,
@@ -73,12 +73,12 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
     while let Some((switch, failed)) = broken.next().await {
         let failed = failed?;
         let by: Vec<&str> = failed.iter().map(String::as_str).collect();
-        println!(
-            "{:4} {:38} {}",
+        tell(&format!(
+            "{:4} {:38} {}\n",
             switch.requirement,
             switch.name,
             by.join(" ")
-        );
+        ));
         told.push((switch, failed));
     }
     drop(broken);
@@ -98,9 +98,13 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
         honest = noticed(&alone, true).await?;
     }
     let wrong = judged(args, &cases, &told, &honest);
-    println!("{} switches, {} cases", switches.len(), cases.len());
+    tell(&format!(
+        "{} switches, {} cases\n",
+        switches.len(),
+        cases.len()
+    ));
     for why in &wrong {
-        println!("wrong: {why}");
+        tell(&format!("wrong: {why}\n"));
     }
     Ok(match wrong.is_empty() {
         true => Status::AsExpected,

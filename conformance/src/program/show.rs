@@ -1,8 +1,8 @@
 //! Which cases there are, and what each does.
 
-use super::Refused;
 use super::args::{DescribeArgs, ListArgs, Profile};
 use super::run::patterns;
+use super::{Refused, tell};
 use conveyor_conformance::{RunName, Status, embedded, engine, names, v1};
 
 /// A case as a list has it.
@@ -62,7 +62,7 @@ pub(super) fn list(args: &ListArgs) -> Result<Status, Refused> {
             row.requires.join(" "),
             width = longest.unwrap_or_default()
         );
-        println!("{}", line.trim_end());
+        tell(&format!("{}\n", line.trim_end()));
     }
     if rows.is_empty() {
         return Err(Refused(vec![format!(
@@ -100,7 +100,7 @@ fn prose(name: &str) -> Result<Option<String>, Refused> {
 pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
     let name = args.case.split('[').next().unwrap_or_default();
     if let Some(text) = prose(name)? {
-        print!("{text}");
+        tell(&text);
         return Ok(Status::AsExpected);
     }
     let mut all = Vec::new();
