@@ -1,11 +1,11 @@
 //! What a driver's author says of the driver: read, and looked at.
 
-use crate::cases::{self, CaseError};
+use crate::cases::{self, CaseError, Flaws, none_of, time, twice, word};
+use crate::contract::lines_flaws;
 use crate::interfere::inline;
 use crate::like;
 use crate::samples;
 use crate::v1;
-use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 /// The profile that is run with samples.
@@ -79,16 +79,16 @@ pub(crate) fn actions(config: &v1::Config) -> BTreeMap<&str, &v1::Samples> {
         .collect()
 }
 
-type Flaws = Vec<(String, String)>;
-
 fn flaws(config: &v1::Config, profile: &str) -> Flaws {
     let mut flaws = Flaws::new();
     for (at, feature) in config.features.iter().enumerate() {
         if !FEATURES.contains(&feature.as_str()) {
-            let why = format!("`{feature}` is none of {}", FEATURES.join(", "));
-            flaws.push((format!("/features/{at}"), why));
+            flaws.push((format!("/features/{at}"), none_of(feature, FEATURES)));
         }
     }
+    flaws.extend(twice("/features", &config.features));
+    flaws.extend(time("/start_ms", config.start_ms));
+    flaws.extend(time("/drain_ms", config.drain_ms));
     if profile != DRIVER {
         for (is, field) in [
             (!config.actions.is_empty(), "actions"),
@@ -136,6 +136,10 @@ fn of_action(at: &str, samples: &v1::Samples) -> Flaws {
         let at = format!("{at}/good/{index}");
         flaws.extend(of_sample(&at, good));
         flaws.extend(only_bad(&at, good));
+        if !good.code.is_empty() && matches!(good.state.as_str(), "" | "succeeded") {
+            let why = "is of a sample that fails, and this one ends `succeeded`";
+            flaws.push((format!("{at}/code"), why.to_owned()));
+        }
     }
     for (index, bad) in samples.bad.iter().enumerate() {
         let at = format!("{at}/bad/{index}");
@@ -193,21 +197,20 @@ fn of_sample(at: &str, sample: &v1::Sample) -> Flaws {
         let why = "is no object: `with` of a step is one";
         flaws.push((format!("{at}/with"), why.to_owned()));
     }
-    if !sample.state.is_empty() && !STATES.contains(&sample.state.as_str()) {
-        let why = format!("`{}` is none of {}", sample.state, STATES.join(", "));
-        flaws.push((format!("{at}/state"), why));
-    }
+    flaws.extend(word(&format!("{at}/state"), &sample.state, STATES));
     for (field, value) in [("outputs", &sample.outputs), ("lines", &sample.lines)] {
         if let Err(mismatch) = like::check(&inline(value)) {
             let at = format!("{at}/{field}{}", mismatch.pointer);
             flaws.push((at, mismatch.sentence));
         }
     }
-    if !sample.lines.is_empty()
-        && !matches!(inline(&sample.lines), Json::Array(_) | Json::Object(_))
-    {
-        let why = "is no list of lines";
-        flaws.push((format!("{at}/lines"), why.to_owned()));
+    if !sample.lines.is_empty() {
+        let wrong = lines_flaws(&inline(&sample.lines)).into_iter();
+        flaws.extend(wrong.map(|(below, why)| (format!("{at}/lines{below}"), why)));
+    }
+    if !inline(&sample.outputs).is_object() {
+        let why = "is no object: outputs of a task are one";
+        flaws.push((format!("{at}/outputs"), why.to_owned()));
     }
     for (name, value) in &sample.secrets {
         if value.is_empty() {
@@ -248,6 +251,34 @@ mod tests {
             (
                 &format!("{good}    bad: [{{with: {{}}, state: gone}}]\n"),
                 "c.yaml:4:29: `gone` is none of",
+            ),
+            (
+                &format!("{good}features: [stream, stream]\n"),
+                "c.yaml:4:20: `stream` stands there twice",
+            ),
+            (
+                &format!("{good}start_ms: 999999\n"),
+                "c.yaml:4:11: 999999 ms are more than anything may take: 120000 ms",
+            ),
+            (
+                &format!("{good}    bad: [{{with: {{}}, state: faild}}]\n"),
+                "c.yaml:4:29: `faild` is none of succeeded, failed, errored, timed_out, cancelled; near to it: `failed`",
+            ),
+            (
+                &format!("{good}    bad: [{{with: {{}}, lines: [3]}}]\n"),
+                "c.yaml:4:30: 3 is no text, and no test of one",
+            ),
+            (
+                &format!("{good}    bad: [{{with: {{}}, lines: {{$matches: '('}}}}]\n"),
+                "c.yaml:4:40: `(` is no regular expression: unclosed group",
+            ),
+            (
+                &format!("{good}    bad: [{{with: {{}}, outputs: 3}}]\n"),
+                "c.yaml:4:31: is no object: outputs",
+            ),
+            (
+                "actions: {run: {good: [{with: {}, code: no}]}}\n",
+                "c.yaml:1:41: is of a sample that fails",
             ),
             (
                 &format!("{good}    bad: [{{with: 3}}]\n"),

@@ -1,13 +1,24 @@
-//! The cases of the profile `contract`, and what is wrong with one that somebody wrote.
+//! The cases of the profiles `contract` and `driver`, and what is wrong with one that somebody wrote.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `step` | what is wrong with a step by itself |
+//! | `pattern` | messages that a step is about, and what they can be like |
+//! | `tasks` | runs: their programs, samples, and the pipelines that come of them |
+//! | `script` | steps that need others before them |
 
-use crate::cases::{self, CaseError, Citing};
+mod pattern;
+mod script;
+mod step;
+mod tasks;
+
+pub(crate) use step::lines_flaws;
+
+use crate::cases::{self, CaseError, Citing, Flaws, time, twice, word};
 use crate::config::FEATURES;
 use crate::interfere::inline;
-use crate::samples::{WORDS, words};
-use crate::site::Transport;
+use crate::samples::words;
 use crate::v1;
-use crate::v1::step::Step as What;
-use crate::{like, wire};
 
 /// Faults that a case may name.
 pub(crate) const FAULTS: &[&str] = &[
@@ -20,32 +31,11 @@ pub(crate) const FAULTS: &[&str] = &[
     "clock-jump",
 ];
 
-/// Kinds of messages that a pattern may name.
-const KINDS: &[&str] = &[
-    "hello",
-    "resume",
-    "credits",
-    "accepted",
-    "refused",
-    "detached",
-    "heartbeat",
-    "logs",
-    "checkpoint",
-    "report",
-    "drain",
-    "leaving",
-    "poll",
-    "welcome",
-    "task",
-    "cancel",
-    "acknowledgement",
-    "outcome",
-    "log_window",
-    "goodbye",
-    "connected",
-    "broken",
-    "unknown",
-];
+/// Ways to talk that a case may name.
+const TRANSPORTS: &[&str] = &["tcp", "tls", "unix", "unary", "rest"];
+
+/// How many tasks a driver may hold at once: neighbours are started for no other number.
+const CONCURRENCY: &[u32] = &[1, 64];
 
 /// The cases of a profile that are within the program.
 ///
@@ -76,27 +66,14 @@ impl Citing for v1::Case {
         &self.requires
     }
 
-    fn flaws(&self) -> Vec<(String, String)> {
-        let mut flaws = Vec::new();
-        let axes = self.axes.clone().unwrap_or_default();
-        for (at, transport) in axes.transports.iter().enumerate() {
-            if Transport::parse(transport).is_none() {
-                let why = format!("`{transport}` is none of tcp, tls, unix, unary, rest");
-                flaws.push((format!("/axes/transports/{at}"), why));
-            }
-        }
+    fn flaws(&self) -> Flaws {
+        let mut flaws = time("/time_limit_ms", self.time_limit_ms);
         for (at, feature) in self.features.iter().enumerate() {
-            if !FEATURES.contains(&feature.as_str()) {
-                let why = format!("`{feature}` is none of {}", FEATURES.join(", "));
-                flaws.push((format!("/features/{at}"), why));
-            }
+            flaws.extend(word(&format!("/features/{at}"), feature, FEATURES));
         }
-        for (at, fault) in axes.faults.iter().enumerate() {
-            if !FAULTS.contains(&fault.as_str()) {
-                let why = format!("`{fault}` is none of {}", FAULTS.join(", "));
-                flaws.push((format!("/axes/faults/{at}"), why));
-            }
-        }
+        flaws.extend(twice("/features", &self.features));
+        flaws.extend(of_axes(&self.axes.clone().unwrap_or_default()));
+        flaws.extend(of_setting(&self.setting.clone().unwrap_or_default()));
         if self.script.is_empty() {
             flaws.push((String::new(), "has no `script`".to_owned()));
         }
@@ -109,98 +86,53 @@ impl Citing for v1::Case {
             flaws.push(("/script".to_owned(), why));
         }
         for (at, step) in self.script.iter().enumerate() {
-            for (below, why) in flaws_of(step) {
+            for (below, why) in step::flaws(step) {
                 flaws.push((format!("/script/{at}{below}"), why));
             }
         }
+        flaws.extend(script::flaws(self));
         flaws
     }
 }
 
-fn flaws_of(step: &v1::Step) -> Vec<(String, String)> {
-    let flaw = |below: &str, why: &str| vec![(below.to_owned(), why.to_owned())];
-    match &step.step {
-        None => flaw("", "says nothing that is to be done or seen"),
-        Some(What::See(see)) => pattern(see.message.as_ref(), "/see"),
-        Some(What::Unseen(unseen)) => pattern(unseen.message.as_ref(), "/unseen"),
-        Some(What::Interfere(interfere)) => {
-            let mut flaws = pattern(interfere.message.as_ref(), "/interfere");
-            if interfere.how.is_none() {
-                flaws.push(("/interfere".to_owned(), "does not say how".to_owned()));
-            }
-            flaws
+fn of_axes(axes: &v1::Axes) -> Flaws {
+    let mut flaws = Flaws::new();
+    for (at, transport) in axes.transports.iter().enumerate() {
+        let place = format!("/axes/transports/{at}");
+        flaws.extend(of_list(&place, transport, TRANSPORTS));
+    }
+    for (at, count) in axes.concurrency.iter().enumerate() {
+        if !CONCURRENCY.contains(count) {
+            let why = format!("{count} is none of 1, 64");
+            flaws.push((format!("/axes/concurrency/{at}"), why));
         }
-        Some(What::Say(say)) => {
-            let message = wire::engine_message(&inline(&say.message));
-            // Tokens and tasks are not known yet: texts stand for them.
-            let open = String::from_utf8_lossy(&say.message).contains("${t");
-            match message {
-                Err(why) if !open => flaw("/say/message", &why),
-                Ok(_) | Err(_) => Vec::new(),
-            }
-        }
-        Some(What::Run(run)) if run.tasks.is_empty() => flaw("/run", "has no task"),
-        Some(What::Run(run)) => samples(run),
-        Some(What::Call(call))
-            if !matches!(
-                call.call.as_str(),
-                "complete_task" | "extend_task" | "append_logs"
-            ) =>
-        {
-            flaw(
-                "/call/call",
-                "is none of complete_task, extend_task, append_logs",
-            )
-        }
-        Some(What::Signal(signal))
-            if !matches!(
-                signal.name.as_str(),
-                "TERM" | "KILL" | "STOP" | "CONT" | "INT"
-            ) =>
-        {
-            flaw("/signal/name", "is none of TERM, KILL, STOP, CONT, INT")
-        }
-        Some(_) => Vec::new(),
+    }
+    for (at, fault) in axes.faults.iter().enumerate() {
+        flaws.extend(of_list(&format!("/axes/faults/{at}"), fault, FAULTS));
+    }
+    flaws.extend(twice("/axes/transports", &axes.transports));
+    flaws.extend(twice("/axes/concurrency", &axes.concurrency));
+    flaws.extend(twice("/axes/faults", &axes.faults));
+    flaws
+}
+
+/// A word of a list: an empty one is none either.
+fn of_list(place: &str, found: &str, may: &[&str]) -> Flaws {
+    match found {
+        "" => vec![(place.to_owned(), cases::none_of(found, may))],
+        found => word(place, found, may),
     }
 }
 
-/// What is wrong with the samples that a run asks for.
-fn samples(run: &v1::Run) -> Vec<(String, String)> {
-    let works = run.tasks.iter().enumerate();
-    let flaws = works.filter_map(|(at, work)| {
-        let word = work.sample.as_str();
-        let why = match (
-            word.is_empty() || WORDS.contains(&word),
-            word.is_empty(),
-            work.program.is_empty(),
-        ) {
-            (false, ..) => format!("`{word}` is none of {}", WORDS.join(", ")),
-            (true, false, false) => "stands beside a `program`: it is in its place".to_owned(),
-            _ => return None,
-        };
-        Some((format!("/run/tasks/{at}/sample"), why))
-    });
-    flaws.collect()
-}
-
-fn pattern(pattern: Option<&v1::Pattern>, below: &str) -> Vec<(String, String)> {
-    let Some(pattern) = pattern else {
-        return vec![(below.to_owned(), "has no `message`".to_owned())];
-    };
-    let mut flaws = Vec::new();
-    if !matches!(pattern.from.as_str(), "" | "driver" | "engine") {
-        let why = format!("`{}` is neither driver nor engine", pattern.from);
-        flaws.push((format!("{below}/message/from"), why));
-    }
-    if !pattern.kind.is_empty() && !KINDS.contains(&pattern.kind.as_str()) {
-        let why = format!("`{}` is none of {}", pattern.kind, KINDS.join(", "));
-        flaws.push((format!("{below}/message/kind"), why));
-    }
-    if let Err(mismatch) = like::check(&inline(&pattern.like)) {
-        flaws.push((
-            format!("{below}/message/like{}", mismatch.pointer),
-            mismatch.sentence,
-        ));
+fn of_setting(setting: &v1::Setting) -> Flaws {
+    let mut flaws = time("/setting/drain_ms", setting.drain_ms);
+    if !setting.welcome.is_empty() {
+        let shape = pattern::of_kind("welcome", cases::Form::Change);
+        let wrong = shape.flaws(&inline(&setting.welcome)).into_iter();
+        flaws.extend(wrong.map(|(at, why)| (format!("/setting/welcome{at}"), why)));
     }
     flaws
 }
+
+#[cfg(test)]
+mod tests;

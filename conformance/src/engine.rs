@@ -1,22 +1,36 @@
 //! The suite for engines: it plays drivers and clients, and checks a server from outside.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | `cases`, `flaws` | its cases, and what is wrong with one that somebody wrote |
+//! | `script`, `steps`, `values` | a case as it is performed, and what it has saved |
+//! | `driver`, `stream`, `link` | drivers that play, and streams on which a case says each message |
+//! | `http` | a client of REST |
+//! | `said` | what was said, for `--trace` |
 
 mod cases;
 mod driver;
+mod flaws;
 mod http;
 mod link;
+mod said;
 mod script;
 mod steps;
 mod stream;
 mod values;
 
 pub use crate::backend::Backend;
-pub use cases::{CaseInfo, cases, uncited};
+pub use cases::{CaseInfo, cases, embedded, read_cases, uncited};
 
 use crate::backend::{Engine, Setting, Unavailable};
+use crate::lists::Lists;
+use crate::names::{Pattern, RunName};
+use crate::result::{Finding, Outcome, Results, Subject, Verdict};
+use crate::runner::Trace;
 use crate::v1::EngineCase;
 use futures_util::StreamExt as _;
+use said::Said;
 use script::Script;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,45 +39,45 @@ use std::time::{Duration, Instant};
 pub struct Options {
     /// The engine.
     pub backend: Backend,
-    /// Names of the cases that are run. Default: all.
-    pub only: Option<BTreeSet<String>>,
+    /// The cases: [`embedded`], and those of files.
+    pub cases: Vec<EngineCase>,
+    /// Which of them: those that one of these matches. Default: all.
+    pub include: Vec<Pattern>,
+    /// But those that one of these matches.
+    pub exclude: Vec<Pattern>,
+    /// What is known of cases.
+    pub lists: Lists,
     /// How many cases run at once; 0 for the default of 8: most of them wait for something.
-    pub jobs: usize,
+    pub parallel: usize,
+    /// Whether what was said stands in the outcomes.
+    pub trace: Trace,
 }
 
-/// What became of a case.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Its name.
-    pub case: String,
-    /// The rules that it cites.
-    pub requires: Vec<String>,
-    /// How it ended.
-    pub verdict: Verdict,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// How a case ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// As it is to be.
-    Passed,
-    /// Otherwise; a sentence that names the step.
-    Failed(String),
-    /// It was not run to its end, for a reason that says nothing of the engine.
-    CouldNotRun(String),
+impl Options {
+    fn chosen(&self, run: &RunName) -> bool {
+        let among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(run));
+        (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
+    }
 }
 
 /// Cases at once.
-const JOBS: usize = 8;
+const PARALLEL: usize = 8;
 /// How long a case may take that says nothing else.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// Why a case goes no further.
+#[derive(Debug)]
 enum Stop {
-    Failed(String),
+    /// The engine did not do what it must: a sentence, and at which step that was seen.
+    Failed(String, Option<usize>),
+    /// The suite cannot do what the case says.
     CouldNotRun(String),
+}
+
+impl Stop {
+    fn failed(sentence: impl Into<String>) -> Stop {
+        Stop::Failed(sentence.into(), None)
+    }
 }
 
 impl From<Unavailable> for Stop {
@@ -72,74 +86,109 @@ impl From<Unavailable> for Stop {
     }
 }
 
-/// Runs the cases, and gives what became of each, by name.
+/// What each case is called as a run: there is one of each.
 ///
 /// # Errors
-/// What is wrong with the cases themselves, and names of `only` that are none.
-pub async fn run(options: Options) -> Result<Vec<Outcome>, Vec<String>> {
-    let cases = cases::read()
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-    if let Some(only) = &options.only {
-        let known = |name: &&String| cases.iter().any(|case| case.name == **name);
-        let strangers: Vec<_> = only.iter().filter(|name| !known(name)).collect();
-        if !strangers.is_empty() {
-            let each = strangers
-                .iter()
-                .map(|name| format!("there is no case `{name}`"));
-            return Err(each.collect());
-        }
-    }
-    let wanted = |case: &EngineCase| {
-        options
-            .only
-            .as_ref()
-            .is_none_or(|only| only.contains(&case.name))
-    };
-    let cases = cases.into_iter().filter(wanted);
+/// A sentence: which case has no name.
+pub fn names(cases: &[EngineCase]) -> Result<Vec<RunName>, String> {
+    let name = |case: &EngineCase| case.name.parse::<RunName>();
+    let names: Result<Vec<_>, _> = cases.iter().map(name).collect();
+    names.map_err(|error| error.to_string())
+}
+
+/// Runs cases against an engine. `told` hears of each outcome as it comes, and how many there will be.
+///
+/// # Errors
+/// A sentence: which case has no name.
+pub async fn run(
+    options: &Options,
+    mut told: impl FnMut(&Outcome, usize),
+) -> Result<Results, String> {
+    let runs = names(&options.cases)?.into_iter().zip(&options.cases);
+    let chosen: Vec<_> = runs.filter(|(run, _)| options.chosen(run)).collect();
+    let count = chosen.len();
     // Cases that arrange nothing share one engine where starting one is dear.
     let shared = match &options.backend {
         Backend::Embedded => None,
         backend => Some(Arc::new(Engine::start(backend, &Setting::default()).await)),
     };
-    let each = cases.map(|case| {
-        let (backend, shared) = (options.backend.clone(), shared.clone());
-        async move { one(&case, &backend, shared).await }
+    let each = chosen.into_iter().map(|(run, case)| {
+        let shared = shared.clone();
+        async move { one(run, case, options, shared).await }
     });
-    let jobs = if options.jobs == 0 {
-        JOBS
-    } else {
-        options.jobs
+    let parallel = match options.parallel {
+        0 => PARALLEL,
+        parallel => parallel,
     };
-    let mut outcomes: Vec<_> = futures_util::stream::iter(each)
-        .buffer_unordered(jobs)
-        .collect()
-        .await;
-    outcomes.sort_by(|one, other| one.case.cmp(&other.case));
+    let mut results = Results {
+        subject: Subject {
+            name: "conveyor".to_owned(),
+            suite: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Subject::default()
+        },
+        possible: count as u64,
+        ..Results::default()
+    };
+    let mut outcomes = futures_util::stream::iter(each).buffer_unordered(parallel);
+    while let Some(outcome) = outcomes.next().await {
+        told(&outcome, count);
+        results.outcomes.push(outcome);
+    }
+    drop(outcomes);
+    results
+        .outcomes
+        .sort_by(|one, other| one.run.cmp(&other.run));
     if let Some(Ok(engine)) = shared.and_then(Arc::into_inner) {
         engine.stop().await;
     }
-    Ok(outcomes)
+    Ok(results)
 }
 
 type Shared = Arc<Result<Engine, Unavailable>>;
 
 /// Runs one case.
-async fn one(case: &EngineCase, backend: &Backend, shared: Option<Shared>) -> Outcome {
+async fn one(
+    run: RunName,
+    case: &EngineCase,
+    options: &Options,
+    shared: Option<Shared>,
+) -> Outcome {
     let begun = Instant::now();
     let limit = match case.time_limit_ms {
         0 => TIME_LIMIT,
         limit => Duration::from_millis(limit),
     };
-    let performed = perform(case, backend, shared, limit).await;
-    Outcome {
-        case: case.name.clone(),
-        requires: case.requires.clone(),
-        verdict: match performed {
-            Ok(()) => Verdict::Passed,
-            Err(Stop::Failed(why)) => Verdict::Failed(why),
-            Err(Stop::CouldNotRun(why)) => Verdict::CouldNotRun(why),
+    let said = Said::new(options.trace);
+    let performed = perform(case, &options.backend, shared, limit, &said).await;
+    let requires: Vec<_> = case
+        .requires
+        .iter()
+        .filter_map(|rule| rule.parse().ok())
+        .collect();
+    let verdict = match performed {
+        Ok(()) => Verdict::Passed,
+        Err(Stop::Failed(sentence, place)) => Verdict::Failed {
+            findings: vec![Finding {
+                // Which of several it was the case does not say.
+                requirement: match &requires[..] {
+                    [rule] => Some(rule.clone()),
+                    _ => None,
+                },
+                sentence,
+                place,
+            }],
         },
+        Err(Stop::CouldNotRun(why)) => Verdict::CouldNotRun { why },
+    };
+    Outcome {
+        expectation: options.lists.expectation(&run),
+        run,
+        requires,
+        features: Vec::new(),
+        verdict,
         took: begun.elapsed(),
+        stderr: Vec::new(),
+        messages: said.lines(),
     }
 }
 
@@ -148,6 +197,7 @@ async fn perform(
     backend: &Backend,
     shared: Option<Shared>,
     limit: Duration,
+    said: &Said,
 ) -> Result<(), Stop> {
     let setting = cases::setting(case);
     let own = setting != Setting::default() || cases::needs_its_own(case);
@@ -162,10 +212,18 @@ async fn perform(
             Ok(engine) => engine,
             Err(why) => return Err(why.clone().into()),
         };
-        return within(limit, Script::new(case, Played::Shared(engine)).play()).await;
+        return within(
+            limit,
+            Script::new(case, Played::Shared(engine), said).play(),
+        )
+        .await;
     }
     let mut engine = Engine::start(backend, &setting).await?;
-    let played = within(limit, Script::new(case, Played::Own(&mut engine)).play()).await;
+    let played = within(
+        limit,
+        Script::new(case, Played::Own(&mut engine), said).play(),
+    )
+    .await;
     engine.stop().await;
     played
 }
@@ -193,8 +251,8 @@ async fn within(
 ) -> Result<(), Stop> {
     let played = tokio::time::timeout(limit, played).await;
     played.unwrap_or_else(|_| {
-        Err(Stop::Failed(format!(
-            "it took longer than its `time_limit_ms` of {}",
+        Err(Stop::failed(format!(
+            "the case did not end within {} ms: the engine did not do in time what a step waits for",
             limit.as_millis()
         )))
     })

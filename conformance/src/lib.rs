@@ -14,6 +14,7 @@
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
 //! | `driver`, `script` | a driver's process, and a case as it is performed |
 //! | `cases`, `contract`, `rules`, `like` | cases of files, and what they cite and expect |
+//! | `view` | runs as both suites look at them |
 //! | `config`, `samples` | what a driver's author says of it, and samples in the places of cases |
 
 mod axes;
@@ -39,6 +40,7 @@ mod samples;
 mod script;
 mod site;
 mod tap;
+mod view;
 mod wire;
 
 pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product, select};

@@ -15,6 +15,7 @@
 //! | `{$lacks: …}` | lists and texts without it |
 //! | `{$each: …}` | lists whose items are all like it |
 
+use crate::cases::no_regex;
 use regex::Regex;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -40,12 +41,31 @@ impl fmt::Display for Mismatch {
 /// How much of a value is shown.
 const SHOWN: usize = 200;
 
+/// How many differences are told of one value.
+const TOLD: usize = 5;
+
 /// Whether `actual` has at least what `expected` says.
 ///
 /// # Errors
 /// The first thing that it does not have, or has otherwise.
 pub(crate) fn like(expected: &Value, actual: &Value) -> Result<(), Mismatch> {
-    matched(expected, Some(actual), "")
+    let mut differences = Differences::new(1);
+    differences.matched(expected, Some(actual), "");
+    differences.found.pop().map_or(Ok(()), Err)
+}
+
+/// All that is otherwise, as a sentence: each place with what is there and what was expected.
+///
+/// # Errors
+/// That sentence; of many differences the first five.
+pub(crate) fn same(expected: &Value, actual: &Value) -> Result<(), String> {
+    let mut differences = Differences::new(TOLD);
+    differences.matched(expected, Some(actual), "");
+    let told: Vec<String> = differences.found.iter().map(Mismatch::to_string).collect();
+    match told.is_empty() {
+        true => Ok(()),
+        false => Err(told.join("; ")),
+    }
 }
 
 /// Whether all tests in what a case expects are such.
@@ -88,7 +108,10 @@ fn sound(test: &str, value: &Value, place: &str) -> Result<(), Mismatch> {
         }
         "matches" => match value.as_str().map(Regex::new) {
             Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(mismatch(place, format!("no regular expression: {error}"))),
+            Some(Err(error)) => {
+                let text = value.as_str().unwrap_or_default();
+                Err(mismatch(place, no_regex(text, &error)))
+            }
             None => takes("a regular expression"),
         },
         "any" | "absent" | "least" | "most" => Ok(()),
@@ -133,35 +156,102 @@ pub(crate) fn short(value: &Value) -> String {
     }
 }
 
-fn matched(expected: &Value, actual: Option<&Value>, pointer: &str) -> Result<(), Mismatch> {
-    if let Value::Object(fields) = expected
-        && tests(fields)
-    {
-        let mut fields = fields.iter();
-        return fields.try_for_each(|(test, value)| tested(test, value, actual, pointer));
+/// What is otherwise than it was said, up to some count.
+struct Differences {
+    most: usize,
+    found: Vec<Mismatch>,
+}
+
+impl Differences {
+    fn new(most: usize) -> Differences {
+        Differences {
+            most,
+            found: Vec::new(),
+        }
     }
-    let Some(actual) = actual else {
-        let sentence = format!("is not there; expected {}", short(expected));
-        return Err(mismatch(pointer, sentence));
-    };
-    match (expected, actual) {
-        (Value::Object(fields), Value::Object(found)) => {
-            let mut fields = fields.iter();
-            fields.try_for_each(|(key, value)| matched(value, found.get(key), &at(pointer, key)))
+
+    fn is(&mut self, mismatch: Mismatch) {
+        if self.found.len() < self.most {
+            self.found.push(mismatch);
         }
-        (Value::Array(items), Value::Array(found)) if items.len() == found.len() => {
-            let mut pairs = items.iter().zip(found).enumerate();
-            pairs.try_for_each(|(index, (item, found))| {
-                matched(item, Some(found), &format!("{pointer}/{index}"))
-            })
+    }
+
+    fn matched(&mut self, expected: &Value, actual: Option<&Value>, pointer: &str) {
+        if self.found.len() == self.most {
+            return;
         }
-        (Value::Array(items), Value::Array(found)) => {
-            let counts = format!("has {} items, not {}", found.len(), items.len());
-            let sentence = format!("{counts}: is {}", short(actual));
-            Err(mismatch(pointer, sentence))
+        if let Value::Object(fields) = expected
+            && tests(fields)
+        {
+            for (test, value) in fields {
+                self.tested(test, value, actual, pointer);
+            }
+            return;
         }
-        _ if equal(expected, actual) => Ok(()),
-        _ => Err(otherwise(pointer, actual, &short(expected))),
+        let Some(actual) = actual else {
+            let sentence = format!("is not there; expected {}", short(expected));
+            return self.is(mismatch(pointer, sentence));
+        };
+        match (expected, actual) {
+            (Value::Object(fields), Value::Object(found)) => {
+                for (key, value) in fields {
+                    self.matched(value, found.get(key), &at(pointer, key));
+                }
+            }
+            (Value::Array(items), Value::Array(found)) if items.len() == found.len() => {
+                for (index, (item, found)) in items.iter().zip(found).enumerate() {
+                    self.matched(item, Some(found), &format!("{pointer}/{index}"));
+                }
+            }
+            (Value::Array(items), Value::Array(found)) => {
+                let counts = format!("has {} items, not {}", found.len(), items.len());
+                let sentence = format!("{counts}: is {}", short(actual));
+                self.is(mismatch(pointer, sentence));
+            }
+            _ if equal(expected, actual) => {}
+            _ => self.is(otherwise(pointer, actual, &short(expected))),
+        }
+    }
+
+    fn tested(&mut self, test: &str, value: &Value, actual: Option<&Value>, pointer: &str) {
+        let expected = format!("{{{test}: {}}}", short(value));
+        let Some(actual) = actual else {
+            if test != "$absent" {
+                self.is(mismatch(
+                    pointer,
+                    format!("is not there; expected {expected}"),
+                ));
+            }
+            return;
+        };
+        if let ("$each", Value::Array(items)) = (test, actual) {
+            for (index, item) in items.iter().enumerate() {
+                self.matched(value, Some(item), &format!("{pointer}/{index}"));
+            }
+        } else if !holds(test, value, actual) {
+            self.is(otherwise(pointer, actual, &expected));
+        }
+    }
+}
+
+/// Whether a test of a whole value holds.
+fn holds(test: &str, value: &Value, actual: &Value) -> bool {
+    let found = |item: &Value| like(value, item).is_ok();
+    match (test, actual) {
+        ("$any", _) => true,
+        ("$least", Value::Number(_)) => actual.as_f64() >= value.as_f64(),
+        ("$most", Value::Number(_)) => actual.as_f64() <= value.as_f64(),
+        ("$matches", Value::String(text)) => {
+            let expression = value.as_str().and_then(|text| Regex::new(text).ok());
+            expression.is_some_and(|expression| expression.is_match(text))
+        }
+        ("$count", Value::Array(items)) => found(&items.len().into()),
+        ("$count", Value::Object(fields)) => found(&fields.len().into()),
+        ("$has", Value::Array(items)) => items.iter().any(found),
+        ("$lacks", Value::Array(items)) => !items.iter().any(found),
+        ("$has", Value::String(text)) => value.as_str().is_some_and(|part| text.contains(part)),
+        ("$lacks", Value::String(text)) => value.as_str().is_some_and(|part| !text.contains(part)),
+        _ => false,
     }
 }
 
@@ -178,55 +268,6 @@ fn equal(one: &Value, other: &Value) -> bool {
             one == other || (one.is_f64() || other.is_f64()) && one.as_f64() == other.as_f64()
         }
         _ => one == other,
-    }
-}
-
-fn tested(
-    test: &str,
-    value: &Value,
-    actual: Option<&Value>,
-    pointer: &str,
-) -> Result<(), Mismatch> {
-    let Some(actual) = actual else {
-        let sentence = format!("is not there; expected {{{test}: {}}}", short(value));
-        return match test {
-            "$absent" => Ok(()),
-            _ => Err(mismatch(pointer, sentence)),
-        };
-    };
-    let wrong = || {
-        Err(otherwise(
-            pointer,
-            actual,
-            &format!("{{{test}: {}}}", short(value)),
-        ))
-    };
-    let found = |item: &Value| matched(value, Some(item), "").is_ok();
-    let holds = match (test, actual) {
-        ("$any", _) => true,
-        ("$least", Value::Number(_)) => actual.as_f64() >= value.as_f64(),
-        ("$most", Value::Number(_)) => actual.as_f64() <= value.as_f64(),
-        ("$matches", Value::String(text)) => {
-            let expression = value.as_str().and_then(|text| Regex::new(text).ok());
-            expression.is_some_and(|expression| expression.is_match(text))
-        }
-        ("$count", Value::Array(items)) => found(&items.len().into()),
-        ("$count", Value::Object(fields)) => found(&fields.len().into()),
-        ("$has", Value::Array(items)) => items.iter().any(found),
-        ("$lacks", Value::Array(items)) => !items.iter().any(found),
-        ("$has", Value::String(text)) => value.as_str().is_some_and(|part| text.contains(part)),
-        ("$lacks", Value::String(text)) => value.as_str().is_some_and(|part| !text.contains(part)),
-        ("$each", Value::Array(items)) => {
-            let mut items = items.iter().enumerate();
-            return items.try_for_each(|(index, item)| {
-                matched(value, Some(item), &format!("{pointer}/{index}"))
-            });
-        }
-        _ => false,
-    };
-    match holds {
-        true => Ok(()),
-        false => wrong(),
     }
 }
 
@@ -314,6 +355,12 @@ mod tests {
         ] {
             assert_eq!(like(&expected, &run).unwrap_err().to_string(), told);
         }
+        let expected = json!({"state": "succeeded", "steps": [{"id": "b"}], "m": 1, "n": 3});
+        assert_eq!(
+            same(&expected, &run).expect_err("it is otherwise"),
+            "/m: is not there; expected 1; /state: is \"failed\"; expected \"succeeded\"; /steps/0/id: is \"a\"; expected \"b\""
+        );
+        assert_eq!(same(&json!({"n": 3}), &run), Ok(()));
         let long = json!("x".repeat(1000));
         let told = like(&json!(1), &long).unwrap_err().sentence;
         assert!(told.contains("… (1002 bytes)"), "{told}");

@@ -45,7 +45,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
         Command::Run(args) => with_runtime(run::run(args)),
-        Command::Engine(args) => with_runtime(unless_stopped(engine::run(args))),
+        Command::Engine(args) => with_runtime(engine::run(args)),
         Command::Selftest(args) => with_runtime(unless_stopped(selftest::run(args))),
         Command::Page(args) => page::run(args),
         Command::List(args) => show::list(args),

@@ -14,7 +14,8 @@ mod runs;
 mod see;
 mod words;
 
-pub(crate) use words::sentence;
+pub(crate) use runs::{document_of, ids_of, step_of};
+pub(crate) use words::{kind_of, sentence};
 
 use crate::driver::{Process, Program, how};
 use crate::interfere::{inline, with_tokens};

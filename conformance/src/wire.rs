@@ -60,6 +60,23 @@ pub(crate) struct Entry {
     pub(crate) lost: bool,
 }
 
+/// How many letters of a body a line of a trace has.
+const SHOWN: usize = 500;
+
+/// What was said as a line of a trace: when, by whom, and what.
+pub(crate) fn line(at: Duration, whose: &str, body: &Json) -> String {
+    let body = match body {
+        Json::Null => String::new(),
+        body => body.to_string(),
+    };
+    let body = match body.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}…", &body[..at]),
+        None => body,
+    };
+    let line = format!("{:>9.3} {whose} {body}", at.as_secs_f64());
+    line.trim_end().to_owned()
+}
+
 /// Which task a token is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TaskName {

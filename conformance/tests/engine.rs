@@ -1,38 +1,46 @@
 //! The suite for engines, against this release's own.
 
-use conveyor_conformance::engine::{Backend, Options, Outcome, Verdict, cases, run, uncited};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use conveyor_conformance::engine::{
+    Backend, Options, cases, embedded, names, read_cases, run, uncited,
+};
+use conveyor_conformance::{ListFile, Lists, Pattern, Results, Standing, Verdict};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 /// What did not pass, a line each.
-fn left(outcomes: &[Outcome]) -> Vec<String> {
-    let lines = outcomes
+fn left(results: &Results) -> Vec<String> {
+    let lines = results
+        .outcomes
         .iter()
-        .filter_map(|outcome| match &outcome.verdict {
-            Verdict::Passed => None,
-            Verdict::Failed(why) => Some(format!("{} failed: {why}", outcome.case)),
-            Verdict::CouldNotRun(why) => Some(format!("{} could not run: {why}", outcome.case)),
-        });
-    lines.collect()
+        .filter(|outcome| outcome.verdict != Verdict::Passed);
+    let told = lines.map(|outcome| format!("{}: {}", outcome.run, outcome.complaints().join("; ")));
+    told.collect()
 }
 
-/// Names of the cases of some areas.
-fn of(areas: &[&str]) -> BTreeSet<String> {
-    let names = cases()
-        .expect("they are read")
-        .into_iter()
-        .map(|case| case.name);
-    let within = |name: &String| {
-        areas
-            .iter()
-            .any(|area| name.starts_with(&format!("{area}/")))
+/// All cases of some areas.
+fn of(areas: &[&str]) -> Vec<Pattern> {
+    let patterns = areas.iter().map(|area| format!("{area}/**").parse());
+    patterns
+        .collect::<Result<_, _>>()
+        .expect("they are patterns")
+}
+
+async fn performed(options: Options) -> Results {
+    let options = match options.cases.is_empty() {
+        true => Options {
+            cases: embedded().expect("the cases are read"),
+            ..options
+        },
+        false => options,
     };
-    names.filter(within).collect()
-}
-
-async fn performed(options: Options) -> Vec<Outcome> {
-    let outcomes = run(options).await;
-    outcomes.unwrap_or_else(|errors| panic!("{}", errors.join("\n")))
+    let mut told = 0;
+    let results = run(&options, |_, of| {
+        told += 1;
+        assert!(told <= of);
+    });
+    let results = results.await.expect("they have names");
+    assert_eq!(told, results.outcomes.len());
+    results
 }
 
 /// `conveyor`, which lies beside the tests' directory.
@@ -67,9 +75,9 @@ fn every_case_says_what_it_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_engine_passes_every_case() {
-    let outcomes = performed(Options::default()).await;
-    let left = left(&outcomes);
-    let (count, all) = (left.len(), outcomes.len());
+    let results = performed(Options::default()).await;
+    let left = left(&results);
+    let (count, all) = (left.len(), results.outcomes.len());
     assert!(
         left.is_empty(),
         "{count} of {all} did not pass:\n{}",
@@ -83,14 +91,14 @@ async fn a_server_passes_what_its_process_and_its_disk_matter_to() {
         backend: Backend::Server {
             program: Some(program()),
         },
-        only: Some(of(&[
+        include: of(&[
             "restarts", "access", "secrets", "sessions", "events", "objects",
-        ])),
+        ]),
         ..Options::default()
     };
-    let outcomes = performed(options).await;
-    let left = left(&outcomes);
-    let (count, all) = (left.len(), outcomes.len());
+    let results = performed(options).await;
+    let left = left(&results);
+    let (count, all) = (left.len(), results.outcomes.len());
     assert!(
         left.is_empty(),
         "{count} of {all} did not pass:\n{}",
@@ -100,11 +108,6 @@ async fn a_server_passes_what_its_process_and_its_disk_matter_to() {
 
 #[tokio::test]
 async fn an_engine_that_is_not_there_says_nothing_of_the_cases() {
-    let one = || {
-        Some(BTreeSet::from([
-            "data/transform/without-a-driver".to_owned()
-        ]))
-    };
     let nowhere = Backend::Server {
         program: Some(PathBuf::from("/nowhere/conveyor")),
     };
@@ -114,34 +117,133 @@ async fn an_engine_that_is_not_there_says_nothing_of_the_cases() {
         token: None,
     };
     for (backend, says) in [(nowhere, "cannot be started"), (closed, "no answer")] {
+        let one = "data/transform/without-a-driver".parse();
         let options = Options {
             backend,
-            only: one(),
+            include: vec![one.expect("a pattern")],
             ..Options::default()
         };
-        let outcomes = performed(options).await;
-        let [outcome] = &outcomes[..] else {
-            panic!("{outcomes:?}");
+        let results = performed(options).await;
+        let [outcome] = &results.outcomes[..] else {
+            panic!("{results:?}");
         };
-        let Verdict::CouldNotRun(why) = &outcome.verdict else {
+        let Verdict::CouldNotRun { why } = &outcome.verdict else {
             panic!("{outcome:?}");
         };
         assert!(why.contains(says), "{why}");
     }
 }
 
+/// One that an engine does well, one that none can do, and one that is told with several rules.
+const CASES: &str = "cases:
+  - name: own/answers/well
+    purpose: It answers.
+    requires: [R1]
+    steps:
+      - call: {path: /v1/server}
+  - name: own/answers/otherwise
+    purpose: Nobody has this role.
+    requires: [R1]
+    steps:
+      - call: {path: /v1/server}
+      - call: {path: /v1/server, like: {role: nobody, version: none}}
+";
+
 #[tokio::test]
-async fn a_name_that_is_no_case_is_refused() {
-    let only = Some(BTreeSet::from(
-        ["data/transform/without-drivers".to_owned()],
-    ));
-    let options = Options {
-        only,
-        ..Options::default()
+async fn what_is_known_is_known_of_engines_too() {
+    let cases = read_cases("own.yaml", CASES).expect("they are read");
+    let all = names(&cases).expect("they have names");
+    let file = |text: &str| {
+        [ListFile {
+            name: "known.txt".to_owned(),
+            text: text.to_owned(),
+        }]
     };
-    let errors = run(options).await.expect_err("it is refused");
-    assert_eq!(
-        errors,
-        ["there is no case `data/transform/without-drivers`"]
-    );
+    for (failing, flaky, standings) in [
+        ("", "", [Standing::Failed, Standing::Passed]),
+        (
+            "own/answers/otherwise",
+            "",
+            [Standing::Known, Standing::Passed],
+        ),
+        ("", "own/**", [Standing::Known, Standing::Passed]),
+        ("own/**", "", [Standing::Known, Standing::PassedThoughKnown]),
+    ] {
+        let options = Options {
+            cases: cases.clone(),
+            lists: Lists::new(&file(failing), &file(flaky), &all).expect("lists"),
+            ..Options::default()
+        };
+        let results = performed(options).await;
+        let found: Vec<Standing> = results.outcomes.iter().map(|one| one.standing()).collect();
+        assert_eq!(found, standings, "{results:#?}");
+        let [finding] = results.outcomes[0].findings() else {
+            panic!("{results:#?}");
+        };
+        assert_eq!(finding.place, Some(2), "{finding}");
+        let told = finding.to_string();
+        let says = "R1: `call`: the engine's answer to GET /v1/server: /role: is \"serve\"; expected \"nobody\"; /version: is ";
+        assert!(told.starts_with(says), "{told}");
+    }
+}
+
+/// Runs the program against an engine of its own.
+fn program_says(directory: &Path, arguments: &[&str]) -> (Output, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
+        .arg("engine")
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .expect("it is started");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    (output, out, error)
+}
+
+#[test]
+fn the_program_takes_lists_case_files_and_traces_for_engines() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).expect("it is written");
+    };
+    write("own.yaml", CASES);
+    write("known.txt", "own/answers/otherwise\n");
+    write("wrong.yaml", &CASES.replace("call: {path", "call: {pth"));
+    write("strange.txt", "own/answer/otherwise\n");
+    let own = ["--case-file", "own.yaml", "--include", "own/**"];
+    let with = |more: &[&str]| {
+        let arguments: Vec<&str> = own.iter().chain(more).copied().collect();
+        program_says(directory.path(), &arguments)
+    };
+    let (output, out, error) = with(&["--trace", "--report", "json=made/here/report.json"]);
+    assert_eq!(output.status.code(), Some(1), "{out}{error}");
+    assert!(out.contains("FAILED        own/answers/otherwise"), "{out}");
+    assert!(out.contains("(step 2)"), "{out}");
+    assert!(out.contains(" client GET /v1/server"), "{out}");
+    assert!(out.contains("2 cases: 1 passed, 1 failed"), "{out}");
+    let report = directory.path().join("made/here/report.json");
+    let report = std::fs::read_to_string(report).expect("its directory was made");
+    assert!(report.contains("\"requirement\": \"R1\""), "{report}");
+    let (output, out, error) = with(&["--known-failing", "known.txt"]);
+    assert_eq!(output.status.code(), Some(0), "{out}{error}");
+    assert!(out.contains("known by known.txt:1"), "{out}");
+    assert!(!out.contains(" client GET"), "{out}");
+    for (arguments, says) in [
+        (
+            &["--known-failing", "strange.txt"][..],
+            "strange.txt:1: no case matches `own/answer/otherwise`",
+        ),
+        (
+            &["--known-failing", "known.txt", "--known-flaky", "known.txt"],
+            "what is known as flaky cannot be known as failing",
+        ),
+        (
+            &["--case-file", "wrong.yaml"],
+            "wrong.yaml:6:20: unknown field `pth`",
+        ),
+    ] {
+        let (output, out, error) = with(arguments);
+        assert_eq!(output.status.code(), Some(2), "{out}{error}");
+        assert!(error.contains(says), "{says}: {error}");
+    }
 }

@@ -336,3 +336,76 @@ fn fields(message: &MessageDescriptor, all: &mut BTreeSet<String>) {
         }
     }
 }
+
+/// What the program says to `run` or `engine` with these arguments, and how it ended.
+fn refused(command: &str, directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
+        .arg(command)
+        // No case is run where the rest is not refused: the pattern is none.
+        .args(["--include", "no/such/case"])
+        .args(arguments)
+        .args(match command {
+            "run" => &["--", "/nowhere/driver"][..],
+            _ => &[],
+        })
+        .current_dir(directory)
+        .output()
+        .expect("it is started");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+#[test]
+fn what_cannot_be_written_or_run_is_refused_before_anything_is_run() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    std::fs::write(path.join("file"), "").expect("it is written");
+    std::fs::create_dir(path.join("there")).expect("it is made");
+    for command in ["run", "engine"] {
+        for (arguments, says) in [
+            (&["--parallel", "0"][..], "it is a number from 1 to 256"),
+            (&["--parallel", "257"], "it is a number from 1 to 256"),
+            (&["--parallel", "many"], "it is a number from 1 to 256"),
+            (
+                &["--report", "json"],
+                "--report json: it is KIND=FILE, and kinds are text,",
+            ),
+            (
+                &["--report", "html=a.html"],
+                "--report html=a.html: it is KIND=FILE",
+            ),
+            (
+                &["--report", "json=there"],
+                "--report json=there: there is a directory",
+            ),
+            (
+                &["--report", "json=file/a.json"],
+                "--report json=file/a.json: the directory file cannot be made: ",
+            ),
+            (
+                &["--report-dir", "file"],
+                "--report-dir file: the directory file cannot be made: ",
+            ),
+            (
+                &["--report", "json=a", "--report", "junit=there/../a"],
+                "--report junit=there/../a: there/../a is the file of --report json=a, too",
+            ),
+            (
+                &["--report", "json=there/junit.xml", "--report-dir", "there"],
+                "--report-dir there: there/junit.xml is the file of --report json=there/junit.xml, too",
+            ),
+        ] {
+            let (status, said) = refused(command, path, arguments);
+            assert_eq!(status, Some(2), "{said}");
+            assert!(said.contains(says), "{command}: {says}: {said}");
+            assert!(!said.contains("no/such/case"), "{said}");
+        }
+        // What can be is made before anything is run.
+        let made = format!("{command}/of/reports");
+        let report = format!("text={made}/report.txt");
+        let (status, said) = refused(command, path, &["--report", &report, "--parallel", "1"]);
+        assert_eq!(status, Some(2));
+        assert!(said.contains("`no/such/case`"), "{said}");
+        assert!(path.join(&made).is_dir(), "{made}");
+    }
+}

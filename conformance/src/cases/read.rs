@@ -1,5 +1,6 @@
 //! Files of cases as messages. What is wrong with one is told with its line.
 
+use super::vocabulary::twice;
 use crate::rules;
 use conveyor_api::from_json_of;
 use conveyor_engine::document::{Limits, Located, Severity};
@@ -9,14 +10,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    // The bytes are the crate's own: the tests read them.
-    DescriptorPool::decode(crate::DESCRIPTORS).unwrap_or_default()
-});
+/// The messages of `conveyor.conformance.v1`.
+pub(crate) fn pool() -> &'static DescriptorPool {
+    static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+        // The bytes are the crate's own: the tests read them.
+        DescriptorPool::decode(crate::DESCRIPTORS).unwrap_or_default()
+    });
+    &POOL
+}
 
 /// A message of `conveyor.conformance.v1` by its name; `None` where there is none.
 fn descriptor(name: &str) -> Option<MessageDescriptor> {
-    POOL.get_message_by_name(&format!("conveyor.conformance.v1.{name}"))
+    pool().get_message_by_name(&format!("conveyor.conformance.v1.{name}"))
 }
 
 /// What is wrong with a file of cases, and where.
@@ -206,6 +211,7 @@ fn flaws(case: &impl Citing) -> Vec<(String, String)> {
             flaws.push((format!("/requires/{index}"), why));
         }
     }
+    flaws.extend(twice("/requires", case.requires()));
     flaws.extend(case.flaws());
     flaws
 }

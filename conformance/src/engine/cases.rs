@@ -1,12 +1,10 @@
 //! The cases of the profile `engine`.
 
 use crate::backend::Setting;
-use crate::cases::{CaseError, Citing, all, files};
-use crate::like;
+use crate::cases::{CaseError, Citing, Flaws, all, files};
 use crate::rules::{REQUIREMENTS, Strength, Who};
 use crate::v1::engine_step::Step;
 use crate::v1::{EngineCase, EngineFile};
-use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A case as a list shows it.
@@ -27,8 +25,7 @@ pub struct CaseInfo {
 /// # Errors
 /// What is wrong with them, each with its place.
 pub fn cases() -> Result<Vec<CaseInfo>, Vec<String>> {
-    let cases =
-        read().map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let cases = embedded()?;
     let info = |case: EngineCase| CaseInfo {
         procedure: case.steps.iter().map(line).collect(),
         name: case.name,
@@ -55,8 +52,28 @@ pub fn uncited() -> Result<Vec<String>, Vec<String>> {
         .collect())
 }
 
-pub(super) fn read() -> Result<Vec<EngineCase>, Vec<CaseError>> {
-    all(files("engine"), "EngineFile", |file: EngineFile| file.cases)
+/// The cases that are within the program.
+///
+/// # Errors
+/// All that is wrong with them, each with its place.
+pub fn embedded() -> Result<Vec<EngineCase>, Vec<String>> {
+    read(files("engine")).map_err(told)
+}
+
+/// The cases of a file.
+///
+/// # Errors
+/// All that is wrong with it, each with its place.
+pub fn read_cases(name: &str, text: &str) -> Result<Vec<EngineCase>, Vec<String>> {
+    read(&[(name, text)]).map_err(told)
+}
+
+fn read(files: &[(&str, &str)]) -> Result<Vec<EngineCase>, Vec<CaseError>> {
+    all(files, "EngineFile", |file: EngineFile| file.cases)
+}
+
+fn told(errors: Vec<CaseError>) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
 }
 
 /// What a case asks to be arranged.
@@ -148,7 +165,7 @@ fn line(step: &crate::v1::EngineStep) -> String {
 }
 
 /// What a step expects, by its field.
-fn expected(step: &Step) -> Vec<(&'static str, &[u8])> {
+pub(super) fn expected(step: &Step) -> Vec<(&'static str, &[u8])> {
     match step {
         Step::Start(step) => vec![("like", &step.like[..])],
         Step::Call(step) => vec![
@@ -178,26 +195,7 @@ impl Citing for EngineCase {
         &self.requires
     }
 
-    fn flaws(&self) -> Vec<(String, String)> {
-        let mut flaws = Vec::new();
-        if self.steps.is_empty() {
-            flaws.push((String::new(), "has no steps".to_owned()));
-        }
-        for (index, step) in self.steps.iter().enumerate() {
-            let place = format!("/steps/{index}");
-            let Some(step) = &step.step else {
-                flaws.push((place, "says nothing to do".to_owned()));
-                continue;
-            };
-            for (field, bytes) in expected(step) {
-                // They were JSON when they were read.
-                let json: Value = serde_json::from_slice(bytes).unwrap_or_default();
-                if let Err(flaw) = like::check(&json) {
-                    let at = format!("{place}/{}/{field}{}", word(step), flaw.pointer);
-                    flaws.push((at, flaw.sentence));
-                }
-            }
-        }
-        flaws
+    fn flaws(&self) -> Flaws {
+        super::flaws::flaws(self)
     }
 }

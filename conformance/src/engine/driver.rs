@@ -6,6 +6,7 @@ mod wire;
 
 use self::attempt::{Acts, Said, perform};
 use self::wire::{Came, Wire};
+use super::said::Said;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub(super) struct Part {
     pub(super) rest: bool,
     /// What it does of attempts, by `step` or `step[instance]`.
     pub(super) acts: BTreeMap<String, Vec<Act>>,
+    /// Its name in the case.
+    pub(super) name: String,
+    pub(super) said: Said,
 }
 
 /// A driver that is connected. It is gone when this is dropped.

@@ -1,5 +1,7 @@
 //! A client of REST: calls, and server-sent events.
 
+use super::said::Said;
+use crate::like::short;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -7,12 +9,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Map, Value, json};
+use std::fmt;
 
 /// Calls an engine.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
+    said: Said,
 }
 
 /// A call.
@@ -57,16 +61,44 @@ impl Asked {
     }
 }
 
+/// `GET /v1/runs`.
+impl fmt::Display for Asked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.method, self.path)
+    }
+}
+
+impl Answer {
+    fn new(status: u16, headers: Value, body: &[u8]) -> Answer {
+        let text = || String::from_utf8_lossy(body).into_owned().into();
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(body).unwrap_or_else(|_| text()),
+        }
+    }
+
+    /// Its status, and of an error what it says: ``404, `not_found`: there is no run``.
+    pub(super) fn told(&self) -> String {
+        let text = |field: &str| self.body[field].as_str();
+        match (text("code"), text("detail").or(text("title"))) {
+            (Some(code), Some(detail)) => format!("{}, `{code}`: {detail}", self.status),
+            _ => format!("{}: {}", self.status, short(&self.body)),
+        }
+    }
+}
+
 /// The header that shows a token.
 pub(super) fn authorization(token: &str) -> (String, String) {
     ("authorization".to_owned(), format!("Bearer {token}"))
 }
 
 impl Http {
-    pub(super) fn new(url: &str) -> Http {
+    pub(super) fn new(url: &str, said: &Said) -> Http {
         Http {
             client: Client::builder(TokioExecutor::new()).build_http(),
             url: url.to_owned(),
+            said: said.clone(),
         }
     }
 
@@ -83,7 +115,10 @@ impl Http {
         let request = request.body(body).map_err(|error| error.to_string())?;
         self.client.request(request).await.map_err(|error| {
             let inner = std::error::Error::source(&error).map(ToString::to_string);
-            format!("no answer: {error}: {}", inner.unwrap_or_default())
+            format!(
+                "the engine gives no answer to {asked}: {error}: {}",
+                inner.unwrap_or_default()
+            )
         })
     }
 
@@ -96,14 +131,13 @@ impl Http {
         let status = response.status().as_u16();
         let headers = headers(response.headers());
         let body = response.into_body().collect().await;
-        let body = body.map_err(|error| format!("the answer broke off: {error}"))?;
-        let body = body.to_bytes();
-        let text = || String::from_utf8_lossy(&body).into_owned().into();
-        Ok(Answer {
-            status,
-            headers,
-            body: serde_json::from_slice(&body).unwrap_or_else(|_| text()),
-        })
+        let body =
+            body.map_err(|error| format!("the engine's answer to {asked} broke off: {error}"))?;
+        let answer = Answer::new(status, headers, &body.to_bytes());
+        let (call, status) = (asked.to_string(), status.to_string());
+        self.said
+            .call(&call, asked.body.as_deref(), &status, &answer.body);
+        Ok(answer)
     }
 
     /// Reads server-sent events, so many of them, or until the answer's end where `count` is 0.
@@ -116,21 +150,29 @@ impl Http {
         let mut body = response.into_body();
         if !status.is_success() {
             let body = body.collect().await.map_err(|error| error.to_string())?;
-            let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-            return Err(format!("it is answered {status}: {text}"));
+            let answer = Answer::new(status.as_u16(), Value::Null, &body.to_bytes());
+            return Err(format!("the engine answers {asked} with {}", answer.told()));
         }
         let mut events = Events::default();
         while count == 0 || events.told.len() < count {
             let Some(frame) = body.frame().await else {
                 if count > 0 {
                     let told = Value::Array(events.told);
-                    return Err(format!("it ended after {}", crate::like::short(&told)));
+                    return Err(format!(
+                        "the engine ended the events of {asked}, and {count} were to come; came {}",
+                        short(&told)
+                    ));
                 }
                 break;
             };
-            let frame = frame.map_err(|error| format!("the events broke off: {error}"))?;
+            let frame = frame
+                .map_err(|error| format!("the engine's events of {asked} broke off: {error}"))?;
+            let told = events.told.len();
             if let Some(data) = frame.data_ref() {
                 events.take(data);
+            }
+            for event in &events.told[told..] {
+                self.said.message("engine event", event);
             }
         }
         if count > 0 {

@@ -2,6 +2,7 @@
 
 use super::driver::Player;
 use super::http::{Asked, Http};
+use super::said::Said;
 use super::stream::Stream;
 use super::values::Values;
 use super::{Played, Stop, cases, steps};
@@ -19,6 +20,7 @@ pub(super) struct Script<'a> {
     case: &'a EngineCase,
     pub(super) played: Played<'a>,
     pub(super) http: Http,
+    pub(super) said: Said,
     pub(super) values: Values,
     pub(super) streams: HashMap<String, Stream>,
     pub(super) players: HashMap<String, Player>,
@@ -29,10 +31,11 @@ pub(super) struct Script<'a> {
 static CASES: AtomicU64 = AtomicU64::new(0);
 
 impl<'a> Script<'a> {
-    pub(super) fn new(case: &'a EngineCase, played: Played<'a>) -> Script<'a> {
+    pub(super) fn new(case: &'a EngineCase, played: Played<'a>, said: &Said) -> Script<'a> {
         Script {
             case,
-            http: Http::new(played.engine().url()),
+            http: Http::new(played.engine().url(), said),
+            said: said.clone(),
             played,
             values: Values::default(),
             streams: HashMap::new(),
@@ -50,16 +53,13 @@ impl<'a> Script<'a> {
             };
             let done = steps::perform(&mut self, what).await;
             done.map_err(|stop| match stop {
-                Stop::Failed(sentence) => {
+                Stop::Failed(sentence, _) => {
                     let why = match step.why.as_str() {
                         "" => String::new(),
                         why => format!(" ({why})"),
                     };
-                    let number = index + 1;
-                    Stop::Failed(format!(
-                        "step {number}, `{}`{why}: {sentence}",
-                        cases::word(what)
-                    ))
+                    let sentence = format!("`{}`{why}: {sentence}", cases::word(what));
+                    Stop::Failed(sentence, Some(index + 1))
                 }
                 other => other,
             })?;
@@ -101,9 +101,9 @@ impl<'a> Script<'a> {
         let answer = self.http.call(&asked).await?;
         match answer.status {
             200 => Ok(()),
-            status => Err(format!(
-                "the case's namespace cannot be made: {status} {}",
-                answer.body
+            _ => Err(format!(
+                "the engine makes no namespace for the case: it answers {}",
+                answer.told()
             )),
         }
     }

@@ -7,7 +7,6 @@ mod sessions;
 use super::Stop;
 use super::script::Script;
 use crate::v1::engine_step::Step;
-use serde_json::Value;
 use std::time::Duration;
 
 /// Performs a step.
@@ -35,7 +34,7 @@ pub(super) async fn perform(script: &mut Script<'_>, step: &Step) -> Result<(), 
             return engine.restart(step.gently).await.map_err(Stop::from);
         }
     };
-    done.map_err(Stop::Failed)
+    done.map_err(Stop::failed)
 }
 
 /// A limit in milliseconds, or its default.
@@ -46,16 +45,4 @@ fn limit(ms: u64, default: u64) -> Duration {
 /// A name, or its default.
 fn named<'a>(name: &'a str, default: &'a str) -> &'a str {
     if name.is_empty() { default } else { name }
-}
-
-/// What stands in `more` over what stands in `base`, objects field by field.
-fn over(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                base.insert(key, value);
-            }
-        }
-        (base, more) => *base = more,
-    }
 }

@@ -1,7 +1,8 @@
 //! A stream in a case's own words: what is told, seen and not seen on it.
 
 use super::link::{self, Teller};
-use crate::like::{like, short};
+use super::said::Said;
+use crate::like::{like, same, short};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -20,6 +21,9 @@ struct Came {
 #[derive(Debug)]
 pub(super) struct Stream {
     teller: Teller,
+    /// Its name in the case.
+    name: String,
+    said: Said,
     sequence: u64,
     came: watch::Receiver<Came>,
     /// Where the next look begins, and when what was found last came.
@@ -33,14 +37,21 @@ impl Stream {
     ///
     /// # Errors
     /// The status that it is refused with.
-    pub(super) async fn open(url: &str, token: Option<&str>) -> Result<Stream, Status> {
+    pub(super) async fn open(
+        url: &str,
+        token: Option<&str>,
+        name: &str,
+        said: &Said,
+    ) -> Result<Stream, Status> {
         let (teller, mut told) = link::open(url, token).await?;
         let (writer, came) = watch::channel(Came::default());
+        let (whose, heard) = (format!("engine {name}"), said.clone());
         let reader = tokio::spawn(async move {
             loop {
                 let end = match told.next().await {
                     Ok(Some(message)) => {
                         let now = Instant::now();
+                        heard.message(&whose, &message);
                         writer.send_modify(|came| came.messages.push((now, message)));
                         continue;
                     }
@@ -53,6 +64,8 @@ impl Stream {
         });
         Ok(Stream {
             teller,
+            name: name.to_owned(),
+            said: said.clone(),
             sequence: 0,
             came,
             from: 0,
@@ -77,6 +90,8 @@ impl Stream {
             fields.insert("sequence".to_owned(), json!(self.sequence));
         }
         let mut bytes = link::encoded(&message)?;
+        let whose = format!("driver {}", self.name);
+        self.said.message(&whose, &message);
         bytes.extend_from_slice(later);
         self.teller.send(bytes);
         Ok(())
@@ -115,8 +130,9 @@ impl Stream {
                 self.last = Some(at);
                 return match pause {
                     Some(pause) if pause < not_before => Err(format!(
-                        "{} came after {} ms; expected no earlier than after {} ms",
+                        "the engine said {} on stream `{}` after {} ms; expected no earlier than after {} ms",
                         short(&message),
+                        self.name,
                         pause.as_millis(),
                         not_before.as_millis()
                     )),
@@ -125,7 +141,7 @@ impl Stream {
             }
             let changed = tokio::time::timeout_at(until, self.came.changed()).await;
             if ended || !matches!(changed, Ok(Ok(()))) {
-                return Err(self.instead(expected));
+                return Err(self.instead(expected, within));
             }
         }
     }
@@ -143,7 +159,12 @@ impl Stream {
                 if let Some((_, message)) =
                     behind.find(|(_, message)| like(expected, message).is_ok())
                 {
-                    return Err(format!("{} came", short(message)));
+                    return Err(format!(
+                        "the engine said {} on stream `{}`, and was not to say what is like {}",
+                        short(message),
+                        self.name,
+                        short(expected)
+                    ));
                 }
             }
             match tokio::time::timeout_at(until, self.came.changed()).await {
@@ -166,25 +187,49 @@ impl Stream {
             _ => None,
         };
         match end {
-            None => Err(format!("it has not ended within {} ms", within.as_millis())),
+            None => Err(format!(
+                "the engine has not ended stream `{}` within {} ms; expected `{status}`",
+                self.name,
+                within.as_millis()
+            )),
             Some((word, _)) if word == status || status == "not ok" && word != "ok" => Ok(()),
-            Some((word, why)) => Err(format!("it ended `{word}` ({why}); expected `{status}`")),
+            Some((word, why)) => Err(format!(
+                "the engine ended stream `{}` with `{word}` ({why}); expected `{status}`",
+                self.name
+            )),
         }
     }
 
-    fn instead(&self, expected: &Value) -> String {
+    /// What the engine said in the place of what was waited for; of its kind, what is otherwise.
+    fn instead(&self, expected: &Value, within: Duration) -> String {
         let came = self.came.borrow();
         let behind = came.messages.iter().skip(self.from);
-        let behind: Vec<_> = behind.map(|(_, message)| short(message)).collect();
+        let behind: Vec<&Value> = behind.map(|(_, message)| message).collect();
         let end = match &came.end {
-            Some((word, why)) => format!("; then the stream ended `{word}`: {why}"),
+            Some((word, why)) if why.is_empty() => format!("; then it ended the stream, `{word}`"),
+            Some((word, why)) => format!("; then it ended the stream, `{word}`: {why}"),
             None => String::new(),
         };
-        let instead = match behind.is_empty() {
-            true => "nothing".to_owned(),
-            false => behind.join(", "),
+        let kind = expected.as_object().and_then(|fields| fields.keys().next());
+        let near = behind
+            .iter()
+            .rev()
+            .find(|message| kind.is_some_and(|kind| message.get(kind).is_some()));
+        let otherwise = near.and_then(|near| same(expected, near).err());
+        let instead = match otherwise {
+            Some(why) => format!("the last of its kind was otherwise: {why}"),
+            None if behind.is_empty() => "it said nothing".to_owned(),
+            None => {
+                let all: Vec<_> = behind.iter().map(|message| short(message)).collect();
+                format!("it said {}", all.join(", "))
+            }
         };
-        format!("{} did not come; {instead} came{end}", short(expected))
+        format!(
+            "the engine did not say {} on stream `{}` within {} ms; {instead}{end}",
+            short(expected),
+            self.name,
+            within.as_millis()
+        )
     }
 }
 

@@ -1,11 +1,16 @@
 //! Whether the runner sees what it is to see: cases that must fail do, each at its step.
 
 use super::*;
-use crate::cases::all;
-use crate::v1::EngineFile;
 
-/// Performs one case that a test has made.
-async fn performed(steps: &str, backend: &Backend, shared: Option<Shared>) -> Verdict {
+/// A case that a test has made.
+fn case(limit: u64, steps: &str) -> String {
+    format!(
+        "cases:\n  - name: a/b/c\n    purpose: a test.\n    requires: [R1]\n    time_limit_ms: {limit}\n    steps:\n{steps}"
+    )
+}
+
+/// Performs one case.
+async fn performed(steps: &str, backend: &Backend, shared: Option<Shared>) -> Outcome {
     performed_within(10_000, steps, backend, shared).await
 }
 
@@ -14,15 +19,23 @@ async fn performed_within(
     steps: &str,
     backend: &Backend,
     shared: Option<Shared>,
-) -> Verdict {
-    let text = format!(
-        "cases:\n  - name: a/b/c\n    purpose: a test.\n    requires: [R1]\n    time_limit_ms: {limit}\n    steps:\n{steps}"
-    );
-    let read = all(&[("test.yaml", &text)], "EngineFile", |file: EngineFile| {
-        file.cases
-    });
-    let cases = read.unwrap_or_else(|errors| panic!("{errors:?}"));
-    one(&cases[0], backend, shared).await.verdict
+) -> Outcome {
+    let read = read_cases("test.yaml", &case(limit, steps));
+    let cases = read.unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let options = Options {
+        backend: backend.clone(),
+        trace: Trace::On,
+        ..Options::default()
+    };
+    let run = cases[0].name.parse().expect("a name");
+    one(run, &cases[0], &options, shared).await
+}
+
+/// What was found at the last step, as a report tells it.
+fn found(outcome: &Outcome) -> String {
+    let findings: Vec<_> = outcome.findings().iter().map(Finding::to_string).collect();
+    assert!(!findings.is_empty(), "{outcome:?}");
+    findings.join("; ")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,21 +44,24 @@ async fn what_is_otherwise_fails_at_its_step() {
     for (steps, says) in [
         (
             "ended: {state: failed}",
-            "step 2, `ended`: run `run`: is \"succeeded\"; expected \"failed\"",
+            "R1: `ended`: the engine was to end run `run` as `failed`: it is `succeeded`; `a` is `succeeded` (step 2)",
         ),
         (
             "ended: {steps: {a: {outputs: {n: 2}}}}",
-            "/a/outputs/n: is 1; expected 2",
+            "the engine shows the steps of run `run` otherwise: /a/outputs/n: is 1; expected 2",
         ),
         ("ended: {steps: {b: {}}}", "/b: is not there"),
-        ("call: {path: /v1/nothing}", "is answered 404"),
+        (
+            "call: {path: /v1/nothing}",
+            "the engine answers GET /v1/nothing with 404, `not_found`: ",
+        ),
         (
             "call: {path: /v1/server, like: {role: x}, within_ms: 100}",
-            "/role: is \"serve\"",
+            "the engine's answer to GET /v1/server: /role: is \"serve\"; expected \"x\"",
         ),
         (
             "call: {path: /v1/server, headers_like: {etag: {$any: true}}}",
-            "/etag: is not there",
+            "the engine's headers to GET /v1/server: /etag: is not there",
         ),
         (
             "call: {path: /v1/server, not_before_ms: 60000}",
@@ -55,49 +71,43 @@ async fn what_is_otherwise_fails_at_its_step() {
             "call: {path: /v1/server, save: {x: /nothing}}",
             "there is nothing at `/nothing`",
         ),
-        ("call: {path: '/v1/runs/${x}'}", "nothing was saved as `x`"),
         (
             "read: {path: '/v1/runs/${run}/events', count: 100}",
-            "it ended after",
+            "the engine ended the events of GET /v1/runs/",
         ),
         (
             "read: {path: '/v1/events?namespace=${namespace}', count: 1, within_ms: 200}",
-            "has not come to 1 events",
+            "the engine has not come to 1 events of GET /v1/events",
         ),
         (
             "read: {path: '/v1/runs/${run}/events', like: []}",
-            "items, not 0",
+            "events: has ",
         ),
         ("compare: {that: 1, like: 2}", "is 1; expected 2"),
         (
             "compare: {that: {a: 1}, unlike: {a: {$least: 1}}}",
-            "is like",
+            "what the engine said before is {\"a\":1}, and was not to be like",
         ),
-        ("see: {message: {task: {}}}", "no stream `s` is open"),
         (
             "open: {first: {hello: {}}, see: {goodbye: {}}}",
-            "/goodbye: is not there",
+            "the engine's first message on stream `s` is `welcome`: /goodbye: is not there",
         ),
         (
             "open: {first: {hello: {}}, refused: unauthenticated}",
-            "it has not ended within",
+            "the engine has not ended stream `s` within 5000 ms; expected `unauthenticated`",
         ),
-        ("release: {task: a}", "no driver `d` is connected"),
-        ("driver: {hello: {driver: Not_A_Name}}", "goodbye"),
         (
-            "driver: {transport: pigeon}",
-            "there is no transport `pigeon`",
+            "driver: {hello: {driver: Not_A_Name}}",
+            "the engine answers the hello of driver `d` with {\"goodbye\"",
         ),
         (
             "why: for a reason\n        call: {path: /v1/nothing}",
-            "step 2, `call` (for a reason): ",
+            "R1: `call` (for a reason): ",
         ),
     ] {
         let steps = format!("{start}      - {steps}\n");
-        let verdict = performed(&steps, &Backend::Embedded, None).await;
-        let Verdict::Failed(why) = verdict else {
-            panic!("{steps}: {verdict:?}");
-        };
+        let outcome = performed(&steps, &Backend::Embedded, None).await;
+        let why = found(&outcome);
         assert!(why.contains(says), "{says}: {why}");
     }
 }
@@ -108,25 +118,32 @@ async fn what_comes_or_does_not_on_a_stream_fails() {
     for (steps, says) in [
         (
             "see: {message: {task: {}}, within_ms: 200}",
-            "{\"task\":{}} did not come; {\"acknowledgement\"",
+            "the engine did not say {\"task\":{}} on stream `s` within 200 ms; it said {\"acknowledgement\"",
         ),
-        ("unseen: {message: {acknowledgement: {}}}", "came"),
+        (
+            "see: {message: {acknowledgement: {stale_tokens: [bm8=]}}, within_ms: 200}",
+            "the last of its kind was otherwise: /acknowledgement/stale_tokens: has 0 items, not 1",
+        ),
+        (
+            "unseen: {message: {acknowledgement: {}}}",
+            "the engine said {\"acknowledgement\"",
+        ),
         (
             "see: {message: {acknowledgement: {}}}\n      - tell: {message: {heartbeat: {}}}\n      - see: {message: {acknowledgement: {}}, not_before_ms: 3000}",
             "expected no earlier than after 3000 ms",
         ),
-        ("closed: {within_ms: 100}", "it has not ended within 100 ms"),
+        (
+            "closed: {within_ms: 100}",
+            "the engine has not ended stream `s` within 100 ms; expected `ok`",
+        ),
         (
             "tell: {message: {leaving: {}}}\n      - closed: {status: internal}",
-            "it ended `ok`",
+            "the engine ended stream `s` with `ok`",
         ),
-        ("tell: {message: {leave: {}}}", "unknown field `leave`"),
     ] {
         let steps = format!("{open}      - {steps}\n");
-        let verdict = performed(&steps, &Backend::Embedded, None).await;
-        let Verdict::Failed(why) = verdict else {
-            panic!("{steps}: {verdict:?}");
-        };
+        let outcome = performed(&steps, &Backend::Embedded, None).await;
+        let why = found(&outcome);
         assert!(why.contains(says), "{says}: {why}");
     }
 }
@@ -134,9 +151,9 @@ async fn what_comes_or_does_not_on_a_stream_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_hangs_is_ended_by_its_time_limit() {
     let steps = "      - open: {first: {hello: {}}}\n      - see: {message: {task: {}}, within_ms: 60000}\n";
-    let verdict = performed_within(1000, steps, &Backend::Embedded, None).await;
-    let says = "it took longer than its `time_limit_ms` of 1000";
-    assert_eq!(verdict, Verdict::Failed(says.to_owned()));
+    let outcome = performed_within(1000, steps, &Backend::Embedded, None).await;
+    let says = "R1: the case did not end within 1000 ms";
+    assert!(found(&outcome).starts_with(says), "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,12 +166,176 @@ async fn an_engine_that_runs_already_is_neither_restarted_nor_ended() {
     };
     let shared = || async { Some(Arc::new(Engine::start(&backend, &Setting::default()).await)) };
     let start = "      - start: {spec: {steps: [{id: a, transform: {}}]}}\n      - ended: {}\n";
-    let verdict = performed(start, &backend, shared().await).await;
-    assert_eq!(verdict, Verdict::Passed);
+    let outcome = performed(start, &backend, shared().await).await;
+    assert_eq!(outcome.verdict, Verdict::Passed);
     let restart = format!("{start}      - restart: {{}}\n");
-    let verdict = performed(&restart, &backend, shared().await).await;
-    assert!(matches!(verdict, Verdict::CouldNotRun(_)), "{verdict:?}");
-    let verdict = performed(start, &backend, shared().await).await;
-    assert_eq!(verdict, Verdict::Passed, "it still runs");
+    let outcome = performed(&restart, &backend, shared().await).await;
+    assert!(
+        matches!(outcome.verdict, Verdict::CouldNotRun { .. }),
+        "{outcome:?}"
+    );
+    let outcome = performed(start, &backend, shared().await).await;
+    assert_eq!(outcome.verdict, Verdict::Passed, "it still runs");
     engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_is_told_in_its_order() {
+    let steps = "      - driver: {play: {a: {attempts: [{succeed: {n: 1}}]}}}
+      - open: {first: {hello: {driver: \"${other}\"}}, see: {welcome: {}}}
+      - start: {spec: {steps: [{id: a}]}}
+      - ended: {}
+";
+    let outcome = performed(steps, &Backend::Embedded, None).await;
+    assert_eq!(outcome.verdict, Verdict::Passed);
+    let mut lines = outcome.messages.iter();
+    for said in [
+        "client POST /v1/namespaces {",
+        "engine 200 {",
+        "driver d {\"hello\":",
+        "engine d {",
+        "driver s {\"hello\":",
+        "engine s {",
+        "client POST /v1/runs {\"document\":",
+        "client GET /v1/runs/",
+    ] {
+        let told = lines.any(|line| line.split_once(said).is_some());
+        assert!(told, "{said}: {:#?}", outcome.messages);
+    }
+    let untold = Options::default();
+    let read = read_cases("test.yaml", &case(10_000, steps)).expect("cases");
+    let run = read[0].name.parse().expect("a name");
+    let outcome = one(run, &read[0], &untold, None).await;
+    assert!(outcome.messages.is_empty(), "{outcome:?}");
+}
+
+/// Mistakes in cases are refused at their places, which `‸` marks.
+#[test]
+fn what_is_wrong_with_a_case_is_refused_at_its_place() {
+    let open = "      - open: {first: {hello: {}}, see: {welcome: {}}, save: {token: /welcome/session}}\n      - start: {spec: {}}\n";
+    for (step, words) in [
+        ("‸why: only", "says nothing to do"),
+        (
+            "call: {path: ‸v1/runs}",
+            "`v1/runs` is no path: it begins with `/`",
+        ),
+        (
+            "call: {path: /v1/runs, method: ‸FETCH}",
+            "`FETCH` is none of GET, POST,",
+        ),
+        (
+            "call: {path: /v1/runs, status: ‸20}",
+            "20 is no status of HTTP: 100 to 599",
+        ),
+        (
+            "call: {path: ‸'/v1/runs/${x}'}",
+            "nothing was saved as `x` before",
+        ),
+        (
+            "call: {path: /v1/runs, body: {run: ‸'${x}'}}",
+            "nothing was saved as `x` before",
+        ),
+        (
+            "call: {path: /v1/runs, token: ‸mine}",
+            "nothing was saved as `mine` before",
+        ),
+        (
+            "call: {path: /v1/runs, save: {x: ‸run}}",
+            "`run` is no JSON pointer",
+        ),
+        (
+            "call: {path: /v1/runs, like: {runs: {$lest: ‸1}}}",
+            "there is no test `$lest`",
+        ),
+        (
+            "call: {path: /v1/runs, within_ms: ‸999999}",
+            "999999 ms are more than anything may take",
+        ),
+        ("call: {answered: ‸it}", "no call `it` was made before"),
+        (
+            "read: {path: /v1/events, within_ms: ‸999999}",
+            "999999 ms are more than",
+        ),
+        (
+            "driver: {transport: ‸pigeon}",
+            "`pigeon` is none of stream, rest",
+        ),
+        (
+            "driver: {hello: {capcity: ‸1}}",
+            "unknown field `capcity`; known are `driver`",
+        ),
+        (
+            "driver: {play: {a: {attempts: [{cancelled: ‸ignored}]}}}",
+            "`ignored` is none of ignore, succeed, fail; near to it: `ignore`",
+        ),
+        (
+            "driver: {play: {a: {attempts: [{fail: {cod: ‸x}}]}}}",
+            "unknown field `cod`; known are `code`",
+        ),
+        ("release: ‸{task: a}", "no driver `d` is connected here"),
+        (
+            "see: {session: ‸t, message: {task: {}}}",
+            "no stream `t` is open here",
+        ),
+        (
+            "see: {message: {tsk: ‸{}}}",
+            "unknown field `tsk`; known are `sequence`, `welcome`",
+        ),
+        (
+            "see: {message: {task: {$least: ‸1}}}",
+            "`$least` is no test of what stands there",
+        ),
+        (
+            "see: {message: {}, not_before_ms: ‸9000}",
+            "9000 ms are later than `within_ms`, 5000",
+        ),
+        (
+            "unseen: {message: {task: {idd: ‸1}}}",
+            "unknown field `idd`; known are",
+        ),
+        (
+            "tell: {message: {leave: ‸{}}}",
+            "unknown field `leave`; known are `sequence`, `hello`",
+        ),
+        (
+            "break: {session: ‸t}",
+            "no stream and no driver `t` is open here",
+        ),
+        (
+            "closed: {status: ‸done}",
+            "`done` is none of ok, not ok, cancelled,",
+        ),
+        (
+            "open: {session: t, refused: ‸no}",
+            "`no` is none of cancelled, unknown,",
+        ),
+        (
+            "ended: {state: ‸done}",
+            "`done` is none of queued, running,",
+        ),
+        ("ended: {run: ‸other}", "no run `other` was started before"),
+        (
+            "start: {spec: {}, request: {lables: ‸{}}}",
+            "unknown field `lables`; known are",
+        ),
+        (
+            "start: {spec: {}, document: ‸'a: 1'}",
+            "stands beside `spec`",
+        ),
+        ("compare: ‸{that: 1}", "compares with nothing"),
+    ] {
+        let (text, place) =
+            crate::cases::marked("c.yaml", &case(5, &format!("{open}      - {step}\n")));
+        let errors = read_cases("c.yaml", &text).expect_err(&text);
+        let [error] = &errors[..] else {
+            panic!("{text}: {errors:#?}");
+        };
+        let told = format!("{place}: {words}");
+        assert!(error.starts_with(&told), "{told}\n{error}");
+    }
+    let held = "      - driver: {play: {a: {attempts: [{}, {hold: true}]}}}\n      - release: {task: ‸a}\n";
+    let (text, place) = crate::cases::marked("c.yaml", &case(5, held));
+    let errors = read_cases("c.yaml", &text).expect_err(&text);
+    let told = format!("{place}: driver `d` holds no attempt 1 of `a`");
+    assert!(errors[0].starts_with(&told), "{errors:?}");
 }

@@ -12,6 +12,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 static NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\$\{([A-Za-z_][A-Za-z0-9_.:+-]*)\}").ok());
 
+/// Whether `${…}` with this in it is a name, and no text of its own.
+pub(super) fn is_name(text: &str) -> bool {
+    let whole = format!("${{{text}}}");
+    NAME.as_ref().is_some_and(|name| name.is_match(&whole))
+}
+
 /// Values by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values(BTreeMap<String, Value>);

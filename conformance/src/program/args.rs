@@ -107,12 +107,8 @@ pub(super) struct RunArgs {
     pub(super) config: Option<PathBuf>,
     #[command(flatten)]
     pub(super) choice: Choice,
-    /// Known to fail: patterns, one a line; they are run, and have to fail. Can be repeated.
-    #[arg(long, value_name = "FILE")]
-    pub(super) known_failing: Vec<PathBuf>,
-    /// Known to be unsteady: patterns, one a line; they may do either. Can be repeated.
-    #[arg(long, value_name = "FILE")]
-    pub(super) known_flaky: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) cases: CaseArgs,
     #[command(flatten)]
     pub(super) backend: BackendArgs,
     /// Which values of transport, concurrency and fault are run.
@@ -121,14 +117,22 @@ pub(super) struct RunArgs {
     /// With which the runs are chosen where not all are run. Default: the day's.
     #[arg(long, value_name = "NUMBER")]
     pub(super) seed: Option<u64>,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+/// Which cases there are, and what is known of them.
+#[derive(Debug, Args)]
+pub(super) struct CaseArgs {
+    /// Known to fail: patterns, one a line; they are run, and have to fail. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) known_failing: Vec<PathBuf>,
+    /// Known to be unsteady: patterns, one a line; they may do either. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) known_flaky: Vec<PathBuf>,
     /// Cases of a file besides; those of a name that there is are taken in its place. Can be repeated.
     #[arg(long, value_name = "FILE")]
     pub(super) case_file: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(super) output: Output,
-    /// Tell all that was said in the runs that did not come as expected.
-    #[arg(long)]
-    pub(super) trace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -140,9 +144,20 @@ pub(super) struct Choice {
     /// Not these. Can be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(super) exclude: Vec<String>,
-    /// How many at once.
-    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    /// How many at once: 1 to 256.
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = at_once)]
     pub(super) parallel: usize,
+}
+
+/// As many cases at once as there are: each has an engine, a driver and connections, and a process has so many files.
+const AT_ONCE: usize = 256;
+
+/// How many cases run at once.
+fn at_once(text: &str) -> Result<usize, String> {
+    let count = text.parse::<usize>().ok();
+    count
+        .filter(|count| (1..=AT_ONCE).contains(count))
+        .ok_or_else(|| format!("it is a number from 1 to {AT_ONCE}"))
 }
 
 #[derive(Debug, Args)]
@@ -157,8 +172,8 @@ pub(super) struct BackendArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    /// Write a report: KIND=FILE; kinds are text, junit, json, profile, badge, known-failing. Can be
-    /// repeated.
+    /// Write a report: KIND=FILE; kinds are text, junit, json, profile, badge, known-failing. The file's directory
+    /// is made where it is not there. Can be repeated, each time with a file of its own.
     #[arg(long, value_name = "KIND=FILE")]
     pub(super) report: Vec<String>,
     /// Write all reports into a directory, which is made.
@@ -167,6 +182,9 @@ pub(super) struct Output {
     /// Tell what passed and what is not declared, too.
     #[arg(long, short)]
     pub(super) verbose: bool,
+    /// Tell all that was said in the runs that did not come as expected.
+    #[arg(long)]
+    pub(super) trace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -186,6 +204,8 @@ pub(super) struct EngineArgs {
     pub(super) token: Option<String>,
     #[command(flatten)]
     pub(super) choice: Choice,
+    #[command(flatten)]
+    pub(super) cases: CaseArgs,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -225,8 +245,8 @@ pub(super) struct SelftestArgs {
     /// A requirement that no driver can break alone. Can be repeated.
     #[arg(long, value_name = "NUMBER")]
     pub(super) exempt: Vec<String>,
-    /// How many cases at once.
-    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    /// How many cases at once: 1 to 256.
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = at_once)]
     pub(super) parallel: usize,
     #[command(flatten)]
     pub(super) backend: BackendArgs,

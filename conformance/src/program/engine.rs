@@ -1,13 +1,11 @@
 //! An engine is tested.
 
-use super::Refused;
 use super::args::EngineArgs;
+use super::progress::Progress;
 use super::reports::Reports;
-use super::run::{backend, patterns};
-use conveyor_conformance::{
-    Backend, Expectation, Finding, Outcome, Results, RunName, Status, Subject, Verdict, engine,
-    today,
-};
+use super::run::{backend, lists, patterns, trace, with_files};
+use super::{Refused, STOPPED, stopped};
+use conveyor_conformance::{Backend, Results, Status, engine, today};
 
 /// `engine`.
 pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
@@ -24,67 +22,39 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
         Backend::Server { .. } => "server",
         Backend::Endpoint { .. } => "endpoint",
     };
-    let cases = engine::cases().map_err(Refused)?;
-    let read = |name: &str| name.parse::<RunName>().map_err(|error| error.to_string());
-    let all = cases.iter().map(|case| read(&case.name));
-    let all: Vec<RunName> = all.collect::<Result<_, _>>()?;
-    let include = patterns(&args.choice.include, &all)?;
-    let exclude = patterns(&args.choice.exclude, &all)?;
-    let chosen = all.iter().filter(|run| {
-        (include.is_empty() || include.iter().any(|one| one.matches(run)))
-            && !exclude.iter().any(|one| one.matches(run))
-    });
-    let only: std::collections::BTreeSet<String> = chosen.map(ToString::to_string).collect();
-    let count = only.len();
+    let cases = engine::embedded().map_err(Refused)?;
+    let cases = with_files(cases, &args.cases, engine::read_cases, |case| &case.name)?;
+    let all = engine::names(&cases)?;
     let options = engine::Options {
         backend,
-        only: Some(only),
-        jobs: args.choice.parallel,
+        cases,
+        include: patterns(&args.choice.include, &all)?,
+        exclude: patterns(&args.choice.exclude, &all)?,
+        lists: lists(&args.cases, &all)?,
+        parallel: args.choice.parallel,
+        trace: trace(&args.output),
     };
-    let outcomes = engine::run(options).await.map_err(Refused)?;
-    let outcomes = outcomes.iter().map(common);
-    let results = Results {
-        subject: Subject {
-            name: "conveyor".to_owned(),
-            profile: "engine".to_owned(),
-            backend: name.to_owned(),
-            suite: env!("CARGO_PKG_VERSION").to_owned(),
-            date: today(),
-            chosen: args.choice.include.clone(),
-            ..Subject::default()
-        },
-        possible: count as u64,
-        outcomes: outcomes.collect::<Result<_, _>>()?,
+    let mut progress = Progress::new();
+    let mut outcomes = Vec::new();
+    let run = engine::run(&options, |outcome, of| {
+        progress.tell(outcome, of);
+        outcomes.push(outcome.clone());
+    });
+    let results = tokio::select! {
+        results = run => Some(results?),
+        () = stopped() => None,
+    };
+    progress.end();
+    let mut results = results.unwrap_or_else(|| Results {
+        stopped: Some(STOPPED.to_owned()),
+        outcomes,
         ..Results::default()
-    };
+    });
+    results.subject.name = "conveyor".to_owned();
+    results.subject.suite = env!("CARGO_PKG_VERSION").to_owned();
+    results.subject.profile = "engine".to_owned();
+    results.subject.backend = name.to_owned();
+    results.subject.date = today();
+    results.subject.chosen = args.choice.include.clone();
     reports.write(&results)
-}
-
-/// An engine's outcome as reports have them.
-fn common(outcome: &engine::Outcome) -> Result<Outcome, String> {
-    let run = outcome.case.parse::<RunName>();
-    Ok(Outcome {
-        run: run.map_err(|error| error.to_string())?,
-        requires: outcome
-            .requires
-            .iter()
-            .filter_map(|rule| rule.parse().ok())
-            .collect(),
-        features: Vec::new(),
-        verdict: match &outcome.verdict {
-            engine::Verdict::Passed => Verdict::Passed,
-            engine::Verdict::Failed(sentence) => Verdict::Failed {
-                findings: vec![Finding {
-                    requirement: None,
-                    sentence: sentence.clone(),
-                    place: None,
-                }],
-            },
-            engine::Verdict::CouldNotRun(why) => Verdict::CouldNotRun { why: why.clone() },
-        },
-        expectation: Expectation::MustPass,
-        took: outcome.took,
-        stderr: Vec::new(),
-        messages: Vec::new(),
-    })
 }

@@ -1,6 +1,6 @@
 //! A driver is tested.
 
-use super::args::{AxesName, BackendArgs, BackendName, Profile, RunArgs};
+use super::args::{AxesName, BackendArgs, BackendName, CaseArgs, Output, Profile, RunArgs};
 use super::progress::Progress;
 use super::reports::Reports;
 use super::{Refused, STOPPED, stopped};
@@ -38,12 +38,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     let all = names(&cases, &config)?;
     let include = patterns(&args.choice.include, &all)?;
     let exclude = patterns(&args.choice.exclude, &all)?;
-    let lists = Lists::new(
-        &lists(&args.known_failing)?,
-        &lists(&args.known_flaky)?,
-        &all,
-    );
-    let lists = lists.map_err(|errors| Refused(errors.mistakes))?;
+    let lists = lists(&args.cases, &all)?;
     let options = Options {
         program: Program {
             command: args.command.clone(),
@@ -64,10 +59,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
             Some(_) => 1,
             None => args.choice.parallel,
         },
-        trace: match args.trace {
-            true => Trace::On,
-            false => Trace::Off,
-        },
+        trace: trace(&args.output),
         include,
         exclude,
         lists,
@@ -124,17 +116,35 @@ pub(super) fn backend(args: &BackendArgs) -> Result<Backend, Refused> {
 
 /// The cases of the profile, with those of files.
 fn cases(args: &RunArgs) -> Result<Vec<v1::Case>, Refused> {
-    let mut cases = embedded(args.profile.name()).map_err(Refused)?;
+    let cases = embedded(args.profile.name()).map_err(Refused)?;
+    with_files(cases, &args.cases, read_cases, |case| &case.name)
+}
+
+/// Cases with those of files besides, or in their places.
+pub(super) fn with_files<C>(
+    mut cases: Vec<C>,
+    args: &CaseArgs,
+    read: impl Fn(&str, &str) -> Result<Vec<C>, Vec<String>>,
+    name: impl Fn(&C) -> &str,
+) -> Result<Vec<C>, Refused> {
     for file in &args.case_file {
-        let more = read_cases(&file.display().to_string(), &text(file)?).map_err(Refused)?;
+        let more = read(&file.display().to_string(), &text(file)?).map_err(Refused)?;
         for case in more {
-            match cases.iter_mut().find(|one| one.name == case.name) {
+            match cases.iter_mut().find(|one| name(one) == name(&case)) {
                 Some(one) => *one = case,
                 None => cases.push(case),
             }
         }
     }
     Ok(cases)
+}
+
+/// Whether what was said is kept.
+pub(super) fn trace(output: &Output) -> Trace {
+    match output.trace {
+        true => Trace::On,
+        false => Trace::Off,
+    }
 }
 
 /// Patterns of the command line. One of nothing is an error that names what is near.
@@ -156,14 +166,17 @@ pub(super) fn patterns(texts: &[String], all: &[RunName]) -> Result<Vec<Pattern>
     }
 }
 
-fn lists(files: &[PathBuf]) -> Result<Vec<ListFile>, Refused> {
+/// What is known of runs.
+pub(super) fn lists(args: &CaseArgs, all: &[RunName]) -> Result<Lists, Refused> {
     let read = |file: &PathBuf| {
         Ok(ListFile {
             name: file.display().to_string(),
             text: text(file)?,
         })
     };
-    files.iter().map(read).collect()
+    let read = |files: &[PathBuf]| files.iter().map(read).collect::<Result<Vec<_>, Refused>>();
+    let lists = Lists::new(&read(&args.known_failing)?, &read(&args.known_flaky)?, all);
+    lists.map_err(|errors| Refused(errors.mistakes))
 }
 
 fn text(file: &Path) -> Result<String, Refused> {

@@ -323,15 +323,6 @@ fn line(entry: &Entry) -> String {
         (_, true) => " (lost)",
         _ => "",
     };
-    let body = entry.body.to_string();
-    let body = match body.char_indices().nth(500) {
-        Some((at, _)) => format!("{}…", &body[..at]),
-        None => body,
-    };
-    format!(
-        "{:>9.3} {} {number} {}{marks} {body}",
-        entry.at.as_secs_f64(),
-        entry.from.name(),
-        entry.kind
-    )
+    let whose = format!("{} {number} {}{marks}", entry.from.name(), entry.kind);
+    crate::wire::line(entry.at, &whose, &entry.body)
 }

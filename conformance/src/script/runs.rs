@@ -1,22 +1,20 @@
 //! Runs, their ends and logs.
 
-use super::see::short;
 use super::{Halt, Stage, failed, unable};
 use crate::interfere::{inline, with_tokens};
-use crate::like::like;
+use crate::like::same;
 use crate::v1;
+use crate::view::{self, overview, steps};
 use conveyor_api::{from_json_of, to_json};
 use conveyor_proto::v1 as contract;
 use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use prost::Message as _;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 /// How long an end is waited for unless the case says it.
 const PATIENCE: u64 = 10_000;
-/// How often a run is looked at.
-const LOOK: Duration = Duration::from_millis(25);
 /// The name of runs that are given none.
 const RUN: &str = "run";
 
@@ -51,13 +49,13 @@ impl Stage {
                 failed(format!("the engine refuses the run: {}", status.message()))
             }
             (Ok(_), false) => failed(format!(
-                "the engine took the run; it is to be refused: {}",
+                "the engine started the run, and was to refuse it with what has `{}`: the schema that the driver published takes what is in `with`",
                 run.refused
             )),
             (Err(status), false) => match status.message().contains(&run.refused) {
                 true => Ok(()),
                 false => failed(format!(
-                    "the run is refused otherwise than for `{}`: {}",
+                    "the engine refuses the run, and does not say `{}`: {}",
                     run.refused,
                     status.message()
                 )),
@@ -69,40 +67,14 @@ impl Stage {
     fn document(&self, tasks: &[v1::Work]) -> Json {
         let mut steps = Vec::new();
         for work in tasks {
-            let id = or(&work.id, "a");
-            let ids: Vec<String> = match work.copies {
-                0 | 1 => vec![id.to_owned()],
-                copies => (0..copies).map(|copy| format!("{id}-{copy}")).collect(),
-            };
-            for id in ids {
-                let mut step = Map::new();
-                step.insert("id".to_owned(), id.into());
-                step.insert("needs".to_owned(), json!([]));
-                step.insert("driver".to_owned(), self.driver.clone().into());
-                if !work.program.is_empty() {
-                    let program = self.placed(&work.program);
-                    step.insert("with".to_owned(), json!({ "program": program }));
-                }
-                if let Json::Object(more) = self.placed(&work.step) {
-                    step.extend(more);
-                }
-                steps.push(Json::Object(step));
+            for id in ids_of(work) {
+                let program = (!work.program.is_empty()).then(|| self.placed(&work.program));
+                let more = self.placed(&work.step);
+                steps.push(step_of(&id, &self.driver, program, more));
             }
         }
-        json!({
-            "apiVersion": "conveyor/v1",
-            "kind": "Pipeline",
-            "metadata": { "name": "case" },
-            "spec": { "secrets": self.secrets_of_documents(), "steps": steps },
-        })
-    }
-
-    /// The case's secrets, as documents name them.
-    fn secrets_of_documents(&self) -> Json {
-        let secrets = self.secrets.iter();
-        secrets
-            .map(|name| json!({ "name": name, "from": format!("file:{name}") }))
-            .collect()
+        let secrets = self.secrets.iter().map(String::as_str);
+        document_of(secrets, steps)
     }
 
     /// The run of a name in the script.
@@ -129,43 +101,41 @@ impl Stage {
             within => within,
         });
         let until = Instant::now() + within;
-        let view = loop {
+        let name = or(&ended.run, RUN);
+        let look = async || {
             // A server that was just restarted may not answer yet.
             let view = match self.view(&run).await {
                 Err(halt) if Instant::now() >= until => return Err(halt),
-                view => view.unwrap_or_default(),
+                view => view.ok(),
             };
-            let state = view["run"]["state"].as_str().unwrap_or_default();
-            if matches!(state, "succeeded" | "failed" | "cancelled") {
-                break view;
+            let over = view
+                .as_ref()
+                .is_some_and(|view| view.pointer("/run/ended_ms").is_some());
+            match self.gone() {
+                Some(gone) if !over => failed(format!("the run `{name}` does not end: {gone}")),
+                _ => Ok(view),
             }
-            if let Some(gone) = self.gone() {
-                return failed(format!("the run does not end: {gone}"));
-            }
-            if Instant::now() >= until {
+        };
+        let view = match view::ended(within, look).await? {
+            Ok(view) => view,
+            Err(view) => {
                 return failed(format!(
-                    "the run did not end within {} ms: it is {}",
+                    "the run `{name}` did not end within {} ms: {}",
                     within.as_millis(),
-                    short(&steps(&view))
+                    overview(&view)
                 ));
             }
-            sleep(LOOK).await;
         };
         let wanted = or(&ended.state, "succeeded");
-        let state = view["run"]["state"].as_str().unwrap_or_default();
-        let steps = steps(&view);
-        if state != wanted {
+        if view["run"]["state"] != wanted {
             return failed(format!(
-                "the run is `{state}`, and is to be `{wanted}`: {}",
-                short(&steps)
+                "the run `{name}` was to end `{wanted}`: {}",
+                overview(&view)
             ));
         }
         let expected = with_tokens(&self.site.record, &inline(&ended.steps));
-        like(&expected, &steps).or_else(|mismatch| {
-            failed(format!(
-                "the run's steps are not as they are to be: {mismatch}"
-            ))
-        })
+        same(&expected, &steps(&view))
+            .or_else(|why| failed(format!("the steps of run `{name}` are otherwise: {why}")))
     }
 
     /// The number of a step's last attempt; 1 where it has none.
@@ -284,8 +254,8 @@ impl Stage {
         let answer = answer.map_err(|status| {
             Halt::Failed(format!("{} is refused: {}", call.call, status.message()))
         })?;
-        like(&inline(&call.answer), &answer)
-            .or_else(|mismatch| failed(format!("{} is answered otherwise: {mismatch}", call.call)))
+        same(&inline(&call.answer), &answer)
+            .or_else(|why| failed(format!("{} is answered otherwise: {why}", call.call)))
     }
 
     pub(super) async fn published(&mut self, published: &v1::Published) -> Result<(), Halt> {
@@ -301,8 +271,8 @@ impl Stage {
         if published.as_said {
             of_dialect(&driver)?;
         }
-        like(&inline(&published.like), &driver["driver"])
-            .or_else(|mismatch| failed(format!("the driver is published otherwise: {mismatch}")))
+        same(&inline(&published.like), &driver["driver"])
+            .or_else(|why| failed(format!("the driver published itself otherwise: {why}")))
     }
 }
 
@@ -337,21 +307,36 @@ fn read<M: prost::Message + Default>(name: &str, json: &Json) -> Result<M, Halt>
     M::decode(&message.encode_to_vec()[..]).map_err(|error| unable("the case's request", &error))
 }
 
-/// Steps of a run's view by their ids, each with what a case wants to look at: the fields of its one instance beside its own.
-fn steps(view: &Json) -> Json {
-    let mut steps = Map::new();
-    for step in view["steps"].as_array().into_iter().flatten() {
-        let mut shown = step.clone();
-        if let (Some(shown), Some(Json::Object(instance))) =
-            (shown.as_object_mut(), step["instances"].get(0))
-        {
-            for (key, value) in instance {
-                shown.entry(key.clone()).or_insert_with(|| value.clone());
-            }
-        }
-        steps.insert(step["id"].as_str().unwrap_or_default().to_owned(), shown);
+/// The ids of a task's steps.
+pub(crate) fn ids_of(work: &v1::Work) -> Vec<String> {
+    let id = or(&work.id, "a");
+    match work.copies {
+        0 | 1 => vec![id.to_owned()],
+        copies => (0..copies).map(|copy| format!("{id}-{copy}")).collect(),
     }
-    Json::Object(steps)
+}
+
+/// A step of a run's pipeline: it begins at once unless `more` says otherwise.
+pub(crate) fn step_of(id: &str, driver: &str, program: Option<Json>, more: Json) -> Json {
+    let mut step = Map::new();
+    step.insert("id".to_owned(), id.into());
+    step.insert("needs".to_owned(), json!([]));
+    step.insert("driver".to_owned(), driver.into());
+    if let Some(program) = program {
+        step.insert("with".to_owned(), json!({ "program": program }));
+    }
+    if let Json::Object(more) = more {
+        step.extend(more);
+    }
+    Json::Object(step)
+}
+
+/// The pipeline of some steps, with the secrets that they may name.
+pub(crate) fn document_of<'a>(secrets: impl Iterator<Item = &'a str>, steps: Vec<Json>) -> Json {
+    let secrets: Json = secrets
+        .map(|name| json!({ "name": name, "from": format!("file:{name}") }))
+        .collect();
+    view::document(None, &json!({ "secrets": secrets, "steps": steps }))
 }
 
 fn lines_are(logged: &v1::Logged, lines: &[contract::LogRecord]) -> Result<(), Halt> {
@@ -361,8 +346,8 @@ fn lines_are(logged: &v1::Logged, lines: &[contract::LogRecord]) -> Result<(), H
         .collect();
     if !logged.lines.is_empty() {
         let expected = inline(&logged.lines);
-        like(&expected, &json!(texts))
-            .or_else(|mismatch| failed(format!("the log is not as it is to be: {mismatch}")))?;
+        same(&expected, &json!(texts))
+            .or_else(|why| failed(format!("the log is not as it is to be: {why}")))?;
     }
     if logged.numbered > 0 {
         let wanted = logged.numbered as usize;

@@ -2,7 +2,7 @@
 
 use super::{Halt, Stage, failed};
 use crate::interfere::{about, inline, with_tokens};
-use crate::like::like;
+use crate::like::{like, short};
 use crate::v1;
 use crate::v1::Pattern;
 use crate::wire::{Entry, TaskName, engine_message};
@@ -136,13 +136,4 @@ impl Stage {
 
 fn fits(pattern: &Pattern, wanted: &Json, entry: &Entry, task: Option<&TaskName>) -> bool {
     about(pattern, entry.from, entry.kind, task) && like(wanted, &entry.body).is_ok()
-}
-
-/// JSON as a sentence can have it.
-pub(super) fn short(json: &Json) -> String {
-    let text = json.to_string();
-    match text.char_indices().nth(300) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
 }

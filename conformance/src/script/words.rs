@@ -230,7 +230,7 @@ pub(super) fn pattern(pattern: &Pattern) -> String {
 }
 
 /// The name of an interference that a case gives none.
-pub(super) fn kind_of(how: &How) -> &'static str {
+pub(crate) fn kind_of(how: &How) -> &'static str {
     match how {
         How::Hold(_) => "hold",
         How::Drop(_) => "drop",

@@ -3,6 +3,7 @@
 use super::{Part, Session};
 use crate::engine::http::{Asked, Http};
 use crate::engine::link::{self, Teller};
+use crate::engine::said::Said;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -42,7 +43,8 @@ pub(super) struct Wire {
 }
 
 enum Way {
-    Stream(Teller),
+    /// With whose it is, for a trace.
+    Stream(Teller, String, Said),
     Rest(Box<Caller>),
 }
 
@@ -76,7 +78,12 @@ impl Wire {
         let opened = link::open(&part.url, part.access.as_deref()).await;
         let (teller, mut stream) = opened.map_err(|status| match status.code() {
             Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
-                Refused::ForGood(status.to_string())
+                Refused::ForGood(format!(
+                    "the engine refuses driver `{}`: `{}`: {}",
+                    part.name,
+                    link::word(status.code()),
+                    status.message()
+                ))
             }
             // A connection that breaks while it is opened has many statuses.
             _ => Refused::ForNow,
@@ -91,17 +98,26 @@ impl Wire {
             None => json!({"sequence": 1, "hello": hello(part, tokens)}),
         };
         teller.send(link::encoded(&first).map_err(Refused::ForGood)?);
+        let whose = |side: &str| format!("{side} {}", part.name);
+        let (driver, engine) = (whose("driver"), whose("engine"));
+        part.said.message(&driver, &first);
         let answer = match stream.next().await {
             Ok(Some(answer)) => answer,
             _ => return Err(Refused::ForNow),
         };
+        part.said.message(&engine, &answer);
         let mut welcome = match (answer.get("welcome"), answer.get("goodbye")) {
             (Some(welcome), _) => welcome.clone(),
             (None, Some(goodbye)) if goodbye["reason"] == "unknown_session" => {
                 return Err(Refused::Unknown);
             }
             (None, Some(goodbye)) if goodbye["reason"] == "moved" => return Err(Refused::ForNow),
-            _ => return Err(Refused::ForGood(format!("it was answered {answer}"))),
+            _ => {
+                return Err(Refused::ForGood(format!(
+                    "the engine answers the hello of driver `{}` with {answer}",
+                    part.name
+                )));
+            }
         };
         if let Some(session) = session {
             // A resume is not told the secret again by every engine.
@@ -111,8 +127,10 @@ impl Wire {
         }
         let (told, incoming) = mpsc::unbounded_channel();
         let own = told.clone();
+        let said = part.said.clone();
         let feeder = tokio::spawn(async move {
             while let Ok(Some(message)) = stream.next().await {
+                said.message(&engine, &message);
                 if own.send(message).is_err() {
                     return;
                 }
@@ -121,7 +139,7 @@ impl Wire {
             let _ = own.send(Value::Null);
         });
         let wire = Wire {
-            way: Way::Stream(teller),
+            way: Way::Stream(teller, driver, part.said.clone()),
             sequence: 1,
             incoming,
             told,
@@ -135,7 +153,7 @@ impl Wire {
         session: Option<&Session>,
         tokens: &[String],
     ) -> Result<(Wire, Value), Refused> {
-        let http = Http::new(&part.url);
+        let http = Http::new(&part.url, &part.said);
         let welcome = match session {
             // A session without a stream lives over connections, and over restarts.
             Some(session) => json!({
@@ -149,7 +167,13 @@ impl Wire {
                 match http.call(&asked).await {
                     Ok(answer) if answer.status == 200 => answer.body["welcome"].clone(),
                     Ok(answer) if answer.status >= 500 => return Err(Refused::ForNow),
-                    Ok(answer) => return Err(Refused::ForGood(answer.body.to_string())),
+                    Ok(answer) => {
+                        return Err(Refused::ForGood(format!(
+                            "the engine refuses driver `{}`: {}",
+                            part.name,
+                            answer.told()
+                        )));
+                    }
                     Err(_) => return Err(Refused::ForNow),
                 }
             }
@@ -177,8 +201,9 @@ impl Wire {
     pub(super) async fn say(&mut self, mut message: Value) {
         self.sequence += 1;
         match &self.way {
-            Way::Stream(teller) => {
+            Way::Stream(teller, driver, said) => {
                 message["sequence"] = self.sequence.into();
+                said.message(driver, &message);
                 match link::encoded(&message) {
                     Ok(bytes) => teller.send(bytes),
                     // What a case has a driver say wrongly ends its connection: the case sees no outcome.

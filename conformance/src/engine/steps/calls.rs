@@ -3,7 +3,7 @@
 use super::{limit, named};
 use crate::engine::http::{Answer, Asked, authorization};
 use crate::engine::script::Script;
-use crate::like::{like, short};
+use crate::like::{like, same, short};
 use crate::v1::{EngineCall, EngineCompare, EngineRead};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub(super) async fn call(script: &mut Script<'_>, step: &EngineCall) -> Result<(
         loop {
             let answer = script.http.call(&asked).await;
             let fits = answer.and_then(|answer| {
-                fits(script, step, &answer)?;
+                fits(script, step, &asked.to_string(), &answer)?;
                 Ok(answer)
             });
             match fits {
@@ -42,13 +42,14 @@ pub(super) async fn call(script: &mut Script<'_>, step: &EngineCall) -> Result<(
             pending.ok_or_else(|| format!("no call `{}` was made", step.answered))?;
         begun = made;
         let answer = pending.await.map_err(|error| error.to_string())??;
-        fits(script, step, &answer)?;
+        let call = format!("the call `{}`", step.answered);
+        fits(script, step, &call, &answer)?;
         answer
     };
     let took = begun.elapsed().as_millis();
     if took < u128::from(step.not_before_ms) {
         return Err(format!(
-            "it was answered after {took} ms; expected no earlier than after {} ms",
+            "the engine answered after {took} ms; expected no earlier than after {} ms",
             step.not_before_ms
         ));
     }
@@ -59,7 +60,7 @@ pub(super) async fn call(script: &mut Script<'_>, step: &EngineCall) -> Result<(
     for (name, from) in headers {
         let header = from.trim_start_matches("header:");
         let value = answer.headers.get(header);
-        let value = value.ok_or_else(|| format!("the answer has no header `{header}`"))?;
+        let value = value.ok_or_else(|| format!("the engine's answer has no header `{header}`"))?;
         script.values.set(name, value.clone());
     }
     script.values.save(body, &answer.body)
@@ -91,23 +92,22 @@ fn asked(script: &Script<'_>, step: &EngineCall) -> Result<Asked, String> {
     })
 }
 
-fn fits(script: &Script<'_>, step: &EngineCall, answer: &Answer) -> Result<(), String> {
+/// Whether an answer is as the step says; otherwise what of it is not.
+fn fits(script: &Script<'_>, step: &EngineCall, call: &str, answer: &Answer) -> Result<(), String> {
     let status = if step.status == 0 { 200 } else { step.status };
     if u32::from(answer.status) != status {
         return Err(format!(
-            "{} is answered {} {}; expected {status}",
-            step.path,
-            answer.status,
-            short(&answer.body)
+            "the engine answers {call} with {}; expected {status}",
+            answer.told()
         ));
     }
-    for (expected, actual) in [
-        (&step.like, &answer.body),
-        (&step.headers_like, &answer.headers),
+    for (what, expected, actual) in [
+        ("answer", &step.like, &answer.body),
+        ("headers", &step.headers_like, &answer.headers),
     ] {
         if let Some(expected) = script.values.json(expected)? {
-            like(&expected, actual)
-                .map_err(|why| format!("{}: {why}; it is {}", step.path, short(actual)))?;
+            same(&expected, actual)
+                .map_err(|why| format!("the engine's {what} to {call}: {why}"))?;
         }
     }
     Ok(())
@@ -129,14 +129,12 @@ pub(super) async fn read(script: &mut Script<'_>, step: &EngineRead) -> Result<(
             count => format!("{count} events"),
         };
         format!(
-            "{} has not come to {count} within {} ms",
-            step.path,
+            "the engine has not come to {count} of {asked} within {} ms",
             within.as_millis()
         )
     })??;
     if let Some(expected) = script.values.json(&step.like)? {
-        like(&expected, &events)
-            .map_err(|why| format!("{why}; the events are {}", short(&events)))?;
+        same(&expected, &events).map_err(|why| format!("the engine's events of {asked}: {why}"))?;
     }
     script.values.save(&step.save, &events)
 }
@@ -144,12 +142,14 @@ pub(super) async fn read(script: &mut Script<'_>, step: &EngineRead) -> Result<(
 pub(super) fn compare(script: &Script<'_>, step: &EngineCompare) -> Result<(), String> {
     let that = script.values.json(&step.that)?.unwrap_or(Value::Null);
     if let Some(expected) = script.values.json(&step.like)? {
-        like(&expected, &that).map_err(|why| why.to_string())?;
+        same(&expected, &that).map_err(|why| format!("what the engine said before: {why}"))?;
     }
     match script.values.json(&step.unlike)? {
-        Some(other) if like(&other, &that).is_ok() => {
-            Err(format!("{} is like {}", short(&that), short(&other)))
-        }
+        Some(other) if like(&other, &that).is_ok() => Err(format!(
+            "what the engine said before is {}, and was not to be like {}",
+            short(&that),
+            short(&other)
+        )),
         _ => Ok(()),
     }
 }

@@ -1,15 +1,13 @@
 //! Runs: how they are started, and how they end.
 
-use super::{limit, named, over};
+use super::{limit, named};
 use crate::engine::http::Asked;
 use crate::engine::script::Script;
-use crate::like::{like, short};
+use crate::interfere::merge;
+use crate::like::same;
 use crate::v1::{EngineEnded, EngineStart};
-use serde_json::{Map, Value, json};
-use std::time::{Duration, Instant};
-
-/// How often a run is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::view::{self, overview, steps};
+use serde_json::{Value, json};
 
 pub(super) async fn start(script: &mut Script<'_>, step: &EngineStart) -> Result<(), String> {
     let name = named(&step.name, "run");
@@ -27,7 +25,7 @@ pub(super) async fn start(script: &mut Script<'_>, step: &EngineStart) -> Result
         body["inputs"] = inputs;
     }
     if let Some(more) = script.values.json(&step.request)? {
-        over(&mut body, more);
+        merge(&mut body, &more);
     }
     let token = script.token("")?;
     let answer = script
@@ -37,14 +35,13 @@ pub(super) async fn start(script: &mut Script<'_>, step: &EngineStart) -> Result
     let status = if step.status == 0 { 200 } else { step.status };
     if u32::from(answer.status) != status {
         return Err(format!(
-            "it is answered {} {}; expected {status}",
-            answer.status,
-            short(&answer.body)
+            "the engine answers the start of run `{name}` with {}; expected {status}",
+            answer.told()
         ));
     }
     if let Some(expected) = script.values.json(&step.like)? {
-        like(&expected, &answer.body)
-            .map_err(|why| format!("{why}; the answer is {}", short(&answer.body)))?;
+        same(&expected, &answer.body)
+            .map_err(|why| format!("the engine's answer to the start of run `{name}`: {why}"))?;
     }
     if let Some(id) = answer.body.pointer("/run/id") {
         script.values.set(name, id.clone());
@@ -65,12 +62,8 @@ fn document(script: &Script<'_>, mut spec: Value) -> Result<Value, String> {
             }
         }
     }
-    Ok(json!({
-        "apiVersion": "conveyor/v1",
-        "kind": "Pipeline",
-        "metadata": {"name": "case", "namespace": script.values.get("namespace")?},
-        "spec": spec,
-    }))
+    let namespace = script.values.get("namespace")?;
+    Ok(view::document(Some(&namespace), &spec))
 }
 
 pub(super) async fn ended(script: &mut Script<'_>, step: &EngineEnded) -> Result<(), String> {
@@ -80,79 +73,36 @@ pub(super) async fn ended(script: &mut Script<'_>, step: &EngineEnded) -> Result
     let token = script.token("")?;
     let asked = Asked::get(&format!("/v1/runs/{run}?view=attempts"), token.as_deref());
     let within = limit(step.within_ms, 10_000);
-    let until = Instant::now() + within;
-    let view = loop {
-        let answer = script.http.call(&asked).await;
-        let view = match answer {
-            Ok(answer) if answer.status == 200 => answer.body,
-            // An engine that restarts is not there for a moment.
-            Ok(answer) if answer.status < 500 => return Err(answer.body.to_string()),
-            _ => Value::Null,
-        };
-        if view.pointer("/run/ended_ms").is_some() {
-            break view;
+    let http = script.http.clone();
+    let look = async || match http.call(&asked).await {
+        Ok(answer) if answer.status == 200 => Ok(Some(answer.body)),
+        // An engine that restarts is not there for a moment.
+        Ok(answer) if answer.status < 500 => {
+            Err(format!("the engine answers {asked} with {}", answer.told()))
         }
-        if Instant::now() > until {
-            let milliseconds = within.as_millis();
-            return Err(format!(
-                "run `{name}` has not ended within {milliseconds} ms: {}",
-                overview(&view)
-            ));
-        }
-        tokio::time::sleep(LOOK).await;
+        _ => Ok(None),
     };
-    let told = |why: String| format!("run `{name}`: {why}; {}", overview(&view));
+    let view = view::ended(within, look).await?.map_err(|view| {
+        format!(
+            "the engine did not end run `{name}` within {} ms: {}",
+            within.as_millis(),
+            overview(&view)
+        )
+    })?;
     if view["run"]["state"] != state {
-        return Err(told(format!(
-            "is {}; expected {state:?}",
-            view["run"]["state"]
-        )));
+        return Err(format!(
+            "the engine was to end run `{name}` as `{state}`: {}",
+            overview(&view)
+        ));
     }
-    if let Some(expected) = script.values.json(&step.like)? {
-        like(&expected, &view["run"]).map_err(|why| told(why.to_string()))?;
-    }
-    if let Some(expected) = script.values.json(&step.steps)? {
-        like(&expected, &by_id(&view)).map_err(|why| told(why.to_string()))?;
+    for (what, expected, shown) in [
+        ("", &step.like, view["run"].clone()),
+        ("the steps of ", &step.steps, steps(&view)),
+    ] {
+        if let Some(expected) = script.values.json(expected)? {
+            same(&expected, &shown)
+                .map_err(|why| format!("the engine shows {what}run `{name}` otherwise: {why}"))?;
+        }
     }
     Ok(())
-}
-
-/// Steps by id, plain ones with what their only instance has.
-fn by_id(view: &Value) -> Value {
-    let steps = view["steps"].as_array().into_iter().flatten();
-    let steps = steps.filter_map(|step| {
-        let mut fields = step.as_object()?.clone();
-        if step["fan_out"] == false
-            && let Some(instance) = step.pointer("/instances/0").and_then(Value::as_object)
-        {
-            for (key, value) in instance {
-                // Its reason is the step's own where that has none.
-                let empty = fields.get(key).is_none_or(|own| own == "");
-                if empty {
-                    fields.insert(key.clone(), value.clone());
-                }
-            }
-        }
-        Some((step["id"].as_str()?.to_owned(), Value::Object(fields)))
-    });
-    Value::Object(steps.collect::<Map<_, _>>())
-}
-
-/// A run and its steps in a line.
-fn overview(view: &Value) -> String {
-    let steps = view["steps"].as_array().into_iter().flatten().map(|step| {
-        let (id, state, reason) = (&step["id"], &step["state"], &step["reason"]);
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        match text(reason).as_str() {
-            "" => format!("{}={}", text(id), text(state)),
-            reason => format!("{}={} ({reason})", text(id), text(state)),
-        }
-    });
-    let steps: Vec<_> = steps.collect();
-    format!(
-        "it is {} {}: {}",
-        view["run"]["state"],
-        view["run"]["reason"],
-        steps.join(", ")
-    )
 }

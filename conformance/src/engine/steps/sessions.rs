@@ -1,11 +1,12 @@
 //! Drivers: those that play, and streams on which a case says each message.
 
-use super::{limit, named, over};
+use super::{limit, named};
 use crate::engine::driver::{Act, Part, Player};
 use crate::engine::link;
 use crate::engine::script::Script;
 use crate::engine::stream::Stream;
-use crate::like::like;
+use crate::interfere::merge;
+use crate::like::same;
 use crate::v1::{
     EngineBreak, EngineClosed, EngineDriver, EngineOpen, EngineRelease, EngineSee, EngineTell,
     EngineUnseen, Play,
@@ -18,7 +19,7 @@ pub(super) async fn driver(script: &mut Script<'_>, step: &EngineDriver) -> Resu
     let name = named(&step.name, "d").to_owned();
     let mut hello = script.values.get("hello")?;
     if let Some(more) = script.values.json(&step.hello)? {
-        over(&mut hello, more);
+        merge(&mut hello, &more);
     }
     let mut acts = BTreeMap::new();
     for (task, plays) in &step.play {
@@ -40,6 +41,8 @@ pub(super) async fn driver(script: &mut Script<'_>, step: &EngineDriver) -> Resu
         hello,
         rest,
         acts,
+        said: script.said.clone(),
+        name: name.clone(),
     };
     let player = Player::connect(part).await?;
     script.players.insert(name, player);
@@ -77,17 +80,24 @@ pub(super) fn release(script: &mut Script<'_>, step: &EngineRelease) -> Result<(
 pub(super) async fn open(script: &mut Script<'_>, step: &EngineOpen) -> Result<(), String> {
     let name = named(&step.session, "s").to_owned();
     let token = script.token(&step.token)?;
-    let opened = Stream::open(script.played.engine().url(), token.as_deref()).await;
+    let url = script.played.engine().url();
+    let opened = Stream::open(url, token.as_deref(), &name, &script.said).await;
     let mut stream = match opened {
         Ok(stream) if step.refused.is_empty() => stream,
         Ok(mut stream) => return stream.closed(&step.refused, limit(0, 5_000)).await,
         Err(status) if link::word(status.code()) == step.refused => return Ok(()),
-        Err(status) => return Err(format!("the stream is refused: {status}")),
+        Err(status) => {
+            return Err(format!(
+                "the engine refuses the stream `{name}`: `{}`: {}",
+                link::word(status.code()),
+                status.message()
+            ));
+        }
     };
     if let Some(mut first) = script.values.json(&step.first)? {
         if let Some(said) = first.get("hello").cloned() {
             let mut hello = script.values.get("hello")?;
-            over(&mut hello, said);
+            merge(&mut hello, &said);
             first["hello"] = hello;
         }
         stream.tell(&first, None, &[])?;
@@ -96,11 +106,24 @@ pub(super) async fn open(script: &mut Script<'_>, step: &EngineOpen) -> Result<(
         let seen = stream
             .see(&json!({}), limit(0, 5_000), Duration::ZERO)
             .await?;
-        like(&expected, &seen).map_err(|why| format!("{why}; it is {seen}"))?;
+        same(&expected, &seen).map_err(|why| {
+            format!(
+                "the engine's first message on stream `{name}` is {}: {why}",
+                kind_of(&seen)
+            )
+        })?;
         script.values.save(&step.save, &seen)?;
     }
     script.streams.insert(name, stream);
     Ok(())
+}
+
+/// What a message is: `` `goodbye` ``.
+fn kind_of(message: &Value) -> String {
+    let fields = message.as_object().into_iter().flatten();
+    let mut kinds = fields.filter(|(name, _)| *name != "sequence");
+    let kind = kinds.next();
+    kind.map_or_else(|| "nothing".to_owned(), |(kind, _)| format!("`{kind}`"))
 }
 
 pub(super) fn tell(script: &mut Script<'_>, step: &EngineTell) -> Result<(), String> {
