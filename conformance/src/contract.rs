@@ -69,7 +69,7 @@ impl Citing for v1::Case {
     fn flaws(&self) -> Flaws {
         let mut flaws = time("/time_limit_ms", self.time_limit_ms);
         for (at, feature) in self.features.iter().enumerate() {
-            flaws.extend(word(&format!("/features/{at}"), feature, FEATURES));
+            flaws.extend(of_list(&format!("/features/{at}"), feature, FEATURES));
         }
         flaws.extend(twice("/features", &self.features));
         flaws.extend(of_axes(&self.axes.clone().unwrap_or_default()));

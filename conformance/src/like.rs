@@ -15,7 +15,7 @@
 //! | `{$lacks: …}` | lists and texts without it |
 //! | `{$each: …}` | lists whose items are all like it |
 
-use crate::cases::no_regex;
+use crate::cases::{at, is_name, no_regex};
 use regex::Regex;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -125,12 +125,6 @@ fn sound(test: &str, value: &Value, place: &str) -> Result<(), Mismatch> {
     }
 }
 
-/// Whether something that was saved is to stand there: `${name}`.
-fn is_name(value: &Value) -> bool {
-    let text = value.as_str();
-    text.is_some_and(|text| text.starts_with("${") && text.ends_with('}'))
-}
-
 fn tests(fields: &Map<String, Value>) -> bool {
     !fields.is_empty() && fields.keys().all(|key| key.starts_with('$'))
 }
@@ -140,11 +134,6 @@ fn mismatch(pointer: &str, sentence: impl Into<String>) -> Mismatch {
         pointer: pointer.to_owned(),
         sentence: sentence.into(),
     }
-}
-
-/// A place within another.
-fn at(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 /// A value as a sentence has it.

@@ -325,7 +325,7 @@ fn collect(json: &Json, place: &str, found: &mut Vec<(String, String)>) {
 }
 
 /// The names in a text.
-pub(crate) fn names_of(text: &str) -> impl Iterator<Item = String> {
+fn names_of(text: &str) -> impl Iterator<Item = String> {
     let parts = text.split("${").skip(1);
     let names = parts.filter(|part| !part.starts_with('{'));
     names.filter_map(|part| part.split_once('}').map(|(name, _)| name.to_owned()))

@@ -4,7 +4,7 @@ use super::shape::Flaws;
 use prost_reflect::{EnumDescriptor, EnumValueDescriptor};
 
 /// As long as a case, or anything in it, may wait, in milliseconds: a suite that hangs is to be seen soon.
-pub(crate) const LONGEST_MS: u64 = 120_000;
+const LONGEST_MS: u64 = 120_000;
 
 /// A word that is none of those that may stand there; nothing of one that is, or of none.
 pub(crate) fn word(place: &str, found: &str, may: &[&str]) -> Flaws {
