@@ -6,17 +6,17 @@
 //! | `script`, `steps`, `values` | a case as it is performed, and what it has saved |
 //! | `driver`, `stream`, `link` | drivers that play, and streams on which a case says each message |
 //! | `http` | a client of REST |
-//! | `said` | what was said, for `--trace` |
+//! | `talk` | what was said, for `--trace` |
 
 mod cases;
 mod driver;
 mod flaws;
 mod http;
 mod link;
-mod said;
 mod script;
 mod steps;
 mod stream;
+mod talk;
 mod values;
 
 pub use crate::backend::Backend;
@@ -25,14 +25,14 @@ pub use cases::{CaseInfo, cases, embedded, read_cases, uncited};
 use crate::backend::{Engine, Setting, Unavailable};
 use crate::lists::Lists;
 use crate::names::{Pattern, RunName};
-use crate::result::{Finding, Outcome, Results, Subject, Verdict};
+use crate::result::{Finding, Outcome, Results, Rule, Subject, Verdict};
 use crate::runner::Trace;
 use crate::v1::EngineCase;
 use futures_util::StreamExt as _;
-use said::Said;
 use script::Script;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use talk::Talk;
 
 /// What is run, and against what.
 #[derive(Clone, Debug, Default)]
@@ -158,12 +158,12 @@ async fn one(
         0 => TIME_LIMIT,
         limit => Duration::from_millis(limit),
     };
-    let said = Said::new(options.trace);
+    let said = Talk::new(options.trace);
     let performed = perform(case, &options.backend, shared, limit, &said).await;
     let requires: Vec<_> = case
         .requires
         .iter()
-        .filter_map(|rule| rule.parse().ok())
+        .filter_map(|rule| rule.parse::<Rule>().ok())
         .collect();
     let verdict = match performed {
         Ok(()) => Verdict::Passed,
@@ -197,7 +197,7 @@ async fn perform(
     backend: &Backend,
     shared: Option<Shared>,
     limit: Duration,
-    said: &Said,
+    said: &Talk,
 ) -> Result<(), Stop> {
     let setting = cases::setting(case);
     let own = setting != Setting::default() || cases::needs_its_own(case);

@@ -239,7 +239,7 @@ fn the_program_takes_lists_case_files_and_traces_for_engines() {
         ),
         (
             &["--case-file", "wrong.yaml"],
-            "wrong.yaml:6:20: unknown field `pth`",
+            "wrong.yaml:6:21: unknown field `pth`",
         ),
     ] {
         let (output, out, error) = with(arguments);

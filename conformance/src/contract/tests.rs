@@ -66,7 +66,7 @@ fn what_is_wrong_besides_the_script_is_refused_at_its_place() {
         ("setting: {drain_ms: ‸200000}", "200000 ms are more than"),
         (
             "setting: {welcome: {heartbeat_ms: ‸200}}",
-            "unknown field `heartbeat_ms`; known are `contract_version`",
+            "unknown field `heartbeat_ms`; known are `session`,",
         ),
         (
             "setting: {welcome: {limits: {log_line: ‸200}}}",
@@ -246,7 +246,7 @@ fn what_is_wrong_with_a_message_is_refused_at_its_place() {
         ),
         (
             "see: {message: {kind: detached, like: {reason: ‸x}}}",
-            "unknown field `reason`; known are `token`, `within_ms`",
+            "unknown field `reason`; known are `token`, `until_ms`, `principals`",
         ),
         (
             "see: {message: {kind: broken, like: {status: ‸x}}}",
@@ -364,10 +364,16 @@ fn what_is_wrong_with_a_run_is_refused_at_its_place() {
         ),
         (
             "run: {name: m, tasks: [{step: {retyr: ‸{attempts: 2}}}]}",
-            "unknown field `retyr`",
+            "unknown field `retyr`; allowed: id, name, driver,",
         ),
-        ("run: {name: m, tasks: [{step: {grace: ‸soon}}]}", ""),
-        ("run: {name: m, tasks: [{step: {needs: [‸z]}}]}", ""),
+        (
+            "run: {name: m, tasks: [{step: {grace: ‸soon}}]}",
+            "`grace` is not a duration; found the text \"soon\"; allowed: a duration such as 300ms,",
+        ),
+        (
+            "run: {name: m, tasks: [{step: {needs: [‸z]}}]}",
+            "no step has the id `z`",
+        ),
         (
             "run: {name: m, tasks: [{step: {driver: ‸me}}]}",
             "is the driver that is tested",

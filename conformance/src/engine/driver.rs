@@ -6,7 +6,7 @@ mod wire;
 
 use self::attempt::{Acts, Said, perform};
 use self::wire::{Came, Wire};
-use super::said::Said;
+use super::talk::Talk;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) struct Part {
     pub(super) acts: BTreeMap<String, Vec<Act>>,
     /// Its name in the case.
     pub(super) name: String,
-    pub(super) said: Said,
+    pub(super) said: Talk,
 }
 
 /// A driver that is connected. It is gone when this is dropped.

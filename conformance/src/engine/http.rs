@@ -1,6 +1,6 @@
 //! A client of REST: calls, and server-sent events.
 
-use super::said::Said;
+use super::talk::Talk;
 use crate::like::short;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -16,7 +16,7 @@ use std::fmt;
 pub(super) struct Http {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
-    said: Said,
+    said: Talk,
 }
 
 /// A call.
@@ -94,7 +94,7 @@ pub(super) fn authorization(token: &str) -> (String, String) {
 }
 
 impl Http {
-    pub(super) fn new(url: &str, said: &Said) -> Http {
+    pub(super) fn new(url: &str, said: &Talk) -> Http {
         Http {
             client: Client::builder(TokioExecutor::new()).build_http(),
             url: url.to_owned(),

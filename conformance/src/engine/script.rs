@@ -2,8 +2,8 @@
 
 use super::driver::Player;
 use super::http::{Asked, Http};
-use super::said::Said;
 use super::stream::Stream;
+use super::talk::Talk;
 use super::values::Values;
 use super::{Played, Stop, cases, steps};
 use crate::v1::EngineCase;
@@ -20,7 +20,7 @@ pub(super) struct Script<'a> {
     case: &'a EngineCase,
     pub(super) played: Played<'a>,
     pub(super) http: Http,
-    pub(super) said: Said,
+    pub(super) said: Talk,
     pub(super) values: Values,
     pub(super) streams: HashMap<String, Stream>,
     pub(super) players: HashMap<String, Player>,
@@ -31,7 +31,7 @@ pub(super) struct Script<'a> {
 static CASES: AtomicU64 = AtomicU64::new(0);
 
 impl<'a> Script<'a> {
-    pub(super) fn new(case: &'a EngineCase, played: Played<'a>, said: &Said) -> Script<'a> {
+    pub(super) fn new(case: &'a EngineCase, played: Played<'a>, said: &Talk) -> Script<'a> {
         Script {
             case,
             http: Http::new(played.engine().url(), said),

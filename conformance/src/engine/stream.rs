@@ -1,7 +1,7 @@
 //! A stream in a case's own words: what is told, seen and not seen on it.
 
 use super::link::{self, Teller};
-use super::said::Said;
+use super::talk::Talk;
 use crate::like::{like, same, short};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ pub(super) struct Stream {
     teller: Teller,
     /// Its name in the case.
     name: String,
-    said: Said,
+    said: Talk,
     sequence: u64,
     came: watch::Receiver<Came>,
     /// Where the next look begins, and when what was found last came.
@@ -41,7 +41,7 @@ impl Stream {
         url: &str,
         token: Option<&str>,
         name: &str,
-        said: &Said,
+        said: &Talk,
     ) -> Result<Stream, Status> {
         let (teller, mut told) = link::open(url, token).await?;
         let (writer, came) = watch::channel(Came::default());

@@ -3,7 +3,7 @@
 use super::{Part, Session};
 use crate::engine::http::{Asked, Http};
 use crate::engine::link::{self, Teller};
-use crate::engine::said::Said;
+use crate::engine::talk::Talk;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ pub(super) struct Wire {
 
 enum Way {
     /// With whose it is, for a trace.
-    Stream(Teller, String, Said),
+    Stream(Teller, String, Talk),
     Rest(Box<Caller>),
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// Lines of what was said, or nothing where nobody wants them. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Said(Option<Arc<Lines>>);
+pub(super) struct Talk(Option<Arc<Lines>>);
 
 #[derive(Debug)]
 struct Lines {
@@ -24,9 +24,9 @@ struct State {
     answers: HashMap<String, String>,
 }
 
-impl Said {
-    pub(super) fn new(trace: Trace) -> Said {
-        Said(match trace {
+impl Talk {
+    pub(super) fn new(trace: Trace) -> Talk {
+        Talk(match trace {
             Trace::Off => None,
             Trace::On => Some(Arc::new(Lines {
                 began: Instant::now(),
