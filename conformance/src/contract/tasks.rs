@@ -125,7 +125,7 @@ fn pipeline(run: &v1::Run) -> Flaws {
             of.push(at);
         }
     }
-    let document = document_of(secrets.iter().map(String::as_str), steps);
+    let document = document_of(secrets.iter().map(String::as_str), &steps);
     let Err(told) = load("case.json", document.to_string().as_bytes()) else {
         return Flaws::new();
     };

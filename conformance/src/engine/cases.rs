@@ -73,7 +73,8 @@ fn read(files: &[(&str, &str)]) -> Result<Vec<EngineCase>, Vec<CaseError>> {
 }
 
 fn told(errors: Vec<CaseError>) -> Vec<String> {
-    errors.iter().map(ToString::to_string).collect()
+    let errors = errors.into_iter();
+    errors.map(|error| error.to_string()).collect()
 }
 
 /// What a case asks to be arranged.

@@ -74,7 +74,7 @@ impl Stage {
             }
         }
         let secrets = self.secrets.iter().map(String::as_str);
-        document_of(secrets, steps)
+        document_of(secrets, &steps)
     }
 
     /// The run of a name in the script.
@@ -332,7 +332,7 @@ pub(crate) fn step_of(id: &str, driver: &str, program: Option<Json>, more: Json)
 }
 
 /// The pipeline of some steps, with the secrets that they may name.
-pub(crate) fn document_of<'a>(secrets: impl Iterator<Item = &'a str>, steps: Vec<Json>) -> Json {
+pub(crate) fn document_of<'a>(secrets: impl Iterator<Item = &'a str>, steps: &[Json]) -> Json {
     let secrets: Json = secrets
         .map(|name| json!({ "name": name, "from": format!("file:{name}") }))
         .collect();
