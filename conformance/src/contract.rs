@@ -9,6 +9,9 @@ use crate::v1;
 use crate::v1::step::Step as What;
 use crate::{like, wire};
 
+/// The case that is the first meeting with a driver, which the suite performs by itself (`runner/probe.rs`).
+pub(crate) const MEETING: &str = "handshake/features/as-declared";
+
 /// Faults that a case may name.
 pub(crate) const FAULTS: &[&str] = &[
     "restart",
@@ -97,8 +100,14 @@ impl Citing for v1::Case {
                 flaws.push((format!("/axes/faults/{at}"), why));
             }
         }
-        if self.script.is_empty() {
-            flaws.push((String::new(), "has no `script`".to_owned()));
+        match (self.name == MEETING, self.script.is_empty()) {
+            (false, true) => flaws.push((String::new(), "has no `script`".to_owned())),
+            (true, false) => {
+                let why =
+                    "is of the first meeting, which the suite performs by itself: leave it out";
+                flaws.push(("/script".to_owned(), why.to_owned()));
+            }
+            _ => {}
         }
         let mut each: Vec<&str> = words(self);
         each.retain(|word| word.starts_with("each-"));

@@ -8,7 +8,7 @@
 //! | [`choose`], [`pairwise`] | which of a case's many runs are done |
 //! | [`Lists`] | what is known to fail |
 //! | [`text_report`], [`junit_report`], [`json_report`], [`profile`()], [`badge`] | what is written of it |
-//! | [`run`], [`Options`] | cases run against a driver |
+//! | [`run`], [`run_until`], [`Options`], [`Endpoint`] | cases run against a driver |
 //! | [`engine`] | the suite for engines |
 //! | `backend`, `site`, `proxy`, `tap` | the engine, and what stands between it and a driver |
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
@@ -54,7 +54,7 @@ pub use result::{
     Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,
     Subject, Verdict,
 };
-pub use runner::{Breadth, Options, Trace, names, run};
+pub use runner::{Breadth, Endpoint, Options, Trace, names, run, run_until};
 
 use prost_reflect::DescriptorPool;
 use std::sync::LazyLock;

@@ -1,14 +1,19 @@
 //! Cases run against a driver: which, with what, and what came of them.
 
+mod advertised;
+mod endpoint;
 mod faults;
 mod one;
 mod probe;
+mod undeclared;
 
+pub use endpoint::Endpoint;
 pub use one::Trace;
 
 use crate::axes::{self, Axes};
 use crate::backend::Backend;
 use crate::config::DRIVER;
+use crate::contract::MEETING;
 use crate::driver::Program;
 use crate::lists::Lists;
 use crate::names::{Axis, CaseName, Pattern, RunName};
@@ -19,9 +24,9 @@ use crate::v1;
 use futures_util::StreamExt as _;
 use one::One;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Which of the values of the axes are run.
@@ -64,13 +69,17 @@ pub struct Options {
     /// `contract` or `driver`.
     pub profile: String,
     /// Where a driver is waited for that somebody else starts, one case after the other; `None`: it is started.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Endpoint>,
 }
 
 impl Options {
+    fn included(&self, run: &RunName) -> bool {
+        let mut patterns = self.include.iter();
+        self.include.is_empty() || patterns.any(|pattern| pattern.matches(run))
+    }
+
     fn chosen(&self, run: &RunName) -> bool {
-        let among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(run));
-        (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
+        self.included(run) && !self.exclude.iter().any(|pattern| pattern.matches(run))
     }
 
     /// Whether it was chosen by its own values: then it is run, whatever the breadth.
@@ -137,6 +146,9 @@ fn axes_of(
         .name
         .parse()
         .map_err(|error: crate::names::NameError| error.to_string())?;
+    if case.name == MEETING {
+        return Ok((name, Axes::new()));
+    }
     let said = case.axes.clone().unwrap_or_default();
     let transports: Vec<Transport> = match said.transports.is_empty() {
         true => Transport::ALL.to_vec(),
@@ -181,28 +193,35 @@ fn axes_of(
 /// A sentence: what of a case cannot be.
 pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, String> {
     let embedded = matches!(options.backend, Backend::Embedded);
-    let streams = declared.iter().any(|declared| declared == "stream");
+    let declares = |feature: &str| declared.iter().any(|declared| declared == feature);
+    let can = |feature: &str| {
+        let endpoint = options.listen.as_ref();
+        endpoint.is_none_or(|endpoint| endpoint.can(feature))
+    };
     let has = |feature: &str| match feature {
         CLOCK => embedded,
-        // Who is not started cannot be told to talk otherwise.
-        "tls" | "unix" | "concurrency" if options.listen.is_some() => false,
-        "unary" | "rest" if options.listen.is_some() && streams => false,
-        _ => declared.iter().any(|declared| declared == feature),
+        _ => declares(feature) && can(feature),
     };
     let mut plan = Plan {
         runs: Vec::new(),
         undeclared: Vec::new(),
         possible: 0,
     };
-    for case in &options.cases {
+    // The first meeting is no run among others.
+    for case in options.cases.iter().filter(|case| case.name != MEETING) {
         let (_, axes) = axes_of(case, None, has)?;
+        let lacks = |feature: &String| undeclared::lacking(options, declared, feature);
         let mut lacking: Vec<String> = case
             .features
             .iter()
             .filter(|feature| !has(feature))
-            .cloned()
+            .map(lacks)
             .collect();
-        if axes[0].1.is_empty() {
+        let ways = !axes[0].1.is_empty();
+        let arranged = options.listen.is_some() && endpoint::is_arranged(case);
+        if arranged || (!ways && !axes_of(case, None, declares)?.1[0].1.is_empty()) {
+            lacking.push(endpoint::STARTED.to_owned());
+        } else if !ways {
             let said = case.axes.clone().unwrap_or_default().transports;
             lacking.push(match said.is_empty() {
                 true => "stream, unary or rest".to_owned(),
@@ -212,22 +231,26 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
         if samples::picks(case, &options.config).is_some_and(|picks| picks.is_empty()) {
             lacking.push(format!("samples `{}`", samples::words(case).join("`, `")));
         }
+        lacking.dedup();
         if !lacking.is_empty() {
             let (name, all) = axes_of(case, None, |_| true)?;
             let every = axes::every(&name, &all).map_err(|error| error.to_string())?;
             let run = RunName::new(name, []).map_err(|error| error.to_string())?;
             if every.iter().any(|run| options.chosen(run)) {
-                plan.undeclared.push(outcome(
-                    options,
-                    case,
-                    run,
-                    Verdict::NotDeclared { features: lacking },
-                ));
+                let undeclared = undeclared::undeclared(options, case, run, lacking);
+                plan.undeclared.push(undeclared);
             }
             continue;
         }
         for pick in picks_of(case, &options.config) {
             plan.of(case, pick.as_ref(), options, has)?;
+            let every = |has: &dyn Fn(&str) -> bool| {
+                let (name, axes) = axes_of(case, pick.as_ref(), has)?;
+                axes::every(&name, &axes).map_err(|error| error.to_string())
+            };
+            let (all, there) = (every(&|_| true)?, every(&has)?);
+            let absent = undeclared::absent(options, case, all, &there, declared, has);
+            plan.undeclared.extend(absent);
         }
     }
     Ok(plan)
@@ -317,12 +340,27 @@ pub(crate) fn outcome(
 /// Runs cases against a driver. `told` hears of each outcome as it comes, and how many there will be.
 ///
 /// # Errors
-/// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be.
-pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
-    let directory = tempfile::tempdir()?;
-    let certificates = Certificates::make(directory.path())?;
-    let answers = Answers::start().await?;
-    let options = &prepared(options, &answers);
+/// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be, a profile without what
+/// it needs.
+pub async fn run(options: &Options, told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
+    run_until(options, told, std::future::pending()).await
+}
+
+/// Runs cases against a driver until all are done, or `stop` says why not: then the results are what there is until
+/// then.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(
+    options: &Options,
+    mut told: impl FnMut(&Outcome, usize),
+    stop: impl Future<Output = String>,
+) -> io::Result<Results> {
+    if options.profile == DRIVER && options.config.actions.is_empty() {
+        return Err(io::Error::other(
+            "the config names no action in `actions`: profile `driver` runs their samples",
+        ));
+    }
     let mut results = Results {
         subject: Subject {
             suite: env!("CARGO_PKG_VERSION").to_owned(),
@@ -331,20 +369,49 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
         seed: options.seed,
         ..Results::default()
     };
-    let probed = probe::probe(options, &certificates).await;
-    let probed = match probed {
+    let work = perform(options, &mut told, &mut results);
+    let stopped = tokio::select! {
+        done = work => {
+            done?;
+            None
+        }
+        why = stop => Some(why),
+    };
+    results.stopped = stopped.or(results.stopped.take());
+    results
+        .outcomes
+        .sort_by(|one, other| one.run.cmp(&other.run));
+    Ok(results)
+}
+
+async fn perform(
+    options: &Options,
+    told: &mut impl FnMut(&Outcome, usize),
+    results: &mut Results,
+) -> io::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let certificates = Certificates::make(directory.path())?;
+    let answers = Answers::start().await?;
+    let mut options = prepared(options, &answers);
+    let probed = match probe::probe(&options, &certificates).await {
         Ok(probed) => probed,
         Err(outcome) => {
             told(&outcome, 1);
             results.outcomes.push(*outcome);
-            return Ok(results);
+            let why = "the first meeting with the driver came to nothing: nothing else was run";
+            results.stopped = Some(why.to_owned());
+            return Ok(());
         }
     };
+    if let Some(endpoint) = &mut options.listen {
+        endpoint.came_by(probed.way);
+    }
     results.subject.name = probed.name.clone();
     results.subject.version = probed.version.clone();
     results.subject.sdk = probed.sdk.clone();
     results.subject.declared = probed.declared.clone();
-    let plan = plan(options, &probed.declared).map_err(io::Error::other)?;
+    let plan = plan(&options, &probed.declared).map_err(io::Error::other)?;
+    results.stopped = undeclared::nothing(&options, &plan);
     // With the first meeting.
     results.possible = plan.possible + 1;
     let count = plan.runs.len() + plan.undeclared.len() + 1;
@@ -353,22 +420,35 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
         told(&outcome, count);
         results.outcomes.push(outcome);
     }
+    let parallel = match &options.listen {
+        // There is one driver.
+        Some(_) => 1,
+        None => options.parallel.max(1),
+    };
     let one = One {
-        options,
+        options: &options,
         certificates: &certificates,
         driver: probed.name,
+        advertised: probed.advertised,
+        kept: Mutex::new(probed.kept),
+        nobody: AtomicBool::new(false),
     };
     let runs = plan.runs.into_iter().map(|run| one.run(run));
-    let mut runs = futures_util::stream::iter(runs).buffer_unordered(options.parallel.max(1));
+    let mut runs = futures_util::stream::iter(runs).buffer_unordered(parallel);
     while let Some(outcome) = runs.next().await {
         told(&outcome, count);
+        let run = outcome.run.clone();
         results.outcomes.push(outcome);
+        if let Some(endpoint) = &options.listen
+            && one.nobody.load(Ordering::Relaxed)
+        {
+            // Nobody waits for each of hundreds.
+            let left = count - results.outcomes.len();
+            results.stopped = Some(endpoint.nobody_again(&run, left));
+            break;
+        }
     }
-    drop(runs);
-    results
-        .outcomes
-        .sort_by(|one, other| one.run.cmp(&other.run));
-    Ok(results)
+    Ok(())
 }
 
 /// The options with what their config says in its places.

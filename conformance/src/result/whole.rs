@@ -37,7 +37,7 @@ pub struct Results {
     pub seed: u64,
     /// How many runs there would be with all values of all axes together, of cases that are for the driver.
     pub possible: u64,
-    /// Why the suite ended before its end: what there is is a part.
+    /// Why the suite ended before its end, so that what there is is a part; or why nothing was run of what was chosen.
     pub stopped: Option<String>,
     /// What came of each run. Reports have them by name.
     pub outcomes: Vec<Outcome>,
@@ -66,11 +66,11 @@ pub struct Counts {
 /// | --- | --- |
 /// | 0 | all came as expected: passed, or failed as is known |
 /// | 1 | something failed that is not known, or passed that is known as failing |
-/// | 2 | nothing of that, though the suite could not do all its work: a configuration, a case file or a list with a mistake; a run that could not be run; a suite that was stopped; nothing at all that was run |
+/// | 2 | nothing of that, though the suite could not do all its work: a configuration, a case file or a list with a mistake; a run that could not be run; a suite that was stopped; nothing that was run of what was chosen |
 ///
 /// 1 goes before 2: what was seen of a driver stays true where something else could not be looked at. A case
 /// that needs what the driver does not declare is no part of it; where only such cases were chosen, nothing
-/// was run.
+/// was run, and `Results.stopped` says why: the first meeting, which is always run, does not count then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// 0

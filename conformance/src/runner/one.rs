@@ -1,7 +1,8 @@
 //! One run of a case.
 
+use super::endpoint::{self, Endpoint, Kept};
 use super::faults::Fault;
-use super::{Options, Planned, outcome, place};
+use super::{Options, Planned, advertised, outcome, place};
 use crate::backend::Setting;
 use crate::config::DRIVER;
 use crate::interfere::inline;
@@ -14,7 +15,10 @@ use crate::v1::interfere::How;
 use crate::wire::{By, Entry, From};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 /// How long a case may take unless it says so itself.
@@ -40,6 +44,12 @@ pub(super) struct One<'a> {
     pub(super) certificates: &'a Certificates,
     /// The driver's name.
     pub(super) driver: String,
+    /// What its first hello advertised.
+    pub(super) advertised: Vec<String>,
+    /// What stays of the first meeting, until the first run.
+    pub(super) kept: Mutex<Option<Kept>>,
+    /// Whether the last run had nobody who came to it.
+    pub(super) nobody: AtomicBool,
 }
 
 impl One<'_> {
@@ -72,56 +82,19 @@ impl One<'_> {
         planned: &Planned,
     ) -> Result<(Vec<Finding>, Vec<String>, Vec<Entry>), String> {
         let case = &planned.case;
-        if self.options.listen.is_some()
-            && let Some(what) = arranged(case, planned.concurrency)
-        {
-            return Err(format!(
-                "it {what}, and the driver was started by somebody else: `run -- DRIVER` can"
-            ));
-        }
-        let why = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        let (directory, own) = place().map_err(|error| why("a temporary directory", &error))?;
         let setting = case.setting.clone().unwrap_or_default();
         let engine = Setting {
             access: setting.access,
             secrets: setting.secrets.clone().into_iter().collect(),
         };
-        let site = Site::start(
-            &self.options.backend,
-            directory.path(),
-            planned.transport,
-            self.certificates,
-            &engine,
-            self.options.listen,
-        );
-        let site = site.await.map_err(|error| why("the engine", &error))?;
         let neighbours = planned.concurrency.saturating_sub(1);
-        let capacity = match setting.capacity {
-            0 => 4,
-            capacity => capacity,
-        };
-        let cast = Cast {
-            program: self.options.program.clone(),
-            directory: own,
-            driver: self.driver.clone(),
-            finished: self.options.profile == DRIVER,
-            capacity: capacity + neighbours,
-            drain_ms: match setting.drain_ms {
-                0 => 2_000,
-                drain => drain,
-            },
-            start: Duration::from_millis(match self.options.config.start_ms {
-                // Who was away from an engine comes back with pauses.
-                0 if self.options.listen.is_some() => COMES_BACK,
-                0 => START,
-                start => start,
-            }),
-            access: setting.access,
-            secrets: setting.secrets.keys().cloned().collect(),
-        };
-        let mut stage = Stage::new(site, cast).await.map_err(|halt| match halt {
-            Halt::Failed(why) | Halt::Unable(why) => why,
-        })?;
+        let begun = self.begun(planned, &setting, &engine, neighbours).await?;
+        let Begun {
+            // It lasts as long as the run.
+            directory: _directory,
+            mut stage,
+            came,
+        } = begun;
         if !setting.welcome.is_empty() {
             let message = v1::Pattern {
                 from: "engine".to_owned(),
@@ -140,17 +113,30 @@ impl One<'_> {
             0 => LIMIT,
             limit => limit,
         });
-        if self.options.listen.is_some() {
-            limit += Duration::from_millis(COMES_BACK);
+        if self.options.listen.is_some() && !came {
+            limit += stage.start;
         }
         let company = Company {
             neighbours,
             fault: planned.fault.as_deref(),
             seed: self.options.seed,
         };
-        let script = timeout(limit, script(&mut stage, case, setting.unstarted, &company));
+        let (record, start) = (Arc::clone(&stage.site.record), stage.start);
+        let unstarted = setting.unstarted || came;
+        let script = timeout(limit, script(&mut stage, case, unstarted, &company));
+        let performed = match &self.options.listen {
+            Some(endpoint) => {
+                let performed = endpoint.waiting(&planned.name, &record, script).await;
+                if !endpoint::came(&record) {
+                    self.nobody.store(true, Ordering::Relaxed);
+                    return Err(endpoint.nobody(start));
+                }
+                performed
+            }
+            None => script.await,
+        };
         let mut findings = Vec::new();
-        match script.await {
+        match performed {
             Ok(Ok(())) => {}
             Ok(Err((place, Halt::Failed(sentence)))) => findings.push(Finding {
                 requirement: None,
@@ -180,6 +166,7 @@ impl One<'_> {
             place: None,
         }));
         let entries = stage.site.record.entries();
+        findings.extend(advertised::otherwise(&entries, &self.advertised));
         for rule in &case.requires {
             let broken = laws::broken(rule, &entries).into_iter();
             findings.extend(broken.map(|sentence| Finding {
@@ -197,26 +184,84 @@ impl One<'_> {
         );
         Ok((findings, stderr, entries))
     }
+
+    /// The stage of a run: with the driver in it that came to the first meeting, where that is still there.
+    async fn begun(
+        &self,
+        planned: &Planned,
+        setting: &v1::Setting,
+        engine: &Setting,
+        neighbours: u32,
+    ) -> Result<Begun, String> {
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Kept {
+            mut stage,
+            directory,
+        }) = kept.filter(|_| endpoint::begins_there(setting, engine))
+        {
+            stage.site.transport = planned.transport;
+            return Ok(Begun {
+                directory,
+                stage,
+                came: true,
+            });
+        }
+        let why = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+        let (directory, own) = place().map_err(|error| why("a temporary directory", &error))?;
+        let site = Site::start(
+            &self.options.backend,
+            directory.path(),
+            planned.transport,
+            self.certificates,
+            engine,
+            self.options.listen.as_ref().map(Endpoint::address),
+        );
+        let site = site.await.map_err(|error| why("the engine", &error))?;
+        let capacity = match setting.capacity {
+            0 => 4,
+            capacity => capacity,
+        };
+        let cast = Cast {
+            program: self.options.program.clone(),
+            directory: own,
+            driver: self.driver.clone(),
+            finished: self.options.profile == DRIVER,
+            capacity: capacity + neighbours,
+            drain_ms: match setting.drain_ms {
+                0 => 2_000,
+                drain => drain,
+            },
+            start: Duration::from_millis(match self.options.config.start_ms {
+                // Who was away from an engine comes back with pauses.
+                0 if self.options.listen.is_some() => COMES_BACK,
+                0 => START,
+                start => start,
+            }),
+            access: setting.access,
+            secrets: setting.secrets.keys().cloned().collect(),
+        };
+        let stage = Stage::new(site, cast).await;
+        let stage = stage.map_err(|halt| match halt {
+            Halt::Failed(why) | Halt::Unable(why) => why,
+        })?;
+        Ok(Begun {
+            directory,
+            stage,
+            came: false,
+        })
+    }
 }
 
-/// What a case does to the driver's process, or wants it to be started with; `None` where that is nothing.
-fn arranged(case: &v1::Case, concurrency: u32) -> Option<&'static str> {
-    use v1::step::Step as What;
-    let setting = case.setting.clone().unwrap_or_default();
-    if setting.capacity > 0 || setting.drain_ms > 0 || concurrency > 1 {
-        return Some("starts the driver with a capacity or a time to drain of its own");
-    }
-    if setting.access {
-        return Some("starts the driver with an access token");
-    }
-    let of_process = |step: &v1::Step| {
-        matches!(
-            step.step,
-            Some(What::Start(_) | What::Signal(_) | What::Exited(_))
-        )
-    };
-    let touches = setting.unstarted || case.script.iter().any(of_process);
-    touches.then_some("starts, signals or ends the driver's process")
+/// Where a run begins.
+struct Begun {
+    directory: TempDir,
+    stage: Stage,
+    /// Whether the driver is there already.
+    came: bool,
 }
 
 /// What goes on besides.
