@@ -74,6 +74,16 @@ fn start(command: &str, transport: &str, endpoint: &Endpoint) -> Child {
     driver.spawn().expect("the driver starts")
 }
 
+/// Ends a driver with all that it started.
+async fn end(mut driver: Child) {
+    let id = driver.id().map(u32::cast_signed);
+    if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is told");
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(20), driver.wait()).await;
+    ended.expect("it ends").expect("it is waited for");
+}
+
 async fn run(options: &Options) -> Results {
     let results = conveyor_conformance::run(options, |_, _| {}).await;
     results.expect("the suite can work")
@@ -104,7 +114,7 @@ fn passed(results: &Results, transport: &str) -> usize {
 async fn the_rust_driver_comes_back_to_each_case_over_its_stream() {
     let _one = ONE.lock().await;
     let endpoint = Endpoint::new(free());
-    let _driver = start(&program("conveyor-conformance-rust"), "stream", &endpoint);
+    let driver = start(&program("conveyor-conformance-rust"), "stream", &endpoint);
     let options = options(
         endpoint,
         &[
@@ -115,6 +125,7 @@ async fn the_rust_driver_comes_back_to_each_case_over_its_stream() {
         ],
     );
     let results = run(&options).await;
+    end(driver).await;
     assert!(passed(&results, "tcp") >= 8, "{results:#?}");
     assert_eq!(results.subject.name, "under-test");
     // Drains begin with a signal.
@@ -126,8 +137,9 @@ async fn the_driver_over_stubs_alone_comes_back_by_the_way_by_which_it_was_start
     let _one = ONE.lock().await;
     for (way, transport) in [("stream", "tcp"), ("unary", "unary")] {
         let endpoint = Endpoint::new(free());
-        let _driver = start(&program("conveyor-conformance-raw"), way, &endpoint);
+        let driver = start(&program("conveyor-conformance-raw"), way, &endpoint);
         let results = run(&options(endpoint, &["results/success/*"])).await;
+        end(driver).await;
         assert!(passed(&results, transport) >= 3, "{results:#?}");
     }
 }
@@ -137,8 +149,9 @@ async fn the_bash_driver_comes_back_over_http() {
     let _one = ONE.lock().await;
     let driver = root().join("conformance/drivers/bash/driver.sh");
     let endpoint = Endpoint::new(free());
-    let _driver = start(&driver.display().to_string(), "rest", &endpoint);
+    let driver = start(&driver.display().to_string(), "rest", &endpoint);
     let results = run(&options(endpoint, &["results/success/*"])).await;
+    end(driver).await;
     assert!(passed(&results, "rest") >= 3, "{results:#?}");
 }
 
