@@ -101,7 +101,8 @@ fn passed(results: &Results, transport: &str) -> usize {
                 passed += usize::from(over);
             }
             Verdict::NotDeclared { features } => {
-                assert_eq!(features, &["to start the driver"], "{}", outcome.run);
+                let started = features.iter().any(|one| one == "to start the driver");
+                assert!(started, "{}: {features:?}", outcome.run);
             }
             other => panic!("{}: {other:#?}", outcome.run),
         }
@@ -119,7 +120,7 @@ async fn the_rust_driver_comes_back_to_each_case_over_its_stream() {
         endpoint,
         &[
             "results/success/*",
-            "results/failure/*",
+            "results/other/*",
             "resume/**",
             "drain/**",
         ],
@@ -138,9 +139,11 @@ async fn the_driver_over_stubs_alone_comes_back_by_the_way_by_which_it_was_start
     for (way, transport) in [("stream", "tcp"), ("unary", "unary")] {
         let endpoint = Endpoint::new(free());
         let driver = start(&program("conveyor-conformance-raw"), way, &endpoint);
-        let results = run(&options(endpoint, &["results/success/*"])).await;
+        // It comes back with growing pauses (R42): each case more is some seconds.
+        let cases = ["results/success/outputs", "results/success/empty"];
+        let results = run(&options(endpoint, &cases)).await;
         end(driver).await;
-        assert!(passed(&results, transport) >= 3, "{results:#?}");
+        assert_eq!(passed(&results, transport), 2, "{results:#?}");
     }
 }
 
@@ -152,7 +155,7 @@ async fn the_bash_driver_comes_back_over_http() {
     let driver = start(&driver.display().to_string(), "rest", &endpoint);
     let results = run(&options(endpoint, &["results/success/*"])).await;
     end(driver).await;
-    assert!(passed(&results, "rest") >= 3, "{results:#?}");
+    assert!(passed(&results, "rest") >= 4, "{results:#?}");
 }
 
 /// The smallest driver of the page for authors: it ends where its session is not known any more.

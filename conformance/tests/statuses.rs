@@ -3,7 +3,8 @@
 //! The programs are built by `make test`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -241,4 +242,41 @@ fn an_endpoint_without_a_port_is_refused() {
     let (status, text) = said(&["run", "--endpoint", "127.0.0.1:0"]);
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("name a port"), "{text}");
+}
+
+#[test]
+fn what_there_is_when_a_signal_comes_says_of_whom_it_is_and_that_it_is_a_part() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let starts = directory.path().join("starts");
+    let driver = program("conveyor-conformance-rust");
+    let text = format!("echo >>{}; exec {driver}", starts.display());
+    let report = directory.path().join("report.json");
+    let mut suite = Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
+        .args(["run", "--axes", "one", "--include"])
+        .arg("handshake/hello/no-silent-stream")
+        .arg(format!("--report=json={}", report.display()))
+        .args(["--", "bash", "-c", &text])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    // The first meeting is over when the driver is started for its case, which takes longer than all of this.
+    let started = || std::fs::read(&starts).map_or(0, |lines| lines.len());
+    let until = Instant::now() + Duration::from_secs(30);
+    while started() < 2 {
+        assert!(Instant::now() < until, "the case does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let id = rustix::process::Pid::from_raw(suite.id().cast_signed()).expect("it runs");
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is told");
+    assert_eq!(suite.wait().expect("it ends").code(), Some(2));
+    let text = std::fs::read_to_string(report).expect("what there is was written");
+    for part in [
+        "\"stopped\": \"it was told to end by a signal\"",
+        "\"name\": \"under-test\"",
+        "\"possible\": 2",
+        "\"checkpoints\"",
+        MEETING,
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
