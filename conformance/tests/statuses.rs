@@ -273,7 +273,7 @@ fn what_there_is_when_a_signal_comes_says_of_whom_it_is_and_that_it_is_a_part() 
     for part in [
         "\"stopped\": \"it was told to end by a signal\"",
         "\"name\": \"under-test\"",
-        "\"possible\": 2",
+        "\"possible\": 4",
         "\"checkpoints\"",
         MEETING,
     ] {
