@@ -176,6 +176,10 @@ pub(super) struct EngineArgs {
     /// The address of an engine that runs. It is neither restarted nor arranged.
     #[arg(long, value_name = "URL", conflicts_with = "backend")]
     pub(super) endpoint: Option<String>,
+    /// Who signed the certificate of an `https` `--endpoint` (PEM). Default: CONVEYOR_CA, else the authorities of the
+    /// system.
+    #[arg(long, env = "CONVEYOR_CA", hide_env_values = true, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
     /// An access token with the scope `admin`, for `--endpoint`. Default: CONVEYOR_TOKEN.
     #[arg(
         long,

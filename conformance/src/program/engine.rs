@@ -15,6 +15,7 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
     let backend = match &args.endpoint {
         Some(url) => Backend::Endpoint {
             url: url.clone(),
+            ca: args.ca.clone(),
             token: args.token.clone(),
         },
         None => backend(&args.backend)?,
