@@ -201,3 +201,59 @@ impl Citing for EngineCase {
         flaws
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules;
+    use std::collections::BTreeMap;
+
+    /// Rules that no case cites, and why none can: a case sees what goes over the API.
+    const UNSEEN: [(&str, &str); 15] = [
+        (
+            "P4",
+            "how a commit is recorded; no request quarantines a run",
+        ),
+        ("P6", "how a fold is the same each time: the simulator's"),
+        (
+            "P8",
+            "when a snapshot is taken: what is read does not show it",
+        ),
+        ("P9", "a fact's time where clocks go back: the simulator's"),
+        ("P10", "the store's transactions: the simulator's"),
+        (
+            "P11",
+            "outcomes of a store that are not known: the simulator's",
+        ),
+        ("P12", "which commits go together: the benchmark's"),
+        ("P14", "records and puts of a store"),
+        ("P15", "etcd comes with a later release"),
+        ("P16", "several nodes come with a later release"),
+        ("P18", "several nodes come with a later release"),
+        ("P23", "an owner whose own tick is late: the simulator's"),
+        ("P31", "what a store promises where it loses something"),
+        ("P34", "the archive comes with a later release"),
+        ("P36", "what a later release may write"),
+    ];
+
+    #[test]
+    fn rules_of_semantics_and_protocol_have_a_case_or_a_reason() {
+        let cases = read().expect("they are read");
+        let cited = cases.iter().flat_map(|case| &case.requires);
+        let cited: BTreeSet<&str> = cited.map(String::as_str).collect();
+        let unseen = BTreeMap::from(UNSEEN);
+        let is_cited = |number: &&str| cited.contains(*number);
+        let without: Vec<_> = rules::of_other_documents()
+            .filter(|number| !is_cited(number) && !unseen.contains_key(number))
+            .collect();
+        assert!(
+            without.is_empty(),
+            "no case cites {without:?}, and no reason says why not"
+        );
+        for (number, reason) in unseen {
+            assert!(rules::is_known(number), "there is no rule {number}");
+            assert!(!is_cited(&number), "a case cites {number} by now");
+            assert!(!reason.is_empty(), "{number} has no reason");
+        }
+    }
+}
