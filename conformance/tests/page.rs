@@ -219,7 +219,10 @@ fn the_case_of_one_s_own_is_listed_described_and_passes() {
     assert_eq!(listed.trim(), format!("{name}  R25 R29  (logs)"));
     let described = out(&suite(&["describe", "--case-file", &file, name]));
     let flat: Vec<&str> = described.split_whitespace().collect();
-    assert!(flat.join(" ").contains("(the first attempt)"), "{described}");
+    assert!(
+        flat.join(" ").contains("(the first attempt)"),
+        "{described}"
+    );
     let ran = suite(&[
         "run",
         "--case-file",
