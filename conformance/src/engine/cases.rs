@@ -18,6 +18,10 @@ pub struct CaseInfo {
     pub purpose: String,
     /// The rules that it cites.
     pub requires: Vec<String>,
+    /// How long it may take, in milliseconds; 0 for the default.
+    pub time_limit_ms: u64,
+    /// What is arranged before, as sentences.
+    pub arranged: Vec<String>,
     /// What is done and looked for, one line each.
     pub procedure: Vec<String>,
 }
@@ -31,6 +35,8 @@ pub fn cases() -> Result<Vec<CaseInfo>, Vec<String>> {
         read().map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let info = |case: EngineCase| CaseInfo {
         procedure: case.steps.iter().map(line).collect(),
+        time_limit_ms: case.time_limit_ms,
+        arranged: arranged(&case),
         name: case.name,
         purpose: case.purpose,
         requires: case.requires,
@@ -66,6 +72,22 @@ pub(super) fn setting(case: &EngineCase) -> Setting {
         access: setting.access,
         secrets: setting.secrets.into_iter().collect(),
     }
+}
+
+fn arranged(case: &EngineCase) -> Vec<String> {
+    let setting = setting(case);
+    let mut arranged = Vec::new();
+    if setting.access {
+        arranged.push("Who comes has to show an access token.".to_owned());
+    }
+    if !setting.secrets.is_empty() {
+        let names: Vec<&str> = setting.secrets.keys().map(String::as_str).collect();
+        arranged.push(format!(
+            "Documents may name the secrets `{}`.",
+            names.join("`, `")
+        ));
+    }
+    arranged
 }
 
 /// Whether it may not share an engine, though nothing is arranged for it.

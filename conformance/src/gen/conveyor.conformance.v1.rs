@@ -940,6 +940,14 @@ pub struct Report {
     /// What came of each run, by name.
     #[prost(message, repeated, tag = "15")]
     pub outcomes: ::prost::alloc::vec::Vec<Outcome>,
+    /// Which values of the axes were run: `one` (each case once), `pairs` (so many runs of each that all pairs of values
+    /// are among them) or `all`. Empty where there are no axes, as of an engine's cases, and in reports of the suite 0.1.0
+    /// that were written before this field.
+    #[prost(string, tag = "16")]
+    pub axes: ::prost::alloc::string::String,
+    /// The patterns by which cases were left out.
+    #[prost(string, repeated, tag = "17")]
+    pub excluded: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What was tested, as it said itself; empty where it said nothing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1035,7 +1043,7 @@ pub struct Outcome {
     /// Why it could not be run. Absent otherwise.
     #[prost(string, optional, tag = "7")]
     pub why: ::core::option::Option<::prost::alloc::string::String>,
-    /// The features that it needs and that are not declared; none otherwise.
+    /// The features that it needs, each of them, and that are not declared; none otherwise.
     #[prost(string, repeated, tag = "8")]
     pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The line by which it is known: `known.txt:3`. Absent where it is not.
@@ -1050,6 +1058,12 @@ pub struct Outcome {
     /// With `--trace`: what was said, a line each.
     #[prost(string, repeated, tag = "12")]
     pub messages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Features of which it needs one, none of which is declared: ways to talk.
+    #[prost(string, repeated, tag = "13")]
+    pub missing_one_of: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Samples that it needs, and that the config of a finished driver has not.
+    #[prost(string, repeated, tag = "14")]
+    pub missing_samples: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Something that is not as the contract has it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

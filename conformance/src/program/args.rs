@@ -202,16 +202,34 @@ pub(super) struct ListArgs {
     /// Only those that cite this requirement.
     #[arg(long, value_name = "NUMBER")]
     pub(super) requirement: Option<String>,
+    /// Only those that need this feature; `core` for those that need none.
+    #[arg(long, value_name = "FEATURE")]
+    pub(super) feature: Option<String>,
+    /// Only those that are run over this: tcp, tls, unix, unary, rest.
+    #[arg(long, value_name = "TRANSPORT")]
+    pub(super) transport: Option<String>,
     /// Only these. Can be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(super) include: Vec<String>,
+    /// Cases of a file besides, as `run` takes them. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) case_file: Vec<PathBuf>,
+    /// As JSON: an array of objects.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct DescribeArgs {
-    /// A case's name.
+    /// A case's name, or a run's: `area/feature/scenario[transport:rest]`.
     #[arg(value_name = "CASE")]
     pub(super) case: String,
+    /// Cases of a file besides, as `run` takes them. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) case_file: Vec<PathBuf>,
+    /// As a JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

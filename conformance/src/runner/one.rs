@@ -4,6 +4,7 @@ use super::faults::Fault;
 use super::{Options, Planned, outcome, place};
 use crate::backend::Setting;
 use crate::config::DRIVER;
+use crate::describe::{CAPACITY, DRAIN};
 use crate::interfere::inline;
 use crate::laws;
 use crate::result::{Finding, Outcome, Verdict};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// How long a case may take unless it says so itself.
-const LIMIT: u64 = 20_000;
+pub(crate) const LIMIT: u64 = 20_000;
 /// How long a driver has from its start to its hello.
 const START: u64 = 10_000;
 /// How long one has that somebody else started, and whose engine has just ended.
@@ -97,7 +98,7 @@ impl One<'_> {
         let site = site.await.map_err(|error| why("the engine", &error))?;
         let neighbours = planned.concurrency.saturating_sub(1);
         let capacity = match setting.capacity {
-            0 => 4,
+            0 => CAPACITY,
             capacity => capacity,
         };
         let cast = Cast {
@@ -107,7 +108,7 @@ impl One<'_> {
             finished: self.options.profile == DRIVER,
             capacity: capacity + neighbours,
             drain_ms: match setting.drain_ms {
-                0 => 2_000,
+                0 => DRAIN,
                 drain => drain,
             },
             start: Duration::from_millis(match self.options.config.start_ms {
