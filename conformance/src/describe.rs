@@ -141,7 +141,7 @@ fn limit(said: u64) -> u64 {
 }
 
 fn sentence(line: &str) -> String {
-    let mut letters = line.chars();
+    let mut letters = line.trim_end().chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string());
     format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
@@ -237,10 +237,12 @@ fn arranged(case: &v1::Case, run: Option<&RunName>) -> Vec<String> {
         0 => CAPACITY,
         capacity => capacity,
     };
-    let mut arranged = vec![format!(
-        "The driver is to take {} tasks at once.",
-        capacity + neighbours
-    )];
+    let mut arranged = Vec::new();
+    // A finished driver takes as many as it does: nobody tells it.
+    if samples::words(case).is_empty() {
+        let count = capacity + neighbours;
+        arranged.push(format!("The driver is to take {count} tasks at once."));
+    }
     if setting.drain_ms > 0 {
         let ms = setting.drain_ms;
         arranged.push(format!("Told to stop, its tasks may go on for {ms} ms."));

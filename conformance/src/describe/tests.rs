@@ -92,6 +92,8 @@ fn a_case_of_samples_says_which_ones_it_asks_for() {
     let asks = |case: &v1::Case| samples::words(case).contains(&"slow");
     let case = all().into_iter().find(asks).expect("there is one");
     let told = describe(&case, None);
+    let at_once = told.arranged.iter().any(|one| one.contains("at once"));
+    assert!(!at_once, "nobody tells a finished driver: {told:?}");
     assert!(
         told.not_declared
             .contains("has no sample in its config for `"),
@@ -137,6 +139,13 @@ fn a_case_of_engines_says_how_long_it_may_take_and_what_is_arranged() {
         told.to_string()
             .contains(&format!("arranged      {}", &told.arranged[0][..20]))
     );
+    let steps = cases
+        .iter()
+        .flat_map(|case| describe_engine(case).procedure);
+    let odd: Vec<String> = steps
+        .filter(|step| step.ends_with(" .") || step.contains("with ,"))
+        .collect();
+    assert!(odd.is_empty(), "{odd:#?}");
     let longer = cases
         .iter()
         .find(|case| case.time_limit_ms > 0)

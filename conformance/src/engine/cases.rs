@@ -130,17 +130,23 @@ fn line(step: &crate::v1::EngineStep) -> String {
             format!("call {} and see {status} {}", call.path, text(&call.like))
         }
         Some(Step::Read(read)) => format!("read {} and see {}", read.path, text(&read.like)),
+        Some(Step::Driver(driver)) if driver.play.is_empty() => {
+            "a driver whose attempts succeed without outputs".to_owned()
+        }
         Some(Step::Driver(driver)) => format!(
             "a driver that plays {}",
             driver.play.keys().cloned().collect::<Vec<_>>().join(", ")
         ),
         Some(Step::Release(release)) => format!("let `{}` go on", release.task),
         Some(Step::Open(open)) => {
-            format!(
-                "open a stream with {}, see {}",
-                text(&open.first),
-                text(&open.see)
-            )
+            let first = match open.first.is_empty() {
+                true => "that says nothing".to_owned(),
+                false => format!("with {}", text(&open.first)),
+            };
+            match open.see.is_empty() {
+                true => format!("open a stream {first}"),
+                false => format!("open a stream {first}, see {}", text(&open.see)),
+            }
         }
         Some(Step::Tell(tell)) => format!("tell {}", text(&tell.message)),
         Some(Step::See(see)) => format!("see {}", text(&see.message)),

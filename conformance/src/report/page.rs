@@ -114,10 +114,7 @@ pub fn page(reports: &[Summary]) -> String {
             let _ = write!(page, "\n**{part}**\n");
         }
         if !report.requirements.is_empty() {
-            let each = report.requirements.iter();
-            let each = each.map(|one| format!("{} {}/{}", one.number, one.passed, one.cases));
-            let each: Vec<String> = each.collect();
-            let _ = write!(page, "\nBy requirement: {}.\n", each.join(", "));
+            let _ = write!(page, "\nBy requirement: {}.\n", by_requirement(report));
         }
         let sdk = match report.tested.sdk.as_str() {
             "" => String::new(),
@@ -134,6 +131,19 @@ pub fn page(reports: &[Summary]) -> String {
         );
     }
     page
+}
+
+/// `R1 18/18, R2 4/4; nothing was run for R50, R51`.
+fn by_requirement(report: &Summary) -> String {
+    let (none, some): (Vec<_>, Vec<_>) = report.requirements.iter().partition(|one| one.cases == 0);
+    let some = some.iter();
+    let some = some.map(|one| format!("{} {}/{}", one.number, one.passed, one.cases));
+    let some = some.collect::<Vec<_>>().join(", ");
+    let none: Vec<&str> = none.iter().map(|one| one.number.as_str()).collect();
+    match none.is_empty() {
+        true => some,
+        false => format!("{some}; nothing was run for {}", none.join(", ")),
+    }
 }
 
 /// What the columns `axes` and `seed` have.
@@ -177,10 +187,12 @@ fn parts(report: &Summary) -> Vec<String> {
 /// The groups, each by a real feature's name. Old reports have some of what cases need that can be run in several ways, which
 /// is none: `tcp or unary`, and of what a config lacks, ``samples `slow` ``.
 fn real(groups: &[Feature]) -> Vec<Feature> {
-    let (told, real): (Vec<&Feature>, Vec<&Feature>) =
-        groups.iter().partition(|group| group.name.contains(' '));
+    let (told, real): (Vec<&Feature>, Vec<&Feature>) = groups
+        .iter()
+        .partition(|group| group.name.contains(' ') || group.name == "tcp");
     let mut real: Vec<Feature> = real.into_iter().cloned().collect();
-    for told in told.iter().filter(|group| group.name.contains(" or ")) {
+    let ways = |group: &&&Feature| !group.name.starts_with("samples ");
+    for told in told.iter().filter(ways) {
         for way in told.name.replace(", ", " or ").split(" or ") {
             let name = match way {
                 "tcp" => "stream",
@@ -226,7 +238,8 @@ mod tests {
         );
         let old = read(
             r#"{"title": "Old", "profile": "contract", "backend": "embedded", "seed": 8, "ran": 4, "possible": 9,
-                "groups": [{"name": "core", "declared": true, "passed": 1, "cases": 1},
+                "requirements": [{"number": "R1", "passed": 2, "cases": 3}, {"number": "R50"}, {"number": "R2", "passed": 1, "cases": 1}],
+                "groups": [{"name": "tcp"}, {"name": "core", "declared": true, "passed": 1, "cases": 1},
                            {"name": "rest", "declared": true, "passed": 1, "cases": 1},
                            {"name": "samples `slow`"}, {"name": "tcp or unary or rest"}]}"#,
         );
@@ -241,6 +254,7 @@ mod tests {
             "**`logs/a/b` was left out.**",
             "axes pairs, seed 7, ran 3 of 9",
             "\ncore 1/1, rest 1/1, stream: not declared, unary: not declared\n",
+            "\nBy requirement: R1 2/3, R2 1/1; nothing was run for R50.\n",
         ] {
             assert!(page.contains(part), "{part}\n{page}");
         }
