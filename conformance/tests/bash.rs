@@ -95,7 +95,7 @@ fn usual(calls: &[(String, Value)], program: &Value) -> (u16, Value) {
             "token": TOKEN,
             "id": {"run": "r", "step": "a", "instance": 0, "attempt": 1},
             "inputs": {"program": program},
-            "heartbeat_timeout_ms": 30000, "grace_ms": 2000, "time_left_ms": 600_000,
+            "heartbeat_timeout_ms": 30000, "grace_ms": 4000, "time_left_ms": 600_000,
         }]}),
         "logs" => json!({"acknowledgement": {}}),
         "report" => json!({"outcome": {"token": TOKEN, "status": "accepted"}}),
@@ -147,7 +147,7 @@ async fn what_the_engine_has_not_it_does_without() {
 }
 
 /// How often lines are refused: the next pause is longer than the grace then.
-const REFUSED: usize = 6;
+const REFUSED: usize = 7;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_that_nobody_acknowledged_are_said_again_before_user_code_that_was_cut_off_is_reported()
@@ -159,7 +159,7 @@ async fn lines_that_nobody_acknowledged_are_said_again_before_user_code_that_was
             Some((name, body)) if name == "heartbeat" && count(calls, "logs") >= REFUSED => {
                 match body["tasks"].as_array().is_some_and(|tasks| !tasks.is_empty()) {
                     true => {
-                        let cancel = json!({"token": TOKEN, "grace_ms": 2000});
+                        let cancel = json!({"token": TOKEN, "grace_ms": 4000});
                         (200, json!({"cancels": [cancel]}))
                     }
                     false => (200, json!({})),
