@@ -318,14 +318,14 @@ async fn what_is_no_program_says_nothing_of_a_driver_and_is_told_why() {
 }
 
 /// A suite in a process of its own, against a stranger that starts daemons. What is of it has `mark`.
-fn suite(mark: &str, temporary: &Path, config: &Path, backend: &str) -> Child {
+fn suite(how: &str, mark: &str, temporary: &Path, config: &Path, backend: &str) -> Child {
     std::fs::write(config, "features: [rest]\n").expect("written");
     Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
         .args(["run", "--axes", "one", "--include", CASE])
         .args(["--backend", backend, "--conveyor", &program("conveyor")])
         .arg("--config")
         .arg(config)
-        .args(["--", "python3", STRANGER, "daemons"])
+        .args(["--", "python3", STRANGER, how])
         .env("STRANGER", mark)
         .env("TMPDIR", temporary)
         .stdout(std::process::Stdio::null())
@@ -358,7 +358,13 @@ async fn nothing_is_left_of_a_killed_suite(backend: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let temporary = directory.path().join("tmp");
     std::fs::create_dir(&temporary).expect("made");
-    let mut suite = suite(&mark, &temporary, &directory.path().join("c.yaml"), backend);
+    let mut suite = suite(
+        "daemons",
+        &mark,
+        &temporary,
+        &directory.path().join("c.yaml"),
+        backend,
+    );
     until(BOUND, "no driver was started", || {
         let serves = |line: &String| line.contains(" serve ");
         daemons(&mark) >= 2 && (backend == "embedded" || with(&mark).iter().any(serves))
@@ -390,7 +396,7 @@ async fn nothing_is_left_of_a_suite_that_has_ended() {
     let temporary = directory.path().join("tmp");
     std::fs::create_dir(&temporary).expect("made");
     let config = directory.path().join("c.yaml");
-    let mut suite = suite(&mark, &temporary, &config, "embedded");
+    let mut suite = suite("strays", &mark, &temporary, &config, "embedded");
     let ended = tokio::time::timeout(BOUND, suite.wait()).await;
     let ended = ended.expect("it ends").expect("it is waited for");
     assert_eq!(ended.code(), Some(1));

@@ -96,8 +96,8 @@ match HOW:
         if "tasks" in poll(session):
             print("that is too much", file=sys.stderr)
             os._exit(3)
-    case "daemons":
-        # All in sessions of their own: an orphan, a child that knows nothing of its driver, and one that is both.
+    case "daemons" | "strays":
+        # All in sessions of their own: an orphan, a child that knows nothing of its driver, and a stray, which is both.
         sleep = f"exec -a {os.environ['STRANGER']} sleep 600"
         nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         session = register([1], 1)
@@ -105,7 +105,7 @@ match HOW:
             (None, ["bash", "-c", f"setsid bash -c '{sleep}' &"]),
             ({"PATH": os.environ["PATH"]}, ["bash", "-c", sleep]),
             ({"PATH": os.environ["PATH"]}, ["bash", "-c", f"setsid bash -c '{sleep}' &"]),
-        ):
+        )[: 3 if HOW == "strays" else 2]:
             subprocess.Popen(command, env=environment, start_new_session=True, **nothing)
         while True:
             poll(session)
