@@ -182,5 +182,6 @@ fn secrets(setting: &Setting) -> Result<Option<TempDir>, Unavailable> {
 }
 
 fn temporary() -> Result<TempDir, Unavailable> {
-    tempfile::tempdir().map_err(|error| Unavailable(format!("a temporary directory: {error}")))
+    crate::keeper::temporary()
+        .map_err(|error| Unavailable(format!("a temporary directory: {error}")))
 }

@@ -14,6 +14,7 @@
 //! | `backend`, `site`, `proxy`, `tap` | the engine, and what stands between it and a driver |
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
 //! | `driver`, `script` | a driver's process, and a case as it is performed |
+//! | [`Keeper`] | what ends all that was started where the suite itself is killed |
 //! | `cases`, `contract`, `rules`, `like` | cases of files, and what they cite and expect |
 //! | `config`, `samples` | what a driver's author says of it, and samples in the places of cases |
 
@@ -26,6 +27,7 @@ mod describe;
 mod driver;
 pub mod engine;
 mod interfere;
+mod keeper;
 mod laws;
 mod like;
 mod lists;
@@ -47,6 +49,7 @@ pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product,
 pub use backend::Backend;
 pub use describe::{AxisTold, Cited, Description, ValueTold, describe, describe_engine};
 pub use driver::Program;
+pub use keeper::{Keeper, keep};
 pub use lists::{ListErrors, ListFile, Lists, known_failing};
 pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
 pub use report::{

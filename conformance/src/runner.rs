@@ -11,6 +11,7 @@ use crate::axes::{self, Axes};
 use crate::backend::Backend;
 use crate::config::DRIVER;
 use crate::driver::Program;
+use crate::keeper;
 use crate::lists::Lists;
 use crate::names::{Axis, CaseName, Pattern, RunName};
 use crate::result::{Missing, Outcome, Results, Rule, Subject, Verdict};
@@ -358,7 +359,7 @@ pub(crate) fn outcome(
 /// # Errors
 /// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be.
 pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
-    let directory = tempfile::tempdir()?;
+    let directory = keeper::temporary()?;
     let certificates = Certificates::make(directory.path())?;
     let answers = Answers::start().await?;
     let options = &prepared(options, &answers);
@@ -426,7 +427,7 @@ fn prepared(options: &Options, answers: &Answers) -> Options {
 
 /// The files of a run.
 pub(crate) fn place() -> io::Result<(tempfile::TempDir, PathBuf)> {
-    let directory = tempfile::tempdir()?;
+    let directory = keeper::temporary()?;
     let own = directory.path().join("work");
     std::fs::create_dir(&own)?;
     Ok((directory, own))

@@ -36,6 +36,9 @@ pub(super) enum Command {
     /// Test the suite itself, by a driver that breaks one rule after the other.
     #[command(hide = true)]
     Selftest(SelftestArgs),
+    /// End what a suite leaves once its standard input ends: the suite starts it by itself.
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
     /// Render docs/conformance.md from reports.
     #[command(hide = true)]
     Page(PageArgs),
@@ -252,6 +255,19 @@ pub(super) struct SelftestArgs {
     pub(super) parallel: usize,
     #[command(flatten)]
     pub(super) backend: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeeperArgs {
+    /// What its processes are known by.
+    #[arg(value_name = "RUN")]
+    pub(super) run: String,
+    /// The directory of all that it writes, which is made and removed.
+    #[arg(value_name = "DIRECTORY")]
+    pub(super) root: PathBuf,
+    /// The suite's process.
+    #[arg(value_name = "NUMBER")]
+    pub(super) suite: u32,
 }
 
 #[derive(Debug, Args)]

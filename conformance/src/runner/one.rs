@@ -12,9 +12,7 @@ use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site};
 use crate::v1;
 use crate::v1::interfere::How;
-use crate::wire::{By, Entry, From};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::wire::{By, Entry};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -123,6 +121,7 @@ impl One<'_> {
         let mut stage = Stage::new(site, cast).await.map_err(|halt| match halt {
             Halt::Failed(why) | Halt::Unable(why) => why,
         })?;
+        stage.overheard.hide(setting.secrets.values());
         if !setting.welcome.is_empty() {
             let message = v1::Pattern {
                 from: "engine".to_owned(),
@@ -190,12 +189,19 @@ impl One<'_> {
             }));
         }
         let stderr = end(&mut stage).await;
-        let secrets: Vec<&str> = setting.secrets.values().map(String::as_str).collect();
-        findings.extend(
-            case.requires
-                .iter()
-                .flat_map(|rule| hidden(rule, &entries, &secrets, &stderr)),
-        );
+        for rule in &case.requires {
+            let written = stage.overheard.written(rule).into_iter();
+            findings.extend(written.map(|what| Finding {
+                requirement: rule.parse().ok(),
+                sentence: format!("the driver wrote {what} to standard error"),
+                place: None,
+            }));
+        }
+        findings.extend(stage.overheard.complaint().map(|sentence| Finding {
+            requirement: None,
+            sentence,
+            place: None,
+        }));
         Ok((findings, stderr, entries))
     }
 }
@@ -225,44 +231,6 @@ struct Company<'a> {
     neighbours: u32,
     fault: Option<&'a str>,
     seed: u64,
-}
-
-/// What a driver is not to write where others can read it (R61, R71), and has written.
-fn hidden(rule: &str, entries: &[Entry], secrets: &[&str], stderr: &[String]) -> Vec<Finding> {
-    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let mut words: Vec<(&str, String)> = Vec::new();
-    match rule {
-        "R61" => {
-            for entry in entries.iter().filter(|entry| entry.from == From::Engine) {
-                if entry.kind == "task" {
-                    words.push(("a token", base64(&entry.token)));
-                    words.push(("a token", hex(&entry.token)));
-                }
-                if let Some(secret) = entry.body["resume_secret"].as_str() {
-                    words.push(("a resume secret", secret.to_owned()));
-                    let bytes = STANDARD.decode(secret).unwrap_or_default();
-                    words.push(("a resume secret", hex(&bytes)));
-                }
-            }
-        }
-        "R71" => {
-            for secret in secrets {
-                words.push(("a secret", (*secret).to_owned()));
-                words.push(("a secret", base64(secret.as_bytes())));
-            }
-        }
-        _ => {}
-    }
-    let written = words.iter().find(|(_, word)| {
-        !word.is_empty() && stderr.iter().any(|line| line.contains(word.as_str()))
-    });
-    let finding = written.map(|(what, _)| Finding {
-        requirement: rule.parse().ok(),
-        sentence: format!("the driver wrote {what} to standard error"),
-        place: None,
-    });
-    finding.into_iter().collect()
 }
 
 /// Ends the driver's process. Its last lines.
