@@ -68,10 +68,14 @@ struct Active {
 impl Active {
     /// What of it did not happen: a sentence.
     fn missed(&self) -> Option<String> {
-        let Active { times, met, told, .. } = self;
+        let Active {
+            times, met, told, ..
+        } = self;
         match (*times, *met) {
             (times, met) if met >= times.max(1) => None,
-            (_, 0) => Some(format!("this never happened, as no such message came: {told}")),
+            (_, 0) => Some(format!(
+                "this never happened, as no such message came: {told}"
+            )),
             _ => Some(format!(
                 "this happened {met} times of {times}, as no other such message came: {told}"
             )),

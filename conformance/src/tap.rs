@@ -161,7 +161,9 @@ impl Tap {
             }
         };
         if let Some(why) = unsayable(message.as_ref(), cut, later, way) {
-            return Err(format!("`{kind}` has no meaning for drivers by {by}: {why}"));
+            return Err(format!(
+                "`{kind}` has no meaning for drivers by {by}: {why}"
+            ));
         }
         if later || message.is_none() {
             self.later.on();

@@ -1,8 +1,6 @@
 //! What a case wants to go wrong, and did not: it is no pass.
 
-use conveyor_conformance::{
-    Backend, Breadth, Lists, Options, Program, Trace, Verdict, read_cases,
-};
+use conveyor_conformance::{Backend, Breadth, Lists, Options, Program, Trace, Verdict, read_cases};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -56,14 +54,18 @@ const HEAD: &str = "purpose: it is., requires: [R1]";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_that_never_happened_is_told() {
-    let faults = "cut, half-open, restart, clock-jump, double-acknowledgements, late-acknowledgements, slow";
-    // The run without one is none of these.
+    // On a stream what the driver says when it comes is acknowledged behind the fault's beginning.
     let text = format!(
-        "cases: [{{name: a/fault/of-nothing, {HEAD}, axes: {{transports: [tcp, rest], faults: [{faults}]}}, \
-         script: [{{see: {{message: {{kind: hello}}, anywhere: true}}}}]}}]"
+        "cases:\n\
+         - {{name: a/fault/in-the-background, {HEAD}, axes: {{transports: [tcp, rest], \
+             faults: [cut, half-open, restart, clock-jump]}}, \
+             script: [{{see: {{message: {{kind: hello}}, anywhere: true}}}}]}}\n\
+         - {{name: a/fault/of-messages, {HEAD}, axes: {{transports: [unary, rest], \
+             faults: [double-acknowledgements, late-acknowledgements, slow]}}, \
+             script: [{{see: {{message: {{kind: hello}}, anywhere: true}}}}]}}\n"
     );
     let verdicts = verdicts(&text).await;
-    assert_eq!(verdicts.len(), 2 * 8, "{verdicts:#?}");
+    assert_eq!(verdicts.len(), 2 * 5 + 2 * 4, "{verdicts:#?}");
     for (name, verdict) in &verdicts {
         match name.contains("fault:none") {
             true => assert!(matches!(verdict, Verdict::Passed), "{name}: {verdict:#?}"),
@@ -120,14 +122,15 @@ async fn what_is_said_and_never_taken_is_told() {
     let verdicts = verdicts(&text).await;
     assert_eq!(verdicts.len(), 5, "{verdicts:#?}");
     for (name, verdict) in &verdicts {
-        let told = match name.split('[').next() {
-            Some("a/say/behind-the-last-call") => "never came to the driver",
-            Some("a/say/without-a-stream") => "while the driver had no stream",
-            _ => "before it had come",
+        let told: &[&str] = match name.split('[').next() {
+            Some("a/say/behind-the-last-call") => &["never came to the driver"],
+            // It may come while the stream ends.
+            Some("a/say/without-a-stream") => &["had no stream", "never came to the driver"],
+            _ => &["before it had come"],
         };
         let why = why(verdict);
         assert!(why.contains("`acknowledgement`"), "{name}: {why}");
-        assert!(why.contains(told), "{name}: {why}");
+        assert!(told.iter().any(|told| why.contains(told)), "{name}: {why}");
     }
 }
 
@@ -139,7 +142,7 @@ async fn over_calls_what_can_be_done_is_done() {
     let text = format!(
         "cases:\n\
          - {{name: a/calls/a-report-is-changed, {HEAD}, {axes}, script: [\
-             {{interfere: {{message: {{kind: report}}, times: 1, change: {{success: {{outputs: {{n: 7}}}}}}}}}},\
+             {{interfere: {{message: {{kind: report}}, times: 1, change: {{result: {{outputs: {{n: 7}}}}}}}}}},\
              {task}, {{ended: {{steps: {{a: {{outputs: {{n: 7}}}}}}}}}}]}}\n\
          - {{name: a/calls/an-outcome-is-held, {HEAD}, {axes}, script: [\
              {{interfere: {{message: {{from: engine, kind: outcome}}, times: 1, hold: true}}}},\

@@ -164,7 +164,9 @@ pub(crate) fn unsayable(
         Some(Told::Acknowledgement(_)) => {
             Some("of an acknowledgement, an answer to heartbeats has `stale_tokens` alone")
         }
-        _ => Some("no answer of a call can have it: they have `task`, `cancel`, `drain` and stale tokens"),
+        _ => Some(
+            "no answer of a call can have it: they have `task`, `cancel`, `drain` and stale tokens",
+        ),
     }
 }
 
@@ -201,7 +203,12 @@ pub(crate) fn flaws(case: &v1::Case) -> Vec<(String, String)> {
             Some(What::Say(say)) => {
                 // What is no message is told by the reader of steps.
                 let mut message = inline(&say.message);
-                for value in message.as_object_mut().into_iter().flatten().map(|(_, value)| value) {
+                for value in message
+                    .as_object_mut()
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, value)| value)
+                {
                     if open(value) {
                         *value = json!({});
                     }
@@ -243,7 +250,8 @@ fn of_interference(
     }
     let of_task = !message.task.is_empty() || message.attempt > 0;
     if of_task && !kind.is_empty() && !OF_A_TASK.contains(&kind) {
-        let why = format!("`{kind}` is about no one task: none with that `task` or `attempt` comes");
+        let why =
+            format!("`{kind}` is about no one task: none with that `task` or `attempt` comes");
         flaws.push(("/message", why));
     }
     for way in ways {

@@ -185,18 +185,39 @@ fn what_fits_is_taken() {
     let cases = [
         ("unary, rest", "{message: {kind: poll}, status: not_found}"),
         ("rest", "{message: {kind: report}, lose_answer: true}"),
-        ("tcp, rest", "{message: {kind: report, task: a}, double: true}"),
-        ("tcp, rest", "{message: {from: engine, kind: task}, double: true}"),
-        ("tcp", "{message: {from: engine, kind: outcome}, double: true}"),
+        (
+            "tcp, rest",
+            "{message: {kind: report, task: a}, double: true}",
+        ),
+        (
+            "tcp, rest",
+            "{message: {from: engine, kind: task}, double: true}",
+        ),
+        (
+            "tcp",
+            "{message: {from: engine, kind: outcome}, double: true}",
+        ),
         ("tcp, unary", "{message: {from: engine}, later: true}"),
-        ("tcp, rest", "{message: {kind: accepted}, change: {token: AAAA}}"),
-        ("tcp, rest", "{message: {kind: hello}, change: {version: null}}"),
+        (
+            "tcp, rest",
+            "{message: {kind: accepted}, change: {token: AAAA}}",
+        ),
+        (
+            "tcp, rest",
+            "{message: {kind: hello}, change: {version: null}}",
+        ),
         (
             "tcp, rest",
             "{message: {from: engine, kind: cancel}, change: {token: '${token:a}', grace_ms: 5}}",
         ),
-        ("tcp", "{message: {from: engine, kind: outcome}, change: {status: 99}}"),
-        ("tcp, rest", "{message: {from: engine, kind: outcome}, cut_behind: true}"),
+        (
+            "tcp",
+            "{message: {from: engine, kind: outcome}, change: {status: 99}}",
+        ),
+        (
+            "tcp, rest",
+            "{message: {from: engine, kind: outcome}, cut_behind: true}",
+        ),
     ];
     for (transports, interfere) in cases {
         let errors = refused(transports, &format!("{{interfere: {interfere}}}"));
@@ -225,7 +246,10 @@ fn a_lift_is_of_what_began_before() {
 #[test]
 fn what_no_answer_can_have_is_not_said_to_drivers_by_calls() {
     let cases = [
-        ("{message: {goodbye: {reason: moved}}}", "no answer of a call can have it"),
+        (
+            "{message: {goodbye: {reason: moved}}}",
+            "no answer of a call can have it",
+        ),
         ("{message: {}}", "no answer of a call can have it"),
         (
             "{message: {cancel: {token: AAAA}}, cut: true}",
@@ -241,7 +265,10 @@ fn what_no_answer_can_have_is_not_said_to_drivers_by_calls() {
         assert_eq!(refused("tcp, tls, unix", &steps), Vec::<String>::new());
         let errors = refused("tcp, unary", &steps);
         assert_eq!(errors.len(), 1, "{say}: {errors:#?}");
-        assert!(errors[0].contains(&format!("by `unary`: {why}")), "{errors:#?}");
+        assert!(
+            errors[0].contains(&format!("by `unary`: {why}")),
+            "{errors:#?}"
+        );
         if why.starts_with("no answer") {
             assert!(errors[0].ends_with("/say)"), "{errors:#?}");
         }
@@ -249,7 +276,10 @@ fn what_no_answer_can_have_is_not_said_to_drivers_by_calls() {
     let later = "{say: {message: {cancel: {token: AAAA}}, later: true}}";
     assert_eq!(refused("tcp, unary", later), Vec::<String>::new());
     let errors = refused("rest", later);
-    assert!(errors[0].contains("by `rest`: JSON is read strictly"), "{errors:#?}");
+    assert!(
+        errors[0].contains("by `rest`: JSON is read strictly"),
+        "{errors:#?}"
+    );
     for say in [
         "{message: {task: '${task:a}'}}",
         "{message: {cancel: {token: '${token:a}'}}}",
@@ -314,7 +344,13 @@ fn one_of_the_messages_of_a_fault_is_enough() {
         ..v1::Pattern::default()
     };
     let messages = vec![message("report"), message("logs")];
-    on.add("slow".to_owned(), messages, 0, How::DelayMs(60), "the fault `slow`".to_owned());
+    on.add(
+        "slow".to_owned(),
+        messages,
+        0,
+        How::DelayMs(60),
+        "the fault `slow`".to_owned(),
+    );
     let missed = on.missed();
     assert!(missed[0].contains("never happened") && missed[0].contains("the fault `slow`"));
     let fate = on.fate(&record, Way::Rest, From::Driver, &report(), None);
@@ -331,7 +367,8 @@ fn what_has_no_meaning_when_it_comes_is_told_by_its_name() {
     assert!(matches!(fate, Fate::Pass));
     assert_eq!(
         on.missed(),
-        ["interference `lose_answer` had no meaning for a message of a stream: a message of a stream has no answer of its own"]
+        [
+            "interference `lose_answer` had no meaning for a message of a stream: a message of a stream has no answer of its own"
+        ]
     );
 }
-

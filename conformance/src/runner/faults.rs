@@ -3,7 +3,12 @@
 use crate::script::Stage;
 use crate::v1::Pattern;
 use crate::v1::interfere::How;
+use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long one that lasts is waited for: longer than a network is silent, or a server starts.
+const LASTS: Duration = Duration::from_secs(3);
 
 /// A fault that is on. What of it goes on in the background ends with it.
 pub(super) struct Fault {
@@ -70,11 +75,17 @@ impl Fault {
     }
 
     /// What of it did not happen, as the script has ended: a sentence.
-    pub(super) fn missed(&self) -> Option<String> {
-        let going = self.background.as_ref()?;
-        (!going.is_finished()).then(|| {
+    pub(super) async fn missed(&mut self) -> Option<String> {
+        let going = self.background.as_mut()?;
+        // One that lasts may have begun, and be there until a short task has ended.
+        let lasts = matches!(self.name.as_str(), "half-open" | "restart");
+        let over = match lasts {
+            true => timeout(LASTS, going).await.is_ok(),
+            false => going.is_finished(),
+        };
+        (!over).then(|| {
             format!(
-                "the fault `{}` never happened, or was not over when the script ended: the case is too short for it",
+                "the fault `{}` never happened before the script ended: the case, or its sample, is too short for it",
                 self.name
             )
         })

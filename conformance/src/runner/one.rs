@@ -324,7 +324,7 @@ async fn script(
         taken.map_err(nowhere)?;
     }
     // Until the script has ended.
-    let fault = company
+    let mut fault = company
         .fault
         .map(|fault| Fault::begin(fault, stage, company.seed));
     for (at, step) in case.script.iter().enumerate() {
@@ -332,7 +332,10 @@ async fn script(
         performed.map_err(|halt| (Some(at + 1), halt))?;
     }
     stage.close().await.map_err(nowhere)?;
-    Ok(fault.and_then(|fault| fault.missed()))
+    Ok(match &mut fault {
+        Some(fault) => fault.missed().await,
+        None => None,
+    })
 }
 
 async fn perform(stage: &mut Stage, step: v1::step::Step) -> Result<(), Halt> {

@@ -1,6 +1,7 @@
 //! The calls of drivers without a stream. Each is taken down as the messages that it would be on one.
 
 use super::Tap;
+use super::judged::in_a_poll;
 use super::stream::{Answers, session};
 use conveyor_proto::v1;
 use conveyor_proto::v1::driver_service_server::DriverService;
@@ -75,8 +76,7 @@ impl DriverService for Tapped {
             async move { upstream.poll(request).await }
         };
         let answer = tap.polled(request, call).await?;
-        let mut said =
-            tap.waiting(|told| matches!(told, Told::Task(_) | Told::Cancel(_) | Told::Drain(_)));
+        let mut said = tap.waiting(in_a_poll);
         let tasks = answer.tasks.into_iter().map(Told::Task);
         let cancels = answer.cancels.into_iter().map(Told::Cancel);
         let drain = answer.drain.into_iter().map(Told::Drain);
@@ -281,7 +281,10 @@ impl DriverService for Tapped {
             let mut upstream = upstream.clone();
             async move { upstream.extend_task(request).await }
         };
-        let answer = self.0.call(request, |_| Vec::new(), |_, _| (), call).await?;
+        let answer = self
+            .0
+            .call(request, |_| Vec::new(), |_, _| (), call)
+            .await?;
         Ok(Response::new(answer))
     }
 

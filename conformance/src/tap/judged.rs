@@ -55,9 +55,9 @@ impl Tap {
     ) -> Result<Option<Tell>, Status> {
         let task = self.task(&said);
         let way = self.way_of_calls();
-        let fate =
-            self.interferences
-                .fate(&self.record, way, From::Driver, &said, task.as_ref());
+        let fate = self
+            .interferences
+            .fate(&self.record, way, From::Driver, &said, task.as_ref());
         let lost = matches!(fate, Fate::Drop | Fate::Cut | Fate::Status(_));
         let body = said.body.clone();
         self.note(From::Driver, CALLS, By::Call, said, (false, lost));
@@ -109,11 +109,11 @@ impl Tap {
     }
 
     /// The same for a poll, which is no message of a stream: what it says is how many it takes.
-    pub(super) async fn polled<R, F: Future<Output = Result<Response<R>, Status>>>(
+    pub(super) async fn polled<F: Future<Output = Result<Response<v1::PollResponse>, Status>>>(
         &self,
         request: Request<v1::PollRequest>,
         call: impl Fn(Request<v1::PollRequest>) -> F,
-    ) -> Result<R, Status> {
+    ) -> Result<v1::PollResponse, Status> {
         let body = conveyor_api::to_json("PollRequest", request.get_ref());
         let said = Said {
             kind: "poll",
@@ -122,6 +122,16 @@ impl Tap {
         };
         let mut judged = Judged::default();
         self.heard(said, None, &mut judged).await?;
+        // What waits comes at once: the engine would have the poll wait for what it has itself, and the case may
+        // be over before.
+        let waits = self
+            .state()
+            .waiting
+            .iter()
+            .any(|waiting| in_a_poll(&waiting.message));
+        if waits && !judged.lose_answer {
+            return Ok(v1::PollResponse::default());
+        }
         self.asked(request, &judged, call).await
     }
 
@@ -198,9 +208,9 @@ impl Tap {
         let said = answered(Some(message));
         let task = self.task(&said).or_else(|| named(&said));
         let way = self.way_of_calls();
-        let fate =
-            self.interferences
-                .fate(&self.record, way, From::Engine, &said, task.as_ref());
+        let fate = self
+            .interferences
+            .fate(&self.record, way, From::Engine, &said, task.as_ref());
         (fate, said)
     }
 
@@ -280,6 +290,11 @@ impl Tap {
             _ => None,
         }
     }
+}
+
+/// Whether the answer to a poll can have it.
+pub(super) fn in_a_poll(told: &Told) -> bool {
+    matches!(told, Told::Task(_) | Told::Cancel(_) | Told::Drain(_))
 }
 
 fn status_of(word: &str) -> Status {

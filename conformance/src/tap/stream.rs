@@ -121,9 +121,9 @@ impl Line {
         let by = By::Stream { sequence };
         let tap = &self.tap;
         let task = tap.task(&said);
-        let fate = tap
-            .interferences
-            .fate(&tap.record, Way::Stream, From::Driver, &said, task.as_ref());
+        let fate =
+            tap.interferences
+                .fate(&tap.record, Way::Stream, From::Driver, &said, task.as_ref());
         let body = said.body.clone();
         let lost = matches!(fate, Fate::Drop | Fate::Cut);
         tap.note(From::Driver, self.connection, by, said, (false, lost));
@@ -208,9 +208,9 @@ impl Line {
         let tap = &self.tap;
         // A task is known by its first telling.
         let task = tap.task(&said).or_else(|| super::judged::named(&said));
-        let fate = tap
-            .interferences
-            .fate(&tap.record, Way::Stream, From::Engine, &said, task.as_ref());
+        let fate =
+            tap.interferences
+                .fate(&tap.record, Way::Stream, From::Engine, &said, task.as_ref());
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
                 message: Some(Box::new(message)),
