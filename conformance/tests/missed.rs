@@ -57,15 +57,15 @@ async fn a_fault_that_never_happened_is_told() {
     // On a stream what the driver says when it comes is acknowledged behind the fault's beginning.
     let text = format!(
         "cases:\n\
-         - {{name: a/fault/in-the-background, {HEAD}, axes: {{transports: [tcp, rest], \
+         - {{name: a/fault/in-the-background, {HEAD}, axes: {{transports: [tcp, unary], \
              faults: [cut, half-open, restart, clock-jump]}}, \
              script: [{{see: {{message: {{kind: hello}}, anywhere: true}}}}]}}\n\
-         - {{name: a/fault/of-messages, {HEAD}, axes: {{transports: [unary, rest], \
+         - {{name: a/fault/of-messages, {HEAD}, axes: {{transports: [unary], \
              faults: [double-acknowledgements, late-acknowledgements, slow]}}, \
              script: [{{see: {{message: {{kind: hello}}, anywhere: true}}}}]}}\n"
     );
     let verdicts = verdicts(&text).await;
-    assert_eq!(verdicts.len(), 2 * 5 + 2 * 4, "{verdicts:#?}");
+    assert_eq!(verdicts.len(), 2 * 5 + 4, "{verdicts:#?}");
     for (name, verdict) in &verdicts {
         match name.contains("fault:none") {
             true => assert!(matches!(verdict, Verdict::Passed), "{name}: {verdict:#?}"),
@@ -87,7 +87,7 @@ async fn an_interference_that_never_happened_is_told_and_what_failed_stays_so() 
          - {{name: a/interference/of-nothing, {HEAD}, axes: {{transports: [tcp]}}, script: [\
              {{interfere: {{message: {{kind: checkpoint}}, times: 1, drop: true}}}},\
              {{run: {{tasks: [{{program: []}}]}}}}, {{ended: {{}}}}]}}\n\
-         - {{name: a/interference/once-of-twice, {HEAD}, axes: {{transports: [rest]}}, script: [\
+         - {{name: a/interference/once-of-twice, {HEAD}, axes: {{transports: [unary]}}, script: [\
              {{interfere: {{message: {{kind: report}}, times: 2, status: unavailable}}}},\
              {{run: {{tasks: [{{program: []}}]}}}}, {{see: {{message: {{kind: report}}}}}}]}}\n\
          - {{name: a/interference/failed, {HEAD}, axes: {{transports: [tcp]}}, script: [\
@@ -113,14 +113,14 @@ async fn what_is_said_and_never_taken_is_told() {
     let stale = "{say: {message: {acknowledgement: {stale_tokens: [AAAA]}}}}";
     let text = format!(
         "cases:\n\
-         - {{name: a/say/behind-the-last-call, {HEAD}, axes: {{transports: [unary, rest]}}, script: [{stale}]}}\n\
+         - {{name: a/say/behind-the-last-call, {HEAD}, axes: {{transports: [unary]}}, script: [{stale}]}}\n\
          - {{name: a/say/without-a-stream, {HEAD}, axes: {{transports: [tcp]}}, script: [\
              {{signal: {{name: KILL}}}}, {{exited: {{badly: true}}}},\
              {{see: {{message: {{kind: broken}}}}}}, {stale}]}}\n\
-         - {{name: a/say/before-it-comes, {HEAD}, axes: {{transports: [tcp, rest]}}, setting: {{unstarted: true}}, script: [{stale}]}}\n"
+         - {{name: a/say/before-it-comes, {HEAD}, axes: {{transports: [tcp, unary]}}, setting: {{unstarted: true}}, script: [{stale}]}}\n"
     );
     let verdicts = verdicts(&text).await;
-    assert_eq!(verdicts.len(), 5, "{verdicts:#?}");
+    assert_eq!(verdicts.len(), 4, "{verdicts:#?}");
     for (name, verdict) in &verdicts {
         let told: &[&str] = match name.split('[').next() {
             Some("a/say/behind-the-last-call") => &["never came to the driver"],
@@ -136,7 +136,7 @@ async fn what_is_said_and_never_taken_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_calls_what_can_be_done_is_done() {
-    let axes = "axes: {transports: [unary, rest]}";
+    let axes = "axes: {transports: [unary]}";
     let task = "{run: {tasks: [{program: []}]}}";
     let ended = "{ended: {steps: {a: {attempts: {$count: 1}}}}}";
     let text = format!(
@@ -157,7 +157,7 @@ async fn over_calls_what_can_be_done_is_done() {
              {task}, {{see: {{message: {{from: engine, kind: task}}, times: 2}}}}, {ended}]}}\n"
     );
     let verdicts = verdicts(&text).await;
-    assert_eq!(verdicts.len(), 8, "{verdicts:#?}");
+    assert_eq!(verdicts.len(), 4, "{verdicts:#?}");
     for (name, verdict) in &verdicts {
         assert!(matches!(verdict, Verdict::Passed), "{name}: {verdict:#?}");
     }
