@@ -138,11 +138,15 @@ impl Tap {
     }
 
     /// Says something in the engine's name: on the driver's newest stream; to a driver without one with the next
-    /// answer that can have it. `None` is a message of a kind that this contract does not know.
-    ///
-    /// # Errors
-    /// A sentence: why it can come nowhere.
-    pub(crate) fn say(&self, message: Option<Told>, cut: bool, later: bool) -> Result<(), String> {
+    /// answer that can have it. `None` is a message of a kind that this contract does not know. Where it can come
+    /// nowhere, that is told at the end: a driver that broke its connection fails by what the case looks for.
+    pub(crate) fn say(&self, message: Option<Told>, cut: bool, later: bool) {
+        if let Err(why) = self.try_to_say(message, cut, later) {
+            self.interferences.void(why);
+        }
+    }
+
+    fn try_to_say(&self, message: Option<Told>, cut: bool, later: bool) -> Result<(), String> {
         let message = match later {
             true => message.map(crate::wire::later),
             false => message,
