@@ -8,7 +8,7 @@ use crate::v1::interfere::How;
 use crate::v1::step::Step as What;
 use crate::wire::{From, engine_message, request_of};
 use conveyor_proto::v1::session_response::Message as Told;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 
 /// By which way messages go.
@@ -206,8 +206,7 @@ pub(crate) fn flaws(case: &v1::Case) -> Vec<(String, String)> {
                 for value in message
                     .as_object_mut()
                     .into_iter()
-                    .flatten()
-                    .map(|(_, value)| value)
+                    .flat_map(Map::values_mut)
                 {
                     if open(value) {
                         *value = json!({});
@@ -281,7 +280,7 @@ fn of_interference(
         }
         How::Change(change) => {
             let change = inline(change);
-            let none = change.as_object().is_none_or(serde_json::Map::is_empty);
+            let none = change.as_object().is_none_or(Map::is_empty);
             if kind.is_empty() {
                 let why = "changes messages of any kind: name the `kind` whose fields they are";
                 flaws.push(("/message", why.to_owned()));
