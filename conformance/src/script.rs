@@ -182,17 +182,7 @@ impl Stage {
             What::Unseen(unseen) => self.unseen(unseen).await,
             What::Say(say) => self.say(say),
             What::Interfere(interfere) => {
-                if let Some(how) = interfere.how.clone() {
-                    let name = match interfere.name.is_empty() {
-                        true => words::kind_of(&how).to_owned(),
-                        false => interfere.name.clone(),
-                    };
-                    let message = interfere.message.clone().unwrap_or_default();
-                    self.site
-                        .tap
-                        .interferences
-                        .begin(name, message, interfere.times, how);
-                }
+                self.site.tap.interferences.begin(interfere);
                 Ok(())
             }
             What::Lift(lift) => match self.site.tap.interferences.lift(&lift.name) {

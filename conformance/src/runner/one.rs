@@ -51,13 +51,11 @@ impl One<'_> {
             Verdict::Passed,
         );
         match self.played(&planned).await {
-            Ok((findings, stderr, entries)) => {
-                if !findings.is_empty() {
-                    outcome.verdict = Verdict::Failed { findings };
-                }
-                outcome.stderr = stderr;
+            Ok(played) => {
+                outcome.verdict = played.verdict();
+                outcome.stderr = played.stderr;
                 if self.options.trace == Trace::On {
-                    outcome.messages = entries.iter().map(line).collect();
+                    outcome.messages = played.entries.iter().map(line).collect();
                 }
             }
             Err(why) => outcome.verdict = Verdict::CouldNotRun { why },
@@ -66,10 +64,7 @@ impl One<'_> {
         outcome
     }
 
-    async fn played(
-        &self,
-        planned: &Planned,
-    ) -> Result<(Vec<Finding>, Vec<String>, Vec<Entry>), String> {
+    async fn played(&self, planned: &Planned) -> Result<Played, String> {
         let case = &planned.case;
         if self.options.listen.is_some()
             && let Some(what) = arranged(case, planned.concurrency)
@@ -128,11 +123,15 @@ impl One<'_> {
                 kind: "welcome".to_owned(),
                 ..v1::Pattern::default()
             };
-            stage.site.tap.interferences.begin(
+            stage.site.tap.interferences.add(
                 "setting".to_owned(),
-                message,
+                vec![message],
                 0,
                 How::Change(setting.welcome.clone()),
+                format!(
+                    "the setting's `welcome`: {}",
+                    String::from_utf8_lossy(&setting.welcome)
+                ),
             );
             debug_assert!(inline(&setting.welcome).is_object());
         }
@@ -150,8 +149,9 @@ impl One<'_> {
         };
         let script = timeout(limit, script(&mut stage, case, setting.unstarted, &company));
         let mut findings = Vec::new();
+        let mut missed = Vec::new();
         match script.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(fault)) => missed.extend(fault),
             Ok(Err((place, Halt::Failed(sentence)))) => findings.push(Finding {
                 requirement: None,
                 sentence,
@@ -179,6 +179,7 @@ impl One<'_> {
             sentence: format!("the driver was to talk by `{asked}`, and came by `{way}`"),
             place: None,
         }));
+        missed.extend(stage.site.tap.missed());
         let entries = stage.site.record.entries();
         for rule in &case.requires {
             let broken = laws::broken(rule, &entries).into_iter();
@@ -202,7 +203,37 @@ impl One<'_> {
             sentence,
             place: None,
         }));
-        Ok((findings, stderr, entries))
+        Ok(Played {
+            findings,
+            missed,
+            stderr,
+            entries,
+        })
+    }
+}
+
+/// What came of a case that was performed.
+struct Played {
+    findings: Vec<Finding>,
+    /// What was to go wrong, or to be said, and was not.
+    missed: Vec<String>,
+    /// The driver's last lines.
+    stderr: Vec<String>,
+    entries: Vec<Entry>,
+}
+
+impl Played {
+    /// Who does well where nothing went wrong has not shown what the case is for.
+    fn verdict(&self) -> Verdict {
+        match (self.findings.is_empty(), self.missed.is_empty()) {
+            (false, _) => Verdict::Failed {
+                findings: self.findings.clone(),
+            },
+            (true, false) => Verdict::CouldNotRun {
+                why: self.missed.join("; "),
+            },
+            (true, true) => Verdict::Passed,
+        }
     }
 }
 
@@ -244,13 +275,13 @@ async fn end(stage: &mut Stage) -> Vec<String> {
     }
 }
 
-/// Performs all steps; where one halts, which and why.
+/// Performs all steps: what of the fault did not happen. Where a step halts, which and why.
 async fn script(
     stage: &mut Stage,
     case: &v1::Case,
     unstarted: bool,
     company: &Company<'_>,
-) -> Result<(), (Option<usize>, Halt)> {
+) -> Result<Option<String>, (Option<usize>, Halt)> {
     let nowhere = |halt| (None, halt);
     if !unstarted {
         let start = v1::Start::default();
@@ -262,14 +293,18 @@ async fn script(
         taken.map_err(nowhere)?;
     }
     // Until the script has ended.
-    let _fault = company
+    let mut fault = company
         .fault
         .map(|fault| Fault::begin(fault, stage, company.seed));
     for (at, step) in case.script.iter().enumerate() {
         let performed = stage.perform(step).await;
         performed.map_err(|halt| (Some(at + 1), halt))?;
     }
-    stage.close().await.map_err(nowhere)
+    stage.close().await.map_err(nowhere)?;
+    Ok(match &mut fault {
+        Some(fault) => fault.missed().await,
+        None => None,
+    })
 }
 
 async fn perform(stage: &mut Stage, step: v1::step::Step) -> Result<(), Halt> {
