@@ -5,7 +5,7 @@
 //! | [`v1`] | cases and programs as messages |
 //! | [`CaseName`], [`RunName`], [`Pattern`] | what cases are called, and how they are chosen |
 //! | [`Outcome`], [`Results`] | what came of cases, and what a program's exit status says of it |
-//! | [`choose`], [`pairwise`] | which of a case's many runs are done |
+//! | [`choose`], [`few`], [`pairwise`] | which of a case's many runs are done |
 //! | [`Lists`] | what is known to fail |
 //! | [`text_report`], [`junit_report`], [`json_report`], [`profile`()], [`badge`] | what is written of it |
 //! | [`run`], [`Options`] | cases run against a driver |
@@ -41,7 +41,7 @@ mod site;
 mod tap;
 mod wire;
 
-pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product, select};
+pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, few, pairwise, product, select};
 pub use backend::Backend;
 pub use driver::Program;
 pub use lists::{ListErrors, ListFile, Lists, known_failing};

@@ -293,14 +293,19 @@ async fn script(
         taken.map_err(nowhere)?;
     }
     // Until the script has ended.
-    let _fault = company
+    let fault = company
         .fault
         .map(|fault| Fault::begin(fault, stage, company.seed));
     for (at, step) in case.script.iter().enumerate() {
         let performed = stage.perform(step).await;
         performed.map_err(|halt| (Some(at + 1), halt))?;
     }
-    stage.close().await.map_err(nowhere)
+    stage.close().await.map_err(nowhere)?;
+    // Who does well where nothing went wrong has not shown what the case is for.
+    match fault.and_then(|fault| fault.missed(stage)) {
+        Some(why) => Err(nowhere(Halt::Unable(why))),
+        None => Ok(()),
+    }
 }
 
 async fn perform(stage: &mut Stage, step: v1::step::Step) -> Result<(), Halt> {
