@@ -350,13 +350,20 @@ pub struct Case {
 /// What a case is run with. The values of an axis that a case names are those that matter to it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Axes {
-    /// `tcp`, `tls` and `unix` (each a stream), `unary`, `rest`. Default: all.
+    /// `tcp`, `tls` and `unix` (each a stream), `unary`, `rest`. Default: these. Besides calls over TLS and over a Unix
+    /// socket: `unary-tls`, `unary-unix`, `rest-tls`, `rest-unix`.
     #[prost(string, repeated, tag = "1")]
     pub transports: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// How many tasks the driver holds at once, the case's own among them: 1, 64. Default 1.
     #[prost(uint32, repeated, tag = "2")]
     pub concurrency: ::prost::alloc::vec::Vec<u32>,
-    /// Faults under which its outcome is the same; besides none of them, which is always run.
+    /// Faults under which its outcome is the same; besides none of them, which is always run. Once a task is accepted:
+    /// `restart` (the engine is killed), `half-open` (nothing comes through for a while, then the connection is cut),
+    /// `clock-jump` (the engine's clock is put forward by ten seconds, and again once the task is reported; of an engine
+    /// within the suite alone), `lease-lost` (nothing comes through until the engine gives the task anew: the step says
+    /// a short `timeouts.heartbeat`). In all that is said: `double-acknowledgements`, `late-acknowledgements`, `slow`.
+    /// `cut-1` to `cut-32`: the connection is cut once in the place of the message of this number behind the first
+    /// task, whichever side says it; the case has to have so many. `cut`: one of the first three of them, by the seed.
     #[prost(string, repeated, tag = "3")]
     pub faults: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
