@@ -10,7 +10,6 @@ use crate::v1;
 use crate::v1::step::Step as What;
 use crate::{like, wire};
 
-
 /// Kinds of messages that a pattern may name.
 const KINDS: &[&str] = &[
     "hello",
