@@ -3,22 +3,12 @@
 use crate::cases::{self, CaseError, Citing};
 use crate::config::FEATURES;
 use crate::interfere::{self, inline};
+use crate::runner::faults;
 use crate::samples::{WORDS, words};
 use crate::site::Transport;
 use crate::v1;
 use crate::v1::step::Step as What;
 use crate::{like, wire};
-
-/// Faults that a case may name.
-pub(crate) const FAULTS: &[&str] = &[
-    "restart",
-    "cut",
-    "half-open",
-    "double-acknowledgements",
-    "late-acknowledgements",
-    "slow",
-    "clock-jump",
-];
 
 /// Kinds of messages that a pattern may name.
 const KINDS: &[&str] = &[
@@ -81,7 +71,7 @@ impl Citing for v1::Case {
         let axes = self.axes.clone().unwrap_or_default();
         for (at, transport) in axes.transports.iter().enumerate() {
             if Transport::parse(transport).is_none() {
-                let why = format!("`{transport}` is none of tcp, tls, unix, unary, rest");
+                let why = format!("`{transport}` is none of {}", Transport::names());
                 flaws.push((format!("/axes/transports/{at}"), why));
             }
         }
@@ -92,8 +82,8 @@ impl Citing for v1::Case {
             }
         }
         for (at, fault) in axes.faults.iter().enumerate() {
-            if !FAULTS.contains(&fault.as_str()) {
-                let why = format!("`{fault}` is none of {}", FAULTS.join(", "));
+            if !faults::is_fault(fault) {
+                let why = format!("`{fault}` is none of {}", faults::names());
                 flaws.push((format!("/axes/faults/{at}"), why));
             }
         }

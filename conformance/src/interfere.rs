@@ -49,6 +49,19 @@ pub(crate) struct Interferences {
     active: Mutex<Vec<Active>>,
     /// What was void: a sentence each.
     void: Mutex<Vec<String>>,
+    boundary: Mutex<Boundary>,
+}
+
+/// Where among messages the connection is cut.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Boundary {
+    /// Nowhere, or it was.
+    #[default]
+    None,
+    /// Before so many messages are through, counted from 1, once a task was given.
+    BehindTask(u32),
+    /// Before so many messages are through from here.
+    Within(u32),
 }
 
 struct Active {
@@ -149,6 +162,38 @@ impl Interferences {
         missed
     }
 
+    /// Has the connection cut in the place of a message: the one of this number, from 1, behind the next task that
+    /// is given, whichever side says it.
+    pub(crate) fn cut_before(&self, number: u32) {
+        *self.boundary() = Boundary::BehindTask(number.max(1));
+    }
+
+    /// Whether a cut that was asked for is still to come.
+    pub(crate) fn is_cut_to_come(&self) -> bool {
+        *self.boundary() != Boundary::None
+    }
+
+    fn boundary(&self) -> MutexGuard<'_, Boundary> {
+        self.boundary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the connection is cut in the place of a message that comes now.
+    fn is_cut_here(&self, from: From, kind: &str) -> bool {
+        let mut boundary = self.boundary();
+        *boundary = match *boundary {
+            Boundary::BehindTask(number) if from == From::Engine && kind == "task" => {
+                Boundary::Within(number)
+            }
+            Boundary::Within(0 | 1) => {
+                *boundary = Boundary::None;
+                return true;
+            }
+            Boundary::Within(number) => Boundary::Within(number - 1),
+            elsewhere => elsewhere,
+        };
+        false
+    }
+
     /// Ends one, and delivers what it held. Whether there was one.
     pub(crate) fn lift(&self, name: &str) -> bool {
         let mut active = self.active();
@@ -172,6 +217,9 @@ impl Interferences {
         said: &Said,
         task: Option<&TaskName>,
     ) -> Fate {
+        if self.is_cut_here(from, said.kind) {
+            return Fate::Cut;
+        }
         let mut active = self.active();
         for one in active.iter_mut() {
             let mut messages = one.messages.iter();
@@ -304,5 +352,48 @@ pub(crate) fn merge(into: &mut Json, change: &Json) {
             }
         }
         (into, change) => *into = change.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::bytes::Bytes;
+
+    #[test]
+    fn a_cut_is_in_the_place_of_one_message_behind_a_task_whichever_side_says_it() {
+        let record = Record::new();
+        let cut = |before: u32, said: &[(From, &'static str)]| -> Vec<usize> {
+            let interferences = Interferences::default();
+            interferences.cut_before(before);
+            assert!(interferences.is_cut_to_come());
+            let is_cut = |&(from, kind): &(From, &'static str)| {
+                let said = Said {
+                    kind,
+                    token: Bytes::new(),
+                    body: Json::Null,
+                };
+                matches!(interferences.fate(&record, from, &said, None), Fate::Cut)
+            };
+            let cut = said.iter().map(is_cut).enumerate();
+            let cut: Vec<usize> = cut.filter_map(|(at, cut)| cut.then_some(at)).collect();
+            assert_eq!(interferences.is_cut_to_come(), cut.is_empty());
+            cut
+        };
+        let said = [
+            (From::Driver, "credits"),
+            (From::Driver, "task"),
+            (From::Engine, "task"),
+            (From::Driver, "accepted"),
+            (From::Engine, "task"),
+            (From::Driver, "report"),
+            (From::Engine, "outcome"),
+            (From::Driver, "accepted"),
+        ];
+        assert_eq!(cut(1, &said), [3]);
+        assert_eq!(cut(2, &said), [4]);
+        assert_eq!(cut(4, &said), [6]);
+        assert_eq!(cut(6, &said), []);
+        assert_eq!(cut(1, &said[..3]), []);
     }
 }

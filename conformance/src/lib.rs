@@ -5,7 +5,7 @@
 //! | [`v1`] | cases and programs as messages |
 //! | [`CaseName`], [`RunName`], [`Pattern`] | what cases are called, and how they are chosen |
 //! | [`Outcome`], [`Results`] | what came of cases, and what a program's exit status says of it |
-//! | [`choose`], [`pairwise`] | which of a case's many runs are done |
+//! | [`choose`], [`few`], [`pairwise`] | which of a case's many runs are done |
 //! | [`Lists`] | what is known to fail |
 //! | [`describe()`], [`Description`] | what a case does, for people |
 //! | [`text_report`], [`junit_report`], [`json_report`], [`profile`()], [`badge`] | what is written of it |
@@ -45,7 +45,7 @@ mod site;
 mod tap;
 mod wire;
 
-pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product, select};
+pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, few, pairwise, product, select};
 pub use backend::Backend;
 pub use describe::{AxisTold, Cited, Description, ValueTold, describe, describe_engine};
 pub use driver::Program;

@@ -1,8 +1,10 @@
 //! Cases run against a driver: which, with what, and what came of them.
 
-mod faults;
+pub(crate) mod faults;
 mod one;
 mod probe;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use one::LIMIT;
 pub use one::Trace;
@@ -13,7 +15,7 @@ use crate::config::DRIVER;
 use crate::driver::Program;
 use crate::keeper;
 use crate::lists::Lists;
-use crate::names::{Axis, CaseName, Pattern, RunName};
+use crate::names::{Axis, CaseName, NameError, Pattern, RunName};
 use crate::result::{Missing, Outcome, Results, Rule, Subject, Verdict};
 use crate::samples::{self, Answers, Pick};
 use crate::site::{Certificates, Transport};
@@ -32,6 +34,9 @@ use std::time::Duration;
 pub enum Breadth {
     /// Each case once, with the first value of each axis that the driver can.
     One,
+    /// So many runs: first those that have each value of each axis that the driver can among them, then cases
+    /// once each, with other values than the ones before.
+    Few(usize),
     /// So many runs of each case that all pairs of values are among them.
     #[default]
     Pairs,
@@ -151,7 +156,7 @@ fn axes_of(
     let name: CaseName = case
         .name
         .parse()
-        .map_err(|error: crate::names::NameError| error.to_string())?;
+        .map_err(|error: NameError| error.to_string())?;
     let said = case.axes.clone().unwrap_or_default();
     let can = |transport: &Transport| transport.features().iter().all(|feature| has(feature));
     let transports = transports(case).into_iter().filter(can);
@@ -171,8 +176,7 @@ fn axes_of(
     }
     if !said.faults.is_empty() {
         let mut faults = vec!["none".to_owned()];
-        // Only an engine within this process has a clock that can be put forward.
-        let can = |fault: &&String| *fault != "clock-jump" || has(CLOCK);
+        let can = |fault: &&String| *fault != faults::CLOCK_JUMP || has(CLOCK);
         faults.extend(said.faults.iter().filter(can).cloned());
         axes.push((Axis::Fault, faults));
     }
@@ -186,7 +190,7 @@ fn axes_of(
 pub(crate) fn transports(case: &v1::Case) -> Vec<Transport> {
     let said = case.axes.clone().unwrap_or_default().transports;
     match said.is_empty() {
-        true => Transport::ALL.to_vec(),
+        true => Transport::USUAL.to_vec(),
         false => said
             .iter()
             .filter_map(|name| Transport::parse(name))
@@ -236,6 +240,7 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
         undeclared: Vec::new(),
         possible: 0,
     };
+    let mut candidates = Vec::new();
     for case in &options.cases {
         let (_, axes) = axes_of(case, None, has)?;
         let mut lacking = match axes[0].1.is_empty() {
@@ -266,50 +271,80 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
             }
             continue;
         }
-        for pick in picks_of(case, &options.config) {
-            plan.of(case, pick.as_ref(), options, has)?;
+        let case = Arc::new(case.clone());
+        for pick in picks_of(&case, &options.config) {
+            let (name, axes) = axes_of(&case, pick.as_ref(), has)?;
+            let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
+            candidates.push(Candidate {
+                case: Arc::clone(&case),
+                pick,
+                name,
+                axes,
+                every: every
+                    .into_iter()
+                    .filter(|run| options.chosen(run))
+                    .collect(),
+            });
+        }
+    }
+    let chosen = chosen(&candidates, options).map_err(|error| error.to_string())?;
+    for candidate in &candidates {
+        plan.possible += candidate.every.len() as u64;
+        for run in &candidate.every {
+            if chosen.contains(run) || options.named(run) {
+                plan.runs.push(candidate.planned(run.clone(), options));
+            }
         }
     }
     Ok(plan)
 }
 
-impl Plan {
-    /// Adds the runs of a case with one action or sample.
-    fn of(
-        &mut self,
-        case: &v1::Case,
-        pick: Option<&Pick>,
-        options: &Options,
-        has: impl Fn(&str) -> bool,
-    ) -> Result<(), String> {
-        let (name, axes) = axes_of(case, pick, has)?;
-        let case = Arc::new(case.clone());
-        let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
-        self.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
-        let some = match options.breadth {
-            Breadth::All => Ok(every.clone()),
-            Breadth::One => first(&name, &axes).map(|run| vec![run]),
-            Breadth::Pairs if axes::product(&axes) <= FEW => Ok(every.clone()),
-            Breadth::Pairs => axes::select(&name, &axes, options.seed, every.len() - 1),
-        };
-        let some = some.map_err(|error| error.to_string())?;
-        for run in every {
-            if options.chosen(&run) && (some.contains(&run) || options.named(&run)) {
-                let mut planned = planned(run, &case);
-                if options.profile == DRIVER {
-                    let faulty = planned.fault.is_some();
-                    let placed = samples::placed(&case, &options.config, pick, faulty);
-                    planned.case = Arc::new(placed);
-                }
-                self.runs.push(planned);
+/// A case with one action or sample, and all of its runs that are asked for.
+struct Candidate {
+    case: Arc<v1::Case>,
+    pick: Option<Pick>,
+    name: CaseName,
+    axes: Axes,
+    every: Vec<RunName>,
+}
+
+/// Which of the runs of all candidates are done.
+fn chosen(candidates: &[Candidate], options: &Options) -> Result<BTreeSet<RunName>, NameError> {
+    if let Breadth::Few(limit) = options.breadth {
+        let every: Vec<&[RunName]> = candidates.iter().map(|one| &one.every[..]).collect();
+        return Ok(axes::few(&every, options.seed, limit));
+    }
+    let mut chosen = BTreeSet::new();
+    for Candidate {
+        name, axes, every, ..
+    } in candidates
+    {
+        match options.breadth {
+            Breadth::One => chosen.extend([first(name, axes)?]),
+            Breadth::Pairs if axes::product(axes) > FEW => {
+                let most = usize::try_from(axes::product(axes) - 1).unwrap_or(usize::MAX);
+                chosen.extend(axes::select(name, axes, options.seed, most)?);
             }
+            Breadth::Few(_) | Breadth::Pairs | Breadth::All => chosen.extend(every.iter().cloned()),
         }
-        Ok(())
+    }
+    Ok(chosen)
+}
+
+impl Candidate {
+    fn planned(&self, run: RunName, options: &Options) -> Planned {
+        let mut planned = planned(run, &self.case);
+        if options.profile == DRIVER {
+            let faulty = planned.fault.is_some();
+            let placed = samples::placed(&self.case, &options.config, self.pick.as_ref(), faulty);
+            planned.case = Arc::new(placed);
+        }
+        planned
     }
 }
 
 /// The run with the first value of each axis.
-fn first(name: &CaseName, axes: &Axes) -> Result<RunName, crate::names::NameError> {
+fn first(name: &CaseName, axes: &Axes) -> Result<RunName, NameError> {
     let values = axes.iter();
     let values = values.filter_map(|(axis, values)| Some((*axis, values.first()?.clone())));
     RunName::new(name.clone(), values)

@@ -14,6 +14,7 @@ mod runs;
 mod see;
 mod words;
 
+pub(crate) use company::Background;
 pub(crate) use words::sentence;
 
 use crate::driver::{Overheard, Process, Program, how};

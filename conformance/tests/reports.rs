@@ -203,6 +203,19 @@ fn the_text_has_what_did_not_come_as_expected_and_a_summary() {
 }
 
 #[test]
+fn calls_over_tls_count_for_both_and_a_plain_stream_for_the_stream() {
+    let results = Results {
+        outcomes: vec![
+            outcome("a/b/calls[transport:rest-tls]", &[1], Verdict::Passed),
+            outcome("a/b/plain[transport:tcp]", &[1], Verdict::Passed),
+        ],
+        ..Results::default()
+    };
+    let groups: Vec<String> = groups(&results).iter().map(ToString::to_string).collect();
+    assert_eq!(groups, ["core 2/2", "rest 1/1", "stream 1/1", "tls 1/1"]);
+}
+
+#[test]
 fn the_junit_report_counts_what_it_has() {
     let text = junit_report(&mixed());
     golden("mixed.xml", &text);

@@ -87,6 +87,8 @@ pub(super) enum BackendName {
 pub(super) enum AxesName {
     /// Each case once.
     One,
+    /// Each case about once, with all values among them.
+    Few,
     /// So many runs of each that all pairs of values are among them.
     #[default]
     Pairs,

@@ -56,6 +56,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         backend,
         breadth: match args.axes {
             AxesName::One => Breadth::One,
+            AxesName::Few => Breadth::Few(usize::MAX),
             AxesName::Pairs => Breadth::Pairs,
             AxesName::All => Breadth::All,
         },

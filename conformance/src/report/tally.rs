@@ -30,7 +30,7 @@ pub struct Group {
 
 /// The cases by feature: `core` first, then what is declared, or what a case would have needed, by name. A case
 /// counts for `core` where it needs no feature, else for each that it needs; besides, each run counts for its
-/// transport (`stream` where that is `tcp`).
+/// transport (`stream` where that is `tcp`, `rest` and `tls` where it is `rest-tls`).
 #[must_use]
 pub fn groups(results: &Results) -> Vec<Group> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
@@ -64,7 +64,9 @@ pub(super) fn requirements(results: &Results) -> Vec<(&Rule, Tally)> {
 }
 
 fn features(outcome: &Outcome) -> impl Iterator<Item = &str> {
-    let transport = outcome.run.value(Axis::Transport).map(|way| match way {
+    let transport = outcome.run.value(Axis::Transport).unwrap_or_default();
+    let transport = transport.split('-').filter(|way| !way.is_empty());
+    let transport = transport.map(|way| match way {
         "tcp" => "stream",
         way => way,
     });

@@ -1,20 +1,66 @@
 //! Faults as an axis: what goes wrong while a case is performed whose outcome is the same.
 
-use crate::script::Stage;
+use crate::script::{Background, Stage};
 use crate::v1::Pattern;
 use crate::v1::interfere::How;
-use std::time::Duration;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
-/// How long one that lasts is waited for: longer than a network is silent, or a server starts.
-const LASTS: Duration = Duration::from_secs(3);
+
+/// Faults that a case may name, besides `cut-1` and so on.
+pub(super) const FAULTS: &[&str] = &[
+    "restart",
+    "cut",
+    "half-open",
+    "double-acknowledgements",
+    "late-acknowledgements",
+    "slow",
+    CLOCK_JUMP,
+    "lease-lost",
+];
+/// Only an engine within this process has a clock that can be put forward.
+pub(crate) const CLOCK_JUMP: &str = "clock-jump";
+/// A cut in the place of a message by its number: `cut-3` is before the third, whichever side says it, behind the task
+/// itself.
+const CUT: &str = "cut-";
+/// The last of them: no case's task has more to say for sure.
+const LAST: u32 = 32;
+/// So many messages are said of each task: that it is accepted, its report, and the answer to that.
+const ALWAYS: u64 = 3;
+
+/// Whether there is such a fault.
+pub(crate) fn is_fault(name: &str) -> bool {
+    FAULTS.contains(&name) || number(name).is_some()
+}
+
+/// All names, for who gave another.
+pub(crate) fn names() -> String {
+    format!("{}, {CUT}1 to {CUT}{LAST}", FAULTS.join(", "))
+}
+
+/// The message in whose place a fault cuts the connection.
+fn cut(fault: &str, seed: u64) -> Option<u32> {
+    match fault {
+        // One that each task comes to.
+        "cut" => u32::try_from(1 + seed % ALWAYS).ok(),
+        named => number(named),
+    }
+}
+
+/// The number of a cut that is named by it.
+fn number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix(CUT)?;
+    let number = digits
+        .parse::<u32>()
+        .ok()
+        .filter(|at| (1..=LAST).contains(at))?;
+    // Each has one name.
+    (digits == number.to_string()).then_some(number)
+}
 
 /// A fault that is on. What of it goes on in the background ends with it.
 pub(super) struct Fault {
     name: String,
-    /// `None` where it is an interference: what is on tells by itself what became of it.
-    background: Option<JoinHandle<()>>,
+    /// `None` where it happens to messages on their way.
+    background: Option<Background>,
 }
 
 fn pattern(from: &str, kind: &str) -> Pattern {
@@ -66,7 +112,13 @@ impl Fault {
                 );
                 None
             }
-            _ => Some(stage.in_background(fault, seed)),
+            _ => match cut(fault, seed) {
+                Some(number) => {
+                    interferences.cut_before(number);
+                    None
+                }
+                None => Some(stage.in_background(fault)),
+            },
         };
         Fault {
             name: fault.to_owned(),
@@ -74,28 +126,33 @@ impl Fault {
         }
     }
 
-    /// What of it did not happen, as the script has ended: a sentence.
-    pub(super) async fn missed(&mut self) -> Option<String> {
-        let going = self.background.as_mut()?;
-        // One that lasts may have begun, and be there until a short task has ended.
-        let lasts = matches!(self.name.as_str(), "half-open" | "restart");
-        let over = match lasts {
-            true => timeout(LASTS, going).await.is_ok(),
-            false => going.is_finished(),
+    /// Where it has not come about, as the script has ended: a sentence.
+    pub(super) fn missed(&self, stage: &Stage) -> Option<String> {
+        let came = match &self.background {
+            Some(background) => background.came_about(),
+            None => !stage.site.tap.interferences.is_cut_to_come(),
         };
-        (!over).then(|| {
+        (!came).then(|| {
             format!(
-                "the fault `{}` never happened before the script ended: the case, or its sample, is too short for it",
+                "the fault `{}` never happened: the case was over before",
                 self.name
             )
         })
     }
 }
 
-impl Drop for Fault {
-    fn drop(&mut self) {
-        if let Some(task) = &self.background {
-            task.abort();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_has_one_name_and_what_is_none_is_refused_by_name() {
+        for name in ["cut", "cut-1", "cut-32", "restart", "lease-lost"] {
+            assert!(is_fault(name), "{name}");
         }
+        for name in ["none", "cut-0", "cut-33", "cut-01", "cut-", "cut-x", "cuts"] {
+            assert!(!is_fault(name), "{name}");
+        }
+        assert!(names().ends_with("lease-lost, cut-1 to cut-32"));
     }
 }

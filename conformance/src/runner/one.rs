@@ -293,7 +293,7 @@ async fn script(
         taken.map_err(nowhere)?;
     }
     // Until the script has ended.
-    let mut fault = company
+    let fault = company
         .fault
         .map(|fault| Fault::begin(fault, stage, company.seed));
     for (at, step) in case.script.iter().enumerate() {
@@ -301,10 +301,7 @@ async fn script(
         performed.map_err(|halt| (Some(at + 1), halt))?;
     }
     stage.close().await.map_err(nowhere)?;
-    Ok(match &mut fault {
-        Some(fault) => fault.missed().await,
-        None => None,
-    })
+    Ok(fault.and_then(|fault| fault.missed(stage)))
 }
 
 async fn perform(stage: &mut Stage, step: v1::step::Step) -> Result<(), Halt> {
