@@ -159,8 +159,9 @@ pub fn features() -> &'static [&'static str] {
 
 /// The features with one of which a driver can be tested over a way to talk (`tcp`): all of them are needed.
 #[must_use]
-pub fn needed_for(transport: &str) -> &'static [&'static str] {
-    site::Transport::parse(transport).map_or(&[], site::Transport::features)
+pub fn needed_for(transport: &str) -> Vec<&'static str> {
+    let transport = site::Transport::parse(transport);
+    transport.map_or_else(Vec::new, site::Transport::features)
 }
 
 /// The day as reports have it: `2026-11-28`, in UTC.

@@ -81,6 +81,7 @@ impl Breadth {
     pub fn word(self) -> &'static str {
         match self {
             Breadth::One => "one",
+            Breadth::Few(_) => "few",
             Breadth::Pairs => "pairs",
             Breadth::All => "all",
         }
@@ -202,7 +203,7 @@ pub(crate) fn transports(case: &v1::Case) -> Vec<Transport> {
 /// would do.
 pub(crate) fn no_way(transports: &[Transport], has: impl Fn(&str) -> bool) -> Missing {
     let lacks = |transport: &Transport| -> BTreeSet<&str> {
-        let features = transport.features().iter().copied();
+        let features = transport.features().into_iter();
         features.filter(|feature| !has(feature)).collect()
     };
     let each: Vec<BTreeSet<&str>> = transports.iter().map(lacks).collect();

@@ -25,7 +25,11 @@ fn transport(value: &str) -> &'static str {
         "tls" => "a stream of gRPC, over TLS",
         "unix" => "a stream of gRPC, over a Unix socket",
         "unary" => "calls of gRPC, without a stream",
+        "unary-tls" => "calls of gRPC, over TLS",
+        "unary-unix" => "calls of gRPC, over a Unix socket",
         "rest" => "calls as JSON over HTTP",
+        "rest-tls" => "calls as JSON over HTTPS",
+        "rest-unix" => "calls as JSON over HTTP, over a Unix socket",
         _ => "",
     }
 }
@@ -35,7 +39,7 @@ fn fault(value: &str) -> &'static str {
         "none" => "nothing goes wrong",
         "restart" => "the engine is killed and started again, once a task is accepted",
         "cut" => {
-            "the connections are cut at one of the messages after a task was accepted; the seed says which"
+            "the connections are cut in the place of one of the first three messages behind a task; the seed says which"
         }
         "half-open" => {
             "once a task is accepted, the network says nothing for 1.5 s, and is cut then"
@@ -43,7 +47,13 @@ fn fault(value: &str) -> &'static str {
         "double-acknowledgements" => "what the engine acknowledges or answers comes twice",
         "late-acknowledgements" => "what the engine acknowledges or answers comes 250 ms late",
         "slow" => "tasks, acknowledgements, answers and log windows come 60 ms late",
-        "clock-jump" => "the engine's clock is put forward by 10 s, once a task is accepted",
+        "clock-jump" => {
+            "the engine's clock is put forward by 10 s once a task is accepted, and again once it is reported"
+        }
+        "lease-lost" => "the network says nothing until the engine gives the task anew",
+        _ if value.starts_with("cut-") => {
+            "the connections are cut in the place of the message of this number behind a task"
+        }
         _ => "",
     }
 }
@@ -51,7 +61,7 @@ fn fault(value: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::FAULTS;
+    use crate::runner::faults::FAULTS;
     use crate::site::Transport;
 
     #[test]
@@ -62,7 +72,7 @@ mod tests {
                 "{transport:?}"
             );
         }
-        for fault in FAULTS.iter().chain(&["none"]) {
+        for fault in FAULTS.iter().chain(&["none", "cut-1"]) {
             assert!(!meaning(Axis::Fault, fault).is_empty(), "{fault}");
         }
         assert_eq!(

@@ -21,10 +21,10 @@ pub(crate) enum Way {
 
 impl Way {
     fn of(transport: Transport) -> Way {
-        match transport {
-            Transport::Tcp | Transport::Tls | Transport::Unix => Way::Stream,
-            Transport::Unary => Way::Unary,
-            Transport::Rest => Way::Rest,
+        match transport.spoken() {
+            "unary" => Way::Unary,
+            "rest" => Way::Rest,
+            _ => Way::Stream,
         }
     }
 

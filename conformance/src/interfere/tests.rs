@@ -372,3 +372,43 @@ fn what_has_no_meaning_when_it_comes_is_told_by_its_name() {
         ]
     );
 }
+
+#[test]
+fn a_cut_is_in_the_place_of_one_message_behind_a_task_whichever_side_says_it() {
+    let record = Record::new();
+    let cut = |before: u32, said: &[(From, &'static str)]| -> Vec<usize> {
+        let interferences = Interferences::default();
+        interferences.cut_before(before);
+        assert!(interferences.is_cut_to_come());
+        let is_cut = |&(from, kind): &(From, &'static str)| {
+            let said = Said {
+                kind,
+                token: Bytes::new(),
+                body: Json::Null,
+            };
+            matches!(
+                interferences.fate(&record, Way::Stream, from, &said, None),
+                Fate::Cut
+            )
+        };
+        let cut = said.iter().map(is_cut).enumerate();
+        let cut: Vec<usize> = cut.filter_map(|(at, cut)| cut.then_some(at)).collect();
+        assert_eq!(interferences.is_cut_to_come(), cut.is_empty());
+        cut
+    };
+    let said = [
+        (From::Driver, "credits"),
+        (From::Driver, "task"),
+        (From::Engine, "task"),
+        (From::Driver, "accepted"),
+        (From::Engine, "task"),
+        (From::Driver, "report"),
+        (From::Engine, "outcome"),
+        (From::Driver, "accepted"),
+    ];
+    assert_eq!(cut(1, &said), [3]);
+    assert_eq!(cut(2, &said), [4]);
+    assert_eq!(cut(4, &said), [6]);
+    assert_eq!(cut(6, &said), []);
+    assert_eq!(cut(1, &said[..3]), []);
+}

@@ -4,9 +4,8 @@ use crate::script::{Background, Stage};
 use crate::v1::Pattern;
 use crate::v1::interfere::How;
 
-
 /// Faults that a case may name, besides `cut-1` and so on.
-pub(super) const FAULTS: &[&str] = &[
+pub(crate) const FAULTS: &[&str] = &[
     "restart",
     "cut",
     "half-open",
