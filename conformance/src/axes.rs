@@ -1,7 +1,9 @@
 //! What cases are run with: all pairs of values, not all of their combinations.
 
+mod few;
 mod pairwise;
 
+pub use few::few;
 pub use pairwise::{Row, pairwise};
 
 use crate::names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};

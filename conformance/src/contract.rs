@@ -2,7 +2,8 @@
 
 use crate::cases::{self, CaseError, Citing};
 use crate::config::FEATURES;
-use crate::interfere::inline;
+use crate::interfere::{self, inline};
+use crate::runner::faults;
 use crate::samples::{WORDS, words};
 use crate::site::Transport;
 use crate::v1;
@@ -11,17 +12,6 @@ use crate::{like, wire};
 
 /// The case that is the first meeting with a driver, which the suite performs by itself (`runner/probe.rs`).
 pub(crate) const MEETING: &str = "handshake/features/as-declared";
-
-/// Faults that a case may name.
-pub(crate) const FAULTS: &[&str] = &[
-    "restart",
-    "cut",
-    "half-open",
-    "double-acknowledgements",
-    "late-acknowledgements",
-    "slow",
-    "clock-jump",
-];
 
 /// Kinds of messages that a pattern may name.
 const KINDS: &[&str] = &[
@@ -84,7 +74,7 @@ impl Citing for v1::Case {
         let axes = self.axes.clone().unwrap_or_default();
         for (at, transport) in axes.transports.iter().enumerate() {
             if Transport::parse(transport).is_none() {
-                let why = format!("`{transport}` is none of tcp, tls, unix, unary, rest");
+                let why = format!("`{transport}` is none of {}", Transport::names());
                 flaws.push((format!("/axes/transports/{at}"), why));
             }
         }
@@ -95,8 +85,8 @@ impl Citing for v1::Case {
             }
         }
         for (at, fault) in axes.faults.iter().enumerate() {
-            if !FAULTS.contains(&fault.as_str()) {
-                let why = format!("`{fault}` is none of {}", FAULTS.join(", "));
+            if !faults::is_fault(fault) {
+                let why = format!("`{fault}` is none of {}", faults::names());
                 flaws.push((format!("/axes/faults/{at}"), why));
             }
         }
@@ -122,6 +112,7 @@ impl Citing for v1::Case {
                 flaws.push((format!("/script/{at}{below}"), why));
             }
         }
+        flaws.extend(interfere::flaws(self));
         flaws
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -260,7 +261,7 @@ async fn replay(session: &Session) {
 
 /// Records a session of the driver over the stubs.
 async fn record(about: &str, program: &str, cut: bool) -> Session {
-    use crate::driver::{Process, Program};
+    use crate::driver::{Overheard, Process, Program};
     use crate::runner::place;
     use crate::site::{Certificates, Site};
     use base64::Engine as _;
@@ -295,7 +296,9 @@ async fn record(about: &str, program: &str, cut: bool) -> Session {
         drain_ms: 1_000,
         ..crate::v1::Launch::default()
     };
-    let mut process = Process::start(&program_of_driver, &launch, &own, false).expect("a driver");
+    let overheard = Arc::new(Overheard::new(Arc::clone(&site.record)));
+    let process = Process::start(&program_of_driver, &launch, &own, false, &overheard);
+    let mut process = process.expect("a driver");
     let mut grown = site.record.grown();
     let mut seen = async |kind: &'static str| {
         while site.record.find(0, |entry, _| entry.kind == kind).is_none() {

@@ -2,12 +2,15 @@
 
 mod advertised;
 mod endpoint;
-mod faults;
+pub(crate) mod faults;
 mod one;
 mod probe;
+#[cfg(test)]
+mod tests;
 mod undeclared;
 
 pub use endpoint::Endpoint;
+pub(crate) use one::LIMIT;
 pub use one::Trace;
 
 use crate::axes::{self, Axes};
@@ -15,14 +18,16 @@ use crate::backend::Backend;
 use crate::config::DRIVER;
 use crate::contract::MEETING;
 use crate::driver::Program;
+use crate::keeper;
 use crate::lists::Lists;
-use crate::names::{Axis, CaseName, Pattern, RunName};
-use crate::result::{Outcome, Results, Rule, Subject, Verdict};
+use crate::names::{Axis, CaseName, NameError, Pattern, RunName};
+use crate::result::{Missing, Outcome, Results, Rule, Subject, Verdict};
 use crate::samples::{self, Answers, Pick};
 use crate::site::{Certificates, Transport};
 use crate::v1;
 use futures_util::StreamExt as _;
 use one::One;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +39,9 @@ use std::time::Duration;
 pub enum Breadth {
     /// Each case once, with the first value of each axis that the driver can.
     One,
+    /// So many runs: first those that have each value of each axis that the driver can among them, then cases
+    /// once each, with other values than the ones before.
+    Few(usize),
     /// So many runs of each case that all pairs of values are among them.
     #[default]
     Pairs,
@@ -70,6 +78,19 @@ pub struct Options {
     pub profile: String,
     /// Where a driver is waited for that somebody else starts, one case after the other; `None`: it is started.
     pub listen: Option<Endpoint>,
+}
+
+impl Breadth {
+    /// As `--axes` and reports have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Breadth::One => "one",
+            Breadth::Few(_) => "few",
+            Breadth::Pairs => "pairs",
+            Breadth::All => "all",
+        }
+    }
 }
 
 impl Options {
@@ -145,21 +166,13 @@ fn axes_of(
     let name: CaseName = case
         .name
         .parse()
-        .map_err(|error: crate::names::NameError| error.to_string())?;
+        .map_err(|error: NameError| error.to_string())?;
     if case.name == MEETING {
         return Ok((name, Axes::new()));
     }
     let said = case.axes.clone().unwrap_or_default();
-    let transports: Vec<Transport> = match said.transports.is_empty() {
-        true => Transport::ALL.to_vec(),
-        false => said
-            .transports
-            .iter()
-            .filter_map(|name| Transport::parse(name))
-            .collect(),
-    };
     let can = |transport: &Transport| transport.features().iter().all(|feature| has(feature));
-    let transports = transports.into_iter().filter(can);
+    let transports = transports(case).into_iter().filter(can);
     let mut axes = vec![(
         Axis::Transport,
         transports
@@ -176,8 +189,7 @@ fn axes_of(
     }
     if !said.faults.is_empty() {
         let mut faults = vec!["none".to_owned()];
-        // Only an engine within this process has a clock that can be put forward.
-        let can = |fault: &&String| *fault != "clock-jump" || has(CLOCK);
+        let can = |fault: &&String| *fault != faults::CLOCK_JUMP || has(CLOCK);
         faults.extend(said.faults.iter().filter(can).cloned());
         axes.push((Axis::Fault, faults));
     }
@@ -185,6 +197,41 @@ fn axes_of(
         axes.push((Axis::Sample, vec![pick.value.clone()]));
     }
     Ok((name, axes))
+}
+
+/// The transports that a case is run over: those that it names, else all.
+pub(crate) fn transports(case: &v1::Case) -> Vec<Transport> {
+    let said = case.axes.clone().unwrap_or_default().transports;
+    match said.is_empty() {
+        true => Transport::USUAL.to_vec(),
+        false => said
+            .iter()
+            .filter_map(|name| Transport::parse(name))
+            .collect(),
+    }
+}
+
+/// What a driver lacks that can talk in none of these ways: what all of them need, and besides that of what one
+/// would do.
+pub(crate) fn no_way(transports: &[Transport], has: impl Fn(&str) -> bool) -> Missing {
+    let lacks = |transport: &Transport| -> BTreeSet<&str> {
+        let features = transport.features().into_iter();
+        features.filter(|feature| !has(feature)).collect()
+    };
+    let each: Vec<BTreeSet<&str>> = transports.iter().map(lacks).collect();
+    let common = |feature: &&str| each.iter().all(|lacks| lacks.contains(feature));
+    let first = each.first().into_iter().flatten();
+    let of_all: BTreeSet<&str> = first.copied().filter(|feature| common(feature)).collect();
+    let rest: Vec<BTreeSet<&str>> = each.iter().map(|lacks| lacks - &of_all).collect();
+    let fewest = rest.iter().map(BTreeSet::len).min().unwrap_or_default();
+    let least = rest.iter().filter(|lacks| lacks.len() == fewest);
+    let one_of = least.flatten().copied();
+    let owned = |one: &str| one.to_owned();
+    Missing {
+        features: of_all.into_iter().map(owned).collect(),
+        one_of: one_of.map(owned).collect(),
+        ..Missing::default()
+    }
 }
 
 /// Chooses the runs.
@@ -207,31 +254,18 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
         undeclared: Vec::new(),
         possible: 0,
     };
+    let mut candidates = Vec::new();
     // The first meeting is no run among others.
     for case in options.cases.iter().filter(|case| case.name != MEETING) {
-        let (_, axes) = axes_of(case, None, has)?;
-        let lacks = |feature: &String| undeclared::lacking(options, declared, feature);
-        let mut lacking: Vec<String> = case
-            .features
-            .iter()
-            .filter(|feature| !has(feature))
-            .map(lacks)
-            .collect();
-        let ways = !axes[0].1.is_empty();
-        let arranged = options.listen.is_some() && endpoint::is_arranged(case);
-        if arranged || (!ways && !axes_of(case, None, declares)?.1[0].1.is_empty()) {
-            lacking.push(endpoint::STARTED.to_owned());
-        } else if !ways {
-            let said = case.axes.clone().unwrap_or_default().transports;
-            lacking.push(match said.is_empty() {
-                true => "stream, unary or rest".to_owned(),
-                false => said.join(" or "),
-            });
-        }
+        let mut lacking = undeclared::missing(options, case, declared, has);
         if samples::picks(case, &options.config).is_some_and(|picks| picks.is_empty()) {
-            lacking.push(format!("samples `{}`", samples::words(case).join("`, `")));
+            lacking.samples = samples::words(case)
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect();
+            lacking.samples.sort();
+            lacking.samples.dedup();
         }
-        lacking.dedup();
         if !lacking.is_empty() {
             let (name, all) = axes_of(case, None, |_| true)?;
             let every = axes::every(&name, &all).map_err(|error| error.to_string())?;
@@ -242,57 +276,85 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
             }
             continue;
         }
-        for pick in picks_of(case, &options.config) {
-            plan.of(case, pick.as_ref(), options, has)?;
-            let every = |has: &dyn Fn(&str) -> bool| {
-                let (name, axes) = axes_of(case, pick.as_ref(), has)?;
-                axes::every(&name, &axes).map_err(|error| error.to_string())
+        let case = Arc::new(case.clone());
+        for pick in picks_of(&case, &options.config) {
+            let (name, axes) = axes_of(&case, pick.as_ref(), has)?;
+            let (_, any) = axes_of(&case, pick.as_ref(), |_| true)?;
+            let every = |axes: &Axes| -> Result<Vec<RunName>, NameError> {
+                let every = axes::every(&name, axes)?.into_iter();
+                Ok(every.filter(|run| options.chosen(run)).collect())
             };
-            let (all, there) = (every(&|_| true)?, every(&has)?);
-            let absent = undeclared::absent(options, case, all, &there, declared, has);
+            let all = every(&any).map_err(|error| error.to_string())?;
+            let every = every(&axes).map_err(|error| error.to_string())?;
+            let absent = undeclared::absent(options, &case, all, &every, declared, has);
             plan.undeclared.extend(absent);
+            candidates.push(Candidate {
+                case: Arc::clone(&case),
+                pick,
+                name,
+                axes,
+                every,
+            });
+        }
+    }
+    let chosen = chosen(&candidates, options).map_err(|error| error.to_string())?;
+    for candidate in &candidates {
+        plan.possible += candidate.every.len() as u64;
+        for run in &candidate.every {
+            if chosen.contains(run) || options.named(run) {
+                plan.runs.push(candidate.planned(run.clone(), options));
+            }
         }
     }
     Ok(plan)
 }
 
-impl Plan {
-    /// Adds the runs of a case with one action or sample.
-    fn of(
-        &mut self,
-        case: &v1::Case,
-        pick: Option<&Pick>,
-        options: &Options,
-        has: impl Fn(&str) -> bool,
-    ) -> Result<(), String> {
-        let (name, axes) = axes_of(case, pick, has)?;
-        let case = Arc::new(case.clone());
-        let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
-        self.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
-        let some = match options.breadth {
-            Breadth::All => Ok(every.clone()),
-            Breadth::One => first(&name, &axes).map(|run| vec![run]),
-            Breadth::Pairs if axes::product(&axes) <= FEW => Ok(every.clone()),
-            Breadth::Pairs => axes::select(&name, &axes, options.seed, every.len() - 1),
-        };
-        let some = some.map_err(|error| error.to_string())?;
-        for run in every {
-            if options.chosen(&run) && (some.contains(&run) || options.named(&run)) {
-                let mut planned = planned(run, &case);
-                if options.profile == DRIVER {
-                    let faulty = planned.fault.is_some();
-                    let placed = samples::placed(&case, &options.config, pick, faulty);
-                    planned.case = Arc::new(placed);
-                }
-                self.runs.push(planned);
+/// A case with one action or sample, and all of its runs that are asked for.
+struct Candidate {
+    case: Arc<v1::Case>,
+    pick: Option<Pick>,
+    name: CaseName,
+    axes: Axes,
+    every: Vec<RunName>,
+}
+
+/// Which of the runs of all candidates are done.
+fn chosen(candidates: &[Candidate], options: &Options) -> Result<BTreeSet<RunName>, NameError> {
+    if let Breadth::Few(limit) = options.breadth {
+        let every: Vec<&[RunName]> = candidates.iter().map(|one| &one.every[..]).collect();
+        return Ok(axes::few(&every, options.seed, limit));
+    }
+    let mut chosen = BTreeSet::new();
+    for Candidate {
+        name, axes, every, ..
+    } in candidates
+    {
+        match options.breadth {
+            Breadth::One => chosen.extend([first(name, axes)?]),
+            Breadth::Pairs if axes::product(axes) > FEW => {
+                let most = usize::try_from(axes::product(axes) - 1).unwrap_or(usize::MAX);
+                chosen.extend(axes::select(name, axes, options.seed, most)?);
             }
+            Breadth::Few(_) | Breadth::Pairs | Breadth::All => chosen.extend(every.iter().cloned()),
         }
-        Ok(())
+    }
+    Ok(chosen)
+}
+
+impl Candidate {
+    fn planned(&self, run: RunName, options: &Options) -> Planned {
+        let mut planned = planned(run, &self.case);
+        if options.profile == DRIVER {
+            let faulty = planned.fault.is_some();
+            let placed = samples::placed(&self.case, &options.config, self.pick.as_ref(), faulty);
+            planned.case = Arc::new(placed);
+        }
+        planned
     }
 }
 
 /// The run with the first value of each axis.
-fn first(name: &CaseName, axes: &Axes) -> Result<RunName, crate::names::NameError> {
+fn first(name: &CaseName, axes: &Axes) -> Result<RunName, NameError> {
     let values = axes.iter();
     let values = values.filter_map(|(axis, values)| Some((*axis, values.first()?.clone())));
     RunName::new(name.clone(), values)
@@ -366,6 +428,7 @@ pub async fn run_until(
             suite: env!("CARGO_PKG_VERSION").to_owned(),
             ..Subject::default()
         },
+        axes: options.breadth.word().to_owned(),
         seed: options.seed,
         ..Results::default()
     };
@@ -389,7 +452,7 @@ async fn perform(
     told: &mut impl FnMut(&Outcome, usize),
     results: &mut Results,
 ) -> io::Result<()> {
-    let directory = tempfile::tempdir()?;
+    let directory = keeper::temporary()?;
     let certificates = Certificates::make(directory.path())?;
     let answers = Answers::start().await?;
     let mut options = prepared(options, &answers);
@@ -466,7 +529,7 @@ fn prepared(options: &Options, answers: &Answers) -> Options {
 
 /// The files of a run.
 pub(crate) fn place() -> io::Result<(tempfile::TempDir, PathBuf)> {
-    let directory = tempfile::tempdir()?;
+    let directory = keeper::temporary()?;
     let own = directory.path().join("work");
     std::fs::create_dir(&own)?;
     Ok((directory, own))

@@ -3,6 +3,7 @@
 
 use super::probe::UNDER_TEST;
 use crate::backend::Setting;
+use crate::describe::{CAPACITY, DRAIN};
 use crate::names::RunName;
 use crate::script::Stage;
 use crate::v1;
@@ -16,10 +17,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// What a case needs that does something to the driver's process, or wants it to be started otherwise. No driver's
 /// feature is called so.
 pub(super) const STARTED: &str = "to start the driver";
-/// How many tasks the driver is to take at once: as many as one that the suite starts, unless a case says so.
-const CAPACITY: u32 = 4;
-/// How long its tasks may go on after SIGTERM, as with one that the suite starts, in milliseconds.
-const DRAIN: u64 = 2_000;
 /// Who is waited for longer is told of.
 const MOMENT: Duration = Duration::from_secs(1);
 

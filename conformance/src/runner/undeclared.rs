@@ -1,10 +1,11 @@
 //! What was chosen, and is not for this driver.
 
-use super::endpoint::STARTED;
-use super::{CLOCK, Options, Plan, names, outcome};
+use super::endpoint::{self, STARTED};
+use super::faults::CLOCK_JUMP;
+use super::{CLOCK, Options, Plan, names, no_way, outcome, transports};
 use crate::contract::MEETING;
 use crate::names::{Axis, RunName};
-use crate::result::{Outcome, Verdict};
+use crate::result::{Missing, Outcome, Verdict};
 use crate::site::Transport;
 use crate::v1;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,17 +18,47 @@ pub(super) fn undeclared(
     options: &Options,
     case: &v1::Case,
     run: RunName,
-    features: Vec<String>,
+    missing: Missing,
 ) -> Outcome {
-    outcome(options, case, run, Verdict::NotDeclared { features })
+    outcome(options, case, run, Verdict::NotDeclared { missing })
 }
 
-/// The name of what is lacking: who declares it, and was started by somebody else, cannot be tested for it.
-pub(super) fn lacking(options: &Options, declared: &[String], feature: &str) -> String {
-    let declares = declared.iter().any(|one| one == feature);
-    match options.listen.is_some() && declares {
-        true => STARTED.to_owned(),
-        false => feature.to_owned(),
+/// What a case needs besides samples, and is not there.
+pub(super) fn missing(
+    options: &Options,
+    case: &v1::Case,
+    declared: &[String],
+    has: impl Fn(&str) -> bool,
+) -> Missing {
+    let declares = |feature: &str| declared.iter().any(|one| one == feature);
+    let transports = transports(case);
+    let can = |has: &dyn Fn(&str) -> bool| {
+        let mut ways = transports.iter();
+        ways.any(|transport| transport.features().iter().all(|feature| has(feature)))
+    };
+    // Who declares a way and does not come by it was started by somebody else.
+    let mut missing = match can(&declares) {
+        true => Missing::default(),
+        false => no_way(&transports, declares),
+    };
+    let arranged = options.listen.is_some() && endpoint::is_arranged(case);
+    if arranged || (!can(&has) && can(&declares)) {
+        missing.besides.push(STARTED.to_owned());
+    }
+    for feature in case.features.iter().filter(|feature| !has(feature)) {
+        lacks(&mut missing, feature, declared);
+    }
+    missing
+}
+
+/// Adds a feature that is not there: who declares it, and was started by somebody else, cannot be tested for it.
+fn lacks(missing: &mut Missing, feature: &str, declared: &[String]) {
+    let (among, what) = match declared.iter().any(|one| one == feature) {
+        true => (&mut missing.besides, STARTED),
+        false => (&mut missing.features, feature),
+    };
+    if !among.iter().any(|one| one == what) {
+        among.push(what.to_owned());
     }
 }
 
@@ -41,34 +72,34 @@ pub(super) fn absent(
     declared: &[String],
     has: impl Fn(&str) -> bool,
 ) -> Vec<Outcome> {
-    let mut absent: BTreeMap<Vec<String>, RunName> = BTreeMap::new();
+    let mut absent: BTreeMap<Missing, RunName> = BTreeMap::new();
     let named = |run: &RunName| options.chosen(run) && options.named(run);
     for run in all {
         if !named(&run) || there.contains(&run) {
             continue;
         }
-        let mut lacks: BTreeSet<String> = BTreeSet::new();
+        let mut missing = Missing::default();
         let transport = run.value(Axis::Transport).and_then(Transport::parse);
-        if let Some(transport) = transport {
-            let lacking = |feature: &str| lacking(options, declared, feature);
-            let features = transport.features();
-            let features = features.iter().filter(|feature| !has(feature));
-            lacks.extend(features.map(|feature| lacking(feature)));
+        let features = transport.map(Transport::features).unwrap_or_default();
+        for feature in features.into_iter().filter(|feature| !has(feature)) {
+            lacks(&mut missing, feature, declared);
         }
         let several = run
             .value(Axis::Concurrency)
             .is_some_and(|count| count != "1");
         if several && !has("concurrency") {
-            lacks.insert(lacking(options, declared, "concurrency"));
+            lacks(&mut missing, "concurrency", declared);
         }
-        if run.value(Axis::Fault) == Some("clock-jump") && !has(CLOCK) {
-            lacks.insert(FORWARD.to_owned());
+        if run.value(Axis::Fault) == Some(CLOCK_JUMP) && !has(CLOCK) {
+            missing.besides.push(FORWARD.to_owned());
         }
-        absent.entry(lacks.into_iter().collect()).or_insert(run);
+        absent.entry(missing).or_insert(run);
     }
-    let absent = absent.into_iter().filter(|(lacks, _)| !lacks.is_empty());
+    let absent = absent
+        .into_iter()
+        .filter(|(missing, _)| !missing.is_empty());
     absent
-        .map(|(lacks, run)| undeclared(options, case, run, lacks))
+        .map(|(missing, run)| undeclared(options, case, run, missing))
         .collect()
 }
 
@@ -81,8 +112,8 @@ pub(super) fn nothing(options: &Options, plan: &Plan) -> Option<String> {
     let all = names(&options.cases, &options.config).unwrap_or_default();
     let others = |run: &&RunName| run.case().as_str() != MEETING && options.included(run);
     let first = all.iter().find(others)?;
-    let needs: BTreeSet<&str> = plan.undeclared.iter().flat_map(needs).collect();
-    let needs: Vec<&str> = needs.into_iter().collect();
+    let needs: BTreeSet<String> = plan.undeclared.iter().flat_map(needs).collect();
+    let needs: Vec<String> = needs.into_iter().collect();
     Some(match (needs.is_empty(), options.chosen(first)) {
         (false, _) => format!(
             "nothing that was chosen is for this driver: it needs {}",
@@ -95,9 +126,9 @@ pub(super) fn nothing(options: &Options, plan: &Plan) -> Option<String> {
     })
 }
 
-fn needs(outcome: &Outcome) -> Vec<&str> {
+fn needs(outcome: &Outcome) -> Vec<String> {
     match &outcome.verdict {
-        Verdict::NotDeclared { features } => features.iter().map(String::as_str).collect(),
+        Verdict::NotDeclared { missing } => missing.each(),
         _ => Vec::new(),
     }
 }
