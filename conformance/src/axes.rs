@@ -70,13 +70,24 @@ pub fn select(
     if product(axes) <= limit as u64 {
         return every(case, axes);
     }
+    let mut pairs = pairs(case, axes, seed)?;
+    pairs.truncate(limit.max(1));
+    Ok(pairs)
+}
+
+/// The runs of a case in which all pairs of values are. The same seed gives the same runs, and other rows to another
+/// case.
+///
+/// # Errors
+///
+/// A value that is no word of `[a-z0-9-]`.
+pub(crate) fn pairs(case: &CaseName, axes: &Axes, seed: u64) -> Result<Vec<RunName>, NameError> {
     // Another array for each case: together they see more combinations than one does.
     let seed = case.as_str().bytes().fold(seed, |seed, letter| {
         (seed ^ u64::from(letter)).wrapping_mul(0x0100_0000_01b3)
     });
     pairwise(axes, seed)
         .into_iter()
-        .take(limit.max(1))
         .map(|row| RunName::new(case.clone(), row))
         .collect()
 }

@@ -252,7 +252,7 @@ fn the_junit_report_has_what_the_driver_said_and_why_a_run_was_skipped() {
         assert!(text.contains(&said), "{run}: {text}");
     }
     for why in [
-        "not declared: detached; rest or unary; a sample `slow` in the config",
+        "not declared: detached; rest or unary; a sample `slow` in the config; to start the driver",
         "failed, as is known by known.txt:3: R30: line 7 is missing (step 4)",
     ] {
         assert!(
