@@ -6,8 +6,8 @@ mod again;
 
 use again::failed;
 use conveyor_conformance::{
-    Axis, Backend, Breadth, Lists, Options, Program, Results, Standing, Trace, embedded,
-    read_config, uncited, v1,
+    Axis, Backend, Breadth, Lists, Options, Program, Results, Trace, embedded, read_config,
+    uncited, v1,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -384,7 +384,7 @@ fn a_cut_is_in_the_place_of_one_message_behind_a_task_whichever_side_says_it() {
             let said = Said {
                 kind,
                 token: Bytes::new(),
-                body: Json::Null,
+                body: json!(null),
             };
             matches!(
                 interferences.fate(&record, Way::Stream, from, &said, None),
@@ -409,6 +409,6 @@ fn a_cut_is_in_the_place_of_one_message_behind_a_task_whichever_side_says_it() {
     assert_eq!(cut(1, &said), [3]);
     assert_eq!(cut(2, &said), [4]);
     assert_eq!(cut(4, &said), [6]);
-    assert_eq!(cut(6, &said), []);
-    assert_eq!(cut(1, &said[..3]), []);
+    assert!(cut(6, &said).is_empty());
+    assert!(cut(1, &said[..3]).is_empty());
 }
