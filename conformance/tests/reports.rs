@@ -111,6 +111,12 @@ fn mixed() -> Results {
         failed(Some(31), "not sealed", None),
     );
     unsteady.expectation = Expectation::KnownFlaky(known(9));
+    let mut advised = outcome(
+        "failures/words/code",
+        &[29],
+        failed(Some(29), "a failure has no code", Some(2)),
+    );
+    advised.expectation = Expectation::ShouldPass;
     let mut checkpoints = outcome("checkpoints/resume/after-kill", &[40], Verdict::Passed);
     checkpoints.features = vec!["checkpoints".to_owned()];
     let mut detached = outcome(
@@ -136,6 +142,7 @@ fn mixed() -> Results {
             listed,
             better,
             unsteady,
+            advised,
             checkpoints,
             detached,
             outcome(

@@ -37,6 +37,7 @@ struct Counted {
     failed: u64,
     passed_though_known: u64,
     known: u64,
+    advice: u64,
     could_not_run: u64,
     not_declared: u64,
 }
@@ -68,20 +69,20 @@ How the suite is used is told in [testing-a-driver.md](testing-a-driver.md), wha
 [driver-contract.md](driver-contract.md). `conveyor-conformance list` has all cases, `describe` what each does.
 
 *runs* are the cases with the values of their axes that were run (`--axes`: one of each case, all pairs of values, or all),
-of those that all values together would make. A case counts for each feature that it needs, for *core* where it needs none.
+of those that all values together would make. A case counts for each feature that it needs, for *core* where it needs none. *advice* failed in what a good driver does and none has to.
 ";
 
 /// The page of these reports, in their order.
 #[must_use]
 pub fn page(reports: &[Summary]) -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n| | profile | engine | runs | passed | failed | known to fail | could not run | not declared |\n");
-    page.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    page.push_str("\n| | profile | engine | runs | passed | failed | known to fail | advice | could not run | not declared |\n");
+    page.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for report in reports {
         let counts = &report.counts;
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} of {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} of {} | {} | {} | {} | {} | {} | {} |",
             report.title,
             report.profile,
             report.backend,
@@ -90,6 +91,7 @@ pub fn page(reports: &[Summary]) -> String {
             counts.passed,
             counts.failed + counts.passed_though_known,
             counts.known,
+            counts.advice,
             counts.could_not_run,
             counts.not_declared
         );
