@@ -2,7 +2,7 @@
 
 use crate::cases::{self, CaseError, Citing};
 use crate::config::FEATURES;
-use crate::interfere::inline;
+use crate::interfere::{self, inline};
 use crate::samples::{WORDS, words};
 use crate::site::Transport;
 use crate::v1;
@@ -113,6 +113,7 @@ impl Citing for v1::Case {
                 flaws.push((format!("/script/{at}{below}"), why));
             }
         }
+        flaws.extend(interfere::flaws(self));
         flaws
     }
 }

@@ -74,6 +74,12 @@ const LAWS: &[(&str, Law)] = &[
     ("R73", logs::in_parts),
 ];
 
+/// The numbers of the requirements that have laws, one for each law.
+#[cfg(test)]
+pub(crate) fn numbers() -> impl Iterator<Item = &'static str> {
+    LAWS.iter().map(|(number, _)| *number)
+}
+
 /// What is wrong by the law of a requirement; nothing where it has none.
 pub(crate) fn broken(rule: &str, entries: &[Entry]) -> Vec<String> {
     let laws = LAWS.iter().filter(|(number, _)| *number == rule);

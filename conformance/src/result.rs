@@ -50,9 +50,20 @@ pub enum Verdict {
     },
     /// The case is not for this driver.
     NotDeclared {
-        /// The features that the case needs and the driver does not declare. At least one.
-        features: Vec<String>,
+        /// What it needs. Something at least.
+        missing: Missing,
     },
+}
+
+/// What a case needs, and a driver does not declare.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Features, each of which it needs.
+    pub features: Vec<String>,
+    /// Features of which it needs one: ways to talk.
+    pub one_of: Vec<String>,
+    /// Samples that a finished driver's config has not: `slow`.
+    pub samples: Vec<String>,
 }
 
 /// Something that is not as the contract has it.
@@ -156,6 +167,28 @@ impl fmt::Display for Finding {
             Some(step) => write!(f, " (step {step})"),
             None => Ok(()),
         }
+    }
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.features.is_empty() && self.one_of.is_empty() && self.samples.is_empty()
+    }
+}
+
+/// As reports have it: ``detached; unary or rest; the sample `slow` ``.
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let samples: Vec<String> = self.samples.iter().map(|one| format!("`{one}`")).collect();
+        let samples = match samples.is_empty() {
+            true => String::new(),
+            false => format!("a sample {} in the config", samples.join(" and ")),
+        };
+        let each = [self.features.join(", "), self.one_of.join(" or "), samples];
+        let each: Vec<String> = each.into_iter().filter(|part| !part.is_empty()).collect();
+        f.write_str(&each.join("; "))
     }
 }
 

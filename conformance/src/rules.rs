@@ -52,6 +52,12 @@ static NUMBERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     semantics.chain(protocol).collect()
 });
 
+/// Numbers of the rules of the other documents, as cases cite them.
+#[cfg(test)]
+pub(crate) fn of_other_documents() -> impl Iterator<Item = &'static str> {
+    NUMBERS.iter().map(String::as_str)
+}
+
 /// A row of one of the document's tables; `None` for every other line.
 fn requirement(line: &'static str) -> Option<Requirement> {
     let mut cells = line.strip_prefix("| R")?.splitn(4, " | ");

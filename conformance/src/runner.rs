@@ -4,21 +4,24 @@ mod faults;
 mod one;
 mod probe;
 
+pub(crate) use one::LIMIT;
 pub use one::Trace;
 
 use crate::axes::{self, Axes};
 use crate::backend::Backend;
 use crate::config::DRIVER;
 use crate::driver::Program;
+use crate::keeper;
 use crate::lists::Lists;
 use crate::names::{Axis, CaseName, Pattern, RunName};
-use crate::result::{Expectation, Outcome, Results, Rule, Subject, Verdict};
+use crate::result::{Expectation, Missing, Outcome, Results, Rule, Subject, Verdict};
 use crate::rules;
 use crate::samples::{self, Answers, Pick};
 use crate::site::{Certificates, Transport};
 use crate::v1;
 use futures_util::StreamExt as _;
 use one::One;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,6 +69,18 @@ pub struct Options {
     pub profile: String,
     /// Where a driver is waited for that somebody else starts, one case after the other; `None`: it is started.
     pub listen: Option<SocketAddr>,
+}
+
+impl Breadth {
+    /// As `--axes` and reports have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Breadth::One => "one",
+            Breadth::Pairs => "pairs",
+            Breadth::All => "all",
+        }
+    }
 }
 
 impl Options {
@@ -139,16 +154,8 @@ fn axes_of(
         .parse()
         .map_err(|error: crate::names::NameError| error.to_string())?;
     let said = case.axes.clone().unwrap_or_default();
-    let transports: Vec<Transport> = match said.transports.is_empty() {
-        true => Transport::ALL.to_vec(),
-        false => said
-            .transports
-            .iter()
-            .filter_map(|name| Transport::parse(name))
-            .collect(),
-    };
     let can = |transport: &Transport| transport.features().iter().all(|feature| has(feature));
-    let transports = transports.into_iter().filter(can);
+    let transports = transports(case).into_iter().filter(can);
     let mut axes = vec![(
         Axis::Transport,
         transports
@@ -176,6 +183,41 @@ fn axes_of(
     Ok((name, axes))
 }
 
+/// The transports that a case is run over: those that it names, else all.
+pub(crate) fn transports(case: &v1::Case) -> Vec<Transport> {
+    let said = case.axes.clone().unwrap_or_default().transports;
+    match said.is_empty() {
+        true => Transport::ALL.to_vec(),
+        false => said
+            .iter()
+            .filter_map(|name| Transport::parse(name))
+            .collect(),
+    }
+}
+
+/// What a driver lacks that can talk in none of these ways: what all of them need, and besides that of what one
+/// would do.
+pub(crate) fn no_way(transports: &[Transport], has: impl Fn(&str) -> bool) -> Missing {
+    let lacks = |transport: &Transport| -> BTreeSet<&str> {
+        let features = transport.features().iter().copied();
+        features.filter(|feature| !has(feature)).collect()
+    };
+    let each: Vec<BTreeSet<&str>> = transports.iter().map(lacks).collect();
+    let common = |feature: &&str| each.iter().all(|lacks| lacks.contains(feature));
+    let first = each.first().into_iter().flatten();
+    let of_all: BTreeSet<&str> = first.copied().filter(|feature| common(feature)).collect();
+    let rest: Vec<BTreeSet<&str>> = each.iter().map(|lacks| lacks - &of_all).collect();
+    let fewest = rest.iter().map(BTreeSet::len).min().unwrap_or_default();
+    let least = rest.iter().filter(|lacks| lacks.len() == fewest);
+    let one_of = least.flatten().copied();
+    let owned = |one: &str| one.to_owned();
+    Missing {
+        features: of_all.into_iter().map(owned).collect(),
+        one_of: one_of.map(owned).collect(),
+        samples: Vec::new(),
+    }
+}
+
 /// Chooses the runs.
 ///
 /// # Errors
@@ -197,21 +239,19 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
     };
     for case in &options.cases {
         let (_, axes) = axes_of(case, None, has)?;
-        let mut lacking: Vec<String> = case
-            .features
-            .iter()
-            .filter(|feature| !has(feature))
-            .cloned()
-            .collect();
-        if axes[0].1.is_empty() {
-            let said = case.axes.clone().unwrap_or_default().transports;
-            lacking.push(match said.is_empty() {
-                true => "stream, unary or rest".to_owned(),
-                false => said.join(" or "),
-            });
-        }
+        let mut lacking = match axes[0].1.is_empty() {
+            true => no_way(&transports(case), has),
+            false => Missing::default(),
+        };
+        let needed = case.features.iter().filter(|feature| !has(feature));
+        lacking.features = needed.cloned().chain(lacking.features).collect();
         if samples::picks(case, &options.config).is_some_and(|picks| picks.is_empty()) {
-            lacking.push(format!("samples `{}`", samples::words(case).join("`, `")));
+            lacking.samples = samples::words(case)
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect();
+            lacking.samples.sort();
+            lacking.samples.dedup();
         }
         if !lacking.is_empty() {
             let (name, all) = axes_of(case, None, |_| true)?;
@@ -222,7 +262,7 @@ pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, Strin
                     options,
                     case,
                     run,
-                    Verdict::NotDeclared { features: lacking },
+                    Verdict::NotDeclared { missing: lacking },
                 ));
             }
             continue;
@@ -323,7 +363,7 @@ pub(crate) fn outcome(
 /// # Errors
 /// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be.
 pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
-    let directory = tempfile::tempdir()?;
+    let directory = keeper::temporary()?;
     let certificates = Certificates::make(directory.path())?;
     let answers = Answers::start().await?;
     let options = &prepared(options, &answers);
@@ -332,6 +372,7 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
             suite: env!("CARGO_PKG_VERSION").to_owned(),
             ..Subject::default()
         },
+        axes: options.breadth.word().to_owned(),
         seed: options.seed,
         ..Results::default()
     };
@@ -390,7 +431,7 @@ fn prepared(options: &Options, answers: &Answers) -> Options {
 
 /// The files of a run.
 pub(crate) fn place() -> io::Result<(tempfile::TempDir, PathBuf)> {
-    let directory = tempfile::tempdir()?;
+    let directory = keeper::temporary()?;
     let own = directory.path().join("work");
     std::fs::create_dir(&own)?;
     Ok((directory, own))

@@ -1,14 +1,13 @@
-//! The drivers that lie beside the suite keep the contract; whoever does not is told so.
+//! The drivers that lie beside the suite keep the contract. Those that misbehave: `strangers.rs`.
 //!
 //! The programs are built by `make test`, the environment of the Python driver by `make conformance-drivers`.
 
 use conveyor_conformance::{
-    Backend, Breadth, Lists, Options, Program, Results, Standing, Status, Trace, Verdict, embedded,
-    read_config, uncited, v1,
+    Backend, Breadth, Lists, Options, Program, Results, Standing, Trace, embedded, read_config,
+    uncited, v1,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// One driver after the other: what is looked at is time, too, and there are few processors.
@@ -162,56 +161,6 @@ async fn a_driver_that_talks_otherwise_than_it_was_asked_to_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_suite_that_is_told_to_end_writes_what_it_has_and_leaves_nothing_running() {
-    let _one = ONE.lock().await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let report = directory.path().join("report.json");
-    let mark = format!("conformance-stopped-{}", std::process::id());
-    let driver = program("conveyor-conformance-rust");
-    // Nowhere else than in what it starts: the suite's own command has the word not.
-    let script = directory.path().join("driver.sh");
-    let text = format!("(exec -a {mark} sleep 600) &\nexec {driver}\n");
-    std::fs::write(&script, text).expect("written");
-    let mut suite = tokio::process::Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
-        .args([
-            "run",
-            "--axes",
-            "one",
-            "--include",
-            "handshake/hello/no-silent-stream",
-        ])
-        .arg(format!("--report=json={}", report.display()))
-        .args(["--", "bash"])
-        .arg(&script)
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it starts");
-    let running = || {
-        let found = Command::new("pgrep").args(["-f", &mark]).output();
-        let found = found.expect("it runs").stdout;
-        String::from_utf8_lossy(&found).lines().count()
-    };
-    let until = Instant::now() + Duration::from_secs(20);
-    while running() == 0 {
-        assert!(Instant::now() < until, "no driver was started");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let id = suite
-        .id()
-        .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-    rustix::process::kill_process(id.expect("it runs"), rustix::process::Signal::TERM)
-        .expect("it is told");
-    let ended = tokio::time::timeout(Duration::from_secs(10), suite.wait()).await;
-    assert_eq!(
-        ended.expect("it ends").expect("it is waited for").code(),
-        Some(2)
-    );
-    assert_eq!(running(), 0, "processes are left");
-    let text = std::fs::read_to_string(report).expect("what there is was written");
-    assert!(text.contains("told to end by a signal"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rust_driver_passes_before_a_server_in_a_process_of_its_own() {
     let mut options = options(&[&program("conveyor-conformance-rust")]);
     options.backend = Backend::Server {
@@ -243,57 +192,4 @@ async fn what_a_driver_breaks_is_noticed_by_a_case_that_cites_it() {
     let ended = ended.await.expect("it is waited for").expect("it runs");
     let said = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.success(), "{said}");
-}
-
-/// What came of a driver that is a shell's script.
-async fn shell(text: &str) -> Results {
-    let mut options = options(&["bash", "-c", text]);
-    options.config.start_ms = 1_500;
-    options
-        .cases
-        .retain(|case| case.name.starts_with("results/"));
-    let results = conveyor_conformance::run(&options, |_, _| {}).await;
-    results.expect("the suite can work")
-}
-
-fn sentence(results: &Results) -> String {
-    assert_eq!(results.status(), Status::Failed);
-    assert_eq!(results.outcomes.len(), 1, "nothing else is tried");
-    match &results.outcomes[0].verdict {
-        Verdict::Failed { findings } => findings[0].sentence.clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_driver_that_ends_at_once_is_told_with_its_last_words() {
-    let results = shell("echo 'no such library' >&2; exit 3").await;
-    let told = sentence(&results);
-    assert!(told.contains("ended with the status 3"), "{told}");
-    assert_eq!(results.outcomes[0].stderr, ["no such library"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_driver_that_never_connects_is_told_and_nothing_of_it_is_left() {
-    let mark = format!("conformance-{}", std::process::id());
-    let text = format!("trap '' TERM; (exec -a {mark} sleep 600) & exec -a {mark} sleep 600");
-    let told = sentence(&shell(&text).await);
-    assert!(told.contains("did not connect"), "{told}");
-    let left = Command::new("pgrep").args(["-f", &mark]).output();
-    let left = left.expect("it runs");
-    assert!(left.stdout.is_empty(), "processes are left");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_driver_that_writes_to_standard_output_is_told_so() {
-    let driver = program("conveyor-conformance-rust");
-    let told = sentence(&shell(&format!("echo hello; exec {driver}")).await);
-    assert!(told.contains("6 bytes to standard output"), "{told}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_is_not_there_says_nothing_of_a_driver() {
-    let results = conveyor_conformance::run(&options(&["/nowhere/driver"]), |_, _| {}).await;
-    let results = results.expect("the suite can work");
-    assert_eq!(results.status(), Status::CouldNot);
 }

@@ -3,9 +3,9 @@
 //! `UPDATE_GOLDEN=1 cargo test -p conveyor-conformance --test reports` writes them anew.
 
 use conveyor_conformance::{
-    DESCRIPTORS, Expectation, Finding, Line, ListFile, Lists, Outcome, Results, Rule, RunName,
-    Status, Subject, TextOptions, Verdict, badge, groups, json_report, junit_report, known_failing,
-    profile, text_report,
+    DESCRIPTORS, Expectation, Finding, Line, ListFile, Lists, Missing, Outcome, Results, Rule,
+    RunName, Status, Subject, TextOptions, Verdict, badge, groups, json_report, junit_report,
+    known_failing, profile, text_report,
 };
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
@@ -69,6 +69,7 @@ fn subject() -> Subject {
         date: "2026-11-28".to_owned(),
         declared: words(&["checkpoints", "exit", "rest", "stream"]),
         chosen: words(&["**"]),
+        excluded: Vec::new(),
     }
 }
 
@@ -123,12 +124,17 @@ fn mixed() -> Results {
         "detached/complete/by-name",
         &[57],
         Verdict::NotDeclared {
-            features: vec!["detached".to_owned()],
+            missing: Missing {
+                features: vec!["detached".to_owned()],
+                one_of: vec!["rest".to_owned(), "unary".to_owned()],
+                samples: vec!["slow".to_owned()],
+            },
         },
     );
     detached.features = vec!["checkpoints".to_owned(), "detached".to_owned()];
     Results {
         subject: subject(),
+        axes: "pairs".to_owned(),
         seed: 7,
         possible: 61,
         stopped: Some("the time of all cases together, 600 s, is over".to_owned()),
@@ -163,6 +169,7 @@ fn good() -> Results {
     checkpoints.features = vec!["checkpoints".to_owned()];
     Results {
         subject: subject(),
+        axes: "all".to_owned(),
         seed: 7,
         possible: 2,
         stopped: None,
@@ -223,6 +230,47 @@ fn the_junit_report_counts_what_it_has() {
 }
 
 #[test]
+fn the_junit_report_has_what_the_driver_said_and_why_a_run_was_skipped() {
+    let mut results = mixed();
+    for outcome in &mut results.outcomes {
+        outcome.stderr = vec![format!("said by {}", outcome.run)];
+    }
+    let text = junit_report(&results);
+    for run in [
+        "tasks/accept/at-once[transport:rest,concurrency:64]",
+        "logs/order/flood",
+        "hello/version/none-in-common",
+    ] {
+        let said = format!("<system-err>said by {run}</system-err>");
+        assert!(text.contains(&said), "{run}: {text}");
+    }
+    for why in [
+        "not declared: detached; rest or unary; a sample `slow` in the config",
+        "failed, as is known by known.txt:3: R30: line 7 is missing (step 4)",
+    ] {
+        assert!(
+            text.contains(&format!("<skipped message=\"{why}\"/>")),
+            "{why}: {text}"
+        );
+    }
+    for (name, value) in [
+        ("axes", "pairs"),
+        ("seed", "7"),
+        ("runs", "ran 6 of 61, axes pairs, seed 7"),
+    ] {
+        let property = format!("<property name=\"{name}\" value=\"{value}\"/>");
+        assert!(text.contains(&property), "{property}: {text}");
+    }
+    // Who was stopped before it knew how many there would be says no number of them.
+    results.possible = 0;
+    let text = text_report(&results, TextOptions::default());
+    assert!(
+        text.contains("\nran 6, axes pairs, seed 7\nended before its end"),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_profile_is_a_page_and_its_badge_shows_the_core() {
     golden("mixed.md", &profile(&mixed(), &sentence));
     golden("good.md", &profile(&good(), &sentence));
@@ -232,7 +280,31 @@ fn the_profile_is_a_page_and_its_badge_shows_the_core() {
     let mut partly = mixed();
     let unexpected = |outcome: &Outcome| outcome.complaints().is_empty();
     partly.outcomes.retain(unexpected);
-    assert!(badge(&partly).contains("#8a6100"), "it was stopped");
+    let stopped = badge(&partly);
+    assert!(stopped.contains("#8a6100"), "{stopped}");
+    assert!(stopped.contains("core 1/1 (stopped)<"), "{stopped}");
+    // All that was chosen passed, and it is no whole.
+    let mut chosen = good();
+    assert!(badge(&chosen).contains("#2e7d32") && badge(&chosen).contains("core 1/1<"));
+    chosen.subject.chosen = vec!["hello/**".to_owned()];
+    let text = badge(&chosen);
+    assert!(
+        text.contains("#8a6100") && text.contains("core 1/1 (a part)<"),
+        "{text}"
+    );
+    let text = profile(&chosen, &sentence);
+    assert!(
+        text.contains("Only a part of the cases was chosen"),
+        "{text}"
+    );
+    chosen.subject.chosen.clear();
+    chosen.subject.excluded = vec!["logs/**".to_owned()];
+    let text = profile(&chosen, &sentence);
+    assert!(
+        text.contains("| without | `logs/**` |\n| axes | `all` |"),
+        "{text}"
+    );
+    assert!(badge(&chosen).contains("(a part)"));
     let groups: Vec<String> = groups(&mixed()).iter().map(ToString::to_string).collect();
     assert_eq!(
         groups,
@@ -243,6 +315,7 @@ fn the_profile_is_a_page_and_its_badge_shows_the_core() {
             "exit: nothing was run",
             "rest 0/1",
             "stream 1/1",
+            "unary: not declared",
         ]
     );
 }

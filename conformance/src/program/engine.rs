@@ -15,6 +15,7 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
     let backend = match &args.endpoint {
         Some(url) => Backend::Endpoint {
             url: url.clone(),
+            ca: args.ca.clone(),
             token: args.token.clone(),
         },
         None => backend(&args.backend)?,
@@ -51,6 +52,7 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
             suite: env!("CARGO_PKG_VERSION").to_owned(),
             date: today(),
             chosen: args.choice.include.clone(),
+            excluded: args.choice.exclude.clone(),
             ..Subject::default()
         },
         possible: count as u64,

@@ -34,7 +34,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         }
         None => v1::Config::default(),
     };
-    let cases = cases(args)?;
+    let cases = cases(args.profile, &args.case_file)?;
     let all = names(&cases, &config)?;
     let include = patterns(&args.choice.include, &all)?;
     let exclude = patterns(&args.choice.exclude, &all)?;
@@ -87,6 +87,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     };
     progress.end();
     let mut results = results.unwrap_or_else(|| Results {
+        axes: options.breadth.word().to_owned(),
         seed: options.seed,
         stopped: Some(STOPPED.to_owned()),
         outcomes,
@@ -97,6 +98,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     results.subject.backend = name(args.backend.backend).to_owned();
     results.subject.date = today();
     results.subject.chosen = args.choice.include.clone();
+    results.subject.excluded = args.choice.exclude.clone();
     reports.write(&results)
 }
 
@@ -123,9 +125,9 @@ pub(super) fn backend(args: &BackendArgs) -> Result<Backend, Refused> {
 }
 
 /// The cases of the profile, with those of files.
-fn cases(args: &RunArgs) -> Result<Vec<v1::Case>, Refused> {
-    let mut cases = embedded(args.profile.name()).map_err(Refused)?;
-    for file in &args.case_file {
+pub(super) fn cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>, Refused> {
+    let mut cases = embedded(profile.name()).map_err(Refused)?;
+    for file in files {
         let more = read_cases(&file.display().to_string(), &text(file)?).map_err(Refused)?;
         for case in more {
             match cases.iter_mut().find(|one| one.name == case.name) {

@@ -2,7 +2,7 @@
 
 use super::{COMPARED, Said, Session, Way, document, ended, start, stop, typed};
 use crate::backend::{Backend, Setting};
-use crate::driver::{Process, Program};
+use crate::driver::{Overheard, Process, Program};
 use crate::runner::place;
 use crate::site::{Certificates, Site, Transport};
 use crate::wire::{By, Entry, From, descriptor};
@@ -14,6 +14,7 @@ use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 use std::path::Path;
+use std::sync::Arc;
 use tonic::transport::Endpoint;
 
 /// What is done in the midst of a session.
@@ -250,7 +251,9 @@ async fn record(plan: &Plan) -> Session {
         drain_ms: 1_000,
         ..crate::v1::Launch::default()
     };
-    let mut process = Process::start(&program, &launch, &own, false).expect("a driver");
+    let overheard = Arc::new(Overheard::new(Arc::clone(&site.record)));
+    let process = Process::start(&program, &launch, &own, false, &overheard);
+    let mut process = process.expect("a driver");
     let mut grown = site.record.grown();
     let mut seen = async |test: &dyn Fn(&Entry) -> bool| loop {
         if let Some((at, entry)) = site.record.find(0, |entry, _| test(entry)) {

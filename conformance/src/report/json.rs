@@ -14,6 +14,8 @@ struct Report<'a> {
     suite: &'a str,
     date: &'a str,
     chosen: &'a [String],
+    excluded: &'a [String],
+    axes: &'a str,
     seed: u64,
     ran: u64,
     possible: u64,
@@ -73,6 +75,8 @@ struct Reported<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
     missing: &'a [String],
+    missing_one_of: &'a [String],
+    missing_samples: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     known_by: Option<String>,
     took_ms: u64,
@@ -107,6 +111,8 @@ pub fn json_report(results: &Results, sentences: &Sentences<'_>) -> String {
         suite: &subject.suite,
         date: &subject.date,
         chosen: &subject.chosen,
+        excluded: &subject.excluded,
+        axes: &results.axes,
         seed: results.seed,
         ran: counts.ran(),
         possible: results.possible,
@@ -149,6 +155,10 @@ fn group(group: super::Group) -> Group {
 }
 
 fn reported(outcome: &Outcome) -> Reported<'_> {
+    let missing = match &outcome.verdict {
+        Verdict::NotDeclared { missing } => Some(missing),
+        _ => None,
+    };
     let findings = outcome.findings().iter().map(|finding| Found {
         requirement: finding.requirement.as_ref().map(ToString::to_string),
         sentence: &finding.sentence,
@@ -165,10 +175,9 @@ fn reported(outcome: &Outcome) -> Reported<'_> {
             Verdict::CouldNotRun { why } => Some(why),
             _ => None,
         },
-        missing: match &outcome.verdict {
-            Verdict::NotDeclared { features } => features,
-            _ => &[],
-        },
+        missing: missing.map_or(&[][..], |missing| &missing.features[..]),
+        missing_one_of: missing.map_or(&[][..], |missing| &missing.one_of[..]),
+        missing_samples: missing.map_or(&[][..], |missing| &missing.samples[..]),
         known_by: match &outcome.expectation {
             Expectation::MustPass | Expectation::ShouldPass => None,
             Expectation::KnownFailing(place) | Expectation::KnownFlaky(place) => {

@@ -37,8 +37,9 @@ pub fn groups(results: &Results) -> Vec<Group> {
     names.extend(results.subject.declared.iter().map(String::as_str));
     for outcome in &results.outcomes {
         names.extend(features(outcome));
-        if let Verdict::NotDeclared { features } = &outcome.verdict {
-            names.extend(features.iter().map(String::as_str));
+        if let Verdict::NotDeclared { missing } = &outcome.verdict {
+            let missing = missing.features.iter().chain(&missing.one_of);
+            names.extend(missing.map(String::as_str));
         }
     }
     let mut groups = vec![Group {

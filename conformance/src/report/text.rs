@@ -1,6 +1,6 @@
 //! For people.
 
-use super::line;
+use super::{extent, line};
 use crate::result::{Expectation, Outcome, Results, Standing, Status, Verdict};
 use std::fmt::Write;
 use std::time::Duration;
@@ -62,8 +62,8 @@ fn write_outcome(text: &mut String, outcome: &Outcome, standing: Standing, optio
     {
         let _ = writeln!(text, "    known by {}", line(&place.to_string()));
     }
-    if let Verdict::NotDeclared { features } = &outcome.verdict {
-        let _ = writeln!(text, "    needs {}", line(&features.join(", ")));
+    if let Verdict::NotDeclared { missing } = &outcome.verdict {
+        let _ = writeln!(text, "    needs {}", line(&missing.to_string()));
     }
     if matches!(standing, Standing::Passed | Standing::NotDeclared) {
         return;
@@ -110,13 +110,7 @@ fn summary(text: &mut String, results: &Results, options: TextOptions) {
             let _ = write!(text, ", {count} {what}");
         }
     }
-    let _ = writeln!(
-        text,
-        "\nran {} of {}, seed {}",
-        counts.ran(),
-        results.possible,
-        results.seed
-    );
+    let _ = writeln!(text, "\n{}", extent(results));
     if let Some(why) = &results.stopped {
         let _ = writeln!(text, "ended before its end: {}", line(why));
     } else if counts.ran() == 0 {

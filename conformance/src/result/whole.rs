@@ -26,6 +26,17 @@ pub struct Subject {
     pub declared: Vec<String>,
     /// The patterns by which cases were chosen; none for all.
     pub chosen: Vec<String>,
+    /// The patterns by which cases were left out.
+    pub excluded: Vec<String>,
+}
+
+impl Subject {
+    /// Whether only some of the cases were to be run.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        let all = self.chosen.is_empty() || self.chosen.iter().any(|pattern| pattern == "**");
+        !all || !self.excluded.is_empty()
+    }
 }
 
 /// What came of all that was run.
@@ -33,6 +44,8 @@ pub struct Subject {
 pub struct Results {
     /// What was tested, by what.
     pub subject: Subject,
+    /// Which values of the axes were run: `one`, `pairs` or `all`; empty where there are no axes (an engine's cases).
+    pub axes: String,
     /// With which the runs of cases with several axes were chosen.
     pub seed: u64,
     /// How many runs there would be with all values of all axes together, of cases that are for the driver.
@@ -156,7 +169,7 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{Expectation, Finding, Line, Rule, Verdict};
+    use crate::result::{Expectation, Finding, Line, Missing, Rule, Verdict};
     use std::time::Duration;
 
     fn outcome(verdict: Verdict, expectation: Expectation) -> Outcome {
@@ -190,7 +203,10 @@ mod tests {
             why: "no port".to_owned(),
         };
         let not_declared = || Verdict::NotDeclared {
-            features: vec!["detached".to_owned()],
+            missing: Missing {
+                features: vec!["detached".to_owned()],
+                ..Missing::default()
+            },
         };
         let passed = || outcome(Verdict::Passed, MustPass);
         for (outcomes, status) in [

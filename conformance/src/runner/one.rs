@@ -4,6 +4,7 @@ use super::faults::Fault;
 use super::{Options, Planned, outcome, place};
 use crate::backend::Setting;
 use crate::config::DRIVER;
+use crate::describe::{CAPACITY, DRAIN};
 use crate::interfere::inline;
 use crate::laws;
 use crate::result::{Finding, Outcome, Verdict};
@@ -11,14 +12,12 @@ use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site};
 use crate::v1;
 use crate::v1::interfere::How;
-use crate::wire::{By, Entry, From};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::wire::{By, Entry};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// How long a case may take unless it says so itself.
-const LIMIT: u64 = 20_000;
+pub(crate) const LIMIT: u64 = 20_000;
 /// How long a driver has from its start to its hello.
 const START: u64 = 10_000;
 /// How long one has that somebody else started, and whose engine has just ended.
@@ -52,13 +51,11 @@ impl One<'_> {
             Verdict::Passed,
         );
         match self.played(&planned).await {
-            Ok((findings, stderr, entries)) => {
-                if !findings.is_empty() {
-                    outcome.verdict = Verdict::Failed { findings };
-                }
-                outcome.stderr = stderr;
+            Ok(played) => {
+                outcome.verdict = played.verdict();
+                outcome.stderr = played.stderr;
                 if self.options.trace == Trace::On {
-                    outcome.messages = entries.iter().map(line).collect();
+                    outcome.messages = played.entries.iter().map(line).collect();
                 }
             }
             Err(why) => outcome.verdict = Verdict::CouldNotRun { why },
@@ -67,10 +64,7 @@ impl One<'_> {
         outcome
     }
 
-    async fn played(
-        &self,
-        planned: &Planned,
-    ) -> Result<(Vec<Finding>, Vec<String>, Vec<Entry>), String> {
+    async fn played(&self, planned: &Planned) -> Result<Played, String> {
         let case = &planned.case;
         if self.options.listen.is_some()
             && let Some(what) = arranged(case, planned.concurrency)
@@ -97,7 +91,7 @@ impl One<'_> {
         let site = site.await.map_err(|error| why("the engine", &error))?;
         let neighbours = planned.concurrency.saturating_sub(1);
         let capacity = match setting.capacity {
-            0 => 4,
+            0 => CAPACITY,
             capacity => capacity,
         };
         let cast = Cast {
@@ -107,7 +101,7 @@ impl One<'_> {
             finished: self.options.profile == DRIVER,
             capacity: capacity + neighbours,
             drain_ms: match setting.drain_ms {
-                0 => 2_000,
+                0 => DRAIN,
                 drain => drain,
             },
             start: Duration::from_millis(match self.options.config.start_ms {
@@ -122,17 +116,22 @@ impl One<'_> {
         let mut stage = Stage::new(site, cast).await.map_err(|halt| match halt {
             Halt::Failed(why) | Halt::Unable(why) => why,
         })?;
+        stage.overheard.hide(setting.secrets.values());
         if !setting.welcome.is_empty() {
             let message = v1::Pattern {
                 from: "engine".to_owned(),
                 kind: "welcome".to_owned(),
                 ..v1::Pattern::default()
             };
-            stage.site.tap.interferences.begin(
+            stage.site.tap.interferences.add(
                 "setting".to_owned(),
-                message,
+                vec![message],
                 0,
                 How::Change(setting.welcome.clone()),
+                format!(
+                    "the setting's `welcome`: {}",
+                    String::from_utf8_lossy(&setting.welcome)
+                ),
             );
             debug_assert!(inline(&setting.welcome).is_object());
         }
@@ -150,8 +149,9 @@ impl One<'_> {
         };
         let script = timeout(limit, script(&mut stage, case, setting.unstarted, &company));
         let mut findings = Vec::new();
+        let mut missed = Vec::new();
         match script.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(fault)) => missed.extend(fault),
             Ok(Err((place, Halt::Failed(sentence)))) => findings.push(Finding {
                 requirement: None,
                 sentence,
@@ -179,6 +179,7 @@ impl One<'_> {
             sentence: format!("the driver was to talk by `{asked}`, and came by `{way}`"),
             place: None,
         }));
+        missed.extend(stage.site.tap.missed());
         let entries = stage.site.record.entries();
         for rule in &case.requires {
             let broken = laws::broken(rule, &entries).into_iter();
@@ -189,13 +190,50 @@ impl One<'_> {
             }));
         }
         let stderr = end(&mut stage).await;
-        let secrets: Vec<&str> = setting.secrets.values().map(String::as_str).collect();
-        findings.extend(
-            case.requires
-                .iter()
-                .flat_map(|rule| hidden(rule, &entries, &secrets, &stderr)),
-        );
-        Ok((findings, stderr, entries))
+        for rule in &case.requires {
+            let written = stage.overheard.written(rule).into_iter();
+            findings.extend(written.map(|what| Finding {
+                requirement: rule.parse().ok(),
+                sentence: format!("the driver wrote {what} to standard error"),
+                place: None,
+            }));
+        }
+        findings.extend(stage.overheard.complaint().map(|sentence| Finding {
+            requirement: None,
+            sentence,
+            place: None,
+        }));
+        Ok(Played {
+            findings,
+            missed,
+            stderr,
+            entries,
+        })
+    }
+}
+
+/// What came of a case that was performed.
+struct Played {
+    findings: Vec<Finding>,
+    /// What was to go wrong, or to be said, and was not.
+    missed: Vec<String>,
+    /// The driver's last lines.
+    stderr: Vec<String>,
+    entries: Vec<Entry>,
+}
+
+impl Played {
+    /// Who does well where nothing went wrong has not shown what the case is for.
+    fn verdict(&self) -> Verdict {
+        match (self.findings.is_empty(), self.missed.is_empty()) {
+            (false, _) => Verdict::Failed {
+                findings: self.findings.clone(),
+            },
+            (true, false) => Verdict::CouldNotRun {
+                why: self.missed.join("; "),
+            },
+            (true, true) => Verdict::Passed,
+        }
     }
 }
 
@@ -226,44 +264,6 @@ struct Company<'a> {
     seed: u64,
 }
 
-/// What a driver is not to write where others can read it (R61, R71), and has written.
-fn hidden(rule: &str, entries: &[Entry], secrets: &[&str], stderr: &[String]) -> Vec<Finding> {
-    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let mut words: Vec<(&str, String)> = Vec::new();
-    match rule {
-        "R61" => {
-            for entry in entries.iter().filter(|entry| entry.from == From::Engine) {
-                if entry.kind == "task" {
-                    words.push(("a token", base64(&entry.token)));
-                    words.push(("a token", hex(&entry.token)));
-                }
-                if let Some(secret) = entry.body["resume_secret"].as_str() {
-                    words.push(("a resume secret", secret.to_owned()));
-                    let bytes = STANDARD.decode(secret).unwrap_or_default();
-                    words.push(("a resume secret", hex(&bytes)));
-                }
-            }
-        }
-        "R71" => {
-            for secret in secrets {
-                words.push(("a secret", (*secret).to_owned()));
-                words.push(("a secret", base64(secret.as_bytes())));
-            }
-        }
-        _ => {}
-    }
-    let written = words.iter().find(|(_, word)| {
-        !word.is_empty() && stderr.iter().any(|line| line.contains(word.as_str()))
-    });
-    let finding = written.map(|(what, _)| Finding {
-        requirement: rule.parse().ok(),
-        sentence: format!("the driver wrote {what} to standard error"),
-        place: None,
-    });
-    finding.into_iter().collect()
-}
-
 /// Ends the driver's process. Its last lines.
 async fn end(stage: &mut Stage) -> Vec<String> {
     match &mut stage.process {
@@ -275,13 +275,13 @@ async fn end(stage: &mut Stage) -> Vec<String> {
     }
 }
 
-/// Performs all steps; where one halts, which and why.
+/// Performs all steps: what of the fault did not happen. Where a step halts, which and why.
 async fn script(
     stage: &mut Stage,
     case: &v1::Case,
     unstarted: bool,
     company: &Company<'_>,
-) -> Result<(), (Option<usize>, Halt)> {
+) -> Result<Option<String>, (Option<usize>, Halt)> {
     let nowhere = |halt| (None, halt);
     if !unstarted {
         let start = v1::Start::default();
@@ -293,14 +293,18 @@ async fn script(
         taken.map_err(nowhere)?;
     }
     // Until the script has ended.
-    let _fault = company
+    let mut fault = company
         .fault
         .map(|fault| Fault::begin(fault, stage, company.seed));
     for (at, step) in case.script.iter().enumerate() {
         let performed = stage.perform(step).await;
         performed.map_err(|halt| (Some(at + 1), halt))?;
     }
-    stage.close().await.map_err(nowhere)
+    stage.close().await.map_err(nowhere)?;
+    Ok(match &mut fault {
+        Some(fault) => fault.missed().await,
+        None => None,
+    })
 }
 
 async fn perform(stage: &mut Stage, step: v1::step::Step) -> Result<(), Halt> {

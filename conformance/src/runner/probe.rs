@@ -207,7 +207,6 @@ async fn meet(
         .process
         .as_mut()
         .is_some_and(|process| process.status().is_some());
-    let output = stage.process.as_ref().map_or(0, |process| process.output());
     if let Some(process) = &mut stage.process {
         process.end().await;
     }
@@ -219,10 +218,7 @@ async fn meet(
         Err(Halt::Failed(why)) => return Err(Met::Failed(why, stderr)),
         Err(Halt::Unable(why)) => return Err(Met::Unable(why)),
     }
-    if output > 0 {
-        let why = format!(
-            "the driver wrote {output} bytes to standard output, which is not for it: people's lines go to standard error"
-        );
+    if let Some(why) = stage.overheard.complaint() {
         return Err(Met::Failed(why, stderr));
     }
     let hello = stage.site.record.find(0, |entry, _| {
