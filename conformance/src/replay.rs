@@ -217,7 +217,8 @@ impl Theatre {
                 let request: v1::CompleteTaskRequest =
                     prost::Message::decode(&said.bytes()[..]).expect("it is read");
                 let json = conveyor_api::to_json("CompleteTaskRequest", &request);
-                let request = typed("CompleteTaskRequest", &self.names.now(&json));
+                let request: v1::CompleteTaskRequest =
+                    typed("CompleteTaskRequest", &self.names.now(&json));
                 let mut client = DriverServiceClient::new(self.channel.clone());
                 let answer = client.complete_task(request).await.expect("it is answered");
                 let outcome = answer
