@@ -257,7 +257,7 @@ fn what_no_answer_can_have_is_not_said_to_drivers_by_calls() {
         ),
         (
             "{message: {acknowledgement: {sequence: 3}}}",
-            "has `stale_tokens` alone",
+            "of an acknowledgement, an answer to heartbeats has `stale_tokens` alone",
         ),
     ];
     for (say, why) in cases {

@@ -42,6 +42,7 @@ struct Counts {
     failed: u64,
     passed_though_known: u64,
     known: u64,
+    advice: u64,
     could_not_run: u64,
     not_declared: u64,
 }
@@ -122,6 +123,7 @@ pub fn json_report(results: &Results, sentences: &Sentences<'_>) -> String {
             failed: counts.failed,
             passed_though_known: counts.passed_though_known,
             known: counts.known,
+            advice: counts.advice,
             could_not_run: counts.could_not_run,
             not_declared: counts.not_declared,
         },
@@ -177,7 +179,7 @@ fn reported(outcome: &Outcome) -> Reported<'_> {
         missing_one_of: missing.map_or(&[][..], |missing| &missing.one_of[..]),
         missing_samples: missing.map_or(&[][..], |missing| &missing.samples[..]),
         known_by: match &outcome.expectation {
-            Expectation::MustPass => None,
+            Expectation::MustPass | Expectation::ShouldPass => None,
             Expectation::KnownFailing(place) | Expectation::KnownFlaky(place) => {
                 Some(place.to_string())
             }
@@ -194,6 +196,7 @@ fn word(standing: Standing) -> &'static str {
         Standing::Failed => "failed",
         Standing::PassedThoughKnown => "passed_though_known",
         Standing::Known => "known",
+        Standing::Advice => "advice",
         Standing::CouldNotRun => "could_not_run",
         Standing::NotDeclared => "not_declared",
     }
