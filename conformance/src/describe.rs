@@ -10,6 +10,7 @@ mod besides;
 mod page;
 mod values;
 
+use crate::contract::MEETING;
 use crate::names::{Axis, RunName};
 use crate::rules;
 use crate::runner::{self, LIMIT};
@@ -82,11 +83,14 @@ pub struct Cited {
 #[must_use]
 pub fn describe(case: &v1::Case, run: Option<&RunName>) -> Description {
     let run = run.filter(|run| run.values().next().is_some());
+    let meeting = case.name == MEETING;
     let axes = match run {
         Some(run) => run
             .values()
             .map(|(axis, value)| told(axis, [value.to_owned()]))
             .collect(),
+        // The suite performs it by itself, once and whoever comes.
+        None if meeting => Vec::new(),
         None => all_axes(case),
     };
     let runs = axes
@@ -98,9 +102,15 @@ pub fn describe(case: &v1::Case, run: Option<&RunName>) -> Description {
         purpose: case.purpose.clone(),
         features: case.features.clone(),
         runs,
-        not_declared: not_declared(case, run),
+        not_declared: match meeting {
+            true => String::new(),
+            false => not_declared(case, run),
+        },
         time_limit_ms: limit(case.time_limit_ms),
-        arranged: arranged(case, run),
+        arranged: match meeting {
+            true => Vec::new(),
+            false => arranged(case, run),
+        },
         requires: case.requires.iter().map(|rule| cited(rule)).collect(),
         procedure: case.script.iter().map(crate::script::sentence).collect(),
         axes,

@@ -2,7 +2,7 @@
 
 mod cases;
 mod driver;
-mod http;
+pub(crate) mod http;
 mod link;
 mod script;
 mod steps;

@@ -88,6 +88,9 @@ pub enum Expectation {
     KnownFailing(Line),
     /// It may do either.
     KnownFlaky(Line),
+    /// It had better pass: no rule that its case cites is one that a driver must keep, and one is what a good one
+    /// does.
+    ShouldPass,
 }
 
 /// A line of a file.
@@ -110,6 +113,8 @@ pub enum Standing {
     PassedThoughKnown,
     /// Failed, as is known.
     Known,
+    /// Failed, in what a good driver does and none has to: it is told, and does not count against the whole.
+    Advice,
     /// Nothing can be said of the driver.
     CouldNotRun,
     /// Not for this driver.
@@ -124,6 +129,7 @@ impl Outcome {
             (Verdict::Passed, Expectation::KnownFailing(_)) => Standing::PassedThoughKnown,
             (Verdict::Passed, _) => Standing::Passed,
             (Verdict::Failed { .. }, Expectation::MustPass) => Standing::Failed,
+            (Verdict::Failed { .. }, Expectation::ShouldPass) => Standing::Advice,
             (Verdict::Failed { .. }, _) => Standing::Known,
             (Verdict::CouldNotRun { .. }, _) => Standing::CouldNotRun,
             (Verdict::NotDeclared { .. }, _) => Standing::NotDeclared,

@@ -21,7 +21,8 @@ use crate::driver::Program;
 use crate::keeper;
 use crate::lists::Lists;
 use crate::names::{Axis, CaseName, NameError, Pattern, RunName};
-use crate::result::{Missing, Outcome, Results, Rule, Subject, Verdict};
+use crate::result::{Expectation, Missing, Outcome, Results, Rule, Subject, Verdict};
+use crate::rules;
 use crate::samples::{self, Answers, Pick};
 use crate::site::{Certificates, Transport};
 use crate::v1;
@@ -381,7 +382,10 @@ pub(crate) fn outcome(
     run: RunName,
     verdict: Verdict,
 ) -> Outcome {
-    let expectation = options.lists.expectation(&run);
+    let expectation = match options.lists.expectation(&run) {
+        Expectation::MustPass if rules::only_should(&case.requires) => Expectation::ShouldPass,
+        listed => listed,
+    };
     Outcome {
         requires: case
             .requires

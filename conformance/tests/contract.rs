@@ -219,8 +219,7 @@ async fn what_a_driver_breaks_is_noticed_by_a_case_that_cites_it() {
     let _one = ONE.lock().await;
     let ended = tokio::task::spawn_blocking(|| {
         Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
-            // Who breaks JSON's forms is refused by the engine, and does nothing else (drivers/raw/src/breaks/reasons.rs).
-            .args(["selftest", "--exempt", "R69", "--"])
+            .args(["selftest", "--"])
             .arg(program("conveyor-conformance-raw"))
             .output()
     });

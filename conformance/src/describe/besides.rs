@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 /// The files of the laws.
 const FILES: &[&str] = &[
     include_str!("../laws/calls.rs"),
+    include_str!("../laws/cancels.rs"),
     include_str!("../laws/checkpoints.rs"),
     include_str!("../laws/connections.rs"),
     include_str!("../laws/ends.rs"),
@@ -13,6 +14,7 @@ const FILES: &[&str] = &[
     include_str!("../laws/heartbeats.rs"),
     include_str!("../laws/logs.rs"),
     include_str!("../laws/reports.rs"),
+    include_str!("../laws/resumes.rs"),
     include_str!("../laws/room.rs"),
     include_str!("../laws/tasks.rs"),
 ];

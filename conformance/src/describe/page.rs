@@ -38,7 +38,9 @@ impl fmt::Display for Description {
                 block(f, "", INDENT, &format!("→ In all that is said: {law}"))?;
             }
         }
-        writeln!(f, "\nWhat is done, and looked for\n")?;
+        if !self.procedure.is_empty() {
+            writeln!(f, "\nWhat is done, and looked for\n")?;
+        }
         for (at, step) in self.procedure.iter().enumerate() {
             block(f, &format!("{:>3}.", at + 1), 5, step)?;
         }

@@ -102,6 +102,16 @@ fn a_case_of_samples_says_which_ones_it_asks_for() {
 }
 
 #[test]
+fn the_first_meeting_is_run_once_whatever_a_driver_declares() {
+    let told = describe(&case(MEETING), None);
+    assert_eq!((told.runs, told.not_declared.as_str()), (1, ""), "{told}");
+    let page = told.to_string();
+    for other in ["run with", "not declared", "arranged", "What is done"] {
+        assert!(!page.contains(other), "{other}\n{page}");
+    }
+}
+
+#[test]
 fn a_case_of_some_ways_to_talk_says_what_a_driver_of_none_lacks() {
     for (transports, told) in [
         ("[tcp, tls, unix]", "does not declare `stream`"),

@@ -1001,6 +1001,9 @@ pub struct Counts {
     /// Not for what was tested.
     #[prost(uint64, tag = "6")]
     pub not_declared: u64,
+    /// Failed, in what a good driver does and none has to.
+    #[prost(uint64, tag = "7")]
+    pub advice: u64,
 }
 /// The cases of a feature.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1115,6 +1118,8 @@ pub enum Standing {
     CouldNotRun = 5,
     /// Not for what was tested.
     NotDeclared = 6,
+    /// Failed, in what a good driver does and none has to.
+    Advice = 7,
 }
 impl Standing {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1130,6 +1135,7 @@ impl Standing {
             Self::Known => "STANDING_KNOWN",
             Self::CouldNotRun => "STANDING_COULD_NOT_RUN",
             Self::NotDeclared => "STANDING_NOT_DECLARED",
+            Self::Advice => "STANDING_ADVICE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1142,6 +1148,7 @@ impl Standing {
             "STANDING_KNOWN" => Some(Self::Known),
             "STANDING_COULD_NOT_RUN" => Some(Self::CouldNotRun),
             "STANDING_NOT_DECLARED" => Some(Self::NotDeclared),
+            "STANDING_ADVICE" => Some(Self::Advice),
             _ => None,
         }
     }

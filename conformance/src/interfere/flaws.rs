@@ -129,12 +129,20 @@ pub(super) fn meaningless(how: &How, from: From, kind: &str, way: Way) -> Option
 
 /// Whether there are messages of a kind on a way.
 fn is_said(from: From, kind: &str, way: Way) -> bool {
-    match (from, kind, way) {
+    !matches!(
+        (from, kind, way),
         (From::Driver, "poll", Way::Stream)
-        | (From::Driver, "resume" | "credits" | "drain", Way::Unary | Way::Rest)
-        | (From::Engine, "log_window" | "goodbye", Way::Unary | Way::Rest) => false,
-        _ => true,
-    }
+            | (
+                From::Driver,
+                "resume" | "credits" | "drain",
+                Way::Unary | Way::Rest
+            )
+            | (
+                From::Engine,
+                "log_window" | "goodbye",
+                Way::Unary | Way::Rest
+            )
+    )
 }
 
 /// Why something in the engine's name cannot come by a way. `None` as the message is one of a kind that this

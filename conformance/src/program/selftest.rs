@@ -4,8 +4,8 @@ use super::args::SelftestArgs;
 use super::run::backend;
 use super::{Refused, tell};
 use conveyor_conformance::{
-    Breadth, Lists, Options, Program, Results, Standing, Status, Trace, embedded, musts_of_drivers,
-    v1,
+    Breadth, Lists, Options, Outcome, Program, Results, Standing, Status, Trace, embedded,
+    musts_of_drivers, v1,
 };
 use futures_util::StreamExt as _;
 use std::collections::BTreeSet;
@@ -160,7 +160,7 @@ async fn noticed(options: &Options, all: bool) -> Result<BTreeSet<String>, Refus
     let (first, seen) = oneshot::channel();
     let mut first = Some(first);
     let run = conveyor_conformance::run(options, |outcome, _| {
-        if outcome.standing() == Standing::Failed
+        if is_failed(outcome)
             && !all
             && let Some(first) = first.take()
         {
@@ -174,12 +174,14 @@ async fn noticed(options: &Options, all: bool) -> Result<BTreeSet<String>, Refus
     }
 }
 
+/// Whether a case noticed something: what no driver has to do, too.
+fn is_failed(outcome: &Outcome) -> bool {
+    matches!(outcome.standing(), Standing::Failed | Standing::Advice)
+}
+
 /// Names of the cases that failed.
 fn failed(results: &Results) -> BTreeSet<String> {
-    let failed = results
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.standing() == Standing::Failed);
+    let failed = results.outcomes.iter().filter(|outcome| is_failed(outcome));
     failed
         .map(|outcome| outcome.run.case().to_string())
         .collect()

@@ -42,6 +42,7 @@ struct Counts {
     failed: u64,
     passed_though_known: u64,
     known: u64,
+    advice: u64,
     could_not_run: u64,
     not_declared: u64,
 }
@@ -123,6 +124,7 @@ pub fn json_report(results: &Results, sentences: &Sentences<'_>) -> String {
             failed: counts.failed,
             passed_though_known: counts.passed_though_known,
             known: counts.known,
+            advice: counts.advice,
             could_not_run: counts.could_not_run,
             not_declared: counts.not_declared,
         },
@@ -179,7 +181,7 @@ fn reported(outcome: &Outcome) -> Reported<'_> {
         missing_samples: missing.map_or(&[][..], |missing| &missing.samples[..]),
         missing_besides: missing.map_or(&[][..], |missing| &missing.besides[..]),
         known_by: match &outcome.expectation {
-            Expectation::MustPass => None,
+            Expectation::MustPass | Expectation::ShouldPass => None,
             Expectation::KnownFailing(place) | Expectation::KnownFlaky(place) => {
                 Some(place.to_string())
             }
@@ -196,6 +198,7 @@ fn word(standing: Standing) -> &'static str {
         Standing::Failed => "failed",
         Standing::PassedThoughKnown => "passed_though_known",
         Standing::Known => "known",
+        Standing::Advice => "advice",
         Standing::CouldNotRun => "could_not_run",
         Standing::NotDeclared => "not_declared",
     }

@@ -18,7 +18,7 @@ struct Totals {
 }
 
 /// A JUnit report, a suite for each area. What failed, or passed though known as failing, is a `failure`; what
-/// could not be run an `error`; what is not declared, or failed as is known, `skipped`. A suite that ended before
+/// could not be run an `error`; what is not declared, or failed as is known or in what no driver has to do, `skipped`. A suite that ended before
 /// its end has one `error` more.
 #[must_use]
 pub fn junit_report(results: &Results) -> String {
@@ -122,7 +122,7 @@ fn case(text: &mut String, outcome: &Outcome) {
         Standing::CouldNotRun => {
             let _ = writeln!(inside, "      <error message=\"{first}\"/>");
         }
-        Standing::Known | Standing::NotDeclared => {
+        Standing::Known | Standing::Advice | Standing::NotDeclared => {
             let _ = writeln!(
                 inside,
                 "      <skipped message=\"{}\"/>",
@@ -156,6 +156,9 @@ fn why_skipped(outcome: &Outcome) -> String {
             "failed, as is known by {place}: {}",
             outcome.complaints().join("; ")
         ),
+        (_, Expectation::ShouldPass) => {
+            format!("advice: {}", outcome.complaints().join("; "))
+        }
         _ => String::new(),
     }
 }
@@ -169,7 +172,7 @@ fn totals(outcomes: &[&Outcome]) -> Totals {
             Standing::Passed => {}
             Standing::Failed | Standing::PassedThoughKnown => totals.failures += 1,
             Standing::CouldNotRun => totals.errors += 1,
-            Standing::Known | Standing::NotDeclared => totals.skipped += 1,
+            Standing::Known | Standing::Advice | Standing::NotDeclared => totals.skipped += 1,
         }
     }
     totals

@@ -44,6 +44,7 @@ struct Counted {
     failed: u64,
     passed_though_known: u64,
     known: u64,
+    advice: u64,
     could_not_run: u64,
     not_declared: u64,
 }
@@ -77,14 +78,15 @@ How the suite is used is told in [testing-a-driver.md](testing-a-driver.md), wha
 *runs* are the cases with the values of their axes that were run, of those that all values together would make. Which ones is
 said by *axes* (`--axes`): `one` of each case, so many of each that all `pairs` of values are among them, or `all`; an engine's cases have
 none. The *seed* chooses the same ones again. A case counts for each feature that it needs, for *core* where it needs none.
+*advice* failed in what a good driver does and none has to.
 ";
 
 /// The page of these reports, in their order.
 #[must_use]
 pub fn page(reports: &[Summary]) -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n| | profile | engine | axes | seed | runs | passed | failed | known to fail | could not run | not declared |\n");
-    page.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    page.push_str("\n| | profile | engine | axes | seed | runs | passed | failed | known to fail | advice | could not run | not declared |\n");
+    page.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for report in reports {
         let counts = &report.counts;
         let (axes, seed) = breadth(report);
@@ -95,7 +97,7 @@ pub fn page(reports: &[Summary]) -> String {
         };
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {axes} | {seed} | {}{} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {axes} | {seed} | {}{} | {} | {} | {} | {} | {} | {} |",
             report.title,
             report.profile,
             report.backend,
@@ -104,6 +106,7 @@ pub fn page(reports: &[Summary]) -> String {
             counts.passed,
             counts.failed + counts.passed_though_known,
             counts.known,
+            counts.advice,
             counts.could_not_run,
             counts.not_declared
         );

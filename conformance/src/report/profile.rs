@@ -93,7 +93,7 @@ fn missing(page: &mut String, results: &Results) {
     let not_passed = |standing| {
         matches!(
             standing,
-            Standing::Failed | Standing::Known | Standing::CouldNotRun
+            Standing::Failed | Standing::Known | Standing::Advice | Standing::CouldNotRun
         )
     };
     let not_passed: Vec<_> = outcomes
@@ -109,6 +109,7 @@ fn missing(page: &mut String, results: &Results) {
         let first = complaints.first().map_or("", String::as_str);
         let how = match outcome.standing() {
             Standing::Known => " (known)",
+            Standing::Advice => " (advice)",
             Standing::CouldNotRun => " (could not run)",
             _ => "",
         };

@@ -38,6 +38,7 @@ fn write_outcome(text: &mut String, outcome: &Outcome, standing: Standing, optio
         Standing::Failed => ("31", "FAILED       "),
         Standing::PassedThoughKnown => ("31", "PASSED       "),
         Standing::Known => ("33", "known        "),
+        Standing::Advice => ("33", "advice       "),
         Standing::CouldNotRun => ("33", "could not run"),
         Standing::NotDeclared => ("2", "not declared "),
     };
@@ -73,7 +74,10 @@ fn write_outcome(text: &mut String, outcome: &Outcome, standing: Standing, optio
     for message in &outcome.messages {
         let _ = writeln!(text, "    : {}", line(message));
     }
-    if standing == Standing::Failed {
+    if standing == Standing::Advice {
+        text.push_str("    no driver has to: it is what a good one does\n");
+    }
+    if matches!(standing, Standing::Failed | Standing::Advice) {
         let rules: Vec<String> = outcome.requires.iter().map(ToString::to_string).collect();
         let hint = format!(
             "cites {}; what it does: conveyor-conformance describe {}",
@@ -98,6 +102,7 @@ fn summary(text: &mut String, results: &Results, options: TextOptions) {
     for (count, what) in [
         (counts.passed_though_known, "passed though known as failing"),
         (counts.known, "failed as known"),
+        (counts.advice, "of advice"),
         (counts.could_not_run, "could not run"),
         (counts.not_declared, "not declared"),
     ] {

@@ -67,6 +67,8 @@ pub struct Counts {
     pub passed_though_known: u64,
     /// Failed, as is known.
     pub known: u64,
+    /// Failed, in what a good driver does and none has to.
+    pub advice: u64,
     /// Could not be run.
     pub could_not_run: u64,
     /// Not for this driver.
@@ -77,7 +79,7 @@ pub struct Counts {
 ///
 /// | status | when |
 /// | --- | --- |
-/// | 0 | all came as expected: passed, or failed as is known |
+/// | 0 | all came as expected: passed, or failed as is known, or in what no driver has to do |
 /// | 1 | something failed that is not known, or passed that is known as failing |
 /// | 2 | nothing of that, though the suite could not do all its work: a configuration, a case file or a list with a mistake; a run that could not be run; a suite that was stopped; nothing that was run of what was chosen |
 ///
@@ -112,7 +114,7 @@ impl Counts {
     /// How many there are that say something of the driver.
     #[must_use]
     pub fn ran(&self) -> u64 {
-        self.passed + self.failed + self.passed_though_known + self.known
+        self.passed + self.failed + self.passed_though_known + self.known + self.advice
     }
 }
 
@@ -127,6 +129,7 @@ impl Results {
                 Standing::Failed => &mut counts.failed,
                 Standing::PassedThoughKnown => &mut counts.passed_though_known,
                 Standing::Known => &mut counts.known,
+                Standing::Advice => &mut counts.advice,
                 Standing::CouldNotRun => &mut counts.could_not_run,
                 Standing::NotDeclared => &mut counts.not_declared,
             } += 1;
@@ -195,7 +198,7 @@ mod tests {
                 place: Some(2),
             }],
         };
-        use Expectation::{KnownFailing, KnownFlaky, MustPass};
+        use Expectation::{KnownFailing, KnownFlaky, MustPass, ShouldPass};
         let could_not = || Verdict::CouldNotRun {
             why: "no port".to_owned(),
         };
@@ -212,6 +215,13 @@ mod tests {
             (vec![outcome(failed(), KnownFlaky(line()))], 0),
             (vec![outcome(failed(), KnownFailing(line()))], 0),
             (vec![passed(), outcome(not_declared(), MustPass)], 0),
+            (vec![outcome(Verdict::Passed, ShouldPass)], 0),
+            (vec![outcome(failed(), ShouldPass)], 0),
+            (
+                vec![outcome(failed(), ShouldPass), outcome(failed(), MustPass)],
+                1,
+            ),
+            (vec![outcome(could_not(), ShouldPass)], 2),
             (vec![passed(), outcome(failed(), MustPass)], 1),
             (vec![outcome(Verdict::Passed, KnownFailing(line()))], 1),
             (

@@ -105,3 +105,32 @@ fn the_same_seed_has_the_same_runs_and_another_has_others() {
         assert_ne!(names(7), names(8));
     }
 }
+
+#[test]
+fn what_a_driver_lacks_that_somebody_else_started_is_that_the_suite_starts_it() {
+    let mut options = options(Breadth::One, 1);
+    let mut endpoint = Endpoint::new(([127, 0, 0, 1], 7421).into());
+    endpoint.came_by(Some("stream"));
+    options.listen = Some(endpoint);
+    let declared = ["stream", "unary", "logs"].map(str::to_owned);
+    let plan = plan(&options, &declared).unwrap_or_else(|error| panic!("{error}"));
+    let missing = |name: &str| {
+        let mut outcomes = plan.undeclared.iter();
+        let outcome = outcomes.find(|outcome| outcome.run.to_string() == name);
+        match outcome.map(|outcome| &outcome.verdict) {
+            Some(Verdict::NotDeclared { missing }) => missing.to_string(),
+            _ => String::new(),
+        }
+    };
+    // It came by its stream, and declares calls, but no REST.
+    for (name, lacks) in [
+        ("results/success/outputs", ""),
+        ("handshake/numbering/under-load", "to start the driver"),
+        ("polling/poll/answer-lost", "to start the driver"),
+        ("detached/complete/by-its-token", "detached"),
+    ] {
+        assert_eq!(missing(name), lacks, "{name}");
+    }
+    let named = plan.runs.iter().all(|run| run.transport == Transport::Tcp);
+    assert!(named);
+}
