@@ -324,8 +324,7 @@ fn chosen(candidates: &[Candidate], options: &Options) -> Result<BTreeSet<RunNam
         match options.breadth {
             Breadth::One => chosen.extend([first(name, axes)?]),
             Breadth::Pairs if axes::product(axes) > FEW => {
-                let most = usize::try_from(axes::product(axes) - 1).unwrap_or(usize::MAX);
-                chosen.extend(axes::select(name, axes, options.seed, most)?);
+                chosen.extend(axes::pairs(name, axes, options.seed)?);
             }
             Breadth::Few(_) | Breadth::Pairs | Breadth::All => chosen.extend(every.iter().cloned()),
         }
