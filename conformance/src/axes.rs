@@ -75,13 +75,12 @@ pub fn select(
     Ok(pairs)
 }
 
-/// The runs of a case in which all pairs of values are. The same seed gives the same runs, and other rows to another
-/// case.
+/// Runs of a case in which each two values of two axes meet, the one with all defaults first.
 ///
 /// # Errors
 ///
 /// A value that is no word of `[a-z0-9-]`.
-pub(crate) fn pairs(case: &CaseName, axes: &Axes, seed: u64) -> Result<Vec<RunName>, NameError> {
+pub fn pairs(case: &CaseName, axes: &Axes, seed: u64) -> Result<Vec<RunName>, NameError> {
     // Another array for each case: together they see more combinations than one does.
     let seed = case.as_str().bytes().fold(seed, |seed, letter| {
         (seed ^ u64::from(letter)).wrapping_mul(0x0100_0000_01b3)
