@@ -80,7 +80,7 @@ pub fn select(
 /// # Errors
 ///
 /// A value that is no word of `[a-z0-9-]`.
-pub fn pairs(case: &CaseName, axes: &Axes, seed: u64) -> Result<Vec<RunName>, NameError> {
+pub(crate) fn pairs(case: &CaseName, axes: &Axes, seed: u64) -> Result<Vec<RunName>, NameError> {
     // Another array for each case: together they see more combinations than one does.
     let seed = case.as_str().bytes().fold(seed, |seed, letter| {
         (seed ^ u64::from(letter)).wrapping_mul(0x0100_0000_01b3)
