@@ -125,12 +125,10 @@ async fn the_rust_driver_passes_all_that_it_declares() {
 async fn the_driver_over_stubs_alone_passes_all_that_it_declares() {
     let options = compiled("conveyor-conformance-raw");
     let results = passes(&a_few(options, usize::MAX, 2), 350).await;
+    let streams = ["tcp", "tls", "unix"];
     let calls = ["unary", "unary-tls", "unary-unix"];
-    had(
-        &results,
-        &[["tcp", "tls", "unix"], calls].concat(),
-        &["1", "64"],
-    );
+    let rest = ["rest", "rest-tls", "rest-unix"];
+    had(&results, &[streams, calls, rest].concat(), &["1", "64"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

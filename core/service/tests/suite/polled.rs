@@ -268,7 +268,7 @@ async fn a_cancel_of_a_lost_answer_waits_for_a_heartbeat_that_names_its_task() {
     };
     let heard = tokio::time::timeout(Duration::from_secs(60), stale).await;
     let heard = heard.expect("it is told");
-    assert_eq!(heard.stale_tokens, [task.token.clone()]);
+    assert_eq!(heard.stale_tokens, std::slice::from_ref(&task.token));
     assert!(heard.cancels.is_empty(), "{heard:?}");
     server.end().await;
 }
