@@ -1,7 +1,9 @@
 //! What cases are run with: all pairs of values, not all of their combinations.
 
+mod few;
 mod pairwise;
 
+pub use few::few;
 pub use pairwise::{Row, pairwise};
 
 use crate::names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
@@ -68,13 +70,23 @@ pub fn select(
     if product(axes) <= limit as u64 {
         return every(case, axes);
     }
+    let mut pairs = pairs(case, axes, seed)?;
+    pairs.truncate(limit.max(1));
+    Ok(pairs)
+}
+
+/// Runs of a case in which each two values of two axes meet, the one with all defaults first.
+///
+/// # Errors
+///
+/// A value that is no word of `[a-z0-9-]`.
+pub(crate) fn pairs(case: &CaseName, axes: &Axes, seed: u64) -> Result<Vec<RunName>, NameError> {
     // Another array for each case: together they see more combinations than one does.
     let seed = case.as_str().bytes().fold(seed, |seed, letter| {
         (seed ^ u64::from(letter)).wrapping_mul(0x0100_0000_01b3)
     });
     pairwise(axes, seed)
         .into_iter()
-        .take(limit.max(1))
         .map(|row| RunName::new(case.clone(), row))
         .collect()
 }

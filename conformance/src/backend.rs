@@ -2,9 +2,11 @@
 //! somebody else has started.
 
 mod embedded;
+mod endpoint;
 mod server;
 
 use self::embedded::Embedded;
+use self::endpoint::Endpoint;
 use self::server::Server;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,8 +28,10 @@ pub enum Backend {
     },
     /// One that runs already. It is neither restarted nor arranged.
     Endpoint {
-        /// Its address: `http://HOST:PORT`.
+        /// Its address: `http://HOST:PORT` or `https://HOST:PORT`.
         url: String,
+        /// Who signed its certificate, PEM; `None` for the authorities of the system.
+        ca: Option<PathBuf>,
         /// An access token with the scope `admin`; `None` where it asks for none.
         token: Option<String>,
     },
@@ -66,7 +70,10 @@ pub(crate) struct Engine {
 enum Kind {
     Embedded(Box<Embedded>),
     Server(Box<Server>),
-    Endpoint,
+    /// Dropped with the value: the way to it ends.
+    Endpoint {
+        _way: Endpoint,
+    },
 }
 
 impl Engine {
@@ -96,11 +103,14 @@ impl Engine {
                 "it needs an engine of its own, with secrets or access tokens: an engine that runs already is not arranged"
                     .to_owned(),
             )),
-            Backend::Endpoint { url, token } => Ok(Engine {
-                url: url.trim_end_matches('/').to_owned(),
-                token: token.clone(),
-                kind: Kind::Endpoint,
-            }),
+            Backend::Endpoint { url, ca, token } => {
+                let way = Endpoint::reach(url, ca.as_deref()).await?;
+                Ok(Engine {
+                    url: way.url.clone(),
+                    token: token.clone(),
+                    kind: Kind::Endpoint { _way: way },
+                })
+            }
         }
     }
 
@@ -124,7 +134,7 @@ impl Engine {
         match &mut self.kind {
             Kind::Embedded(engine) => engine.restart(gently).await,
             Kind::Server(server) => server.restart(gently).await,
-            Kind::Endpoint => Err(Unavailable(
+            Kind::Endpoint { .. } => Err(Unavailable(
                 "it restarts its engine: one that runs already is not restarted".to_owned(),
             )),
         }
@@ -140,7 +150,7 @@ impl Engine {
                 engine.jump(by);
                 Ok(())
             }
-            Kind::Server(_) | Kind::Endpoint => Err(Unavailable(
+            Kind::Server(_) | Kind::Endpoint { .. } => Err(Unavailable(
                 "it puts the engine's clock forward: only that of `--backend embedded` can be"
                     .to_owned(),
             )),
@@ -152,7 +162,7 @@ impl Engine {
         match self.kind {
             Kind::Embedded(mut engine) => engine.end(false).await,
             Kind::Server(mut server) => server.kill().await,
-            Kind::Endpoint => {}
+            Kind::Endpoint { .. } => {}
         }
     }
 }
@@ -172,5 +182,6 @@ fn secrets(setting: &Setting) -> Result<Option<TempDir>, Unavailable> {
 }
 
 fn temporary() -> Result<TempDir, Unavailable> {
-    tempfile::tempdir().map_err(|error| Unavailable(format!("a temporary directory: {error}")))
+    crate::keeper::temporary()
+        .map_err(|error| Unavailable(format!("a temporary directory: {error}")))
 }

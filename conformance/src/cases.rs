@@ -6,7 +6,7 @@ mod vocabulary;
 
 pub(crate) use read::{CaseError, Citing, all, one, pool};
 pub(crate) use shape::{Flaws, Form, Shape, at, is_name, names};
-pub(crate) use vocabulary::{no_regex, none_of, regex, time, twice, word, words_of};
+pub(crate) use vocabulary::{near, no_regex, none_of, regex, time, twice, word, words_of};
 
 /// Files by their paths in `cases/`, sorted.
 static FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/cases.rs"));

@@ -58,6 +58,9 @@ pub(crate) fn declared(config: &v1::Config) -> Vec<String> {
         true => USUAL.iter().map(|&feature| feature.to_owned()).collect(),
         false => config.features.clone(),
     };
+    // An action that saves them says so by itself.
+    let saves = config.actions.values().any(|samples| samples.checkpoints);
+    declared.extend(saves.then(|| "checkpoints".to_owned()));
     declared.sort();
     declared.dedup();
     declared

@@ -16,23 +16,15 @@ pub(crate) use step::lines_flaws;
 
 use crate::cases::{self, CaseError, Citing, Flaws, time, twice, word};
 use crate::config::FEATURES;
-use crate::interfere::inline;
+use crate::interfere::{self, inline};
+use crate::runner::faults;
 use crate::samples::words;
+use crate::site::Transport;
 use crate::v1;
+use std::collections::BTreeSet;
 
-/// Faults that a case may name.
-pub(crate) const FAULTS: &[&str] = &[
-    "restart",
-    "cut",
-    "half-open",
-    "double-acknowledgements",
-    "late-acknowledgements",
-    "slow",
-    "clock-jump",
-];
-
-/// Ways to talk that a case may name.
-const TRANSPORTS: &[&str] = &["tcp", "tls", "unix", "unary", "rest"];
+/// The case that is the first meeting with a driver, which the suite performs by itself (`runner/probe.rs`).
+pub(crate) const MEETING: &str = "handshake/features/as-declared";
 
 /// How many tasks a driver may hold at once: neighbours are started for no other number.
 const CONCURRENCY: &[u32] = &[1, 64];
@@ -74,8 +66,14 @@ impl Citing for v1::Case {
         flaws.extend(twice("/features", &self.features));
         flaws.extend(of_axes(&self.axes.clone().unwrap_or_default()));
         flaws.extend(of_setting(&self.setting.clone().unwrap_or_default()));
-        if self.script.is_empty() {
-            flaws.push((String::new(), "has no `script`".to_owned()));
+        match (self.name == MEETING, self.script.is_empty()) {
+            (false, true) => flaws.push((String::new(), "has no `script`".to_owned())),
+            (true, false) => {
+                let why =
+                    "is of the first meeting, which the suite performs by itself: leave it out";
+                flaws.push(("/script".to_owned(), why.to_owned()));
+            }
+            _ => {}
         }
         let mut each: Vec<&str> = words(self);
         each.retain(|word| word.starts_with("each-"));
@@ -91,15 +89,28 @@ impl Citing for v1::Case {
             }
         }
         flaws.extend(script::flaws(self));
+        // What is wrong by itself is told of a step first: whether the rest can be is asked once it is mended.
+        let told: BTreeSet<usize> = flaws.iter().filter_map(|(at, _)| step_at(at)).collect();
+        let never = interfere::flaws(self).into_iter();
+        flaws.extend(never.filter(|(at, _)| step_at(at).is_none_or(|step| !told.contains(&step))));
         flaws
     }
+}
+
+/// Which step of the script a pointer is within.
+fn step_at(pointer: &str) -> Option<usize> {
+    let below = pointer.strip_prefix("/script/")?;
+    below.split('/').next()?.parse().ok()
 }
 
 fn of_axes(axes: &v1::Axes) -> Flaws {
     let mut flaws = Flaws::new();
     for (at, transport) in axes.transports.iter().enumerate() {
-        let place = format!("/axes/transports/{at}");
-        flaws.extend(of_list(&place, transport, TRANSPORTS));
+        if Transport::parse(transport).is_none() {
+            let near = cases::near(transport, &Transport::ALL.map(Transport::name));
+            let why = format!("`{transport}` is none of {}{near}", Transport::names());
+            flaws.push((format!("/axes/transports/{at}"), why));
+        }
     }
     for (at, count) in axes.concurrency.iter().enumerate() {
         if !CONCURRENCY.contains(count) {
@@ -108,7 +119,11 @@ fn of_axes(axes: &v1::Axes) -> Flaws {
         }
     }
     for (at, fault) in axes.faults.iter().enumerate() {
-        flaws.extend(of_list(&format!("/axes/faults/{at}"), fault, FAULTS));
+        if !faults::is_fault(fault) {
+            let near = cases::near(fault, faults::FAULTS);
+            let why = format!("`{fault}` is none of {}{near}", faults::names());
+            flaws.push((format!("/axes/faults/{at}"), why));
+        }
     }
     flaws.extend(twice("/axes/transports", &axes.transports));
     flaws.extend(twice("/axes/concurrency", &axes.concurrency));

@@ -1,9 +1,11 @@
 //! The driver under test as a process: started, told, watched, and ended with all that it started.
 
-mod family;
+mod overheard;
 
+pub(crate) use overheard::Overheard;
+
+use crate::keeper::{self, Family, kill, with_variable};
 use crate::v1;
-use family::Family;
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::io;
@@ -12,15 +14,16 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// How many of its lines on standard error are kept.
 const KEPT_LINES: usize = 200;
 /// How long a line of those may be, in bytes.
 const KEPT_LINE: usize = 2_000;
+/// How long what was written by processes that have ended is read. More is written only by one that is not found.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What its processes are known by: the variable has the case's own word.
 const MARK: &str = "CONVEYOR_CONFORMANCE_MARK";
 
@@ -38,17 +41,12 @@ pub struct Program {
 pub(crate) struct Process {
     child: Child,
     mark: String,
-    said: Arc<Said>,
+    said: Arc<Mutex<Lines>>,
+    /// Who reads what it writes.
+    readers: Vec<JoinHandle<()>>,
     status: Option<ExitStatus>,
     /// Processes below it, as far as they were seen.
     family: Family,
-}
-
-#[derive(Debug, Default)]
-struct Said {
-    error: Mutex<VecDeque<String>>,
-    /// Bytes on standard output, which is not for it.
-    output: std::sync::atomic::AtomicU64,
 }
 
 impl Process {
@@ -61,6 +59,7 @@ impl Process {
         launch: &v1::Launch,
         directory: &Path,
         finished: bool,
+        overheard: &Arc<Overheard>,
     ) -> io::Result<Process> {
         let Some((name, arguments)) = program.command.split_first() else {
             return Err(io::Error::other("no command of a driver is given"));
@@ -81,13 +80,16 @@ impl Process {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        let mut child = command.spawn()?;
-        let said = Arc::new(Said::default());
+        keeper::mark(&mut command);
+        let mut child = keeper::spawn(&mut command).map_err(|error| unstartable(name, error))?;
+        let said = Arc::new(Mutex::new(Lines::default()));
+        let mut readers = Vec::new();
         if let Some(error) = child.stderr.take() {
-            tokio::spawn(keep(error, Arc::clone(&said)));
+            let (said, overheard) = (Arc::clone(&said), Arc::clone(overheard));
+            readers.push(tokio::spawn(keep(error, said, overheard)));
         }
         if let Some(output) = child.stdout.take() {
-            tokio::spawn(count(output, Arc::clone(&said)));
+            readers.push(tokio::spawn(count(output, Arc::clone(overheard))));
         }
         if let Some(mut input) = child.stdin.take() {
             let message = launch.encode_to_vec();
@@ -102,6 +104,7 @@ impl Process {
             child,
             mark,
             said,
+            readers,
             status: None,
             family: Family::default(),
         })
@@ -146,14 +149,8 @@ impl Process {
 
     /// Its last lines on standard error.
     pub(crate) fn error(&self) -> Vec<String> {
-        let lines = self.said.error.lock();
-        let lines = lines.unwrap_or_else(PoisonError::into_inner);
-        lines.iter().cloned().collect()
-    }
-
-    /// Bytes that it wrote to standard output.
-    pub(crate) fn output(&self) -> u64 {
-        self.said.output.load(std::sync::atomic::Ordering::Relaxed)
+        let lines = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.shown()
     }
 
     /// Takes down which processes are below it: those whose parent ends later are known then.
@@ -165,7 +162,7 @@ impl Process {
     pub(crate) fn left(&mut self) -> Vec<u32> {
         let mine = self.child.id();
         self.note();
-        let mut left = marked(&self.mark);
+        let mut left = with_variable(MARK, &self.mark);
         left.extend(self.family.alive());
         left.retain(|id| Some(*id) != mine);
         left.sort_unstable();
@@ -179,10 +176,16 @@ impl Process {
             kill(id);
         }
         let _ = self.child.start_kill();
-        for id in marked(&self.mark) {
+        for id in with_variable(MARK, &self.mark) {
             kill(id);
         }
         let _ = tokio::time::timeout(Duration::from_secs(5), self.child.wait()).await;
+        for mut reader in std::mem::take(&mut self.readers) {
+            if tokio::time::timeout(LAST_WORDS, &mut reader).await.is_err() {
+                reader.abort();
+            }
+        }
+        keeper::reap();
     }
 }
 
@@ -191,32 +194,31 @@ impl Drop for Process {
         for id in self.left() {
             kill(id);
         }
-        for id in marked(&self.mark) {
+        for id in with_variable(MARK, &self.mark) {
             kill(id);
         }
     }
 }
 
-fn kill(id: u32) {
-    if let Some(id) = rustix::process::Pid::from_raw(id.cast_signed()) {
-        // It may be gone.
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
-    }
-}
-
-/// Processes of this user with the mark in their environment.
-fn marked(mark: &str) -> Vec<u32> {
-    let wanted = format!("{MARK}={mark}");
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return Vec::new();
+/// Why a program cannot be started, where the system's word for it says little.
+fn unstartable(name: &str, error: io::Error) -> io::Error {
+    let path = Path::new(name);
+    let why = match error.kind() {
+        io::ErrorKind::PermissionDenied if path.is_dir() => "it is a directory".to_owned(),
+        io::ErrorKind::PermissionDenied if path.is_file() => {
+            "it is not executable: `chmod +x` makes it so".to_owned()
+        }
+        io::ErrorKind::NotFound if path.is_file() => {
+            let text = std::fs::read(path).unwrap_or_default();
+            let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let line = text_of(&line[..line.len().min(200)]);
+            format!("its first line, `{line}`, names a program that is not there")
+        }
+        io::ErrorKind::NotFound if name.contains('/') => "there is no such file".to_owned(),
+        io::ErrorKind::NotFound => "there is no such program on PATH".to_owned(),
+        _ => return error,
     };
-    let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.filter(|id: &u32| {
-        let environment = std::fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-        let mut variables = environment.split(|byte| *byte == 0);
-        variables.any(|variable| variable == wanted.as_bytes())
-    })
-    .collect()
+    io::Error::new(error.kind(), why)
 }
 
 /// What a driver finds in its environment.
@@ -241,32 +243,67 @@ fn environment(launch: &v1::Launch, finished: bool) -> Vec<(&'static str, String
     environment
 }
 
-/// Keeps the last lines.
-async fn keep(from: impl AsyncRead + Unpin, said: Arc<Said>) {
-    let mut reader = BufReader::new(from);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let mut part = (&mut reader).take(64 * 1024);
-        match part.read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+/// The last lines that were written, as far as people are to see them.
+#[derive(Debug, Default)]
+struct Lines {
+    kept: VecDeque<String>,
+    /// The line that has no end yet.
+    open: Vec<u8>,
+}
+
+impl Lines {
+    fn read(&mut self, piece: &[u8]) {
+        let mut parts = piece.split(|byte| *byte == b'\n').peekable();
+        while let Some(part) = parts.next() {
+            // Of a line that never ends no more is kept than is shown.
+            let room = KEPT_LINE.saturating_sub(self.open.len());
+            self.open.extend_from_slice(&part[..part.len().min(room)]);
+            if parts.peek().is_some() {
+                self.close();
+            }
         }
-        let shown = &line[..line.len().min(KEPT_LINE)];
-        let shown = String::from_utf8_lossy(shown).trim_end().to_owned();
-        let mut lines = said.error.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == KEPT_LINES {
-            lines.pop_front();
+    }
+
+    fn close(&mut self) {
+        if self.kept.len() == KEPT_LINES {
+            self.kept.pop_front();
         }
-        lines.push_back(shown);
+        self.kept.push_back(text_of(&self.open));
+        self.open.clear();
+    }
+
+    /// Those that have ended, and the one that has not.
+    fn shown(&self) -> Vec<String> {
+        let open = Some(text_of(&self.open)).filter(|open| !open.is_empty());
+        self.kept.iter().cloned().chain(open).collect()
     }
 }
 
-async fn count(mut from: impl AsyncRead + Unpin, said: Arc<Said>) {
+fn text_of(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).trim_end().to_owned()
+}
+
+/// Keeps the last lines, and listens to all.
+async fn keep(
+    mut from: impl AsyncRead + Unpin,
+    said: Arc<Mutex<Lines>>,
+    overheard: Arc<Overheard>,
+) {
+    let mut piece = vec![0; 16 * 1024];
+    // The end of what came before: a word may lie across.
+    let mut before = Vec::new();
+    while let Ok(read @ 1..) = from.read(&mut piece).await {
+        let piece = &piece[..read];
+        overheard.error(&mut before, piece);
+        let mut lines = said.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.read(piece);
+    }
+}
+
+async fn count(mut from: impl AsyncRead + Unpin, overheard: Arc<Overheard>) {
     let mut piece = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut piece).await {
-        said.output
-            .fetch_add(read as u64, std::sync::atomic::Ordering::Relaxed);
+        overheard.output(&piece[..read]);
     }
 }
 
@@ -276,5 +313,29 @@ pub(crate) fn how(status: ExitStatus) -> String {
         (Some(code), _) => format!("with the status {code}"),
         (None, Some(signal)) => format!("by the signal {signal}"),
         (None, None) => "somehow".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_line_without_end_no_more_is_kept_than_is_shown() {
+        let mut lines = Lines::default();
+        for _ in 0..100 {
+            lines.read(&[b'x'; 4096]);
+        }
+        assert_eq!(lines.open.len(), KEPT_LINE);
+        lines.read(b"\nnext\nopen");
+        assert_eq!(
+            lines.shown(),
+            ["x".repeat(KEPT_LINE).as_str(), "next", "open"]
+        );
+        for number in 0..1_000 {
+            lines.read(format!("{number}\n").as_bytes());
+        }
+        assert_eq!(lines.shown().len(), KEPT_LINES);
+        assert_eq!(lines.shown().last().map(String::as_str), Some("999"));
     }
 }

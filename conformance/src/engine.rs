@@ -11,12 +11,12 @@
 mod cases;
 mod driver;
 mod flaws;
-mod http;
+pub(crate) mod http;
 mod link;
 mod script;
 mod steps;
 mod stream;
-mod talk;
+pub(crate) mod talk;
 mod values;
 
 pub use crate::backend::Backend;

@@ -8,13 +8,16 @@
 //! | `reports` | R25, R78 |
 //! | `flow` | R10, R62 |
 //! | `heartbeats` | R20, R21, R41 |
-//! | `ends` | R24, R33, R34 |
+//! | `ends` | R24, R33, R34, R47 |
+//! | `cancels` | R36 |
 //! | `checkpoints` | R37, R64 |
+//! | `resumes` | R37, R43 |
 //! | `calls` | R78 |
 //! | `room` | R15, of the capacity |
 //! | `logs` | R28, R30, R31, R73 |
 
 mod calls;
+mod cancels;
 mod checkpoints;
 mod connections;
 mod ends;
@@ -22,6 +25,7 @@ mod flow;
 mod heartbeats;
 mod logs;
 mod reports;
+mod resumes;
 mod room;
 mod tasks;
 
@@ -52,8 +56,16 @@ const LAWS: &[(&str, Law)] = &[
     ("R24", ends::nothing_of_stale),
     ("R33", ends::nothing_without_grace),
     ("R34", ends::within_grace),
+    ("R36", cancels::nothing_of_unknown),
+    ("R36", cancels::none_but_the_named),
+    ("R36", cancels::reports_stay),
     ("R37", checkpoints::within_limit),
+    ("R37", resumes::checkpoints),
     ("R41", heartbeats::all_resumed),
+    ("R43", resumes::credits),
+    ("R43", resumes::reports),
+    ("R43", resumes::lines),
+    ("R47", ends::nothing_once_it_left),
     ("R64", checkpoints::not_again),
     ("R78", calls::growing_pauses),
     ("R28", logs::last_offset),
@@ -61,6 +73,12 @@ const LAWS: &[(&str, Law)] = &[
     ("R31", logs::within_window),
     ("R73", logs::in_parts),
 ];
+
+/// The numbers of the requirements that have laws, one for each law.
+#[cfg(test)]
+pub(crate) fn numbers() -> impl Iterator<Item = &'static str> {
+    LAWS.iter().map(|(number, _)| *number)
+}
 
 /// What is wrong by the law of a requirement; nothing where it has none.
 pub(crate) fn broken(rule: &str, entries: &[Entry]) -> Vec<String> {

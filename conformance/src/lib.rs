@@ -5,14 +5,16 @@
 //! | [`v1`] | cases and programs as messages |
 //! | [`CaseName`], [`RunName`], [`Pattern`] | what cases are called, and how they are chosen |
 //! | [`Outcome`], [`Results`] | what came of cases, and what a program's exit status says of it |
-//! | [`choose`], [`pairwise`] | which of a case's many runs are done |
+//! | [`choose`], [`few`], [`pairwise`] | which of a case's many runs are done |
 //! | [`Lists`] | what is known to fail |
+//! | [`describe()`], [`Description`] | what a case does, for people |
 //! | [`text_report`], [`junit_report`], [`json_report`], [`profile`()], [`badge`] | what is written of it |
-//! | [`run`], [`Options`] | cases run against a driver |
+//! | [`run`], [`run_until`], [`Options`], [`Endpoint`] | cases run against a driver |
 //! | [`engine`] | the suite for engines |
 //! | `backend`, `site`, `proxy`, `tap` | the engine, and what stands between it and a driver |
 //! | `wire`, `interfere`, `laws` | what is said, what is done to it, and what can be seen of requirements in it |
 //! | `driver`, `script` | a driver's process, and a case as it is performed |
+//! | [`Keeper`] | what ends all that was started where the suite itself is killed |
 //! | `cases`, `contract`, `rules`, `like` | cases of files, and what they cite and expect |
 //! | `view` | runs as both suites look at them |
 //! | `config`, `samples` | what a driver's author says of it, and samples in the places of cases |
@@ -22,9 +24,11 @@ mod backend;
 mod cases;
 mod config;
 mod contract;
+mod describe;
 mod driver;
 pub mod engine;
 mod interfere;
+mod keeper;
 mod laws;
 mod like;
 mod lists;
@@ -43,9 +47,11 @@ mod tap;
 mod view;
 mod wire;
 
-pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, pairwise, product, select};
+pub use axes::{Axes, Choice, ChoiceError, Row, choose, every, few, pairwise, product, select};
 pub use backend::Backend;
+pub use describe::{AxisTold, Cited, Description, ValueTold, describe, describe_engine};
 pub use driver::Program;
+pub use keeper::{Keeper, keep};
 pub use lists::{ListErrors, ListFile, Lists, known_failing};
 pub use names::{Axis, CaseName, NameError, Pattern, RunName, Unmatched};
 pub use report::{
@@ -53,10 +59,10 @@ pub use report::{
     profile, text_report,
 };
 pub use result::{
-    Counts, Expectation, Finding, Line, Outcome, Results, Rule, RuleError, Standing, Status,
-    Subject, Verdict,
+    Counts, Expectation, Finding, Line, Missing, Outcome, Results, Rule, RuleError, Standing,
+    Status, Subject, Verdict,
 };
-pub use runner::{Breadth, Options, Trace, names, run};
+pub use runner::{Breadth, Endpoint, Options, Trace, names, run, run_until};
 
 use prost_reflect::DescriptorPool;
 use std::sync::LazyLock;
@@ -147,6 +153,19 @@ pub fn sentence_of(rule: &Rule) -> Option<String> {
     rules::of(&rule.to_string()).map(|requirement| requirement.rule.to_owned())
 }
 
+/// Features that a driver may declare.
+#[must_use]
+pub fn features() -> &'static [&'static str] {
+    config::FEATURES
+}
+
+/// The features with one of which a driver can be tested over a way to talk (`tcp`): all of them are needed.
+#[must_use]
+pub fn needed_for(transport: &str) -> Vec<&'static str> {
+    let transport = site::Transport::parse(transport);
+    transport.map_or_else(Vec::new, site::Transport::features)
+}
+
 /// The day as reports have it: `2026-11-28`, in UTC.
 #[must_use]
 pub fn today() -> String {
@@ -154,21 +173,4 @@ pub fn today() -> String {
     let now = since.map_or(0, |since| since.as_millis() as u64);
     let time = conveyor_engine::time::Time(now).to_string();
     time.chars().take(10).collect()
-}
-
-/// A case as prose: what it is for, what it tests, what is done and looked for.
-#[must_use]
-pub fn describe(case: &v1::Case) -> String {
-    let mut text = format!("{}\n\n{}\n\n", case.name, case.purpose);
-    for rule in &case.requires {
-        text.push_str(&format!(
-            "{rule}  {}\n",
-            rules::of(rule).map_or("", |requirement| requirement.rule)
-        ));
-    }
-    text.push('\n');
-    for (at, step) in case.script.iter().enumerate() {
-        text.push_str(&format!("{:>3}. {}\n", at + 1, script::sentence(step)));
-    }
-    text
 }

@@ -18,7 +18,8 @@ pub struct CaseName(String);
 /// Something that a case is run with several values of. The order is the one that names have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Axis {
-    /// How the driver talks to the engine: `tcp`, `tls`, `unix`, `unary`, `rest`.
+    /// How the driver talks to the engine: `tcp`, `tls`, `unix`, `unary`, `rest`, or calls over TLS or a
+    /// socket: `unary-tls`, `unary-unix`, `rest-tls`, `rest-unix`.
     Transport,
     /// How many tasks it holds at once.
     Concurrency,

@@ -27,7 +27,7 @@ mod show;
 
 use args::{Cli, Command};
 use clap::Parser as _;
-use conveyor_conformance::Status;
+use conveyor_conformance::{Keeper, Status};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -47,6 +47,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => with_runtime(run::run(args)),
         Command::Engine(args) => with_runtime(engine::run(args)),
         Command::Selftest(args) => with_runtime(unless_stopped(selftest::run(args))),
+        Command::Keeper(args) => keeper(args),
         Command::Page(args) => page::run(args),
         Command::List(args) => show::list(args),
         Command::Describe(args) => show::describe(args),
@@ -60,6 +61,13 @@ pub(crate) fn main() -> ExitCode {
             Status::CouldNot.into()
         }
     }
+}
+
+/// `keeper`.
+fn keeper(args: &args::KeeperArgs) -> Result<Status, Refused> {
+    let kept = conveyor_conformance::keep(&args.run, &args.root, args.suite);
+    kept.map_err(|error| format!("keeper of {}: {error}", args.root.display()))?;
+    Ok(Status::AsExpected)
 }
 
 /// Why what there is is a part.
@@ -100,7 +108,11 @@ fn tell(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Does work that starts processes: whatever becomes of this one, a keeper ends them.
 fn with_runtime(work: impl Future<Output = Result<Status, Refused>>) -> Result<Status, Refused> {
+    let own = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    // It ends behind all else.
+    let _keeper = Keeper::start(&own).map_err(|error| format!("a keeper: {error}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -4,9 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// How long an address may still be taken that was just let go: another case listened there.
+const LET_GO: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Where connections go, and where they come from.
 #[derive(Clone, Debug)]
@@ -46,7 +53,7 @@ impl Proxy {
         let shared = Arc::clone(&network);
         let (place, accepting) = match &network.to {
             Place::Tcp(_) => {
-                let listener = TcpListener::bind(address).await?;
+                let listener = bind(address).await?;
                 let place = Place::Tcp(listener.local_addr()?);
                 let accepting = tokio::spawn(async move {
                     while let Ok((client, _)) = listener.accept().await {
@@ -86,6 +93,23 @@ impl Proxy {
     /// Whether nothing comes through any more, while the connections look as before.
     pub(crate) fn silent(&self, silent: bool) {
         self.network.silent.send_replace(silent);
+    }
+}
+
+/// Binds an address. One that was just let go has a moment to be free.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let until = Instant::now() + LET_GO;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                sleep(LOOK).await;
+            }
+            Err(error) => {
+                let why = format!("cannot listen at {address}: {error}");
+                return Err(io::Error::new(error.kind(), why));
+            }
+        }
     }
 }
 
@@ -142,5 +166,31 @@ impl Network {
             }
         }
         let _ = to.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[tokio::test]
+    async fn an_address_that_is_let_go_in_a_moment_is_listened_at() {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let before = std::net::TcpListener::bind(free).expect("a port");
+        let address = before.local_addr().expect("it has one");
+        let to = Place::Tcp(address);
+        let (tried, proxy) = tokio::join!(
+            async {
+                let tried = TcpListener::bind(address).await;
+                sleep(LOOK * 4).await;
+                drop(before);
+                tried
+            },
+            Proxy::before(to, address, Path::new("unused"))
+        );
+        assert!(tried.is_err(), "it was taken");
+        let proxy = proxy.expect("it is free now");
+        assert!(matches!(proxy.place(), Place::Tcp(at) if *at == address));
     }
 }

@@ -17,11 +17,29 @@ pub use profile::profile;
 pub use tally::{Group, Tally, groups};
 pub use text::{TextOptions, text_report};
 
-use crate::result::Rule;
+use crate::result::{Results, Rule};
 use std::fmt::Write;
 
 /// What requirements say, as Markdown in one line: `None` where a number is not known.
 pub type Sentences<'a> = dyn Fn(&Rule) -> Option<String> + 'a;
+
+/// How much was run: `ran 175 of 267, axes pairs, seed 20785`.
+fn extent(results: &Results) -> String {
+    let mut extent = format!("ran {}", results.counts().ran());
+    if let Some(possible) = possible(results) {
+        let _ = write!(extent, " of {possible}");
+    }
+    if !results.axes.is_empty() {
+        let _ = write!(extent, ", axes {}, seed {}", results.axes, results.seed);
+    }
+    extent
+}
+
+/// How many runs there could be; `None` where that is not known: a suite that was stopped may not know it yet.
+fn possible(results: &Results) -> Option<u64> {
+    let known = results.stopped.is_none() || results.possible >= results.counts().ran();
+    known.then_some(results.possible)
+}
 
 /// A text of a driver's as one line that shows what it has: what would move a terminal's cursor, colour it or turn
 /// its letters around stands as an escape.

@@ -50,9 +50,22 @@ pub enum Verdict {
     },
     /// The case is not for this driver.
     NotDeclared {
-        /// The features that the case needs and the driver does not declare. At least one.
-        features: Vec<String>,
+        /// What it needs. Something at least.
+        missing: Missing,
     },
+}
+
+/// What a case needs, and a driver does not declare.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missing {
+    /// Features, each of which it needs.
+    pub features: Vec<String>,
+    /// Features of which it needs one: ways to talk.
+    pub one_of: Vec<String>,
+    /// Samples that a finished driver's config has not: `slow`.
+    pub samples: Vec<String>,
+    /// What no driver declares, and the suite has not: to start the driver, where somebody else does.
+    pub besides: Vec<String>,
 }
 
 /// Something that is not as the contract has it.
@@ -75,6 +88,9 @@ pub enum Expectation {
     KnownFailing(Line),
     /// It may do either.
     KnownFlaky(Line),
+    /// It had better pass: no rule that its case cites is one that a driver must keep, and one is what a good one
+    /// does.
+    ShouldPass,
 }
 
 /// A line of a file.
@@ -97,6 +113,8 @@ pub enum Standing {
     PassedThoughKnown,
     /// Failed, as is known.
     Known,
+    /// Failed, in what a good driver does and none has to: it is told, and does not count against the whole.
+    Advice,
     /// Nothing can be said of the driver.
     CouldNotRun,
     /// Not for this driver.
@@ -111,6 +129,7 @@ impl Outcome {
             (Verdict::Passed, Expectation::KnownFailing(_)) => Standing::PassedThoughKnown,
             (Verdict::Passed, _) => Standing::Passed,
             (Verdict::Failed { .. }, Expectation::MustPass) => Standing::Failed,
+            (Verdict::Failed { .. }, Expectation::ShouldPass) => Standing::Advice,
             (Verdict::Failed { .. }, _) => Standing::Known,
             (Verdict::CouldNotRun { .. }, _) => Standing::CouldNotRun,
             (Verdict::NotDeclared { .. }, _) => Standing::NotDeclared,
@@ -150,6 +169,49 @@ impl fmt::Display for Finding {
             Some(step) => write!(f, " (step {step})"),
             None => Ok(()),
         }
+    }
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Missing {
+            features,
+            one_of,
+            samples,
+            besides,
+        } = self;
+        [features, one_of, samples, besides]
+            .iter()
+            .all(|part| part.is_empty())
+    }
+
+    /// Each of what it needs: a feature, a choice of ways to talk, samples, something else.
+    pub(crate) fn each(&self) -> Vec<String> {
+        let features = self.features.iter().cloned();
+        features.chain(self.others()).collect()
+    }
+
+    /// The same without the features.
+    fn others(&self) -> impl Iterator<Item = String> {
+        let samples: Vec<String> = self.samples.iter().map(|one| format!("`{one}`")).collect();
+        let samples = match samples.is_empty() {
+            true => String::new(),
+            false => format!("a sample {} in the config", samples.join(" and ")),
+        };
+        let others = [self.one_of.join(" or "), samples].into_iter();
+        let others = others.chain(self.besides.iter().cloned());
+        others.filter(|part| !part.is_empty())
+    }
+}
+
+/// As reports have it: ``detached; unary or rest; a sample `slow` in the config``.
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let features = Some(self.features.join(", ")).filter(|part| !part.is_empty());
+        let each: Vec<String> = features.into_iter().chain(self.others()).collect();
+        f.write_str(&each.join("; "))
     }
 }
 

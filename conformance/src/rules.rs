@@ -52,6 +52,12 @@ static NUMBERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     semantics.chain(protocol).collect()
 });
 
+/// Numbers of the rules of the other documents, as cases cite them.
+#[cfg(test)]
+pub(crate) fn of_other_documents() -> impl Iterator<Item = &'static str> {
+    NUMBERS.iter().map(String::as_str)
+}
+
 /// A row of one of the document's tables; `None` for every other line.
 fn requirement(line: &'static str) -> Option<Requirement> {
     let mut cells = line.strip_prefix("| R")?.splitn(4, " | ");
@@ -88,6 +94,17 @@ pub(crate) fn is_known(cited: &str) -> bool {
     of(cited).is_some() || NUMBERS.contains(cited)
 }
 
+/// Whether a case that cites these is of what a good driver does, and none has to: one of them is a *should* of
+/// drivers, and none a *must*. What an engine must says nothing of the driver.
+pub(crate) fn only_should(cited: &[String]) -> bool {
+    let of_drivers = || {
+        let rules = cited.iter().filter_map(|cited| of(cited));
+        rules.filter(|rule| rule.who != Who::Engine)
+    };
+    of_drivers().any(|rule| rule.strength == Strength::Should)
+        && of_drivers().all(|rule| rule.strength != Strength::Must)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +121,27 @@ mod tests {
         assert!(refused.rule.starts_with("A checkpoint or a `detached`"));
         assert_eq!(of("R44").map(|rule| rule.strength), Some(Strength::May));
         assert_eq!(of("R5").map(|rule| rule.who), Some(Who::Both));
+    }
+
+    #[test]
+    fn what_is_only_a_should_is_told_from_what_a_driver_must() {
+        let only = |cited: &[&str]| {
+            let cited: Vec<String> = cited.iter().map(|&cited| cited.to_owned()).collect();
+            only_should(&cited)
+        };
+        // R29, R42: a driver should. R10: the engine must. R44: a driver may. R12: a driver must.
+        assert!(only(&["R29"]) && only(&["R29", "R42"]) && only(&["R10", "R29"]));
+        assert!(only(&["R29", "R44"]));
+        for must in [
+            &["R12"][..],
+            &["R12", "R29"],
+            &["R10"],
+            &["R44"],
+            &["P1"],
+            &[],
+        ] {
+            assert!(!only(must), "{must:?}");
+        }
     }
 
     #[test]

@@ -1,27 +1,38 @@
 //! Cases run against a driver: which, with what, and what came of them.
 
-mod faults;
+mod advertised;
+mod endpoint;
+pub(crate) mod faults;
 mod one;
 mod probe;
+#[cfg(test)]
+mod tests;
+mod undeclared;
 
+pub use endpoint::Endpoint;
+pub(crate) use one::LIMIT;
 pub use one::Trace;
 
 use crate::axes::{self, Axes};
 use crate::backend::Backend;
 use crate::config::DRIVER;
+use crate::contract::MEETING;
 use crate::driver::Program;
+use crate::keeper;
 use crate::lists::Lists;
-use crate::names::{Axis, CaseName, Pattern, RunName};
-use crate::result::{Outcome, Results, Rule, Subject, Verdict};
+use crate::names::{Axis, CaseName, NameError, Pattern, RunName};
+use crate::result::{Expectation, Missing, Outcome, Results, Rule, Subject, Verdict};
+use crate::rules;
 use crate::samples::{self, Answers, Pick};
 use crate::site::{Certificates, Transport};
 use crate::v1;
 use futures_util::StreamExt as _;
 use one::One;
+use std::collections::BTreeSet;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Which of the values of the axes are run.
@@ -29,6 +40,9 @@ use std::time::Duration;
 pub enum Breadth {
     /// Each case once, with the first value of each axis that the driver can.
     One,
+    /// So many runs: first those that have each value of each axis that the driver can among them, then cases
+    /// once each, with other values than the ones before.
+    Few(usize),
     /// So many runs of each case that all pairs of values are among them.
     #[default]
     Pairs,
@@ -64,13 +78,30 @@ pub struct Options {
     /// `contract` or `driver`.
     pub profile: String,
     /// Where a driver is waited for that somebody else starts, one case after the other; `None`: it is started.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Endpoint>,
+}
+
+impl Breadth {
+    /// As `--axes` and reports have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Breadth::One => "one",
+            Breadth::Few(_) => "few",
+            Breadth::Pairs => "pairs",
+            Breadth::All => "all",
+        }
+    }
 }
 
 impl Options {
+    fn included(&self, run: &RunName) -> bool {
+        let mut patterns = self.include.iter();
+        self.include.is_empty() || patterns.any(|pattern| pattern.matches(run))
+    }
+
     fn chosen(&self, run: &RunName) -> bool {
-        let among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(run));
-        (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
+        self.included(run) && !self.exclude.iter().any(|pattern| pattern.matches(run))
     }
 
     /// Whether it was chosen by its own values: then it is run, whatever the breadth.
@@ -136,18 +167,13 @@ fn axes_of(
     let name: CaseName = case
         .name
         .parse()
-        .map_err(|error: crate::names::NameError| error.to_string())?;
+        .map_err(|error: NameError| error.to_string())?;
+    if case.name == MEETING {
+        return Ok((name, Axes::new()));
+    }
     let said = case.axes.clone().unwrap_or_default();
-    let transports: Vec<Transport> = match said.transports.is_empty() {
-        true => Transport::ALL.to_vec(),
-        false => said
-            .transports
-            .iter()
-            .filter_map(|name| Transport::parse(name))
-            .collect(),
-    };
     let can = |transport: &Transport| transport.features().iter().all(|feature| has(feature));
-    let transports = transports.into_iter().filter(can);
+    let transports = transports(case).into_iter().filter(can);
     let mut axes = vec![(
         Axis::Transport,
         transports
@@ -164,8 +190,7 @@ fn axes_of(
     }
     if !said.faults.is_empty() {
         let mut faults = vec!["none".to_owned()];
-        // Only an engine within this process has a clock that can be put forward.
-        let can = |fault: &&String| *fault != "clock-jump" || has(CLOCK);
+        let can = |fault: &&String| *fault != faults::CLOCK_JUMP || has(CLOCK);
         faults.extend(said.faults.iter().filter(can).cloned());
         axes.push((Axis::Fault, faults));
     }
@@ -175,101 +200,161 @@ fn axes_of(
     Ok((name, axes))
 }
 
+/// The transports that a case is run over: those that it names, else all.
+pub(crate) fn transports(case: &v1::Case) -> Vec<Transport> {
+    let said = case.axes.clone().unwrap_or_default().transports;
+    match said.is_empty() {
+        true => Transport::USUAL.to_vec(),
+        false => said
+            .iter()
+            .filter_map(|name| Transport::parse(name))
+            .collect(),
+    }
+}
+
+/// What a driver lacks that can talk in none of these ways: what all of them need, and besides that of what one
+/// would do.
+pub(crate) fn no_way(transports: &[Transport], has: impl Fn(&str) -> bool) -> Missing {
+    let lacks = |transport: &Transport| -> BTreeSet<&str> {
+        let features = transport.features().into_iter();
+        features.filter(|feature| !has(feature)).collect()
+    };
+    let each: Vec<BTreeSet<&str>> = transports.iter().map(lacks).collect();
+    let common = |feature: &&str| each.iter().all(|lacks| lacks.contains(feature));
+    let first = each.first().into_iter().flatten();
+    let of_all: BTreeSet<&str> = first.copied().filter(|feature| common(feature)).collect();
+    let rest: Vec<BTreeSet<&str>> = each.iter().map(|lacks| lacks - &of_all).collect();
+    let fewest = rest.iter().map(BTreeSet::len).min().unwrap_or_default();
+    let least = rest.iter().filter(|lacks| lacks.len() == fewest);
+    let one_of = least.flatten().copied();
+    let owned = |one: &str| one.to_owned();
+    Missing {
+        features: of_all.into_iter().map(owned).collect(),
+        one_of: one_of.map(owned).collect(),
+        ..Missing::default()
+    }
+}
+
 /// Chooses the runs.
 ///
 /// # Errors
 /// A sentence: what of a case cannot be.
 pub(crate) fn plan(options: &Options, declared: &[String]) -> Result<Plan, String> {
     let embedded = matches!(options.backend, Backend::Embedded);
-    let streams = declared.iter().any(|declared| declared == "stream");
+    let declares = |feature: &str| declared.iter().any(|declared| declared == feature);
+    let can = |feature: &str| {
+        let endpoint = options.listen.as_ref();
+        endpoint.is_none_or(|endpoint| endpoint.can(feature))
+    };
     let has = |feature: &str| match feature {
         CLOCK => embedded,
-        // Who is not started cannot be told to talk otherwise.
-        "tls" | "unix" | "concurrency" if options.listen.is_some() => false,
-        "unary" | "rest" if options.listen.is_some() && streams => false,
-        _ => declared.iter().any(|declared| declared == feature),
+        _ => declares(feature) && can(feature),
     };
     let mut plan = Plan {
         runs: Vec::new(),
         undeclared: Vec::new(),
         possible: 0,
     };
-    for case in &options.cases {
-        let (_, axes) = axes_of(case, None, has)?;
-        let mut lacking: Vec<String> = case
-            .features
-            .iter()
-            .filter(|feature| !has(feature))
-            .cloned()
-            .collect();
-        if axes[0].1.is_empty() {
-            let said = case.axes.clone().unwrap_or_default().transports;
-            lacking.push(match said.is_empty() {
-                true => "stream, unary or rest".to_owned(),
-                false => said.join(" or "),
-            });
-        }
+    let mut candidates = Vec::new();
+    // The first meeting is no run among others.
+    for case in options.cases.iter().filter(|case| case.name != MEETING) {
+        let mut lacking = undeclared::missing(options, case, declared, has);
         if samples::picks(case, &options.config).is_some_and(|picks| picks.is_empty()) {
-            lacking.push(format!("samples `{}`", samples::words(case).join("`, `")));
+            lacking.samples = samples::words(case)
+                .iter()
+                .map(|&word| word.to_owned())
+                .collect();
+            lacking.samples.sort();
+            lacking.samples.dedup();
         }
         if !lacking.is_empty() {
             let (name, all) = axes_of(case, None, |_| true)?;
             let every = axes::every(&name, &all).map_err(|error| error.to_string())?;
             let run = RunName::new(name, []).map_err(|error| error.to_string())?;
             if every.iter().any(|run| options.chosen(run)) {
-                plan.undeclared.push(outcome(
-                    options,
-                    case,
-                    run,
-                    Verdict::NotDeclared { features: lacking },
-                ));
+                let undeclared = undeclared::undeclared(options, case, run, lacking);
+                plan.undeclared.push(undeclared);
             }
             continue;
         }
-        for pick in picks_of(case, &options.config) {
-            plan.of(case, pick.as_ref(), options, has)?;
+        let case = Arc::new(case.clone());
+        for pick in picks_of(&case, &options.config) {
+            let (name, axes) = axes_of(&case, pick.as_ref(), has)?;
+            let (_, any) = axes_of(&case, pick.as_ref(), |_| true)?;
+            let every = |axes: &Axes| -> Result<Vec<RunName>, NameError> {
+                let every = axes::every(&name, axes)?.into_iter();
+                Ok(every.filter(|run| options.chosen(run)).collect())
+            };
+            let all = every(&any).map_err(|error| error.to_string())?;
+            let every = every(&axes).map_err(|error| error.to_string())?;
+            let absent = undeclared::absent(options, &case, all, &every, declared, has);
+            plan.undeclared.extend(absent);
+            candidates.push(Candidate {
+                case: Arc::clone(&case),
+                pick,
+                name,
+                axes,
+                every,
+            });
+        }
+    }
+    let chosen = chosen(&candidates, options).map_err(|error| error.to_string())?;
+    for candidate in &candidates {
+        plan.possible += candidate.every.len() as u64;
+        for run in &candidate.every {
+            if chosen.contains(run) || options.named(run) {
+                plan.runs.push(candidate.planned(run.clone(), options));
+            }
         }
     }
     Ok(plan)
 }
 
-impl Plan {
-    /// Adds the runs of a case with one action or sample.
-    fn of(
-        &mut self,
-        case: &v1::Case,
-        pick: Option<&Pick>,
-        options: &Options,
-        has: impl Fn(&str) -> bool,
-    ) -> Result<(), String> {
-        let (name, axes) = axes_of(case, pick, has)?;
-        let case = Arc::new(case.clone());
-        let every = axes::every(&name, &axes).map_err(|error| error.to_string())?;
-        self.possible += every.iter().filter(|run| options.chosen(run)).count() as u64;
-        let some = match options.breadth {
-            Breadth::All => Ok(every.clone()),
-            Breadth::One => first(&name, &axes).map(|run| vec![run]),
-            Breadth::Pairs if axes::product(&axes) <= FEW => Ok(every.clone()),
-            Breadth::Pairs => axes::select(&name, &axes, options.seed, every.len() - 1),
-        };
-        let some = some.map_err(|error| error.to_string())?;
-        for run in every {
-            if options.chosen(&run) && (some.contains(&run) || options.named(&run)) {
-                let mut planned = planned(run, &case);
-                if options.profile == DRIVER {
-                    let faulty = planned.fault.is_some();
-                    let placed = samples::placed(&case, &options.config, pick, faulty);
-                    planned.case = Arc::new(placed);
-                }
-                self.runs.push(planned);
+/// A case with one action or sample, and all of its runs that are asked for.
+struct Candidate {
+    case: Arc<v1::Case>,
+    pick: Option<Pick>,
+    name: CaseName,
+    axes: Axes,
+    every: Vec<RunName>,
+}
+
+/// Which of the runs of all candidates are done.
+fn chosen(candidates: &[Candidate], options: &Options) -> Result<BTreeSet<RunName>, NameError> {
+    if let Breadth::Few(limit) = options.breadth {
+        let every: Vec<&[RunName]> = candidates.iter().map(|one| &one.every[..]).collect();
+        return Ok(axes::few(&every, options.seed, limit));
+    }
+    let mut chosen = BTreeSet::new();
+    for Candidate {
+        name, axes, every, ..
+    } in candidates
+    {
+        match options.breadth {
+            Breadth::One => chosen.extend([first(name, axes)?]),
+            Breadth::Pairs if axes::product(axes) > FEW => {
+                chosen.extend(axes::pairs(name, axes, options.seed)?);
             }
+            Breadth::Few(_) | Breadth::Pairs | Breadth::All => chosen.extend(every.iter().cloned()),
         }
-        Ok(())
+    }
+    Ok(chosen)
+}
+
+impl Candidate {
+    fn planned(&self, run: RunName, options: &Options) -> Planned {
+        let mut planned = planned(run, &self.case);
+        if options.profile == DRIVER {
+            let faulty = planned.fault.is_some();
+            let placed = samples::placed(&self.case, &options.config, self.pick.as_ref(), faulty);
+            planned.case = Arc::new(placed);
+        }
+        planned
     }
 }
 
 /// The run with the first value of each axis.
-fn first(name: &CaseName, axes: &Axes) -> Result<RunName, crate::names::NameError> {
+fn first(name: &CaseName, axes: &Axes) -> Result<RunName, NameError> {
     let values = axes.iter();
     let values = values.filter_map(|(axis, values)| Some((*axis, values.first()?.clone())));
     RunName::new(name.clone(), values)
@@ -297,7 +382,10 @@ pub(crate) fn outcome(
     run: RunName,
     verdict: Verdict,
 ) -> Outcome {
-    let expectation = options.lists.expectation(&run);
+    let expectation = match options.lists.expectation(&run) {
+        Expectation::MustPass if rules::only_should(&case.requires) => Expectation::ShouldPass,
+        listed => listed,
+    };
     Outcome {
         requires: case
             .requires
@@ -317,34 +405,79 @@ pub(crate) fn outcome(
 /// Runs cases against a driver. `told` hears of each outcome as it comes, and how many there will be.
 ///
 /// # Errors
-/// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be.
-pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
-    let directory = tempfile::tempdir()?;
-    let certificates = Certificates::make(directory.path())?;
-    let answers = Answers::start().await?;
-    let options = &prepared(options, &answers);
+/// When the suite cannot begin: no temporary directory, no certificates, a case that cannot be, a profile without what
+/// it needs.
+pub async fn run(options: &Options, told: impl FnMut(&Outcome, usize)) -> io::Result<Results> {
+    run_until(options, told, std::future::pending()).await
+}
+
+/// Runs cases against a driver until all are done, or `stop` says why not: then the results are what there is until
+/// then.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(
+    options: &Options,
+    mut told: impl FnMut(&Outcome, usize),
+    stop: impl Future<Output = String>,
+) -> io::Result<Results> {
+    if options.profile == DRIVER && options.config.actions.is_empty() {
+        return Err(io::Error::other(
+            "the config names no action in `actions`: profile `driver` runs their samples",
+        ));
+    }
     let mut results = Results {
         subject: Subject {
             suite: env!("CARGO_PKG_VERSION").to_owned(),
             ..Subject::default()
         },
+        axes: options.breadth.word().to_owned(),
         seed: options.seed,
         ..Results::default()
     };
-    let probed = probe::probe(options, &certificates).await;
-    let probed = match probed {
+    let work = perform(options, &mut told, &mut results);
+    let stopped = tokio::select! {
+        done = work => {
+            done?;
+            None
+        }
+        why = stop => Some(why),
+    };
+    results.stopped = stopped.or(results.stopped.take());
+    results
+        .outcomes
+        .sort_by(|one, other| one.run.cmp(&other.run));
+    Ok(results)
+}
+
+async fn perform(
+    options: &Options,
+    told: &mut impl FnMut(&Outcome, usize),
+    results: &mut Results,
+) -> io::Result<()> {
+    let directory = keeper::temporary()?;
+    let certificates = Certificates::make(directory.path())?;
+    let answers = Answers::start().await?;
+    let mut options = prepared(options, &answers);
+    let probed = match probe::probe(&options, &certificates).await {
         Ok(probed) => probed,
         Err(outcome) => {
             told(&outcome, 1);
             results.outcomes.push(*outcome);
-            return Ok(results);
+            let why = "the first meeting with the driver came to nothing: nothing else was run";
+            results.stopped = Some(why.to_owned());
+            return Ok(());
         }
     };
+    if let Some(endpoint) = &mut options.listen {
+        endpoint.came_by(probed.way);
+    }
     results.subject.name = probed.name.clone();
     results.subject.version = probed.version.clone();
     results.subject.sdk = probed.sdk.clone();
     results.subject.declared = probed.declared.clone();
-    let plan = plan(options, &probed.declared).map_err(io::Error::other)?;
+    let plan = plan(&options, &probed.declared).map_err(io::Error::other)?;
+    results.stopped = undeclared::nothing(&options, &plan);
     // With the first meeting.
     results.possible = plan.possible + 1;
     let count = plan.runs.len() + plan.undeclared.len() + 1;
@@ -353,22 +486,35 @@ pub async fn run(options: &Options, mut told: impl FnMut(&Outcome, usize)) -> io
         told(&outcome, count);
         results.outcomes.push(outcome);
     }
+    let parallel = match &options.listen {
+        // There is one driver.
+        Some(_) => 1,
+        None => options.parallel.max(1),
+    };
     let one = One {
-        options,
+        options: &options,
         certificates: &certificates,
         driver: probed.name,
+        advertised: probed.advertised,
+        kept: Mutex::new(probed.kept),
+        nobody: AtomicBool::new(false),
     };
     let runs = plan.runs.into_iter().map(|run| one.run(run));
-    let mut runs = futures_util::stream::iter(runs).buffer_unordered(options.parallel.max(1));
+    let mut runs = futures_util::stream::iter(runs).buffer_unordered(parallel);
     while let Some(outcome) = runs.next().await {
         told(&outcome, count);
+        let run = outcome.run.clone();
         results.outcomes.push(outcome);
+        if let Some(endpoint) = &options.listen
+            && one.nobody.load(Ordering::Relaxed)
+        {
+            // Nobody waits for each of hundreds.
+            let left = count - results.outcomes.len();
+            results.stopped = Some(endpoint.nobody_again(&run, left));
+            break;
+        }
     }
-    drop(runs);
-    results
-        .outcomes
-        .sort_by(|one, other| one.run.cmp(&other.run));
-    Ok(results)
+    Ok(())
 }
 
 /// The options with what their config says in its places.
@@ -386,7 +532,7 @@ fn prepared(options: &Options, answers: &Answers) -> Options {
 
 /// The files of a run.
 pub(crate) fn place() -> io::Result<(tempfile::TempDir, PathBuf)> {
-    let directory = tempfile::tempdir()?;
+    let directory = keeper::temporary()?;
     let own = directory.path().join("work");
     std::fs::create_dir(&own)?;
     Ok((directory, own))

@@ -14,10 +14,11 @@ mod runs;
 mod see;
 mod words;
 
+pub(crate) use company::Background;
 pub(crate) use runs::{document_of, ids_of, step_of};
-pub(crate) use words::{kind_of, sentence};
+pub(crate) use words::sentence;
 
-use crate::driver::{Process, Program, how};
+use crate::driver::{Overheard, Process, Program, how};
 use crate::interfere::{inline, with_tokens};
 use crate::site::Site;
 use crate::v1;
@@ -27,6 +28,7 @@ use conveyor_proto::v1::{CreateTokenRequest, TokenScope};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Request;
 use tonic::transport::Channel;
@@ -59,6 +61,8 @@ pub(crate) struct Stage {
     pub(crate) program: Program,
     /// The driver's process; `None` before it is started, or where somebody else has.
     pub(crate) process: Option<Process>,
+    /// What all its processes wrote, one after the other.
+    pub(crate) overheard: Arc<Overheard>,
     /// A directory of the case's own: `${dir}`.
     pub(crate) directory: PathBuf,
     /// The driver's name.
@@ -113,8 +117,10 @@ impl Stage {
     pub(crate) async fn new(site: Site, cast: Cast) -> Result<Stage, Halt> {
         let control = site.control();
         let control = control.map_err(|error| unable("a client of the engine", &error))?;
+        let overheard = Arc::new(Overheard::new(Arc::clone(&site.record)));
         let mut stage = Stage {
             site,
+            overheard,
             program: cast.program,
             process: None,
             directory: cast.directory,
@@ -178,17 +184,7 @@ impl Stage {
             What::Unseen(unseen) => self.unseen(unseen).await,
             What::Say(say) => self.say(say),
             What::Interfere(interfere) => {
-                if let Some(how) = interfere.how.clone() {
-                    let name = match interfere.name.is_empty() {
-                        true => words::kind_of(&how).to_owned(),
-                        false => interfere.name.clone(),
-                    };
-                    let message = interfere.message.clone().unwrap_or_default();
-                    self.site
-                        .tap
-                        .interferences
-                        .begin(name, message, interfere.times, how);
-                }
+                self.site.tap.interferences.begin(interfere);
                 Ok(())
             }
             What::Lift(lift) => match self.site.tap.interferences.lift(&lift.name) {

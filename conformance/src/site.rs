@@ -20,11 +20,28 @@ pub(crate) enum Transport {
     Tls,
     Unix,
     Unary,
+    UnaryTls,
+    UnaryUnix,
     Rest,
+    RestTls,
+    RestUnix,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Transport; 5] = [
+    pub(crate) const ALL: [Transport; 9] = [
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Unix,
+        Transport::Unary,
+        Transport::UnaryTls,
+        Transport::UnaryUnix,
+        Transport::Rest,
+        Transport::RestTls,
+        Transport::RestUnix,
+    ];
+
+    /// Those of a case that names none: calls are the same over TCP, TLS and a socket, which a few cases show.
+    pub(crate) const USUAL: [Transport; 5] = [
         Transport::Tcp,
         Transport::Tls,
         Transport::Unix,
@@ -38,7 +55,11 @@ impl Transport {
             Transport::Tls => "tls",
             Transport::Unix => "unix",
             Transport::Unary => "unary",
+            Transport::UnaryTls => "unary-tls",
+            Transport::UnaryUnix => "unary-unix",
             Transport::Rest => "rest",
+            Transport::RestTls => "rest-tls",
+            Transport::RestUnix => "rest-unix",
         }
     }
 
@@ -48,24 +69,40 @@ impl Transport {
             .find(|transport| transport.name() == name)
     }
 
+    /// All names, for who gave another.
+    pub(crate) fn names() -> String {
+        Transport::ALL.map(Transport::name).join(", ")
+    }
+
     /// The word of `Launch.transport`.
     pub(crate) fn spoken(self) -> &'static str {
         match self {
-            Transport::Unary => "unary",
-            Transport::Rest => "rest",
+            Transport::Unary | Transport::UnaryTls | Transport::UnaryUnix => "unary",
+            Transport::Rest | Transport::RestTls | Transport::RestUnix => "rest",
             Transport::Tcp | Transport::Tls | Transport::Unix => "stream",
         }
     }
 
     /// Features of a driver who can be tested so.
-    pub(crate) fn features(self) -> &'static [&'static str] {
-        match self {
-            Transport::Tcp => &["stream"],
-            Transport::Tls => &["stream", "tls"],
-            Transport::Unix => &["stream", "unix"],
-            Transport::Unary => &["unary"],
-            Transport::Rest => &["rest"],
-        }
+    pub(crate) fn features(self) -> Vec<&'static str> {
+        let secured = self.is_tls().then_some("tls");
+        let local = self.is_unix().then_some("unix");
+        let kind = secured.or(local);
+        [self.spoken()].into_iter().chain(kind).collect()
+    }
+
+    fn is_tls(self) -> bool {
+        matches!(
+            self,
+            Transport::Tls | Transport::UnaryTls | Transport::RestTls
+        )
+    }
+
+    fn is_unix(self) -> bool {
+        matches!(
+            self,
+            Transport::Unix | Transport::UnaryUnix | Transport::RestUnix
+        )
     }
 }
 
@@ -73,8 +110,8 @@ impl Transport {
 #[derive(Clone, Debug)]
 pub(crate) struct Certificates {
     pub(crate) ca: PathBuf,
-    cert: PathBuf,
-    key: PathBuf,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Certificates {
@@ -152,8 +189,8 @@ impl Site {
             let _ = until.wait_for(|stopped| *stopped).await;
         };
         let limits = ConnectionLimits::default();
-        let place = match transport {
-            Transport::Unix => {
+        let place = match transport.is_unix() {
+            true => {
                 let data = directory.join("front");
                 std::fs::create_dir_all(&data)?;
                 let socket = Listener::bind(&data)?;
@@ -161,12 +198,12 @@ impl Site {
                 tokio::spawn(socket.serve(front, limits, until));
                 place
             }
-            _ => {
+            false => {
                 let address = "127.0.0.1:0".parse().map_err(io::Error::other)?;
                 let endpoint = TcpEndpoint::bind(address).await?;
                 let place = Place::Tcp(endpoint.address()?);
-                let tls = match transport {
-                    Transport::Tls => Some(Arc::new(
+                let tls = match transport.is_tls() {
+                    true => Some(Arc::new(
                         Tls::load(TlsFiles {
                             cert: certificates.cert.clone(),
                             key: certificates.key.clone(),
@@ -174,7 +211,7 @@ impl Site {
                         })
                         .map_err(io::Error::other)?,
                     )),
-                    _ => None,
+                    false => None,
                 };
                 let admission = Admission::default();
                 tokio::spawn(endpoint.serve(front, admission, tls, limits, until));
@@ -186,14 +223,14 @@ impl Site {
         let proxy = Proxy::before(place, listen.unwrap_or(free), &socket).await?;
         let proxy = Arc::new(proxy);
         tap.behind(Arc::clone(&proxy));
-        let url = match (proxy.place(), transport) {
+        let url = match (proxy.place(), transport.is_tls()) {
             (Place::Unix(path), _) => format!("unix:{}", path.display()),
-            (Place::Tcp(address), Transport::Tls) => {
+            (Place::Tcp(address), true) => {
                 format!("https://localhost:{}", address.port())
             }
-            (Place::Tcp(address), _) => format!("http://{address}"),
+            (Place::Tcp(address), false) => format!("http://{address}"),
         };
-        let ca = (transport == Transport::Tls).then(|| certificates.ca.clone());
+        let ca = transport.is_tls().then(|| certificates.ca.clone());
         Ok(Site {
             engine_url: engine.url().to_owned(),
             admin: engine.token().map(str::to_owned),

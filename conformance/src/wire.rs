@@ -298,6 +298,26 @@ pub(crate) fn engine_message(json: &Json) -> Result<Option<Told>, String> {
     Ok(message)
 }
 
+/// The driver's message of a kind, as `Pattern` has it, that a JSON object is.
+///
+/// # Errors
+/// A sentence: what it lacks.
+pub(crate) fn request_of(kind: &str, mut body: Json) -> Result<Option<Tell>, String> {
+    let json = match (kind, &mut body) {
+        ("accepted" | "refused" | "detached", Json::Object(fields)) => {
+            let token = fields.remove("token").unwrap_or_else(|| "".into());
+            json!({ "answer": { "token": token, kind: body } })
+        }
+        _ => json!({ kind: body }),
+    };
+    let of = descriptor("SessionRequest")?;
+    let message = conveyor_api::from_json_of(&of, &json)
+        .map_err(|flaw| format!("{}: {}", flaw.pointer, flaw.message))?;
+    let bytes = prost::Message::encode_to_vec(&message);
+    let message = <v1::SessionRequest as prost::Message>::decode(&bytes[..]);
+    Ok(message.map_err(|error| error.to_string())?.message)
+}
+
 /// Takes the number out that stands in the place of an enum's word.
 fn numbered(json: &mut Json, message: &str, field: &str) -> Option<i32> {
     let fields = json.get_mut(message)?.as_object_mut()?;

@@ -1,8 +1,11 @@
 //! The profile `driver` against the drivers of this repository, which pass it whole.
 
+mod again;
+
 use conveyor_conformance::{
-    Backend, Breadth, Lists, Options, Program, Trace, Verdict, embedded, read_config,
+    Axis, Backend, Breadth, Lists, Options, Program, Trace, Verdict, embedded, read_config,
 };
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A program that is built into the directory of the test's own.
@@ -18,8 +21,9 @@ fn built(name: &str) -> PathBuf {
     program
 }
 
-/// Runs all cases once against a driver, with its config of `drivers/`.
-async fn passes(program: &str, config: &str, undeclared: &[&str]) {
+/// Runs each case about once against a driver, with its config of `drivers/`: so that all ways to talk and all faults are
+/// among them, by the seed.
+async fn passes(program: &str, config: &str, seed: u64, undeclared: &[&str]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("drivers")
         .join(config);
@@ -34,8 +38,8 @@ async fn passes(program: &str, config: &str, undeclared: &[&str]) {
         config,
         cases: embedded("driver").unwrap_or_else(|errors| panic!("{errors:#?}")),
         backend: Backend::Embedded,
-        breadth: Breadth::One,
-        seed: 1,
+        breadth: Breadth::Few(usize::MAX),
+        seed,
         parallel: 8,
         trace: Trace::Off,
         include: Vec::new(),
@@ -44,34 +48,53 @@ async fn passes(program: &str, config: &str, undeclared: &[&str]) {
         profile: "driver".to_owned(),
         listen: None,
     };
-    let results = conveyor_conformance::run(&options, |_, _| ()).await;
-    let results = results.expect("the suite begins");
-    let mut passed = 0;
-    let mut not_declared = Vec::new();
-    for outcome in &results.outcomes {
-        match &outcome.verdict {
-            Verdict::Passed => passed += 1,
-            Verdict::NotDeclared { .. } => not_declared.push(outcome.run.to_string()),
-            verdict => panic!("{}: {verdict:#?}\n{:#?}", outcome.run, outcome.stderr),
-        }
-    }
-    assert!(passed >= 35, "{passed} passed");
+    let (results, wrong) = again::results(&options).await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let passed = results.counts().passed;
+    assert!(passed >= 38, "{passed} passed");
+    let not_declared: Vec<String> = results
+        .outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome.verdict, Verdict::NotDeclared { .. }))
+        .map(|outcome| outcome.run.to_string())
+        .collect();
     assert_eq!(not_declared, undeclared);
+    let values = |axis| -> BTreeSet<&str> {
+        let runs = results.outcomes.iter().map(|outcome| &outcome.run);
+        runs.filter_map(|run| run.value(axis)).collect()
+    };
+    assert_eq!(
+        values(Axis::Transport),
+        BTreeSet::from(["tcp", "tls", "unix"])
+    );
+    assert_eq!(
+        values(Axis::Fault),
+        BTreeSet::from([
+            "clock-jump",
+            "cut",
+            "double-acknowledgements",
+            "half-open",
+            "late-acknowledgements",
+            "none",
+            "restart",
+            "slow"
+        ])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exec_passes() {
     let undeclared = ["process/killed/goes-on-from-checkpoint"];
-    passes("conveyor-driver-exec", "exec.yaml", &undeclared).await;
+    passes("conveyor-driver-exec", "exec.yaml", 1, &undeclared).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_passes() {
     let undeclared = ["process/killed/goes-on-from-checkpoint"];
-    passes("conveyor-driver-http", "http.yaml", &undeclared).await;
+    passes("conveyor-driver-http", "http.yaml", 2, &undeclared).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_suite_s_own_passes_with_checkpoints() {
-    passes("conveyor-conformance-rust", "rust.yaml", &[]).await;
+    passes("conveyor-conformance-rust", "rust.yaml", 3, &[]).await;
 }

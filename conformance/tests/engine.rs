@@ -114,9 +114,25 @@ async fn an_engine_that_is_not_there_says_nothing_of_the_cases() {
     // Nobody listens on the port of discard.
     let closed = Backend::Endpoint {
         url: "http://127.0.0.1:9".to_owned(),
+        ca: None,
         token: None,
     };
-    for (backend, says) in [(nowhere, "cannot be started"), (closed, "no answer")] {
+    let silent = Backend::Endpoint {
+        url: "https://127.0.0.1:9".to_owned(),
+        ca: None,
+        token: None,
+    };
+    let strange = Backend::Endpoint {
+        url: "ftp://127.0.0.1:9".to_owned(),
+        ca: None,
+        token: None,
+    };
+    for (backend, says) in [
+        (nowhere, "cannot be started"),
+        (closed, "no answer"),
+        (silent, "no TLS with 127.0.0.1:9"),
+        (strange, "has the scheme `ftp`"),
+    ] {
         let one = "data/transform/without-a-driver".parse();
         let options = Options {
             backend,

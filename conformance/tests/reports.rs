@@ -3,9 +3,9 @@
 //! `UPDATE_GOLDEN=1 cargo test -p conveyor-conformance --test reports` writes them anew.
 
 use conveyor_conformance::{
-    DESCRIPTORS, Expectation, Finding, Line, ListFile, Lists, Outcome, Results, Rule, RunName,
-    Status, Subject, TextOptions, Verdict, badge, groups, json_report, junit_report, known_failing,
-    profile, text_report,
+    DESCRIPTORS, Expectation, Finding, Line, ListFile, Lists, Missing, Outcome, Results, Rule,
+    RunName, Status, Subject, TextOptions, Verdict, badge, groups, json_report, junit_report,
+    known_failing, profile, text_report,
 };
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
@@ -69,6 +69,7 @@ fn subject() -> Subject {
         date: "2026-11-28".to_owned(),
         declared: words(&["checkpoints", "exit", "rest", "stream"]),
         chosen: words(&["**"]),
+        excluded: Vec::new(),
     }
 }
 
@@ -111,18 +112,30 @@ fn mixed() -> Results {
         failed(Some(31), "not sealed", None),
     );
     unsteady.expectation = Expectation::KnownFlaky(known(9));
+    let mut advised = outcome(
+        "failures/words/code",
+        &[29],
+        failed(Some(29), "a failure has no code", Some(2)),
+    );
+    advised.expectation = Expectation::ShouldPass;
     let mut checkpoints = outcome("checkpoints/resume/after-kill", &[40], Verdict::Passed);
     checkpoints.features = vec!["checkpoints".to_owned()];
     let mut detached = outcome(
         "detached/complete/by-name",
         &[57],
         Verdict::NotDeclared {
-            features: vec!["detached".to_owned()],
+            missing: Missing {
+                features: vec!["detached".to_owned()],
+                one_of: vec!["rest".to_owned(), "unary".to_owned()],
+                samples: vec!["slow".to_owned()],
+                besides: vec!["to start the driver".to_owned()],
+            },
         },
     );
     detached.features = vec!["checkpoints".to_owned(), "detached".to_owned()];
     Results {
         subject: subject(),
+        axes: "pairs".to_owned(),
         seed: 7,
         possible: 61,
         stopped: Some("the time of all cases together, 600 s, is over".to_owned()),
@@ -136,6 +149,7 @@ fn mixed() -> Results {
             listed,
             better,
             unsteady,
+            advised,
             checkpoints,
             detached,
             outcome(
@@ -156,6 +170,7 @@ fn good() -> Results {
     checkpoints.features = vec!["checkpoints".to_owned()];
     Results {
         subject: subject(),
+        axes: "all".to_owned(),
         seed: 7,
         possible: 2,
         stopped: None,
@@ -196,6 +211,19 @@ fn the_text_has_what_did_not_come_as_expected_and_a_summary() {
 }
 
 #[test]
+fn calls_over_tls_count_for_both_and_a_plain_stream_for_the_stream() {
+    let results = Results {
+        outcomes: vec![
+            outcome("a/b/calls[transport:rest-tls]", &[1], Verdict::Passed),
+            outcome("a/b/plain[transport:tcp]", &[1], Verdict::Passed),
+        ],
+        ..Results::default()
+    };
+    let groups: Vec<String> = groups(&results).iter().map(ToString::to_string).collect();
+    assert_eq!(groups, ["core 2/2", "rest 1/1", "stream 1/1", "tls 1/1"]);
+}
+
+#[test]
 fn the_junit_report_counts_what_it_has() {
     let text = junit_report(&mixed());
     golden("mixed.xml", &text);
@@ -203,16 +231,58 @@ fn the_junit_report_counts_what_it_has() {
     for (element, count) in [
         ("failure", 2),
         ("error", 2),
-        ("skipped", 3),
-        ("testcase", 9),
+        ("skipped", 4),
+        ("testcase", 10),
     ] {
         let elements = text.matches(&format!("<{element} ")).count();
         assert_eq!(elements, count, "{element}");
     }
-    let head = "<testsuites name=\"conveyor conformance\" tests=\"9\" failures=\"2\" errors=\"2\" skipped=\"3\"";
+    let head = "<testsuites name=\"conveyor conformance\" tests=\"10\" failures=\"2\" errors=\"2\" skipped=\"4\"";
     assert!(text.contains(head), "{text}");
     let control = |letter: char| letter.is_control() && letter != '\n';
     assert!(!text.contains(control));
+}
+
+#[test]
+fn the_junit_report_has_what_the_driver_said_and_why_a_run_was_skipped() {
+    let mut results = mixed();
+    for outcome in &mut results.outcomes {
+        outcome.stderr = vec![format!("said by {}", outcome.run)];
+    }
+    let text = junit_report(&results);
+    for run in [
+        "tasks/accept/at-once[transport:rest,concurrency:64]",
+        "logs/order/flood",
+        "hello/version/none-in-common",
+    ] {
+        let said = format!("<system-err>said by {run}</system-err>");
+        assert!(text.contains(&said), "{run}: {text}");
+    }
+    for why in [
+        "not declared: detached; rest or unary; a sample `slow` in the config; to start the driver",
+        "failed, as is known by known.txt:3: R30: line 7 is missing (step 4)",
+        "advice: R29: a failure has no code (step 2)",
+    ] {
+        assert!(
+            text.contains(&format!("<skipped message=\"{why}\"/>")),
+            "{why}: {text}"
+        );
+    }
+    for (name, value) in [
+        ("axes", "pairs"),
+        ("seed", "7"),
+        ("runs", "ran 7 of 61, axes pairs, seed 7"),
+    ] {
+        let property = format!("<property name=\"{name}\" value=\"{value}\"/>");
+        assert!(text.contains(&property), "{property}: {text}");
+    }
+    // Who was stopped before it knew how many there would be says no number of them.
+    results.possible = 0;
+    let text = text_report(&results, TextOptions::default());
+    assert!(
+        text.contains("\nran 7, axes pairs, seed 7\nended before its end"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -225,17 +295,42 @@ fn the_profile_is_a_page_and_its_badge_shows_the_core() {
     let mut partly = mixed();
     let unexpected = |outcome: &Outcome| outcome.complaints().is_empty();
     partly.outcomes.retain(unexpected);
-    assert!(badge(&partly).contains("#8a6100"), "it was stopped");
+    let stopped = badge(&partly);
+    assert!(stopped.contains("#8a6100"), "{stopped}");
+    assert!(stopped.contains("core 1/1 (stopped)<"), "{stopped}");
+    // All that was chosen passed, and it is no whole.
+    let mut chosen = good();
+    assert!(badge(&chosen).contains("#2e7d32") && badge(&chosen).contains("core 1/1<"));
+    chosen.subject.chosen = vec!["hello/**".to_owned()];
+    let text = badge(&chosen);
+    assert!(
+        text.contains("#8a6100") && text.contains("core 1/1 (a part)<"),
+        "{text}"
+    );
+    let text = profile(&chosen, &sentence);
+    assert!(
+        text.contains("Only a part of the cases was chosen"),
+        "{text}"
+    );
+    chosen.subject.chosen.clear();
+    chosen.subject.excluded = vec!["logs/**".to_owned()];
+    let text = profile(&chosen, &sentence);
+    assert!(
+        text.contains("| without | `logs/**` |\n| axes | `all` |"),
+        "{text}"
+    );
+    assert!(badge(&chosen).contains("(a part)"));
     let groups: Vec<String> = groups(&mixed()).iter().map(ToString::to_string).collect();
     assert_eq!(
         groups,
         [
-            "core 1/5",
+            "core 1/6",
             "checkpoints 1/1",
             "detached: not declared",
             "exit: nothing was run",
             "rest 0/1",
             "stream 1/1",
+            "unary: not declared",
         ]
     );
 }
@@ -258,7 +353,10 @@ fn the_next_list_has_what_failed_known_or_not_and_makes_all_expected() {
     let flaky = [file("flaky.txt", "logs/seal/late")];
     let lists = Lists::new(&[file("new.txt", &list)], &flaky, &runs).expect("lists");
     for outcome in &mut next.outcomes {
-        outcome.expectation = lists.expectation(&outcome.run);
+        // What no driver has to do needs no list.
+        if outcome.expectation != Expectation::ShouldPass {
+            outcome.expectation = lists.expectation(&outcome.run);
+        }
     }
     assert_eq!(next.status(), Status::AsExpected);
 }

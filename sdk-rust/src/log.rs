@@ -39,8 +39,8 @@ impl Line {
         }
     }
 
-    /// The line in pieces of at most so many bytes, each of which but the last goes on in the next. No
-    /// letter of UTF-8 is cut in two, unless it is longer than a piece.
+    /// The line in pieces of at most so many bytes, each of which but the last goes on in the next, and that
+    /// where the line does. No letter of UTF-8 is cut in two, unless it is longer than a piece.
     pub(crate) fn pieces(self, most: usize) -> Vec<Line> {
         if self.text.len() <= most {
             return vec![self];
@@ -51,7 +51,7 @@ impl Line {
             let (piece, after) = rest.split_at(conveyor_proto::line::cut(rest, most));
             pieces.push(Line {
                 text: piece.to_vec(),
-                goes_on: !after.is_empty(),
+                goes_on: !after.is_empty() || self.goes_on,
                 ..self
             });
             rest = after;
@@ -159,5 +159,16 @@ impl Log {
     pub async fn line(&self, stream: Stream, text: impl Into<Vec<u8>>) {
         let line = self.masked(Line::new(stream, text));
         self.sink.line_when_room(line).await;
+    }
+
+    /// As [`Log::line`], of a line that goes on in the next one of the same stream: for who reads lines that
+    /// are longer than it wants to hold. A secret that goes on in the next part is masked by
+    /// [`Log::masker`] alone, or by the engine.
+    pub async fn part(&self, stream: Stream, text: impl Into<Vec<u8>>) {
+        let line = Line {
+            goes_on: true,
+            ..Line::new(stream, text)
+        };
+        self.sink.line_when_room(self.masked(line)).await;
     }
 }

@@ -87,6 +87,8 @@ pub struct TestRun {
     pub lines: Vec<String>,
     /// Where each of the lines comes from.
     pub streams: Vec<Stream>,
+    /// Whether each of the lines goes on in the next one of its stream.
+    pub go_on: Vec<bool>,
     /// The checkpoints, in order.
     pub checkpoints: Vec<Vec<u8>>,
     /// What it told of its progress, in order: thousandths, and words.
@@ -110,6 +112,7 @@ struct Recorded {
     detached: Option<Detach>,
     lines: Vec<String>,
     streams: Vec<Stream>,
+    go_on: Vec<bool>,
     checkpoints: Vec<Vec<u8>>,
     progress: Vec<(Option<u32>, String)>,
 }
@@ -145,6 +148,7 @@ impl Sink for Recorder {
         self.record(|recorded| {
             recorded.lines.push(text);
             recorded.streams.push(line.stream);
+            recorded.go_on.push(line.goes_on);
         });
         if cancels {
             self.cancel(BY_TEST);
@@ -388,6 +392,7 @@ impl TestTask {
             result,
             lines: recorded.lines,
             streams: recorded.streams,
+            go_on: recorded.go_on,
             checkpoints: recorded.checkpoints,
             progress: recorded.progress,
             detached: recorded.detached,

@@ -3,6 +3,8 @@
 
 #[path = "runtime/heartbeats.rs"]
 mod heartbeats;
+#[path = "runtime/logs.rs"]
+mod logs;
 #[path = "runtime/refused.rs"]
 mod refused;
 #[path = "runtime/silence.rs"]

@@ -10,6 +10,8 @@
 #   N.cancel, N.stale   its grace in milliseconds; its claim is over
 #   N.cancelled         user code is to end
 #   N.progress, N.lines, N.result   what user code says of itself
+#   N.batch         lines that were said and are not acknowledged yet: `BEFORE BEHIND CALL`
+#   refused         the heartbeat that was a mistake
 set -u
 shopt -s extglob
 export LC_ALL=C
@@ -30,7 +32,8 @@ bye() {
   kill -KILL $beating $work 2>"$dir/none"
   for call in "$dir"/call.*; do [[ ! -s $call ]] || kill -KILL "$(<"$call")" 2>"$dir/none"; done
   wait 2>"$dir/none"
-  rm -rf "$dir"
+  # A heartbeat may be about to write there.
+  for call in 1 2 3 4 5; do rm -rf "$dir" 2>/dev/null && break; pause 0.02; done
   exit "$1"
 }
 now() { NOW=${EPOCHREALTIME/[.,]/}; NOW=${NOW:0:-3}; }
@@ -152,8 +155,9 @@ call() {
     post "$1" "$2" "$3"
     case $STATUS in
       200) return 0 ;;
-      400 | 409 | 413 | 415) say "$1: $ANSWER"; return 1 ;;
-      401 | 403 | 501) die "$1: $ANSWER" ;;
+      # 501 comes with a later release: it does without.
+      400 | 409 | 413 | 415 | 501) say "$1: $ANSWER"; return 1 ;;
+      401 | 403) die "$1: $ANSWER" ;;
       404) [[ $1 == register ]] && die "$1: $ANSWER"; register; continue ;;
     esac
     [[ -z ${4:-} ]] || "$4" || break
@@ -209,12 +213,20 @@ beats() {
   done
 }
 beat() {
-  local holds='' n token progress='' i
+  local holds='' n token progress='' session='' i said
   [[ ! -e $dir/holds ]] || holds=$(<"$dir/holds")
   n=${holds%% *} token=\"${holds#* }\"
   [[ ! -e $dir/$n.progress ]] || progress=$(<"$dir/$n.progress")
-  post heartbeat "{@S,\"tasks\":[${holds:+{\"token\":$token$progress\}}]}" 10
+  [[ ! -e $dir/session ]] || session=$(<"$dir/session")
+  said="{$session,\"tasks\":[${holds:+{\"token\":$token$progress\}}]}"
+  # What was a mistake is not said again (R78): another session or another task is something else.
+  [[ ! -e $dir/refused || $(<"$dir/refused") != "$said" ]] || return
+  post heartbeat "$said" 10
   case $STATUS in
+    400 | 409 | 413 | 415 | 501)
+      say "heartbeat: $ANSWER"
+      # What user code says may be the mistake; its task goes on.
+      if [[ -n $progress ]]; then rm -f "$dir/$n.progress"; else put refused "$said"; fi ;;
     404) : >"$dir/unknown" ;;
     401 | 403) die "heartbeat: $ANSWER" ;;
     200)
@@ -282,15 +294,25 @@ add() { # TEXT TRUNCATED
 flush() {
   local IFS=,
   ((${#batch[@]})) || return
-  # Said is said, also where this process is killed before the answer comes (R28).
-  put "$n.lines" $((lines + ${#batch[@]}))
-  if call logs "{\"logs\":{\"token\":\"$token\",\"first_offset\":$lines,\"lines\":[${batch[*]}]}}" 30; then
-    [[ $ANSWER != *'"status":"stale"'* ]] || { : >"$dir/$n.stale"; exit 1; }
-    ((lines += ${#batch[@]}))
-  else
-    put "$n.lines" "$lines"
-  fi
+  # Said is said, also where this process is killed before the answer comes (R28): another one says it again then.
+  put "$n.batch" "$lines $((lines + ${#batch[@]})) {\"logs\":{\"token\":\"$token\",\"first_offset\":$lines,\"lines\":[${batch[*]}]}}"
+  say_lines 30
+  [[ ! -e $dir/$n.stale ]] || exit 1
+  lines=$(<"$dir/$n.lines")
   size=0 batch=()
+}
+# Says what is in $dir/N.batch, and how many lines have been said then. `$1` seconds for a call; `$2` as the fourth of `call`.
+say_lines() {
+  local before behind lines IFS=' '
+  read -r before behind lines <"$dir/$n.batch"
+  put "$n.lines" "$behind"
+  call logs "$lines" "$1" "${2:-}"
+  case $? in
+    0) [[ $ANSWER != *'"status":"stale"'* ]] || : >"$dir/$n.stale" ;;
+    1) put "$n.lines" "$before" ;;
+    *) return ;;
+  esac
+  rm -f "$dir/$n.batch"
 }
 log() { # PATH
   local text line i times=${J[$1/times]:-1} stream=${J[$1/stream]:-\"stdout\"} size=0 suffix=''
@@ -387,14 +409,18 @@ report() {
 }
 wanted() { may_go_on && [[ ! -e $dir/$n.stale ]]; }
 # A cancel may have waited for the next heartbeat.
-stop_work() { now; ((cut = NOW + $1 * 4 / 5 - ($2 < $1 / 2 ? $2 : $1 / 2))); : >"$dir/$n.cancelled"; }
-kill_work() {
-  # Its call of the moment still ends: its lines were said.
-  kill -KILL "$work" 2>"$dir/none"; wait "$work" 2>"$dir/none"
+stop_work() {
+  now
+  asked=$1
+  ((cut = NOW + $1 * 4 / 5 - ($2 < $1 / 2 ? $2 : $1 / 2), cut_lines = cut + $1 / 10))
+  : >"$dir/$n.cancelled"
 }
+kill_work() { kill -KILL "$work" 2>"$dir/none"; wait "$work" 2>"$dir/none"; }
+# Lines that were said and not acknowledged are said again (R43), as long as the report still comes within the grace.
+may_say_lines() { wanted || return; now; ((NOW < cut_lines)); }
 # Until user code has ended; 1 where nothing is to be told of it.
 watch() {
-  local cut='' heard
+  local cut='' cut_lines=0 heard
   while kill -0 "$work" 2>"$dir/none"; do
     pause 0.02
     [[ ! -e $dir/dead ]] || bye 1
@@ -410,7 +436,12 @@ watch() {
       if ((NOW >= deadline)); then stop_work "$grace" 0
       elif ((NOW - (${heard:-$NOW} > since ? ${heard:-$NOW} : since) > timeout * 2 / 3)); then unheard=yes; stop_work "$grace" 0; fi
     fi
-    if [[ -n $cut ]] && ((NOW >= cut)); then kill_work; printf '"state":"cancelled"' >"$dir/$n.result"; return 0; fi
+    if [[ -n $cut ]] && ((NOW >= cut)); then
+      kill_work
+      [[ ! -e $dir/$n.batch ]] || say_lines "$((asked / 10000)).$(printf %03d $((asked / 10 % 1000)))" may_say_lines
+      printf '"state":"cancelled"' >"$dir/$n.result"
+      return 0
+    fi
     may_go_on || { kill_work; leave; }
   done
   wait "$work"
@@ -448,7 +479,7 @@ take() {
         refuse 'the engine was not heard for too long'
       else
         last=''
-        [[ ! -s $dir/$n.lines ]] || last=",\"last_log_offset\":$(($(<"$dir/$n.lines") - 1))"
+        [[ ! -s $dir/$n.lines || $(<"$dir/$n.lines") == 0 ]] || last=",\"last_log_offset\":$(($(<"$dir/$n.lines") - 1))"
         done_with[$token]="{\"report\":{\"token\":\"$token\",\"result\":{$(<"$dir/$n.result")$last}}}"
         report "${done_with[$token]}"
       fi

@@ -353,10 +353,10 @@ class Runtime(ABC):
         self.cancel_held(held, held.grace)
 
     def stale(self, token: bytes) -> None:
-        """Its claim is over (R24). Where user code has ended, that may be by the very report whose answer was lost:
-        its lines go on to the log."""
+        """Its claim is over (R24). Where user code has ended, that is by the very report whose answer was lost, or came
+        before this: its lines go on to the log."""
         held = self.held.get(token)
-        if held is None or held.report is None:
+        if held is None or (held.report is None and not held.answered):
             return self.forget(token)
         self.over(held)
 

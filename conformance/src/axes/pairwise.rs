@@ -28,7 +28,7 @@ pub fn pairwise(axes: &[(Axis, Vec<String>)], seed: u64) -> Vec<Row> {
     let sizes: Vec<usize> = axes.iter().map(|(_, values)| values.len()).collect();
     let rows = match sizes.as_slice() {
         [size] => (0..*size).map(|value| vec![value]).collect(),
-        _ => array(&sizes, &mut Chance(seed)),
+        _ => array(&sizes, &mut Chance::new(seed)),
     };
     let named = |row: Vec<usize>| -> Row {
         let values = row.iter().zip(&axes);
@@ -115,10 +115,22 @@ fn close(open: &mut BTreeSet<(Value, Value)>, row: &[usize]) {
 }
 
 /// Numbers from a seed: SplitMix64 (Steele and others, 2014). The same on each machine and in each version.
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn new(seed: u64) -> Chance {
+        Chance(seed)
+    }
+
+    /// Another order (Fisher and Yates).
+    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            let other = self.below(at + 1);
+            items.swap(at, other);
+        }
+    }
+
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut number = self.0;
         number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,6 +1,7 @@
 //! An engine in a process of its own: `conveyor serve` over a temporary directory.
 
 use super::{Setting, Unavailable, secrets, temporary};
+use crate::keeper;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,7 @@ impl Server {
                 command.env_remove(name);
             }
         }
+        keeper::mark(&mut command);
         command
     }
 
@@ -110,12 +112,12 @@ impl Server {
         if self.access {
             command.arg("--auth-required");
         }
-        let child = command
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
+            .kill_on_drop(true);
+        let child = keeper::spawn(&mut command);
         let program = self.program.display();
         let mut child = child.map_err(|error| {
             Unavailable(format!(
@@ -178,15 +180,18 @@ impl Server {
 
     /// A token that may do everything, made by whoever has the data directory.
     async fn admin(&self) -> Result<String, Unavailable> {
-        let made = self
-            .command()
+        let mut command = self.command();
+        command
             .args(["tokens", "create", "--scope", "admin"])
             .args(["--principal", "conformance", "--data-dir"])
             .arg(self.data.path())
             .stdin(Stdio::null())
-            .output()
-            .await;
-        let made = made.map_err(|error| Unavailable(format!("an access token: {error}")))?;
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let why = |error: std::io::Error| Unavailable(format!("an access token: {error}"));
+        let making = keeper::spawn(&mut command).map_err(why)?;
+        let made = making.wait_with_output().await.map_err(why)?;
         let token = String::from_utf8_lossy(&made.stdout).trim().to_owned();
         match made.status.success() {
             true => Ok(token),

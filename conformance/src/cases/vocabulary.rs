@@ -16,9 +16,17 @@ pub(crate) fn word(place: &str, found: &str, may: &[&str]) -> Flaws {
 
 /// `` `terminat` is none of cancel, terminate, drain ``, with what is near to it.
 pub(crate) fn none_of(found: &str, may: &[&str]) -> String {
+    format!(
+        "`{found}` is none of {}{}",
+        may.join(", "),
+        near(found, may)
+    )
+}
+
+/// What is near to a word, behind a sentence: `; near to it: `cancel``. Empty where nothing is.
+pub(crate) fn near(found: &str, may: &[&str]) -> String {
     let near = conveyor_engine::nearest(found, may.iter().copied());
-    let near = near.map_or_else(String::new, |near| format!("; near to it: `{near}`"));
-    format!("`{found}` is none of {}{near}", may.join(", "))
+    near.map_or_else(String::new, |near| format!("; near to it: `{near}`"))
 }
 
 /// Values of a list that stand there already.

@@ -1,7 +1,7 @@
 //! Messages that a step is about.
 
 use crate::cases::{Flaws, Form, Shape, none_of};
-use crate::interfere::inline;
+use crate::interfere::{STATUSES, inline};
 use crate::like;
 use crate::v1;
 use crate::v1::Pattern;
@@ -207,7 +207,7 @@ pub(super) fn of_interference(interfere: &v1::Interfere) -> Flaws {
     use v1::interfere::How;
     let mut flaws = flaws(interfere.message.as_ref());
     let pattern = interfere.message.clone().unwrap_or_default();
-    if let Some(kind) = ["connected", "broken"]
+    if let Some(kind) = ["connected", "broken", "unknown"]
         .into_iter()
         .find(|kind| *kind == pattern.kind)
     {
@@ -246,17 +246,3 @@ pub(super) fn of_interference(interfere: &v1::Interfere) -> Flaws {
     }
     flaws
 }
-
-/// Statuses of gRPC that a call can be answered with.
-const STATUSES: &[&str] = &[
-    "unavailable",
-    "invalid_argument",
-    "unauthenticated",
-    "permission_denied",
-    "not_found",
-    "failed_precondition",
-    "out_of_range",
-    "unimplemented",
-    "resource_exhausted",
-    "internal",
-];

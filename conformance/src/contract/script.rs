@@ -2,8 +2,8 @@
 //! only written.
 
 use crate::cases::{Flaws, at, names};
-use crate::interfere::inline;
-use crate::script::{ids_of, kind_of};
+use crate::interfere::{inline, name_of};
+use crate::script::ids_of;
 use crate::v1;
 use crate::v1::interfere::How;
 use crate::v1::step::Step as What;
@@ -71,10 +71,7 @@ impl Begun<'_> {
                     if let How::Change(change) = how {
                         self.names(&inline(change), &format!("{place}/change"));
                     }
-                    self.interferences.push(match interfere.name.as_str() {
-                        "" => kind_of(how).to_owned(),
-                        name => name.to_owned(),
-                    });
+                    self.interferences.push(name_of(interfere, how).to_owned());
                 }
             }
             What::Lift(lift) => self.lift(lift, &format!("{place}/lift/name")),

@@ -19,6 +19,7 @@ const NAMES: &[&str] = &[
     "run_id",
     "run_id_2",
     "admin",
+    "actor",
 ];
 /// How calls are made.
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];

@@ -13,7 +13,7 @@ use std::fmt;
 
 /// Calls an engine.
 #[derive(Clone, Debug)]
-pub(super) struct Http {
+pub(crate) struct Http {
     client: Client<HttpConnector, Full<Bytes>>,
     url: String,
     said: Talk,
@@ -21,25 +21,25 @@ pub(super) struct Http {
 
 /// A call.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<Vec<u8>>,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Value,
     /// What is no JSON is a text.
-    pub(super) body: Value,
+    pub(crate) body: Value,
 }
 
 impl Asked {
     /// A call with JSON, by a token.
-    pub(super) fn post(path: &str, body: &Value, token: Option<&str>) -> Asked {
+    pub(crate) fn post(path: &str, body: &Value, token: Option<&str>) -> Asked {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         headers.extend(token.map(authorization));
         Asked {
@@ -51,7 +51,7 @@ impl Asked {
     }
 
     /// A call without a body, by a token.
-    pub(super) fn get(path: &str, token: Option<&str>) -> Asked {
+    pub(crate) fn get(path: &str, token: Option<&str>) -> Asked {
         Asked {
             method: "GET".to_owned(),
             path: path.to_owned(),
@@ -89,12 +89,12 @@ impl Answer {
 }
 
 /// The header that shows a token.
-pub(super) fn authorization(token: &str) -> (String, String) {
+pub(crate) fn authorization(token: &str) -> (String, String) {
     ("authorization".to_owned(), format!("Bearer {token}"))
 }
 
 impl Http {
-    pub(super) fn new(url: &str, said: &Talk) -> Http {
+    pub(crate) fn new(url: &str, said: &Talk) -> Http {
         Http {
             client: Client::builder(TokioExecutor::new()).build_http(),
             url: url.to_owned(),
@@ -126,7 +126,7 @@ impl Http {
     ///
     /// # Errors
     /// A sentence, where there is no answer.
-    pub(super) async fn call(&self, asked: &Asked) -> Result<Answer, String> {
+    pub(crate) async fn call(&self, asked: &Asked) -> Result<Answer, String> {
         let response = self.send(asked).await?;
         let status = response.status().as_u16();
         let headers = headers(response.headers());
@@ -144,7 +144,7 @@ impl Http {
     ///
     /// # Errors
     /// A sentence, where it is answered otherwise or breaks off.
-    pub(super) async fn events(&self, asked: &Asked, count: usize) -> Result<Value, String> {
+    pub(crate) async fn events(&self, asked: &Asked, count: usize) -> Result<Value, String> {
         let response = self.send(asked).await?;
         let status = response.status();
         let mut body = response.into_body();

@@ -7,6 +7,7 @@ use super::talk::Talk;
 use super::values::Values;
 use super::{Played, Stop, cases, steps};
 use crate::v1::EngineCase;
+use prost::Message as _;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,10 +100,39 @@ impl<'a> Script<'a> {
         let made = json!({"namespace": {"metadata": {"name": namespace}}});
         let asked = Asked::post("/v1/namespaces", &made, self.token("")?.as_deref());
         let answer = self.http.call(&asked).await?;
-        match answer.status {
-            200 => Ok(()),
-            _ => Err(format!(
+        if answer.status != 200 {
+            return Err(format!(
                 "the engine makes no namespace for the case: it answers {}",
+                answer.told()
+            ));
+        }
+        let actor = match self.names(b"${actor}") {
+            true => self.actor(&namespace).await?,
+            false => Value::Null,
+        };
+        self.values.set("actor", actor);
+        Ok(())
+    }
+
+    /// Whether one of its steps has the text in it.
+    fn names(&self, text: &[u8]) -> bool {
+        let case = self.case.encode_to_vec();
+        case.windows(text.len()).any(|one| one == text)
+    }
+
+    /// Who does what a case does as `ann`: she, or whom the access token proves. A run tells.
+    async fn actor(&self, namespace: &str) -> Result<Value, String> {
+        let spec = r#"{"steps": [{"id": "a", "transform": {}}]}"#;
+        let source = format!(
+            r#"{{"apiVersion": "conveyor/v1", "kind": "Pipeline", "metadata": {{"name": "who", "namespace": "{namespace}"}}, "spec": {spec}}}"#
+        );
+        let body = json!({"document": {"source": source}, "actor": "ann"});
+        let asked = Asked::post("/v1/runs", &body, self.token("")?.as_deref());
+        let answer = self.http.call(&asked).await?;
+        match (answer.status, answer.body.pointer("/run/actor")) {
+            (200, Some(actor)) => Ok(actor.clone()),
+            _ => Err(format!(
+                "who asks cannot be found out: the engine answers a run with {}",
                 answer.told()
             )),
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// Lines of what was said, or nothing where nobody wants them. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Talk(Option<Arc<Lines>>);
+pub(crate) struct Talk(Option<Arc<Lines>>);
 
 #[derive(Debug)]
 struct Lines {
@@ -25,7 +25,7 @@ struct State {
 }
 
 impl Talk {
-    pub(super) fn new(trace: Trace) -> Talk {
+    pub(crate) fn new(trace: Trace) -> Talk {
         Talk(match trace {
             Trace::Off => None,
             Trace::On => Some(Arc::new(Lines {

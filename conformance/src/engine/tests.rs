@@ -1,6 +1,12 @@
 //! Whether the runner sees what it is to see: cases that must fail do, each at its step.
 
 use super::*;
+use crate::site::Certificates;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// A case that a test has made.
 fn case(limit: u64, steps: &str) -> String {
@@ -162,6 +168,7 @@ async fn an_engine_that_runs_already_is_neither_restarted_nor_ended() {
     let engine = engine.expect("it starts");
     let backend = Backend::Endpoint {
         url: format!("{}/", engine.url()),
+        ca: None,
         token: None,
     };
     let shared = || async { Some(Arc::new(Engine::start(&backend, &Setting::default()).await)) };
@@ -338,4 +345,64 @@ fn what_is_wrong_with_a_case_is_refused_at_its_place() {
     let errors = read_cases("c.yaml", &text).expect_err(&text);
     let told = format!("{place}: driver `d` holds no attempt 1 of `a`");
     assert!(errors[0].starts_with(&told), "{errors:?}");
+}
+
+/// Speaks TLS before an address; gives its own port.
+async fn tls_before(address: String, certificates: &Certificates) -> u16 {
+    let chain = CertificateDer::pem_file_iter(&certificates.cert).expect("it is there");
+    let chain = chain.map(|one| one.expect("a certificate")).collect();
+    let key = PrivateKeyDer::from_pem_file(&certificates.key).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("they belong together");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, address) = (acceptor.clone(), address.clone());
+            tokio::spawn(async move {
+                // Whoever does not believe the certificate is gone.
+                let Ok(mut here) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut there = TcpStream::connect(address).await.expect("it runs");
+                let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_speaks_tls_is_tested_as_any() {
+    let engine = Engine::start(&Backend::Embedded, &Setting::default()).await;
+    let engine = engine.expect("it starts");
+    let directory = tempfile::tempdir().expect("a directory");
+    let certificates = Certificates::make(directory.path()).expect("they are written");
+    let address = engine.url().trim_start_matches("http://").to_owned();
+    let port = tls_before(address, &certificates).await;
+    let behind = |ca| Backend::Endpoint {
+        url: format!("https://localhost:{port}/"),
+        ca,
+        token: None,
+    };
+    // Calls, events and a stream.
+    let steps = "      - open: {first: {hello: {}}, see: {welcome: {}}}\n      - tell: {message: {credits: {count: 1}}}\n      - start: {spec: {steps: [{id: a}]}}\n      - see: {message: {task: {}}, save: {token: /task/token}}\n      - tell: {message: {report: {token: \"${token}\", result: {state: succeeded}}}}\n      - ended: {}\n      - read: {path: '/v1/runs/${run}/events', count: 1}\n";
+    let known = behind(Some(certificates.ca.clone()));
+    let shared = Engine::start(&known, &Setting::default()).await;
+    let outcome = performed(steps, &known, Some(Arc::new(shared))).await;
+    assert_eq!(outcome.verdict, Verdict::Passed);
+    // Who signed it is not believed without being named.
+    let stranger = Engine::start(&behind(None), &Setting::default()).await;
+    let why = stranger.expect_err("it is not believed").to_string();
+    assert!(
+        why.contains("UnknownIssuer") && why.contains("`--ca`"),
+        "{why}"
+    );
+    engine.stop().await;
 }

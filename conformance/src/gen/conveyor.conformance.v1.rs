@@ -350,13 +350,22 @@ pub struct Case {
 /// What a case is run with. The values of an axis that a case names are those that matter to it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Axes {
-    /// `tcp`, `tls` and `unix` (each a stream), `unary`, `rest`. Default: all.
+    /// `tcp`, `tls` and `unix` (each a stream), `unary`, `rest`. Default: these. Besides calls over TLS and over a Unix
+    /// socket: `unary-tls`, `unary-unix`, `rest-tls`, `rest-unix`.
     #[prost(string, repeated, tag = "1")]
     pub transports: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// How many tasks the driver holds at once, the case's own among them: 1, 64. Default 1.
     #[prost(uint32, repeated, tag = "2")]
     pub concurrency: ::prost::alloc::vec::Vec<u32>,
-    /// Faults under which its outcome is the same; besides none of them, which is always run.
+    /// Faults under which its outcome is the same; besides none of them, which is always run. Once a task is accepted:
+    /// `restart` (the engine is killed), `half-open` (nothing comes through for a while, then the connection is cut),
+    /// `clock-jump` (the engine's clock is put forward by ten seconds, and again once the task is reported; of an engine
+    /// within the suite alone), `lease-lost` (nothing comes through until the engine gives the task anew: the step says
+    /// a short `timeouts.heartbeat`). In all that is said: `double-acknowledgements`, `late-acknowledgements`, `slow`.
+    /// `cut-1` to `cut-32`: the connection is cut once in the place of the message of this number behind the first
+    /// task, whichever side says it; the case has to have so many. `cut`: one of the first three of them, by the seed.
+    /// By calls `double-acknowledgements` is that the first answer to an `accepted`, to lines, a checkpoint or a report is
+    /// lost: what is said again is answered again.
     #[prost(string, repeated, tag = "3")]
     pub faults: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -582,7 +591,9 @@ pub struct Unseen {
     #[prost(bool, tag = "3")]
     pub anywhere: bool,
 }
-/// Something in the engine's name: a SessionResponse without its number. `goodbye` ends the stream.
+/// Something in the engine's name: a SessionResponse without its number. `goodbye` ends the stream. To drivers by
+/// calls a task, a cancel or a drain comes with the next poll, a cancel and stale tokens with the next answer to
+/// a heartbeat; there is no place for anything else.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Say {
     /// The message: `{cancel: {token: "${token:a}", grace_ms: 500}}`. An empty one is of a kind that a later contract has.
@@ -595,7 +606,9 @@ pub struct Say {
     #[prost(bool, tag = "3")]
     pub later: bool,
 }
-/// An interference with what is said.
+/// An interference with what is said. One that fits no message of its kind by one of the case's transports is refused.
+/// One that never happened, or not as often as it says, is no pass: the run is `could not run`, as it is where
+/// something in the engine's name never came to the driver, or a fault of the axis never happened.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Interfere {
     /// Its name, for `lift`. Default its kind of interference.
@@ -622,17 +635,19 @@ pub mod interfere {
         /// Never delivered.
         #[prost(bool, tag = "5")]
         Drop(bool),
-        /// Delivered twice.
+        /// Delivered twice. Without a stream: the call is done twice, and a task, a cancel or a drain comes with two
+        /// answers; `welcome`, `acknowledgement` and `outcome` are a call's one answer, which does not come twice.
         #[prost(bool, tag = "6")]
         Double(bool),
         /// Delivered so many milliseconds later, and what comes behind it, too.
         #[prost(uint64, tag = "7")]
         DelayMs(u64),
         /// These fields changed: an object that is merged into the message's; see `Pattern` for `${token:STEP}`.
+        /// Not of a `poll`.
         #[prost(bytes, tag = "8")]
         Change(::prost::bytes::Bytes),
         /// With a value of an enum, where it has one, that a later contract has; and from then on, all that comes over the
-        /// same front has a field that this contract does not know.
+        /// same front has a field that this contract does not know. Of the engine's messages alone, and not over REST.
         #[prost(bool, tag = "9")]
         Later(bool),
         /// The connection is cut in its place.
@@ -641,10 +656,10 @@ pub mod interfere {
         /// The connection is cut behind it.
         #[prost(bool, tag = "11")]
         CutBehind(bool),
-        /// The call is answered with this status of gRPC: `unavailable`. Of calls without a stream alone.
+        /// The call is answered with this status of gRPC: `unavailable`. Of a driver's calls without a stream alone.
         #[prost(string, tag = "12")]
         Status(::prost::alloc::string::String),
-        /// The call is done, and its answer is lost. Of calls without a stream alone.
+        /// The call is done, and its answer is lost. Of a driver's calls without a stream alone.
         #[prost(bool, tag = "13")]
         LoseAnswer(bool),
     }
@@ -940,6 +955,14 @@ pub struct Report {
     /// What came of each run, by name.
     #[prost(message, repeated, tag = "15")]
     pub outcomes: ::prost::alloc::vec::Vec<Outcome>,
+    /// Which values of the axes were run: `one` (each case once), `pairs` (so many runs of each that all pairs of values
+    /// are among them) or `all`. Empty where there are no axes, as of an engine's cases, and in reports of the suite 0.1.0
+    /// that were written before this field.
+    #[prost(string, tag = "16")]
+    pub axes: ::prost::alloc::string::String,
+    /// The patterns by which cases were left out.
+    #[prost(string, repeated, tag = "17")]
+    pub excluded: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What was tested, as it said itself; empty where it said nothing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -978,6 +1001,9 @@ pub struct Counts {
     /// Not for what was tested.
     #[prost(uint64, tag = "6")]
     pub not_declared: u64,
+    /// Failed, in what a good driver does and none has to.
+    #[prost(uint64, tag = "7")]
+    pub advice: u64,
 }
 /// The cases of a feature.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1035,7 +1061,7 @@ pub struct Outcome {
     /// Why it could not be run. Absent otherwise.
     #[prost(string, optional, tag = "7")]
     pub why: ::core::option::Option<::prost::alloc::string::String>,
-    /// The features that it needs and that are not declared; none otherwise.
+    /// The features that it needs, each of them, and that are not declared; none otherwise.
     #[prost(string, repeated, tag = "8")]
     pub missing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The line by which it is known: `known.txt:3`. Absent where it is not.
@@ -1050,6 +1076,16 @@ pub struct Outcome {
     /// With `--trace`: what was said, a line each.
     #[prost(string, repeated, tag = "12")]
     pub messages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Features of which it needs one, none of which is declared: ways to talk.
+    #[prost(string, repeated, tag = "13")]
+    pub missing_one_of: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Samples that it needs, and that the config of a finished driver has not.
+    #[prost(string, repeated, tag = "14")]
+    pub missing_samples: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What it needs that no driver declares, and that the suite has not: to start the driver, where somebody else does
+    /// (`--endpoint`); an engine whose clock can be put forward.
+    #[prost(string, repeated, tag = "15")]
+    pub missing_besides: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Something that is not as the contract has it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1082,6 +1118,8 @@ pub enum Standing {
     CouldNotRun = 5,
     /// Not for what was tested.
     NotDeclared = 6,
+    /// Failed, in what a good driver does and none has to.
+    Advice = 7,
 }
 impl Standing {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1097,6 +1135,7 @@ impl Standing {
             Self::Known => "STANDING_KNOWN",
             Self::CouldNotRun => "STANDING_COULD_NOT_RUN",
             Self::NotDeclared => "STANDING_NOT_DECLARED",
+            Self::Advice => "STANDING_ADVICE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1109,6 +1148,7 @@ impl Standing {
             "STANDING_KNOWN" => Some(Self::Known),
             "STANDING_COULD_NOT_RUN" => Some(Self::CouldNotRun),
             "STANDING_NOT_DECLARED" => Some(Self::NotDeclared),
+            "STANDING_ADVICE" => Some(Self::Advice),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Streams: how they begin, and how what goes over them is numbered.
 
 use super::{number, of_driver};
-use crate::wire::{By, Entry};
+use crate::wire::{By, Entry, From};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,20 +36,31 @@ pub(super) fn first_message(entries: &[Entry]) -> Vec<String> {
     wrong
 }
 
-/// R2: the first message comes within 10 s.
+/// R2: the first message comes within 10 s. A stream that broke before, or to which the engine said `goodbye`, has
+/// waited until then and no longer.
 pub(super) fn in_time(entries: &[Entry]) -> Vec<String> {
     let mut wrong = Vec::new();
-    for connected in of_driver(entries).filter(|entry| entry.kind == "connected") {
-        let first = of_driver(entries)
-            .find(|entry| entry.connection == connected.connection && on_stream(entry));
-        let end = entries.last().map_or(connected.at, |entry| entry.at);
-        let waited = first.map_or(end, |first| first.at);
-        if waited.saturating_sub(connected.at) > FIRST_MESSAGE {
+    for (at, connected) in entries.iter().enumerate() {
+        if connected.kind != "connected" {
+            continue;
+        }
+        let mut of_it = entries[at + 1..]
+            .iter()
+            .filter(|entry| entry.connection == connected.connection);
+        let first = of_it.find(|entry| match entry.from {
+            From::Driver => on_stream(entry) || entry.kind == "broken",
+            From::Engine => entry.kind == "goodbye" && !entry.lost,
+        });
+        let said = first.is_some_and(|first| first.from == From::Driver && on_stream(first));
+        let until = first.or(entries.last()).map_or(connected.at, |one| one.at);
+        let waited = until.saturating_sub(connected.at);
+        if waited > FIRST_MESSAGE {
             wrong.push(format!(
-                "the first message of connection {} {} {} ms after it was there",
+                "the first message of connection {} {} {} ms after it was there; it comes within {} ms",
                 connected.connection,
-                first.map_or("was not there", |_| "came"),
-                waited.saturating_sub(connected.at).as_millis()
+                if said { "came" } else { "was not there" },
+                waited.as_millis(),
+                FIRST_MESSAGE.as_millis()
             ));
         }
     }
@@ -116,7 +127,7 @@ pub(super) fn generations(entries: &[Entry]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::laws::made::{driver, on};
+    use crate::laws::made::{driver, engine, on};
     use serde_json::json;
 
     #[test]
@@ -132,6 +143,41 @@ mod tests {
             on(1, 2, driver(1, "hello", "", json!({}))),
         ];
         assert_eq!(first_message(&late).len(), 2);
+    }
+
+    /// A stream that came, as the tap takes it down.
+    fn connected(at: u64) -> Entry {
+        Entry {
+            by: By::Nothing,
+            ..driver(at, "connected", "", json!({}))
+        }
+    }
+
+    fn broken(at: u64) -> Entry {
+        Entry {
+            by: By::Nothing,
+            ..driver(at, "broken", "", json!({}))
+        }
+    }
+
+    #[test]
+    fn who_has_a_stream_says_something_on_it_within_ten_seconds() {
+        let hello = |at| driver(at, "hello", "", json!({}));
+        let beat = |at| on(2, 1, driver(at, "heartbeat", "", json!({})));
+        assert!(in_time(&[connected(100), hello(10_000)]).is_empty());
+        assert_eq!(
+            in_time(&[connected(100), hello(10_200)]),
+            [
+                "the first message of connection 1 came 10100 ms after it was there; it comes within 10000 ms"
+            ]
+        );
+        // Nothing at all, while another connection goes on.
+        assert!(in_time(&[connected(0), beat(9_000)]).is_empty());
+        assert_eq!(in_time(&[connected(0), beat(11_000)]).len(), 1);
+        let goodbye = engine(10_001, "goodbye", "", json!({"reason": "refused"}));
+        assert_eq!(in_time(&[connected(0), goodbye]).len(), 1);
+        // What is gone owes nothing.
+        assert!(in_time(&[connected(0), broken(50), beat(30_000)]).is_empty());
     }
 
     #[test]

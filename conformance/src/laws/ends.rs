@@ -70,6 +70,38 @@ pub(super) fn nothing_without_grace(entries: &[Entry]) -> Vec<String> {
     )
 }
 
+/// R47: who said `leaving` holds nothing: it says nothing of tasks behind that, until it says `hello` again.
+pub(super) fn nothing_once_it_left(entries: &[Entry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut left: Option<Duration> = None;
+    for entry in of_driver(entries) {
+        match entry.kind {
+            "leaving" => left = Some(entry.at),
+            "hello" => left = None,
+            kind => {
+                let of_tasks = match kind {
+                    "accepted" | "detached" | "report" | "checkpoint" | "logs" => true,
+                    "heartbeat" => entry.body["tasks"]
+                        .as_array()
+                        .is_some_and(|tasks| !tasks.is_empty()),
+                    "resume" => entry.body["tokens"]
+                        .as_array()
+                        .is_some_and(|tokens| !tokens.is_empty()),
+                    _ => false,
+                };
+                if let Some(left) = left.filter(|_| of_tasks) {
+                    wrong.push(format!(
+                        "`{kind}` was said of a task {} ms behind `leaving`, which says that none is held",
+                        entry.at.saturating_sub(left).as_millis()
+                    ));
+                }
+            }
+        }
+    }
+    wrong.truncate(3);
+    wrong
+}
+
 fn nothing_behind(
     entries: &[Entry],
     which: &str,
@@ -123,7 +155,7 @@ fn ends_all(entry: &Entry) -> bool {
 mod tests {
     use super::super::made::{driver, engine};
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     fn accepted() -> Entry {
         driver(0, "accepted", "t", json!({}))
@@ -176,5 +208,22 @@ mod tests {
             nothing_without_grace(&[accepted(), cancel(10, 0), report(900)]).len(),
             1
         );
+    }
+
+    #[test]
+    fn who_left_says_nothing_of_tasks() {
+        let leaving = || driver(100, "leaving", "", json!({}));
+        let beat = |tasks: Json| driver(200, "heartbeat", "", json!({"tasks": tasks}));
+        let report = || driver(200, "report", "t", json!({}));
+        assert!(nothing_once_it_left(&[report(), leaving(), beat(json!([]))]).is_empty());
+        assert_eq!(
+            nothing_once_it_left(&[leaving(), report()]),
+            ["`report` was said of a task 100 ms behind `leaving`, which says that none is held"]
+        );
+        let named = beat(json!([{"token": "dA=="}]));
+        assert_eq!(nothing_once_it_left(&[leaving(), named]).len(), 1);
+        // It came again.
+        let hello = driver(150, "hello", "", json!({}));
+        assert!(nothing_once_it_left(&[leaving(), hello, report()]).is_empty());
     }
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const LINE: u64 = 64;
 /// The most lines of a batch (R31).
 const BATCH_LINES: usize = 10_000;
+/// In the place of a line that was not sent.
+static MISSING: Json = Json::Null;
 
 fn lines(entry: &Entry) -> &[Json] {
     entry.body["lines"].as_array().map_or(&[], Vec::as_slice)
@@ -19,21 +21,51 @@ fn length(line: &Json) -> u64 {
     line["text"].as_str().map_or(0, str::len) as u64
 }
 
-/// R30: lines of an attempt are numbered from 0 without gaps, over all connections.
+/// R30: lines of an attempt are numbered from 0 without gaps, over all connections; so a number is of one line, however
+/// often that is sent.
 pub(super) fn without_gaps(entries: &[Entry]) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut next: BTreeMap<Bytes, u64> = BTreeMap::new();
+    let mut sent: BTreeMap<&Bytes, Vec<&Json>> = BTreeMap::new();
     for entry in of_driver(entries).filter(|entry| entry.kind == "logs") {
         let first = number(&entry.body, "/first_offset");
-        let next = next.entry(entry.token.clone()).or_insert(0);
-        if first > *next {
+        let sent = sent.entry(&entry.token).or_default();
+        let next = sent.len() as u64;
+        if first > next {
             wrong.push(format!(
                 "lines from {first} on were sent, and those from {next} on were not"
             ));
+            // What is missing is told once.
+            sent.resize(first as usize, &MISSING);
         }
-        *next = (*next).max(first + lines(entry).len() as u64);
+        for (offset, line) in (first as usize..).zip(lines(entry)) {
+            match sent.get(offset) {
+                Some(before) if !before.is_null() && !is_same(before, line) => {
+                    wrong.push(format!(
+                        "the line {offset} was `{}`, and was sent again as `{}`",
+                        shown(before),
+                        shown(line)
+                    ));
+                }
+                Some(_) => sent[offset] = line,
+                None => sent.push(line),
+            }
+        }
     }
+    wrong.truncate(3);
     wrong
+}
+
+/// Whether two are the same line: its text and where it was written.
+fn is_same(one: &Json, other: &Json) -> bool {
+    ["text", "stream", "truncated"]
+        .iter()
+        .all(|key| one[key] == other[key])
+}
+
+/// The beginning of a line, for people.
+fn shown(line: &Json) -> String {
+    let text = line["text"].as_str().unwrap_or_default();
+    text.chars().take(40).collect()
 }
 
 /// R28: `last_log_offset` is the offset of the last line, absent where there is none.
@@ -170,6 +202,22 @@ mod tests {
         assert!(without_gaps(&again).is_empty());
         assert_eq!(without_gaps(&[said(0, &["a"]), said(2, &["c"])]).len(), 1);
         assert_eq!(without_gaps(&[said(1, &["a"])]).len(), 1);
+        // Lines of another attempt have numbers of their own.
+        let other = Entry {
+            token: Bytes::from("u"),
+            ..said(0, &["x"])
+        };
+        assert!(without_gaps(&[said(0, &["a"]), other]).is_empty());
+    }
+
+    #[test]
+    fn a_number_is_of_one_line() {
+        let longer = [said(0, &["a", "b"]), said(1, &["b", "c"])];
+        assert!(without_gaps(&longer).is_empty());
+        assert_eq!(
+            without_gaps(&[said(0, &["a", "b"]), said(1, &["c"])]),
+            ["the line 1 was `b`, and was sent again as `c`"]
+        );
     }
 
     #[test]

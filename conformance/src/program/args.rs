@@ -36,6 +36,9 @@ pub(super) enum Command {
     /// Test the suite itself, by a driver that breaks one rule after the other.
     #[command(hide = true)]
     Selftest(SelftestArgs),
+    /// End what a suite leaves once its standard input ends: the suite starts it by itself.
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
     /// Render docs/conformance.md from reports.
     #[command(hide = true)]
     Page(PageArgs),
@@ -84,6 +87,8 @@ pub(super) enum BackendName {
 pub(super) enum AxesName {
     /// Each case once.
     One,
+    /// Each case about once, with all values among them.
+    Few,
     /// So many runs of each that all pairs of values are among them.
     #[default]
     Pairs,
@@ -194,6 +199,10 @@ pub(super) struct EngineArgs {
     /// The address of an engine that runs. It is neither restarted nor arranged.
     #[arg(long, value_name = "URL", conflicts_with = "backend")]
     pub(super) endpoint: Option<String>,
+    /// Who signed the certificate of an `https` `--endpoint` (PEM). Default: CONVEYOR_CA, else the authorities of the
+    /// system.
+    #[arg(long, env = "CONVEYOR_CA", hide_env_values = true, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
     /// An access token with the scope `admin`, for `--endpoint`. Default: CONVEYOR_TOKEN.
     #[arg(
         long,
@@ -218,16 +227,34 @@ pub(super) struct ListArgs {
     /// Only those that cite this requirement.
     #[arg(long, value_name = "NUMBER")]
     pub(super) requirement: Option<String>,
+    /// Only those that need this feature; `core` for those that need none.
+    #[arg(long, value_name = "FEATURE")]
+    pub(super) feature: Option<String>,
+    /// Only those that are run over this: tcp, tls, unix, unary, rest.
+    #[arg(long, value_name = "TRANSPORT")]
+    pub(super) transport: Option<String>,
     /// Only these. Can be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(super) include: Vec<String>,
+    /// Cases of a file besides, as `run` takes them. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) case_file: Vec<PathBuf>,
+    /// As JSON: an array of objects.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct DescribeArgs {
-    /// A case's name.
+    /// A case's name, or a run's: `area/feature/scenario[transport:rest]`.
     #[arg(value_name = "CASE")]
     pub(super) case: String,
+    /// Cases of a file besides, as `run` takes them. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) case_file: Vec<PathBuf>,
+    /// As a JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -250,6 +277,19 @@ pub(super) struct SelftestArgs {
     pub(super) parallel: usize,
     #[command(flatten)]
     pub(super) backend: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeeperArgs {
+    /// What its processes are known by.
+    #[arg(value_name = "RUN")]
+    pub(super) run: String,
+    /// The directory of all that it writes, which is made and removed.
+    #[arg(value_name = "DIRECTORY")]
+    pub(super) root: PathBuf,
+    /// The suite's process.
+    #[arg(value_name = "NUMBER")]
+    pub(super) suite: u32,
 }
 
 #[derive(Debug, Args)]

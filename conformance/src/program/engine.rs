@@ -13,6 +13,7 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
     let backend = match &args.endpoint {
         Some(url) => Backend::Endpoint {
             url: url.clone(),
+            ca: args.ca.clone(),
             token: args.token.clone(),
         },
         None => backend(&args.backend)?,
@@ -23,7 +24,9 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
         Backend::Endpoint { .. } => "endpoint",
     };
     let cases = engine::embedded().map_err(Refused)?;
-    let cases = with_files(cases, &args.cases, engine::read_cases, |case| &case.name)?;
+    let cases = with_files(cases, &args.cases.case_file, engine::read_cases, |case| {
+        &case.name
+    })?;
     let all = engine::names(&cases)?;
     let options = engine::Options {
         backend,
@@ -56,5 +59,6 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
     results.subject.backend = name.to_owned();
     results.subject.date = today();
     results.subject.chosen = args.choice.include.clone();
+    results.subject.excluded = args.choice.exclude.clone();
     reports.write(&results)
 }

@@ -1,6 +1,6 @@
 //! How far it is, while it runs: a line that stays on a terminal, a line now and then elsewhere.
 
-use conveyor_conformance::{Outcome, Standing};
+use conveyor_conformance::{Outcome, RunName, Standing};
 use std::io::{IsTerminal as _, Write as _, stderr};
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,14 @@ impl Progress {
             }
             false => eprintln!("{line}"),
         }
+    }
+
+    /// The driver, which somebody else starts, has not come back yet.
+    pub(super) fn waits(&self, run: &RunName) {
+        if self.terminal {
+            eprint!("\r\x1b[K");
+        }
+        eprintln!("the suite is waiting for the driver again: {run}");
     }
 
     /// Nothing is told any more.

@@ -5,11 +5,14 @@ use super::progress::Progress;
 use super::reports::Reports;
 use super::{Refused, STOPPED, stopped};
 use conveyor_conformance::{
-    Backend, Breadth, ListFile, Lists, Options, Pattern, Program, Results, RunName, Status, Trace,
-    embedded, names, read_cases, read_config, today, v1,
+    Backend, Breadth, Endpoint, ListFile, Lists, Options, Outcome, Pattern, Program, Results,
+    RunName, Status, Trace, embedded, names, read_cases, read_config, today, v1,
 };
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// `run`.
 pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
@@ -24,6 +27,18 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
             "engines are tested by `conveyor-conformance engine`".to_owned(),
         ]));
     }
+    if args.profile == Profile::Driver && args.config.is_none() {
+        return Err(Refused(vec![
+            "--profile driver needs --config FILE, which says what the driver's actions take: docs/testing-a-driver.md#a-finished-driver"
+                .to_owned(),
+        ]));
+    }
+    if args.endpoint.is_some_and(|address| address.port() == 0) {
+        return Err(Refused(vec![
+            "--endpoint with the port 0: name a port, for the driver comes to the same one for each case"
+                .to_owned(),
+        ]));
+    }
     let reports = Reports::new(&args.output)?;
     let backend = backend(&args.backend)?;
     let config = match &args.config {
@@ -34,62 +49,80 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         }
         None => v1::Config::default(),
     };
-    let cases = cases(args)?;
+    let cases = cases(args.profile, &args.cases.case_file)?;
     let all = names(&cases, &config)?;
     let include = patterns(&args.choice.include, &all)?;
     let exclude = patterns(&args.choice.exclude, &all)?;
     let lists = lists(&args.cases, &all)?;
+    let (endpoint, waits) = match args.endpoint.map(Endpoint::telling) {
+        Some((endpoint, waits)) => (Some(endpoint), Some(waits)),
+        None => (None, None),
+    };
     let options = Options {
         program: Program {
             command: args.command.clone(),
             environment: Vec::new(),
         },
-        listen: args.endpoint,
+        listen: endpoint,
         config,
         profile: args.profile.name().to_owned(),
         cases,
         backend,
         breadth: match args.axes {
             AxesName::One => Breadth::One,
+            AxesName::Few => Breadth::Few(usize::MAX),
             AxesName::Pairs => Breadth::Pairs,
             AxesName::All => Breadth::All,
         },
         seed: args.seed.unwrap_or_else(day),
-        parallel: match args.endpoint {
-            Some(_) => 1,
-            None => args.choice.parallel,
-        },
+        parallel: args.choice.parallel,
         trace: trace(&args.output),
         include,
         exclude,
         lists,
     };
-    let mut progress = Progress::new();
-    if let Some(endpoint) = args.endpoint {
-        eprintln!("waiting for a driver with CONVEYOR_URL=http://{endpoint}");
-    }
-    let mut outcomes = Vec::new();
-    let run = conveyor_conformance::run(&options, |outcome, of| {
-        progress.tell(outcome, of);
-        outcomes.push(outcome.clone());
-    });
-    let results = tokio::select! {
-        results = run => Some(results.map_err(|error| error.to_string())?),
-        () = stopped() => None,
-    };
-    progress.end();
-    let mut results = results.unwrap_or_else(|| Results {
-        seed: options.seed,
-        stopped: Some(STOPPED.to_owned()),
-        outcomes,
-        ..Results::default()
-    });
+    let mut results = performed(&options, waits).await?;
     results.subject.suite = env!("CARGO_PKG_VERSION").to_owned();
     results.subject.profile = args.profile.name().to_owned();
     results.subject.backend = name(args.backend.backend).to_owned();
     results.subject.date = today();
     results.subject.chosen = args.choice.include.clone();
+    results.subject.excluded = args.choice.exclude.clone();
     reports.write(&results)
+}
+
+/// Runs what was chosen until it is done, or a signal says why not, and tells how far it is.
+async fn performed(
+    options: &Options,
+    waits: Option<UnboundedReceiver<RunName>>,
+) -> Result<Results, Refused> {
+    if let Some(endpoint) = &options.listen {
+        eprintln!("the suite is waiting for a driver with:");
+        for (name, value) in endpoint.environment() {
+            eprintln!("  {name}={value}");
+        }
+    }
+    let progress = RefCell::new(Progress::new());
+    let told = |outcome: &Outcome, of| progress.borrow_mut().tell(outcome, of);
+    let stop = async {
+        stopped().await;
+        STOPPED.to_owned()
+    };
+    let run = conveyor_conformance::run_until(options, told, stop);
+    let waiting = async {
+        if let Some(mut waits) = waits {
+            while let Some(run) = waits.recv().await {
+                progress.borrow().waits(&run);
+            }
+        }
+        std::future::pending::<Infallible>().await
+    };
+    let results = tokio::select! {
+        results = run => results,
+        never = waiting => match never {},
+    };
+    progress.borrow().end();
+    Ok(results.map_err(|error| error.to_string())?)
 }
 
 fn name(backend: BackendName) -> &'static str {
@@ -115,19 +148,19 @@ pub(super) fn backend(args: &BackendArgs) -> Result<Backend, Refused> {
 }
 
 /// The cases of the profile, with those of files.
-fn cases(args: &RunArgs) -> Result<Vec<v1::Case>, Refused> {
-    let cases = embedded(args.profile.name()).map_err(Refused)?;
-    with_files(cases, &args.cases, read_cases, |case| &case.name)
+pub(super) fn cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>, Refused> {
+    let cases = embedded(profile.name()).map_err(Refused)?;
+    with_files(cases, files, read_cases, |case| &case.name)
 }
 
 /// Cases with those of files besides, or in their places.
 pub(super) fn with_files<C>(
     mut cases: Vec<C>,
-    args: &CaseArgs,
+    files: &[PathBuf],
     read: impl Fn(&str, &str) -> Result<Vec<C>, Vec<String>>,
     name: impl Fn(&C) -> &str,
 ) -> Result<Vec<C>, Refused> {
-    for file in &args.case_file {
+    for file in files {
         let more = read(&file.display().to_string(), &text(file)?).map_err(Refused)?;
         for case in more {
             match cases.iter_mut().find(|one| name(one) == name(&case)) {

@@ -4,8 +4,8 @@ use super::args::SelftestArgs;
 use super::run::backend;
 use super::{Refused, tell};
 use conveyor_conformance::{
-    Breadth, Lists, Options, Program, Results, Standing, Status, Trace, embedded, musts_of_drivers,
-    v1,
+    Breadth, Lists, Options, Outcome, Program, Results, Standing, Status, Trace, embedded,
+    musts_of_drivers, v1,
 };
 use futures_util::StreamExt as _;
 use std::collections::BTreeSet;
@@ -16,7 +16,10 @@ use tokio::sync::oneshot;
 const BREAK: &str = "CONVEYOR_CONFORMANCE_BREAK";
 
 /// How many switches at once: cases mostly wait.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
+/// How many where all cases are run, and what fails though it has nothing to do with the switch is told: a machine that is
+/// busy makes drivers late.
+const ALL_AT_ONCE: usize = 4;
 
 /// One way to break the contract.
 struct Switch {
@@ -68,7 +71,10 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
             (switch, seen)
         }
     });
-    let mut broken = futures_util::stream::iter(broken).buffered(AT_ONCE);
+    let mut broken = futures_util::stream::iter(broken).buffered(match args.all {
+        true => ALL_AT_ONCE,
+        false => AT_ONCE,
+    });
     let mut told = Vec::new();
     while let Some((switch, failed)) = broken.next().await {
         let failed = failed?;
@@ -154,7 +160,7 @@ async fn noticed(options: &Options, all: bool) -> Result<BTreeSet<String>, Refus
     let (first, seen) = oneshot::channel();
     let mut first = Some(first);
     let run = conveyor_conformance::run(options, |outcome, _| {
-        if outcome.standing() == Standing::Failed
+        if is_failed(outcome)
             && !all
             && let Some(first) = first.take()
         {
@@ -168,12 +174,14 @@ async fn noticed(options: &Options, all: bool) -> Result<BTreeSet<String>, Refus
     }
 }
 
+/// Whether a case noticed something: what no driver has to do, too.
+fn is_failed(outcome: &Outcome) -> bool {
+    matches!(outcome.standing(), Standing::Failed | Standing::Advice)
+}
+
 /// Names of the cases that failed.
 fn failed(results: &Results) -> BTreeSet<String> {
-    let failed = results
-        .outcomes
-        .iter()
-        .filter(|outcome| outcome.standing() == Standing::Failed);
+    let failed = results.outcomes.iter().filter(|outcome| is_failed(outcome));
     failed
         .map(|outcome| outcome.run.case().to_string())
         .collect()

@@ -1,6 +1,6 @@
 //! A badge for a driver's page.
 
-use super::tally::groups;
+use super::tally::{Group, groups};
 use super::xml::xml;
 use crate::result::{Results, Status};
 
@@ -14,15 +14,21 @@ const LETTER: usize = 7;
 const PADDING: usize = 6;
 
 /// An SVG of the height 20: `conveyor conformance | core 96/96`. Red where something failed that is not known, or
-/// passed unexpectedly; yellow where a case of any feature did not pass for another reason, or nothing was run;
-/// green otherwise. It has no script, no font of its own and no address.
+/// passed unexpectedly; yellow where a case of any feature did not pass for another reason, or nothing was run, or
+/// only a part of the cases, which it says then: `core 12/12 (a part)`, or `core 12/12 (stopped)`; green otherwise. It
+/// has no script, no font of its own and no address.
 #[must_use]
 pub fn badge(results: &Results) -> String {
     let groups = groups(results);
-    let value = groups.first().map(ToString::to_string).unwrap_or_default();
-    let complete = groups
-        .iter()
-        .all(|group| group.tally.passed == group.tally.cases);
+    let core = groups.first().map(ToString::to_string).unwrap_or_default();
+    let part = match (&results.stopped, results.subject.is_part()) {
+        (Some(_), _) => " (stopped)",
+        (None, true) => " (a part)",
+        (None, false) => "",
+    };
+    let value = format!("{core}{part}");
+    let passed = |group: &Group| group.tally.passed == group.tally.cases;
+    let complete = part.is_empty() && groups.iter().all(passed);
     // White letters on them have a contrast of at least 4.5 (WCAG 2.2, 1.4.3).
     let colour = match results.status() {
         Status::Failed => "#b3261e",

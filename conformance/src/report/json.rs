@@ -14,6 +14,8 @@ struct Report<'a> {
     suite: &'a str,
     date: &'a str,
     chosen: &'a [String],
+    excluded: &'a [String],
+    axes: &'a str,
     seed: u64,
     ran: u64,
     possible: u64,
@@ -40,6 +42,7 @@ struct Counts {
     failed: u64,
     passed_though_known: u64,
     known: u64,
+    advice: u64,
     could_not_run: u64,
     not_declared: u64,
 }
@@ -72,6 +75,9 @@ struct Reported<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
     missing: &'a [String],
+    missing_one_of: &'a [String],
+    missing_samples: &'a [String],
+    missing_besides: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     known_by: Option<String>,
     took_ms: u64,
@@ -106,6 +112,8 @@ pub fn json_report(results: &Results, sentences: &Sentences<'_>) -> String {
         suite: &subject.suite,
         date: &subject.date,
         chosen: &subject.chosen,
+        excluded: &subject.excluded,
+        axes: &results.axes,
         seed: results.seed,
         ran: counts.ran(),
         possible: results.possible,
@@ -116,6 +124,7 @@ pub fn json_report(results: &Results, sentences: &Sentences<'_>) -> String {
             failed: counts.failed,
             passed_though_known: counts.passed_though_known,
             known: counts.known,
+            advice: counts.advice,
             could_not_run: counts.could_not_run,
             not_declared: counts.not_declared,
         },
@@ -147,6 +156,10 @@ fn group(group: super::Group) -> Group {
 }
 
 fn reported(outcome: &Outcome) -> Reported<'_> {
+    let missing = match &outcome.verdict {
+        Verdict::NotDeclared { missing } => Some(missing),
+        _ => None,
+    };
     let findings = outcome.findings().iter().map(|finding| Found {
         requirement: finding.requirement.as_ref().map(ToString::to_string),
         sentence: &finding.sentence,
@@ -163,12 +176,12 @@ fn reported(outcome: &Outcome) -> Reported<'_> {
             Verdict::CouldNotRun { why } => Some(why),
             _ => None,
         },
-        missing: match &outcome.verdict {
-            Verdict::NotDeclared { features } => features,
-            _ => &[],
-        },
+        missing: missing.map_or(&[][..], |missing| &missing.features[..]),
+        missing_one_of: missing.map_or(&[][..], |missing| &missing.one_of[..]),
+        missing_samples: missing.map_or(&[][..], |missing| &missing.samples[..]),
+        missing_besides: missing.map_or(&[][..], |missing| &missing.besides[..]),
         known_by: match &outcome.expectation {
-            Expectation::MustPass => None,
+            Expectation::MustPass | Expectation::ShouldPass => None,
             Expectation::KnownFailing(place) | Expectation::KnownFlaky(place) => {
                 Some(place.to_string())
             }
@@ -185,6 +198,7 @@ fn word(standing: Standing) -> &'static str {
         Standing::Failed => "failed",
         Standing::PassedThoughKnown => "passed_though_known",
         Standing::Known => "known",
+        Standing::Advice => "advice",
         Standing::CouldNotRun => "could_not_run",
         Standing::NotDeclared => "not_declared",
     }

@@ -1,5 +1,6 @@
 //! For CI servers.
 
+use super::extent;
 use super::xml::xml;
 use crate::result::{Expectation, Outcome, Results, Standing, Verdict};
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ struct Totals {
 }
 
 /// A JUnit report, a suite for each area. What failed, or passed though known as failing, is a `failure`; what
-/// could not be run an `error`; what is not declared, or failed as is known, `skipped`. A suite that ended before
+/// could not be run an `error`; what is not declared, or failed as is known or in what no driver has to do, `skipped`. A suite that ended before
 /// its end has one `error` more.
 #[must_use]
 pub fn junit_report(results: &Results) -> String {
@@ -42,11 +43,7 @@ pub fn junit_report(results: &Results) -> String {
     for (area, outcomes) in areas {
         let of = attributes(totals(&outcomes));
         let _ = writeln!(text, "  <testsuite name=\"{area}\"{of}>");
-        let _ = writeln!(
-            text,
-            "    <properties>\n      <property name=\"seed\" value=\"{}\"/>\n    </properties>",
-            results.seed
-        );
+        properties(&mut text, results);
         for outcome in outcomes {
             case(&mut text, outcome);
         }
@@ -67,6 +64,35 @@ pub fn junit_report(results: &Results) -> String {
     }
     text.push_str("</testsuites>\n");
     text
+}
+
+/// What was tested, and how widely: with each suite, since many readers show nothing above one.
+fn properties(text: &mut String, results: &Results) {
+    let subject = &results.subject;
+    text.push_str("    <properties>\n");
+    let who = format!("{} {}", subject.name, subject.version);
+    let (chosen, excluded) = (subject.chosen.join(" "), subject.excluded.join(" "));
+    let seed = match results.axes.is_empty() {
+        true => String::new(),
+        false => results.seed.to_string(),
+    };
+    for (name, value) in [
+        ("tested", who.trim()),
+        ("profile", &subject.profile),
+        ("backend", &subject.backend),
+        ("axes", &results.axes),
+        ("seed", &seed),
+        ("include", &chosen),
+        ("exclude", &excluded),
+        ("runs", &extent(results)),
+        ("stopped", results.stopped.as_deref().unwrap_or_default()),
+    ] {
+        if !value.is_empty() {
+            let value = xml(value);
+            let _ = writeln!(text, "      <property name=\"{name}\" value=\"{value}\"/>");
+        }
+    }
+    text.push_str("    </properties>\n");
 }
 
 fn case(text: &mut String, outcome: &Outcome) {
@@ -96,7 +122,7 @@ fn case(text: &mut String, outcome: &Outcome) {
         Standing::CouldNotRun => {
             let _ = writeln!(inside, "      <error message=\"{first}\"/>");
         }
-        Standing::Known | Standing::NotDeclared => {
+        Standing::Known | Standing::Advice | Standing::NotDeclared => {
             let _ = writeln!(
                 inside,
                 "      <skipped message=\"{}\"/>",
@@ -125,13 +151,14 @@ fn case(text: &mut String, outcome: &Outcome) {
 
 fn why_skipped(outcome: &Outcome) -> String {
     match (&outcome.verdict, &outcome.expectation) {
-        (Verdict::NotDeclared { features }, _) => {
-            format!("not declared: {}", features.join(", "))
-        }
+        (Verdict::NotDeclared { missing }, _) => format!("not declared: {missing}"),
         (_, Expectation::KnownFailing(place) | Expectation::KnownFlaky(place)) => format!(
             "failed, as is known by {place}: {}",
             outcome.complaints().join("; ")
         ),
+        (_, Expectation::ShouldPass) => {
+            format!("advice: {}", outcome.complaints().join("; "))
+        }
         _ => String::new(),
     }
 }
@@ -145,7 +172,7 @@ fn totals(outcomes: &[&Outcome]) -> Totals {
             Standing::Passed => {}
             Standing::Failed | Standing::PassedThoughKnown => totals.failures += 1,
             Standing::CouldNotRun => totals.errors += 1,
-            Standing::Known | Standing::NotDeclared => totals.skipped += 1,
+            Standing::Known | Standing::Advice | Standing::NotDeclared => totals.skipped += 1,
         }
     }
     totals

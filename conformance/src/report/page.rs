@@ -1,5 +1,6 @@
 //! `docs/conformance.md`: what came of the suite's own drivers and of the engine, from their JSON reports.
 
+use super::line;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
@@ -14,9 +15,15 @@ pub struct Summary {
     backend: String,
     suite: String,
     date: String,
+    chosen: Vec<String>,
+    excluded: Vec<String>,
+    /// Empty in reports of before it was said, and where there are no axes.
+    axes: String,
     seed: u64,
     ran: u64,
     possible: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<String>,
     counts: Counted,
     groups: Vec<Feature>,
     requirements: Vec<Requirement>,
@@ -37,6 +44,7 @@ struct Counted {
     failed: u64,
     passed_though_known: u64,
     known: u64,
+    advice: u64,
     could_not_run: u64,
     not_declared: u64,
 }
@@ -67,40 +75,49 @@ rendered by `make conformance` from `docs/results/conformance/all.json`; nobody 
 How the suite is used is told in [testing-a-driver.md](testing-a-driver.md), what is required in
 [driver-contract.md](driver-contract.md). `conveyor-conformance list` has all cases, `describe` what each does.
 
-*runs* are the cases with the values of their axes that were run (`--axes`: one of each case, all pairs of values, or all),
-of those that all values together would make. A case counts for each feature that it needs, for *core* where it needs none.
+*runs* are the cases with the values of their axes that were run, of those that all values together would make. Which ones is
+said by *axes* (`--axes`): `one` of each case, so many of each that all `pairs` of values are among them, or `all`; an engine's cases have
+none. The *seed* chooses the same ones again. A case counts for each feature that it needs, for *core* where it needs none.
+*advice* failed in what a good driver does and none has to.
 ";
 
 /// The page of these reports, in their order.
 #[must_use]
 pub fn page(reports: &[Summary]) -> String {
     let mut page = HEAD.to_owned();
-    page.push_str("\n| | profile | engine | runs | passed | failed | known to fail | could not run | not declared |\n");
-    page.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    page.push_str("\n| | profile | engine | axes | seed | runs | passed | failed | known to fail | advice | could not run | not declared |\n");
+    page.push_str("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for report in reports {
         let counts = &report.counts;
+        let (axes, seed) = breadth(report);
+        // Who was stopped may not know it.
+        let possible = match report.stopped.is_some() && report.possible < report.ran {
+            true => String::new(),
+            false => format!(" of {}", report.possible),
+        };
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} of {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {axes} | {seed} | {}{} | {} | {} | {} | {} | {} | {} |",
             report.title,
             report.profile,
             report.backend,
             report.ran,
-            report.possible,
+            possible,
             counts.passed,
             counts.failed + counts.passed_though_known,
             counts.known,
+            counts.advice,
             counts.could_not_run,
             counts.not_declared
         );
     }
     for report in reports {
         let _ = write!(page, "\n## {}\n\n{}\n", report.title, profile_line(report));
+        for part in parts(report) {
+            let _ = write!(page, "\n**{part}**\n");
+        }
         if !report.requirements.is_empty() {
-            let each = report.requirements.iter();
-            let each = each.map(|one| format!("{} {}/{}", one.number, one.passed, one.cases));
-            let each: Vec<String> = each.collect();
-            let _ = write!(page, "\nBy requirement: {}.\n", each.join(", "));
+            let _ = write!(page, "\nBy requirement: {}.\n", by_requirement(report));
         }
         let sdk = match report.tested.sdk.as_str() {
             "" => String::new(),
@@ -108,16 +125,99 @@ pub fn page(reports: &[Summary]) -> String {
         };
         let _ = write!(
             page,
-            "\n{} {}{sdk}; suite {}, seed {}, {}.\n",
-            report.tested.name, report.tested.version, report.suite, report.seed, report.date
+            "\n{} {}{sdk}; suite {}, {}, {}.\n",
+            report.tested.name,
+            report.tested.version,
+            report.suite,
+            width(report),
+            report.date
         );
     }
     page
 }
 
+/// `R1 18/18, R2 4/4; nothing was run for R50, R51`.
+fn by_requirement(report: &Summary) -> String {
+    let (none, some): (Vec<_>, Vec<_>) = report.requirements.iter().partition(|one| one.cases == 0);
+    let some = some.iter();
+    let some = some.map(|one| format!("{} {}/{}", one.number, one.passed, one.cases));
+    let some = some.collect::<Vec<_>>().join(", ");
+    let none: Vec<&str> = none.iter().map(|one| one.number.as_str()).collect();
+    match none.is_empty() {
+        true => some,
+        false => format!("{some}; nothing was run for {}", none.join(", ")),
+    }
+}
+
+/// What the columns `axes` and `seed` have.
+fn breadth(report: &Summary) -> (&str, String) {
+    match (report.profile.as_str(), report.axes.as_str()) {
+        ("engine", _) => ("none", String::new()),
+        // What was not written cannot be known.
+        (_, "") => ("not said", report.seed.to_string()),
+        (_, axes) => (axes, report.seed.to_string()),
+    }
+}
+
+/// How widely it was run, as a part of a sentence.
+fn width(report: &Summary) -> String {
+    match breadth(report) {
+        ("none", _) => format!("ran {} of {}", report.ran, report.possible),
+        ("not said", seed) => format!("seed {seed}"),
+        (axes, seed) => format!(
+            "axes {axes}, seed {seed}, ran {} of {}",
+            report.ran, report.possible
+        ),
+    }
+}
+
+/// Why what is counted is not the whole.
+fn parts(report: &Summary) -> Vec<String> {
+    let list = |patterns: &[String]| format!("`{}`", patterns.join("`, `"));
+    let mut parts = Vec::new();
+    if let Some(why) = &report.stopped {
+        parts.push(format!("It ended before its end: {}.", line(why)));
+    }
+    if !report.chosen.is_empty() {
+        parts.push(format!("Only {} was run.", list(&report.chosen)));
+    }
+    if !report.excluded.is_empty() {
+        parts.push(format!("{} was left out.", list(&report.excluded)));
+    }
+    parts
+}
+
+/// The groups, each by a real feature's name. Old reports have some of what cases need that can be run in several ways, which
+/// is none: `tcp or unary`, and of what a config lacks, ``samples `slow` ``.
+fn real(groups: &[Feature]) -> Vec<Feature> {
+    let (told, real): (Vec<&Feature>, Vec<&Feature>) = groups
+        .iter()
+        .partition(|group| group.name.contains(' ') || group.name == "tcp");
+    let mut real: Vec<Feature> = real.into_iter().cloned().collect();
+    let ways = |group: &&&Feature| !group.name.starts_with("samples ");
+    for told in told.iter().filter(ways) {
+        for way in told.name.replace(", ", " or ").split(" or ") {
+            let name = match way {
+                "tcp" => "stream",
+                way => way,
+            };
+            if real.iter().all(|group| group.name != name) {
+                real.push(Feature {
+                    name: name.to_owned(),
+                    ..Feature::default()
+                });
+            }
+        }
+    }
+    let core = |group: &Feature| group.name != "core";
+    real.sort_by(|one, other| (core(one), &one.name).cmp(&(core(other), &other.name)));
+    real
+}
+
 /// `core 96/96, checkpoints 8/8, polling: not declared`.
 fn profile_line(report: &Summary) -> String {
-    let features = report.groups.iter().map(|group| match group {
+    let groups = real(&report.groups);
+    let features = groups.iter().map(|group| match group {
         Feature {
             declared: false, ..
         } => format!("{}: not declared", group.name),
@@ -133,6 +233,37 @@ mod tests {
     use std::path::Path;
 
     #[test]
+    fn a_report_says_how_widely_it_was_run_and_an_old_one_that_it_does_not() {
+        let read = |text: &str| serde_json::from_str::<Summary>(text).expect("a report");
+        let new = read(
+            r#"{"title": "New", "profile": "contract", "backend": "embedded", "axes": "pairs", "seed": 7, "ran": 3,
+                "possible": 9, "chosen": ["logs/**"], "excluded": ["logs/a/b"], "stopped": "it was told to"}"#,
+        );
+        let old = read(
+            r#"{"title": "Old", "profile": "contract", "backend": "embedded", "seed": 8, "ran": 4, "possible": 9,
+                "requirements": [{"number": "R1", "passed": 2, "cases": 3}, {"number": "R50"}, {"number": "R2", "passed": 1, "cases": 1}],
+                "groups": [{"name": "tcp"}, {"name": "core", "declared": true, "passed": 1, "cases": 1},
+                           {"name": "rest", "declared": true, "passed": 1, "cases": 1},
+                           {"name": "samples `slow`"}, {"name": "tcp or unary or rest"}]}"#,
+        );
+        let engine = read(r#"{"title": "E", "profile": "engine", "ran": 5, "possible": 5}"#);
+        let page = page(&[new, old, engine]);
+        for part in [
+            "| New | contract | embedded | pairs | 7 | 3 of 9 |",
+            "| Old | contract | embedded | not said | 8 | 4 of 9 |",
+            "| E | engine |  | none |  | 5 of 5 |",
+            "**It ended before its end: it was told to.**",
+            "**Only `logs/**` was run.**",
+            "**`logs/a/b` was left out.**",
+            "axes pairs, seed 7, ran 3 of 9",
+            "\ncore 1/1, rest 1/1, stream: not declared, unary: not declared\n",
+            "\nBy requirement: R1 2/3, R2 1/1; nothing was run for R50.\n",
+        ] {
+            assert!(page.contains(part), "{part}\n{page}");
+        }
+    }
+
+    #[test]
     fn the_page_is_what_the_results_render_to() {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
         let read = |path: &str| {
@@ -141,6 +272,9 @@ mod tests {
         };
         let reports: Vec<Summary> =
             serde_json::from_str(&read("results/conformance/all.json")).expect("results are JSON");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(docs.join("conformance.md"), page(&reports)).expect("written");
+        }
         assert_eq!(
             page(&reports),
             read("conformance.md"),

@@ -1,7 +1,7 @@
 //! A driver's page.
 
 use super::tally::{groups, requirements};
-use super::{Sentences, line};
+use super::{Sentences, line, possible};
 use crate::result::{Results, Standing};
 use std::fmt::Write;
 
@@ -23,6 +23,11 @@ pub fn profile(results: &Results, sentences: &Sentences<'_>) -> String {
         code(&subject.name)
     );
     let chosen = subject.chosen.join(" ");
+    let excluded = subject.excluded.join(" ");
+    let seed = match results.axes.is_empty() {
+        true => String::new(),
+        false => results.seed.to_string(),
+    };
     for (what, value) in [
         (kind, format!("{} {}", subject.name, subject.version)),
         ("SDK", subject.sdk.clone()),
@@ -30,21 +35,37 @@ pub fn profile(results: &Results, sentences: &Sentences<'_>) -> String {
         ("backend", subject.backend.clone()),
         ("suite", subject.suite.clone()),
         ("only", chosen),
-        ("seed", results.seed.to_string()),
+        ("without", excluded),
+        ("axes", results.axes.clone()),
+        ("seed", seed),
         ("date", subject.date.clone()),
     ] {
         if !value.trim().is_empty() {
             let _ = writeln!(page, "| {what} | {} |", cell(value.trim()));
         }
     }
-    let _ = writeln!(
-        page,
-        "| runs | {} of {} that all values of all axes together would make |",
-        counts.ran(),
-        results.possible
-    );
+    let runs = match possible(results) {
+        Some(possible) => format!(
+            "{} of {possible} that all values of all axes together would make",
+            counts.ran()
+        ),
+        None => counts.ran().to_string(),
+    };
+    let _ = writeln!(page, "| runs | {runs} |");
     if let Some(why) = &results.stopped {
         let _ = writeln!(page, "| ended before its end | {} |", cell(why));
+    }
+    let part = match (&results.stopped, subject.is_part()) {
+        (Some(_), _) => Some(
+            "The suite ended before its end: what is counted is what was run until then, and says nothing of the rest.",
+        ),
+        (None, true) => {
+            Some("Only a part of the cases was chosen: what is counted says nothing of the rest.")
+        }
+        (None, false) => None,
+    };
+    if let Some(part) = part {
+        let _ = writeln!(page, "\n**{part}**");
     }
     page.push_str("\n## Cases by feature\n\n");
     for group in groups(results) {
@@ -72,7 +93,7 @@ fn missing(page: &mut String, results: &Results) {
     let not_passed = |standing| {
         matches!(
             standing,
-            Standing::Failed | Standing::Known | Standing::CouldNotRun
+            Standing::Failed | Standing::Known | Standing::Advice | Standing::CouldNotRun
         )
     };
     let not_passed: Vec<_> = outcomes
@@ -88,6 +109,7 @@ fn missing(page: &mut String, results: &Results) {
         let first = complaints.first().map_or("", String::as_str);
         let how = match outcome.standing() {
             Standing::Known => " (known)",
+            Standing::Advice => " (advice)",
             Standing::CouldNotRun => " (could not run)",
             _ => "",
         };

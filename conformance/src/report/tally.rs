@@ -30,15 +30,16 @@ pub struct Group {
 
 /// The cases by feature: `core` first, then what is declared, or what a case would have needed, by name. A case
 /// counts for `core` where it needs no feature, else for each that it needs; besides, each run counts for its
-/// transport (`stream` where that is `tcp`).
+/// transport (`stream` where that is `tcp`, `rest` and `tls` where it is `rest-tls`).
 #[must_use]
 pub fn groups(results: &Results) -> Vec<Group> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     names.extend(results.subject.declared.iter().map(String::as_str));
     for outcome in &results.outcomes {
         names.extend(features(outcome));
-        if let Verdict::NotDeclared { features } = &outcome.verdict {
-            names.extend(features.iter().map(String::as_str));
+        if let Verdict::NotDeclared { missing } = &outcome.verdict {
+            let missing = missing.features.iter().chain(&missing.one_of);
+            names.extend(missing.map(String::as_str));
         }
     }
     let mut groups = vec![Group {
@@ -63,7 +64,9 @@ pub(super) fn requirements(results: &Results) -> Vec<(&Rule, Tally)> {
 }
 
 fn features(outcome: &Outcome) -> impl Iterator<Item = &str> {
-    let transport = outcome.run.value(Axis::Transport).map(|way| match way {
+    let transport = outcome.run.value(Axis::Transport).unwrap_or_default();
+    let transport = transport.split('-').filter(|way| !way.is_empty());
+    let transport = transport.map(|way| match way {
         "tcp" => "stream",
         way => way,
     });

@@ -1,6 +1,6 @@
 //! For people.
 
-use super::line;
+use super::{extent, line};
 use crate::result::{Expectation, Outcome, Results, Standing, Status, Verdict};
 use std::fmt::Write;
 use std::time::Duration;
@@ -38,6 +38,7 @@ fn write_outcome(text: &mut String, outcome: &Outcome, standing: Standing, optio
         Standing::Failed => ("31", "FAILED       "),
         Standing::PassedThoughKnown => ("31", "PASSED       "),
         Standing::Known => ("33", "known        "),
+        Standing::Advice => ("33", "advice       "),
         Standing::CouldNotRun => ("33", "could not run"),
         Standing::NotDeclared => ("2", "not declared "),
     };
@@ -61,8 +62,8 @@ fn write_outcome(text: &mut String, outcome: &Outcome, standing: Standing, optio
     {
         let _ = writeln!(text, "    known by {}", line(&place.to_string()));
     }
-    if let Verdict::NotDeclared { features } = &outcome.verdict {
-        let _ = writeln!(text, "    needs {}", line(&features.join(", ")));
+    if let Verdict::NotDeclared { missing } = &outcome.verdict {
+        let _ = writeln!(text, "    needs {}", line(&missing.to_string()));
     }
     if matches!(standing, Standing::Passed | Standing::NotDeclared) {
         return;
@@ -73,7 +74,10 @@ fn write_outcome(text: &mut String, outcome: &Outcome, standing: Standing, optio
     for message in &outcome.messages {
         let _ = writeln!(text, "    : {}", line(message));
     }
-    if standing == Standing::Failed {
+    if standing == Standing::Advice {
+        text.push_str("    no driver has to: it is what a good one does\n");
+    }
+    if matches!(standing, Standing::Failed | Standing::Advice) {
         let rules: Vec<String> = outcome.requires.iter().map(ToString::to_string).collect();
         let hint = format!(
             "cites {}; what it does: conveyor-conformance describe {}",
@@ -98,6 +102,7 @@ fn summary(text: &mut String, results: &Results, options: TextOptions) {
     for (count, what) in [
         (counts.passed_though_known, "passed though known as failing"),
         (counts.known, "failed as known"),
+        (counts.advice, "of advice"),
         (counts.could_not_run, "could not run"),
         (counts.not_declared, "not declared"),
     ] {
@@ -105,13 +110,7 @@ fn summary(text: &mut String, results: &Results, options: TextOptions) {
             let _ = write!(text, ", {count} {what}");
         }
     }
-    let _ = writeln!(
-        text,
-        "\nran {} of {}, seed {}",
-        counts.ran(),
-        results.possible,
-        results.seed
-    );
+    let _ = writeln!(text, "\n{}", extent(results));
     if let Some(why) = &results.stopped {
         let _ = writeln!(text, "ended before its end: {}", line(why));
     } else if counts.ran() == 0 {

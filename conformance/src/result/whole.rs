@@ -26,6 +26,17 @@ pub struct Subject {
     pub declared: Vec<String>,
     /// The patterns by which cases were chosen; none for all.
     pub chosen: Vec<String>,
+    /// The patterns by which cases were left out.
+    pub excluded: Vec<String>,
+}
+
+impl Subject {
+    /// Whether only some of the cases were to be run.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        let all = self.chosen.is_empty() || self.chosen.iter().any(|pattern| pattern == "**");
+        !all || !self.excluded.is_empty()
+    }
 }
 
 /// What came of all that was run.
@@ -33,11 +44,13 @@ pub struct Subject {
 pub struct Results {
     /// What was tested, by what.
     pub subject: Subject,
+    /// Which values of the axes were run: `one`, `pairs` or `all`; empty where there are no axes (an engine's cases).
+    pub axes: String,
     /// With which the runs of cases with several axes were chosen.
     pub seed: u64,
     /// How many runs there would be with all values of all axes together, of cases that are for the driver.
     pub possible: u64,
-    /// Why the suite ended before its end: what there is is a part.
+    /// Why the suite ended before its end, so that what there is is a part; or why nothing was run of what was chosen.
     pub stopped: Option<String>,
     /// What came of each run. Reports have them by name.
     pub outcomes: Vec<Outcome>,
@@ -54,6 +67,8 @@ pub struct Counts {
     pub passed_though_known: u64,
     /// Failed, as is known.
     pub known: u64,
+    /// Failed, in what a good driver does and none has to.
+    pub advice: u64,
     /// Could not be run.
     pub could_not_run: u64,
     /// Not for this driver.
@@ -64,13 +79,13 @@ pub struct Counts {
 ///
 /// | status | when |
 /// | --- | --- |
-/// | 0 | all came as expected: passed, or failed as is known |
+/// | 0 | all came as expected: passed, or failed as is known, or in what no driver has to do |
 /// | 1 | something failed that is not known, or passed that is known as failing |
-/// | 2 | nothing of that, though the suite could not do all its work: a configuration, a case file or a list with a mistake; a run that could not be run; a suite that was stopped; nothing at all that was run |
+/// | 2 | nothing of that, though the suite could not do all its work: a configuration, a case file or a list with a mistake; a run that could not be run; a suite that was stopped; nothing that was run of what was chosen |
 ///
 /// 1 goes before 2: what was seen of a driver stays true where something else could not be looked at. A case
 /// that needs what the driver does not declare is no part of it; where only such cases were chosen, nothing
-/// was run.
+/// was run, and `Results.stopped` says why: the first meeting, which is always run, does not count then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// 0
@@ -99,7 +114,7 @@ impl Counts {
     /// How many there are that say something of the driver.
     #[must_use]
     pub fn ran(&self) -> u64 {
-        self.passed + self.failed + self.passed_though_known + self.known
+        self.passed + self.failed + self.passed_though_known + self.known + self.advice
     }
 }
 
@@ -114,6 +129,7 @@ impl Results {
                 Standing::Failed => &mut counts.failed,
                 Standing::PassedThoughKnown => &mut counts.passed_though_known,
                 Standing::Known => &mut counts.known,
+                Standing::Advice => &mut counts.advice,
                 Standing::CouldNotRun => &mut counts.could_not_run,
                 Standing::NotDeclared => &mut counts.not_declared,
             } += 1;
@@ -153,7 +169,7 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{Expectation, Finding, Line, Rule, Verdict};
+    use crate::result::{Expectation, Finding, Line, Missing, Rule, Verdict};
     use std::time::Duration;
 
     fn outcome(verdict: Verdict, expectation: Expectation) -> Outcome {
@@ -182,12 +198,15 @@ mod tests {
                 place: Some(2),
             }],
         };
-        use Expectation::{KnownFailing, KnownFlaky, MustPass};
+        use Expectation::{KnownFailing, KnownFlaky, MustPass, ShouldPass};
         let could_not = || Verdict::CouldNotRun {
             why: "no port".to_owned(),
         };
         let not_declared = || Verdict::NotDeclared {
-            features: vec!["detached".to_owned()],
+            missing: Missing {
+                features: vec!["detached".to_owned()],
+                ..Missing::default()
+            },
         };
         let passed = || outcome(Verdict::Passed, MustPass);
         for (outcomes, status) in [
@@ -196,6 +215,13 @@ mod tests {
             (vec![outcome(failed(), KnownFlaky(line()))], 0),
             (vec![outcome(failed(), KnownFailing(line()))], 0),
             (vec![passed(), outcome(not_declared(), MustPass)], 0),
+            (vec![outcome(Verdict::Passed, ShouldPass)], 0),
+            (vec![outcome(failed(), ShouldPass)], 0),
+            (
+                vec![outcome(failed(), ShouldPass), outcome(failed(), MustPass)],
+                1,
+            ),
+            (vec![outcome(could_not(), ShouldPass)], 2),
             (vec![passed(), outcome(failed(), MustPass)], 1),
             (vec![outcome(Verdict::Passed, KnownFailing(line()))], 1),
             (

@@ -1,9 +1,11 @@
 //! One run of a case.
 
+use super::endpoint::{self, Endpoint, Kept};
 use super::faults::Fault;
-use super::{Options, Planned, outcome, place};
+use super::{Options, Planned, advertised, outcome, place};
 use crate::backend::Setting;
 use crate::config::DRIVER;
+use crate::describe::{CAPACITY, DRAIN};
 use crate::interfere::inline;
 use crate::laws;
 use crate::result::{Finding, Outcome, Verdict};
@@ -11,14 +13,15 @@ use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site};
 use crate::v1;
 use crate::v1::interfere::How;
-use crate::wire::{By, Entry, From};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::wire::{By, Entry};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 /// How long a case may take unless it says so itself.
-const LIMIT: u64 = 20_000;
+pub(crate) const LIMIT: u64 = 20_000;
 /// How long a driver has from its start to its hello.
 const START: u64 = 10_000;
 /// How long one has that somebody else started, and whose engine has just ended.
@@ -40,6 +43,12 @@ pub(super) struct One<'a> {
     pub(super) certificates: &'a Certificates,
     /// The driver's name.
     pub(super) driver: String,
+    /// What its first hello advertised.
+    pub(super) advertised: Vec<String>,
+    /// What stays of the first meeting, until the first run.
+    pub(super) kept: Mutex<Option<Kept>>,
+    /// Whether the last run had nobody who came to it.
+    pub(super) nobody: AtomicBool,
 }
 
 impl One<'_> {
@@ -52,13 +61,11 @@ impl One<'_> {
             Verdict::Passed,
         );
         match self.played(&planned).await {
-            Ok((findings, stderr, entries)) => {
-                if !findings.is_empty() {
-                    outcome.verdict = Verdict::Failed { findings };
-                }
-                outcome.stderr = stderr;
+            Ok(played) => {
+                outcome.verdict = played.verdict();
+                outcome.stderr = played.stderr;
                 if self.options.trace == Trace::On {
-                    outcome.messages = entries.iter().map(line).collect();
+                    outcome.messages = played.entries.iter().map(line).collect();
                 }
             }
             Err(why) => outcome.verdict = Verdict::CouldNotRun { why },
@@ -67,72 +74,37 @@ impl One<'_> {
         outcome
     }
 
-    async fn played(
-        &self,
-        planned: &Planned,
-    ) -> Result<(Vec<Finding>, Vec<String>, Vec<Entry>), String> {
+    async fn played(&self, planned: &Planned) -> Result<Played, String> {
         let case = &planned.case;
-        if self.options.listen.is_some()
-            && let Some(what) = arranged(case, planned.concurrency)
-        {
-            return Err(format!(
-                "it {what}, and the driver was started by somebody else: `run -- DRIVER` can"
-            ));
-        }
-        let why = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-        let (directory, own) = place().map_err(|error| why("a temporary directory", &error))?;
         let setting = case.setting.clone().unwrap_or_default();
         let engine = Setting {
             access: setting.access,
             secrets: setting.secrets.clone().into_iter().collect(),
         };
-        let site = Site::start(
-            &self.options.backend,
-            directory.path(),
-            planned.transport,
-            self.certificates,
-            &engine,
-            self.options.listen,
-        );
-        let site = site.await.map_err(|error| why("the engine", &error))?;
         let neighbours = planned.concurrency.saturating_sub(1);
-        let capacity = match setting.capacity {
-            0 => 4,
-            capacity => capacity,
-        };
-        let cast = Cast {
-            program: self.options.program.clone(),
-            directory: own,
-            driver: self.driver.clone(),
-            finished: self.options.profile == DRIVER,
-            capacity: capacity + neighbours,
-            drain_ms: match setting.drain_ms {
-                0 => 2_000,
-                drain => drain,
-            },
-            start: Duration::from_millis(match self.options.config.start_ms {
-                // Who was away from an engine comes back with pauses.
-                0 if self.options.listen.is_some() => COMES_BACK,
-                0 => START,
-                start => start,
-            }),
-            access: setting.access,
-            secrets: setting.secrets.keys().cloned().collect(),
-        };
-        let mut stage = Stage::new(site, cast).await.map_err(|halt| match halt {
-            Halt::Failed(why) | Halt::Unable(why) => why,
-        })?;
+        let begun = self.begun(planned, &setting, &engine, neighbours).await?;
+        let Begun {
+            // It lasts as long as the run.
+            directory: _directory,
+            mut stage,
+            came,
+        } = begun;
+        stage.overheard.hide(setting.secrets.values());
         if !setting.welcome.is_empty() {
             let message = v1::Pattern {
                 from: "engine".to_owned(),
                 kind: "welcome".to_owned(),
                 ..v1::Pattern::default()
             };
-            stage.site.tap.interferences.begin(
+            stage.site.tap.interferences.add(
                 "setting".to_owned(),
-                message,
+                vec![message],
                 0,
                 How::Change(setting.welcome.clone()),
+                format!(
+                    "the setting's `welcome`: {}",
+                    String::from_utf8_lossy(&setting.welcome)
+                ),
             );
             debug_assert!(inline(&setting.welcome).is_object());
         }
@@ -140,18 +112,32 @@ impl One<'_> {
             0 => LIMIT,
             limit => limit,
         });
-        if self.options.listen.is_some() {
-            limit += Duration::from_millis(COMES_BACK);
+        if self.options.listen.is_some() && !came {
+            limit += stage.start;
         }
         let company = Company {
             neighbours,
             fault: planned.fault.as_deref(),
             seed: self.options.seed,
         };
-        let script = timeout(limit, script(&mut stage, case, setting.unstarted, &company));
+        let (record, start) = (Arc::clone(&stage.site.record), stage.start);
+        let unstarted = setting.unstarted || came;
+        let script = timeout(limit, script(&mut stage, case, unstarted, &company));
+        let performed = match &self.options.listen {
+            Some(endpoint) => {
+                let performed = endpoint.waiting(&planned.name, &record, script).await;
+                if !endpoint::came(&record) {
+                    self.nobody.store(true, Ordering::Relaxed);
+                    return Err(endpoint.nobody(start));
+                }
+                performed
+            }
+            None => script.await,
+        };
         let mut findings = Vec::new();
-        match script.await {
-            Ok(Ok(())) => {}
+        let mut missed = Vec::new();
+        match performed {
+            Ok(Ok(fault)) => missed.extend(fault),
             Ok(Err((place, Halt::Failed(sentence)))) => findings.push(Finding {
                 requirement: None,
                 sentence,
@@ -179,7 +165,9 @@ impl One<'_> {
             sentence: format!("the driver was to talk by `{asked}`, and came by `{way}`"),
             place: None,
         }));
+        missed.extend(stage.site.tap.missed());
         let entries = stage.site.record.entries();
+        findings.extend(advertised::otherwise(&entries, &self.advertised));
         for rule in &case.requires {
             let broken = laws::broken(rule, &entries).into_iter();
             findings.extend(broken.map(|sentence| Finding {
@@ -189,34 +177,129 @@ impl One<'_> {
             }));
         }
         let stderr = end(&mut stage).await;
-        let secrets: Vec<&str> = setting.secrets.values().map(String::as_str).collect();
-        findings.extend(
-            case.requires
-                .iter()
-                .flat_map(|rule| hidden(rule, &entries, &secrets, &stderr)),
+        for rule in &case.requires {
+            let written = stage.overheard.written(rule).into_iter();
+            findings.extend(written.map(|what| Finding {
+                requirement: rule.parse().ok(),
+                sentence: format!("the driver wrote {what} to standard error"),
+                place: None,
+            }));
+        }
+        findings.extend(stage.overheard.complaint().map(|sentence| Finding {
+            requirement: None,
+            sentence,
+            place: None,
+        }));
+        Ok(Played {
+            findings,
+            missed,
+            stderr,
+            entries,
+        })
+    }
+
+    /// The stage of a run: with the driver in it that came to the first meeting, where that is still there.
+    async fn begun(
+        &self,
+        planned: &Planned,
+        setting: &v1::Setting,
+        engine: &Setting,
+        neighbours: u32,
+    ) -> Result<Begun, String> {
+        let kept = self
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Kept {
+            mut stage,
+            directory,
+        }) = kept.filter(|_| endpoint::begins_there(setting, engine))
+        {
+            stage.site.transport = planned.transport;
+            return Ok(Begun {
+                directory,
+                stage,
+                came: true,
+            });
+        }
+        let why = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+        let (directory, own) = place().map_err(|error| why("a temporary directory", &error))?;
+        let site = Site::start(
+            &self.options.backend,
+            directory.path(),
+            planned.transport,
+            self.certificates,
+            engine,
+            self.options.listen.as_ref().map(Endpoint::address),
         );
-        Ok((findings, stderr, entries))
+        let site = site.await.map_err(|error| why("the engine", &error))?;
+        let capacity = match setting.capacity {
+            0 => CAPACITY,
+            capacity => capacity,
+        };
+        let cast = Cast {
+            program: self.options.program.clone(),
+            directory: own,
+            driver: self.driver.clone(),
+            finished: self.options.profile == DRIVER,
+            capacity: capacity + neighbours,
+            drain_ms: match setting.drain_ms {
+                0 => DRAIN,
+                drain => drain,
+            },
+            start: Duration::from_millis(match self.options.config.start_ms {
+                // Who was away from an engine comes back with pauses.
+                0 if self.options.listen.is_some() => COMES_BACK,
+                0 => START,
+                start => start,
+            }),
+            access: setting.access,
+            secrets: setting.secrets.keys().cloned().collect(),
+        };
+        let stage = Stage::new(site, cast).await;
+        let stage = stage.map_err(|halt| match halt {
+            Halt::Failed(why) | Halt::Unable(why) => why,
+        })?;
+        Ok(Begun {
+            directory,
+            stage,
+            came: false,
+        })
     }
 }
 
-/// What a case does to the driver's process, or wants it to be started with; `None` where that is nothing.
-fn arranged(case: &v1::Case, concurrency: u32) -> Option<&'static str> {
-    use v1::step::Step as What;
-    let setting = case.setting.clone().unwrap_or_default();
-    if setting.capacity > 0 || setting.drain_ms > 0 || concurrency > 1 {
-        return Some("starts the driver with a capacity or a time to drain of its own");
+/// What came of a case that was performed.
+struct Played {
+    findings: Vec<Finding>,
+    /// What was to go wrong, or to be said, and was not.
+    missed: Vec<String>,
+    /// The driver's last lines.
+    stderr: Vec<String>,
+    entries: Vec<Entry>,
+}
+
+impl Played {
+    /// Who does well where nothing went wrong has not shown what the case is for.
+    fn verdict(&self) -> Verdict {
+        match (self.findings.is_empty(), self.missed.is_empty()) {
+            (false, _) => Verdict::Failed {
+                findings: self.findings.clone(),
+            },
+            (true, false) => Verdict::CouldNotRun {
+                why: self.missed.join("; "),
+            },
+            (true, true) => Verdict::Passed,
+        }
     }
-    if setting.access {
-        return Some("starts the driver with an access token");
-    }
-    let of_process = |step: &v1::Step| {
-        matches!(
-            step.step,
-            Some(What::Start(_) | What::Signal(_) | What::Exited(_))
-        )
-    };
-    let touches = setting.unstarted || case.script.iter().any(of_process);
-    touches.then_some("starts, signals or ends the driver's process")
+}
+
+/// Where a run begins.
+struct Begun {
+    directory: TempDir,
+    stage: Stage,
+    /// Whether the driver is there already.
+    came: bool,
 }
 
 /// What goes on besides.
@@ -224,44 +307,6 @@ struct Company<'a> {
     neighbours: u32,
     fault: Option<&'a str>,
     seed: u64,
-}
-
-/// What a driver is not to write where others can read it (R61, R71), and has written.
-fn hidden(rule: &str, entries: &[Entry], secrets: &[&str], stderr: &[String]) -> Vec<Finding> {
-    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let mut words: Vec<(&str, String)> = Vec::new();
-    match rule {
-        "R61" => {
-            for entry in entries.iter().filter(|entry| entry.from == From::Engine) {
-                if entry.kind == "task" {
-                    words.push(("a token", base64(&entry.token)));
-                    words.push(("a token", hex(&entry.token)));
-                }
-                if let Some(secret) = entry.body["resume_secret"].as_str() {
-                    words.push(("a resume secret", secret.to_owned()));
-                    let bytes = STANDARD.decode(secret).unwrap_or_default();
-                    words.push(("a resume secret", hex(&bytes)));
-                }
-            }
-        }
-        "R71" => {
-            for secret in secrets {
-                words.push(("a secret", (*secret).to_owned()));
-                words.push(("a secret", base64(secret.as_bytes())));
-            }
-        }
-        _ => {}
-    }
-    let written = words.iter().find(|(_, word)| {
-        !word.is_empty() && stderr.iter().any(|line| line.contains(word.as_str()))
-    });
-    let finding = written.map(|(what, _)| Finding {
-        requirement: rule.parse().ok(),
-        sentence: format!("the driver wrote {what} to standard error"),
-        place: None,
-    });
-    finding.into_iter().collect()
 }
 
 /// Ends the driver's process. Its last lines.
@@ -275,13 +320,13 @@ async fn end(stage: &mut Stage) -> Vec<String> {
     }
 }
 
-/// Performs all steps; where one halts, which and why.
+/// Performs all steps: what of the fault did not happen. Where a step halts, which and why.
 async fn script(
     stage: &mut Stage,
     case: &v1::Case,
     unstarted: bool,
     company: &Company<'_>,
-) -> Result<(), (Option<usize>, Halt)> {
+) -> Result<Option<String>, (Option<usize>, Halt)> {
     let nowhere = |halt| (None, halt);
     if !unstarted {
         let start = v1::Start::default();
@@ -293,14 +338,15 @@ async fn script(
         taken.map_err(nowhere)?;
     }
     // Until the script has ended.
-    let _fault = company
+    let fault = company
         .fault
         .map(|fault| Fault::begin(fault, stage, company.seed));
     for (at, step) in case.script.iter().enumerate() {
         let performed = stage.perform(step).await;
         performed.map_err(|halt| (Some(at + 1), halt))?;
     }
-    stage.close().await.map_err(nowhere)
+    stage.close().await.map_err(nowhere)?;
+    Ok(fault.and_then(|fault| fault.missed(stage)))
 }
 
 async fn perform(stage: &mut Stage, step: v1::step::Step) -> Result<(), Halt> {

@@ -1,8 +1,12 @@
-//! The first meeting with a driver: who it is, and what it declares.
+//! The first meeting with a driver: who it is, and what it declares. It is a case that is always run.
 
+use super::advertised::{self, capabilities};
+use super::endpoint::{self, Endpoint, Kept};
 use super::{Options, outcome, place};
 use crate::backend::Setting;
 use crate::config::{self, DRIVER};
+use crate::contract::MEETING;
+use crate::names::RunName;
 use crate::result::{Finding, Outcome, Verdict};
 use crate::script::{Cast, Halt, Stage};
 use crate::site::{Certificates, Site, Transport};
@@ -10,10 +14,12 @@ use crate::v1;
 use crate::wire::From;
 use std::time::{Duration, Instant};
 
-/// The name of what is found out here.
-const NAME: &str = "handshake/features/as-declared";
 /// What a driver under the profile `contract` is called.
-const UNDER_TEST: &str = "under-test";
+pub(super) const UNDER_TEST: &str = "under-test";
+/// How long a driver has from its start to its hello, in milliseconds.
+const START: u64 = 10_000;
+/// How long one has that somebody else is to start.
+const COMES: u64 = 60_000;
 
 /// What a driver said of itself.
 pub(super) struct Probed {
@@ -21,10 +27,16 @@ pub(super) struct Probed {
     pub(super) version: String,
     pub(super) sdk: String,
     pub(super) declared: Vec<String>,
+    /// The capabilities of its hello.
+    pub(super) advertised: Vec<String>,
+    /// By which way it came, as `Launch.transport` calls them.
+    pub(super) way: Option<&'static str>,
+    /// Where it is, when somebody else has started it.
+    pub(super) kept: Option<Kept>,
     pub(super) outcome: Outcome,
 }
 
-/// Starts the driver once, and reads its hello.
+/// Starts the driver once, or waits for it, and reads its hello.
 ///
 /// # Errors
 /// What came of it where nothing else can be run.
@@ -33,112 +45,90 @@ pub(super) async fn probe(
     certificates: &Certificates,
 ) -> Result<Probed, Box<Outcome>> {
     let began = Instant::now();
-    let case = v1::Case {
-        name: NAME.to_owned(),
-        requires: vec!["R1".to_owned()],
-        ..v1::Case::default()
-    };
-    let told = |verdict, stderr| {
-        let run = NAME.parse().map_err(|_| ()).ok();
-        let mut outcome = outcome(options, &case, run?, verdict);
+    let told = |verdict: Verdict, stderr: Vec<String>| {
+        let mut outcome = outcome(options, &case(options), run(), verdict);
         outcome.took = began.elapsed();
         outcome.stderr = stderr;
-        Some(outcome)
+        Box::new(outcome)
     };
-    let failed = |sentence: String, stderr: Vec<String>| {
-        let finding = Finding {
-            requirement: None,
-            sentence,
-            place: None,
-        };
-        let findings = vec![finding];
-        told(Verdict::Failed { findings }, stderr)
-    };
-    let unable = |why: String| told(Verdict::CouldNotRun { why }, Vec::new());
-    let boxed = |outcome: Option<Outcome>| {
-        // The name is the suite's own, and can be read.
-        Box::new(outcome.unwrap_or_else(|| unreachable!("{NAME}")))
-    };
-    let met = meet_by_any(options, certificates).await;
-    let (hello, stderr) = match met {
+    let met = match meet_by_any(options, certificates).await {
         Ok(met) => met,
-        Err(Met::Ended(why, stderr) | Met::Failed(why, stderr)) => {
-            return Err(boxed(failed(why, stderr)));
+        Err(Unmet::Ended(why, stderr) | Unmet::Failed(why, stderr)) => {
+            return Err(told(failed(why), stderr));
         }
-        Err(Met::Unable(why)) => return Err(boxed(unable(why))),
+        Err(Unmet::Unable(why)) => return Err(told(Verdict::CouldNotRun { why }, Vec::new())),
     };
-    let advertised = words(&hello["capabilities"]);
-    let text = |key: &str| hello[key].as_str().unwrap_or_default().to_owned();
-    if options.profile == DRIVER {
-        let wanted = options.config.driver.as_str();
-        let name = text("driver");
-        let verdict = match wanted.is_empty() || wanted == name {
-            true => told(Verdict::Passed, stderr),
-            false => {
-                let why = format!("the config is of the driver `{wanted}`; `{name}` has come");
-                return Err(boxed(failed(why, stderr)));
-            }
-        };
-        return Ok(Probed {
-            name,
-            version: text("version"),
-            sdk: text("sdk"),
-            declared: config::declared(&options.config),
-            outcome: *boxed(verdict),
-        });
+    let text = |key: &str| met.hello[key].as_str().unwrap_or_default().to_owned();
+    let (name, wanted) = (text("driver"), &options.config.driver);
+    if options.profile == DRIVER && !wanted.is_empty() && *wanted != name {
+        let why = format!("the config is of the driver `{wanted}`; `{name}` has come");
+        return Err(told(failed(why), met.stderr));
     }
-    let mut declared = options.config.features.clone();
-    declared.sort();
-    declared.dedup();
-    let unknown: Vec<_> = advertised
-        .iter()
-        .filter(|word| !config::FEATURES.contains(&word.as_str()))
-        .cloned()
-        .collect();
-    let verdict = match declared.is_empty() || declared == advertised {
-        // A slip would have its cases left out.
-        true if !unknown.is_empty() => failed(
-            format!(
-                "the hello advertises {}; features of the suite are {}",
-                unknown.join(", "),
-                config::FEATURES.join(", ")
-            ),
-            stderr,
-        ),
-        true => told(Verdict::Passed, stderr),
-        false => failed(
-            format!(
-                "the config declares {}; the hello advertises {}",
-                declared.join(", "),
-                advertised.join(", ")
-            ),
-            stderr,
-        ),
+    let advertised = capabilities(&met.hello);
+    let verdict = match advertised::flaw(options, &advertised) {
+        Some(why) => failed(why),
+        None => Verdict::Passed,
     };
     Ok(Probed {
-        name: text("driver"),
+        name,
         version: text("version"),
         sdk: text("sdk"),
-        declared: match declared.is_empty() {
-            true => advertised,
-            false => declared,
-        },
-        outcome: *boxed(verdict),
+        declared: advertised::declared(options, &advertised),
+        advertised,
+        way: met.way,
+        kept: met.kept,
+        outcome: *told(verdict, met.stderr),
     })
 }
 
+/// The case, also where only others are given.
+fn case(options: &Options) -> v1::Case {
+    let mut cases = options.cases.iter();
+    let given = cases.find(|case| case.name == MEETING).cloned();
+    given.unwrap_or_else(|| v1::Case {
+        name: MEETING.to_owned(),
+        requires: vec!["R1".to_owned()],
+        ..v1::Case::default()
+    })
+}
+
+fn run() -> RunName {
+    // The name is the suite's own: the tests read it.
+    MEETING
+        .parse()
+        .unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn failed(sentence: String) -> Verdict {
+    let finding = Finding {
+        requirement: None,
+        sentence,
+        place: None,
+    };
+    Verdict::Failed {
+        findings: vec![finding],
+    }
+}
+
 /// Why a driver was not met.
-enum Met {
+enum Unmet {
     /// Its process ended before it said hello: it may not speak what it was asked to.
     Ended(String, Vec<String>),
     Failed(String, Vec<String>),
     Unable(String),
 }
 
-type Hello = (serde_json::Value, Vec<String>);
+/// A driver that was met.
+struct Met {
+    hello: serde_json::Value,
+    /// Its last lines on standard error.
+    stderr: Vec<String>,
+    way: Option<&'static str>,
+    kept: Option<Kept>,
+}
 
 /// Meets it by the first way that it speaks: of those that it declares, or of all where it declares none.
-async fn meet_by_any(options: &Options, certificates: &Certificates) -> Result<Hello, Met> {
+async fn meet_by_any(options: &Options, certificates: &Certificates) -> Result<Met, Unmet> {
     let features = match options.profile == DRIVER {
         true => config::declared(&options.config),
         false => options.config.features.clone(),
@@ -151,13 +141,13 @@ async fn meet_by_any(options: &Options, certificates: &Certificates) -> Result<H
     let mut first = None;
     for way in ways.into_iter().filter(declares) {
         match meet(options, certificates, way).await {
-            Err(Met::Ended(why, stderr)) => {
-                first.get_or_insert(Met::Ended(why, stderr));
+            Err(Unmet::Ended(why, stderr)) => {
+                first.get_or_insert(Unmet::Ended(why, stderr));
             }
             met => return met,
         }
     }
-    let none = || Met::Unable("the config declares none of stream, unary, rest".to_owned());
+    let none = || Unmet::Unable("the config declares none of stream, unary, rest".to_owned());
     Err(first.unwrap_or_else(none))
 }
 
@@ -165,8 +155,8 @@ async fn meet(
     options: &Options,
     certificates: &Certificates,
     transport: Transport,
-) -> Result<(serde_json::Value, Vec<String>), Met> {
-    let (directory, own) = place().map_err(|error| Met::Unable(error.to_string()))?;
+) -> Result<Met, Unmet> {
+    let (directory, own) = place().map_err(|error| Unmet::Unable(error.to_string()))?;
     let setting = Setting::default();
     let site = Site::start(
         &options.backend,
@@ -174,11 +164,11 @@ async fn meet(
         transport,
         certificates,
         &setting,
-        options.listen,
+        options.listen.as_ref().map(Endpoint::address),
     );
     let site = site
         .await
-        .map_err(|error| Met::Unable(format!("the engine: {error}")))?;
+        .map_err(|error| Unmet::Unable(format!("the engine: {error}")))?;
     let cast = Cast {
         program: options.program.clone(),
         directory: own,
@@ -187,8 +177,8 @@ async fn meet(
         capacity: 1,
         drain_ms: 1_000,
         start: Duration::from_millis(match options.config.start_ms {
-            0 if options.listen.is_some() => 60_000,
-            0 => 10_000,
+            0 if options.listen.is_some() => COMES,
+            0 => START,
             start => start,
         }),
         access: false,
@@ -196,18 +186,22 @@ async fn meet(
     };
     let stage = Stage::new(site, cast).await;
     let mut stage = stage.map_err(|halt| match halt {
-        Halt::Failed(why) | Halt::Unable(why) => Met::Unable(why),
+        Halt::Failed(why) | Halt::Unable(why) => Unmet::Unable(why),
     })?;
     let step = v1::Step {
         why: String::new(),
         step: Some(v1::step::Step::Start(v1::Start::default())),
     };
     let started = stage.perform(&step).await;
+    if let Some(endpoint) = &options.listen
+        && endpoint::is_silent(&stage.site.record)
+    {
+        return Err(Unmet::Unable(endpoint.nobody(stage.start)));
+    }
     let ended = stage
         .process
         .as_mut()
         .is_some_and(|process| process.status().is_some());
-    let output = stage.process.as_ref().map_or(0, |process| process.output());
     if let Some(process) = &mut stage.process {
         process.end().await;
     }
@@ -215,31 +209,26 @@ async fn meet(
     let stderr = stderr.unwrap_or_default();
     match started {
         Ok(()) => {}
-        Err(Halt::Failed(why)) if ended => return Err(Met::Ended(why, stderr)),
-        Err(Halt::Failed(why)) => return Err(Met::Failed(why, stderr)),
-        Err(Halt::Unable(why)) => return Err(Met::Unable(why)),
+        Err(Halt::Failed(why)) if ended => return Err(Unmet::Ended(why, stderr)),
+        Err(Halt::Failed(why)) => return Err(Unmet::Failed(why, stderr)),
+        Err(Halt::Unable(why)) => return Err(Unmet::Unable(why)),
     }
-    if output > 0 {
-        let why = format!(
-            "the driver wrote {output} bytes to standard output, which is not for it: people's lines go to standard error"
-        );
-        return Err(Met::Failed(why, stderr));
+    if let Some(why) = stage.overheard.complaint() {
+        return Err(Unmet::Failed(why, stderr));
     }
     let hello = stage.site.record.find(0, |entry, _| {
         entry.from == From::Driver && entry.kind == "hello"
     });
-    match hello {
-        Some((_, hello)) => Ok((hello.body, stderr)),
-        None => Err(Met::Failed("the driver said no hello".to_owned(), stderr)),
-    }
-}
-
-fn words(json: &serde_json::Value) -> Vec<String> {
-    let words = json.as_array().into_iter().flatten();
-    let mut words: Vec<String> = words
-        .filter_map(|word| word.as_str().map(str::to_owned))
-        .collect();
-    words.sort();
-    words.dedup();
-    words
+    let Some((_, hello)) = hello else {
+        return Err(Unmet::Failed("the driver said no hello".to_owned(), stderr));
+    };
+    Ok(Met {
+        hello: hello.body,
+        stderr,
+        way: stage.site.tap.came_by().into_iter().next(),
+        kept: options
+            .listen
+            .is_some()
+            .then_some(Kept { stage, directory }),
+    })
 }

@@ -44,7 +44,13 @@ impl Stage {
         }
         self.may_end = start.unconnected;
         if !self.program.command.is_empty() {
-            let process = Process::start(&self.program, &launch, &self.directory, self.finished);
+            let process = Process::start(
+                &self.program,
+                &launch,
+                &self.directory,
+                self.finished,
+                &self.overheard,
+            );
             let name = self.program.command[0].clone();
             let process =
                 process.map_err(|error| unable(&format!("the driver `{name}`"), &error))?;
@@ -63,13 +69,28 @@ impl Stage {
             ..v1::See::default()
         };
         match self.see(&see).await {
-            Err(Halt::Failed(why)) => failed(format!("the driver did not connect: {why}")),
+            Err(Halt::Failed(why)) => {
+                let said = self.unwelcome();
+                failed(format!("the driver did not connect: {why}{said}"))
+            }
             seen => {
                 self.learn();
                 self.heard_welcome().await;
                 seen
             }
         }
+    }
+
+    /// What a driver said that was not welcomed: the engine has told it why.
+    fn unwelcome(&self) -> String {
+        let hello = self.site.record.find(0, |entry, _| entry.kind == "hello");
+        hello.map_or_else(String::new, |(_, hello)| {
+            let body = &hello.body;
+            format!(
+                "; its hello, with contract_versions {} and capacity {}, is none that the engine welcomes",
+                body["contract_versions"], body["capacity"]
+            )
+        })
     }
 
     /// Waits until the driver says something behind its welcome: what is cut before would take it that, too.

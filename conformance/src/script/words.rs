@@ -229,22 +229,6 @@ pub(super) fn pattern(pattern: &Pattern) -> String {
     told
 }
 
-/// The name of an interference that a case gives none.
-pub(crate) fn kind_of(how: &How) -> &'static str {
-    match how {
-        How::Hold(_) => "hold",
-        How::Drop(_) => "drop",
-        How::Double(_) => "double",
-        How::DelayMs(_) => "delay_ms",
-        How::Change(_) => "change",
-        How::Later(_) => "later",
-        How::Cut(_) => "cut",
-        How::CutBehind(_) => "cut_behind",
-        How::Status(_) => "status",
-        How::LoseAnswer(_) => "lose_answer",
-    }
-}
-
 fn how(how: &How) -> String {
     match how {
         How::Hold(_) => "hold back".to_owned(),

@@ -1,15 +1,14 @@
 //! Sessions over a stream: two pumps, and what goes down to the driver in one place.
 
 use super::numbers::Numbers;
-use super::{Tap, broken, onward};
-use crate::interfere::{Fate, merge};
-use crate::wire::{By, From, answered, told};
+use super::{Taken, Tap, broken, onward};
+use crate::interfere::{Fate, Way, merge};
+use crate::wire::{By, From, answered, request_of, told};
 use conveyor_api::Shown;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
 use futures_util::StreamExt as _;
-use prost::Message as _;
 use serde_json::Value as Json;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +21,7 @@ pub(super) type Answers =
     Pin<Box<dyn futures_util::Stream<Item = Result<v1::SessionResponse, Status>> + Send>>;
 
 /// How long what was sent before a cut has to leave this process.
-const OUT: Duration = Duration::from_millis(30);
+pub(super) const OUT: Duration = Duration::from_millis(30);
 
 /// Something for the driver.
 pub(super) enum Down {
@@ -32,17 +31,20 @@ pub(super) enum Down {
         forged: bool,
         /// The network is cut behind it.
         cut: bool,
+        /// Told once it is on its way to the driver.
+        taken: Option<Taken>,
     },
     /// The stream is over.
     End(Result<(), Status>),
 }
 
 impl Down {
-    pub(super) fn forged(message: Option<Told>, cut: bool) -> Down {
+    pub(super) fn forged(message: Option<Told>, cut: bool, taken: Taken) -> Down {
         Down::Message {
             message: message.map(Box::new),
             forged: true,
             cut,
+            taken: Some(taken),
         }
     }
 }
@@ -63,9 +65,11 @@ pub(super) async fn session(
     request: Request<Streaming<v1::SessionRequest>>,
 ) -> Result<Response<Answers>, Status> {
     let connection = tap.next_connection();
-    tap.event(connection, "connected", "");
     let (up, upward) = mpsc::unbounded_channel();
     let (down, downward) = mpsc::unbounded_channel();
+    // From here on a case sees that there is a stream, and says something on it.
+    tap.state().stream = Some(down.clone());
+    tap.event(connection, "connected", "");
     let onward = onward(
         UnboundedReceiverStream::new(upward),
         request.metadata(),
@@ -79,7 +83,6 @@ pub(super) async fn session(
             return Err(status);
         }
     };
-    tap.state().stream = Some(down.clone());
     let line = Arc::new(Line {
         tap,
         connection,
@@ -118,9 +121,9 @@ impl Line {
         let by = By::Stream { sequence };
         let tap = &self.tap;
         let task = tap.task(&said);
-        let fate = tap
-            .interferences
-            .fate(&tap.record, From::Driver, &said, task.as_ref());
+        let fate =
+            tap.interferences
+                .fate(&tap.record, Way::Stream, From::Driver, &said, task.as_ref());
         let body = said.body.clone();
         let lost = matches!(fate, Fate::Drop | Fate::Cut);
         tap.note(From::Driver, self.connection, by, said, (false, lost));
@@ -141,10 +144,10 @@ impl Line {
                 tokio::time::sleep(pause).await;
                 self.send(&request);
             }
-            Fate::Change(change) => match changed_request(&request, body, &change) {
-                Some(changed) => self.send(&changed),
-                None => self.send(&request),
-            },
+            Fate::Change(change) => {
+                let message = changed_tell(tap, request.message.as_ref(), body, &change);
+                self.send(&v1::SessionRequest { sequence, message });
+            }
             Fate::Cut => {
                 self.numbers().lost(sequence);
                 tap.cut();
@@ -204,15 +207,16 @@ impl Line {
         let said = answered(Some(&message));
         let tap = &self.tap;
         // A task is known by its first telling.
-        let task = tap.task(&said).or_else(|| super::calls::named(&said));
-        let fate = tap
-            .interferences
-            .fate(&tap.record, From::Engine, &said, task.as_ref());
+        let task = tap.task(&said).or_else(|| super::judged::named(&said));
+        let fate =
+            tap.interferences
+                .fate(&tap.record, Way::Stream, From::Engine, &said, task.as_ref());
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
                 message: Some(Box::new(message)),
                 forged,
                 cut,
+                taken: None,
             });
         };
         match fate {
@@ -228,6 +232,7 @@ impl Line {
                         message: Some(Box::new(message)),
                         forged: false,
                         cut: false,
+                        taken: None,
                     });
                 });
                 tap.interferences.hold(&name, deliver);
@@ -244,8 +249,14 @@ impl Line {
                 tokio::time::sleep(pause).await;
                 send(message, false, false);
             }
-            Fate::Change(change) => send(changed(message, said.body, &change), true, false),
-            Fate::Cut => tap.cut(),
+            Fate::Change(change) => {
+                send(changed(tap, message, said.body, &change), true, false);
+            }
+            Fate::Cut => {
+                let by = By::Stream { sequence: 0 };
+                tap.note(From::Engine, self.connection, by, said, (false, true));
+                tap.cut();
+            }
             Fate::CutBehind => send(message, false, true),
         }
     }
@@ -258,12 +269,13 @@ impl Line {
     ) {
         let mut sequence = 0;
         while let Some(down) = downward.recv().await {
-            let (message, forged, cut) = match down {
+            let (message, forged, cut, taken) = match down {
                 Down::Message {
                     message,
                     forged,
                     cut,
-                } => (message.map(|message| *message), forged, cut),
+                    taken,
+                } => (message.map(|message| *message), forged, cut, taken),
                 Down::End(end) => {
                     if let Err(status) = end {
                         let _ = answers.send(Err(status));
@@ -280,6 +292,9 @@ impl Line {
             let gone = answers
                 .send(Ok(v1::SessionResponse { sequence, message }))
                 .is_err();
+            if let Some(taken) = taken.filter(|_| !gone) {
+                taken.tell();
+            }
             if cut {
                 tokio::time::sleep(OUT).await;
                 self.tap.cut();
@@ -299,31 +314,40 @@ fn broken_or_refused(status: Status) -> Status {
     }
 }
 
-/// A message of the engine with other fields.
-pub(super) fn changed(message: Told, mut body: Json, change: &Json) -> Told {
+/// A message of the engine with other fields. Where those make none of it, it is as it was, and that is told.
+pub(super) fn changed(tap: &Tap, message: Told, mut body: Json, change: &Json) -> Told {
     merge(&mut body, change);
     let kind = answered(Some(&message)).kind;
-    // A case that makes no message of it has its word: the reader of cases looked at the fields.
     let changed = crate::wire::engine_message(&serde_json::json!({ kind: body }));
-    changed.ok().flatten().unwrap_or(message)
+    match changed {
+        Ok(Some(changed)) => changed,
+        Ok(None) => message,
+        Err(why) => {
+            void_change(tap, kind, &why);
+            message
+        }
+    }
 }
 
-/// A message of the driver with other fields; `None` where it is none then.
-fn changed_request(
-    request: &v1::SessionRequest,
+/// A message of the driver with other fields; the same holds.
+pub(super) fn changed_tell(
+    tap: &Tap,
+    message: Option<&Tell>,
     mut body: Json,
     change: &Json,
-) -> Option<v1::SessionRequest> {
+) -> Option<Tell> {
     merge(&mut body, change);
-    let kind = told(request.message.as_ref()).kind;
-    let of = crate::wire::descriptor("SessionRequest").ok()?;
-    let json = serde_json::json!({ kind: body });
-    let message = conveyor_api::from_json_of(&of, &json).ok()?;
-    let read = v1::SessionRequest::decode(&message.encode_to_vec()[..]).ok()?;
-    Some(v1::SessionRequest {
-        sequence: request.sequence,
-        message: read
-            .message
-            .filter(|message| !matches!(message, Tell::Answer(_))),
-    })
+    let kind = told(message).kind;
+    match request_of(kind, body) {
+        Ok(changed) => changed,
+        Err(why) => {
+            void_change(tap, kind, &why);
+            message.cloned()
+        }
+    }
+}
+
+fn void_change(tap: &Tap, kind: &str, why: &str) {
+    let why = format!("interference `change` had no meaning: it made no `{kind}`: {why}");
+    tap.interferences.void(why);
 }

@@ -180,6 +180,8 @@ pub struct LogLine {
     pub stream: LogStream,
     /// The line; UTF-8 where the writer wrote UTF-8.
     pub text: Bytes,
+    /// Whether it goes on in the next line of its stream.
+    pub goes_on: bool,
 }
 
 /// How a task ended.

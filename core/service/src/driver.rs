@@ -15,7 +15,7 @@ pub use polled::WAIT_MS;
 
 use crate::caller::{Call, Caller, Scope};
 use conveyor_node::Node;
-use conveyor_proto::contract::{MESSAGE_BYTES, PRINCIPALS};
+use conveyor_proto::contract::MESSAGE_BYTES;
 use conveyor_proto::v1;
 use polled::PolledSessions;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Output as log lines: read only as fast as the lines are taken, and bounded.
 
-use crate::lines::Lines;
+use crate::lines::{Line, Lines};
 use conveyor_sdk::Stream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -85,7 +85,7 @@ impl Log {
 
     /// Says something in the driver's own name.
     pub(crate) async fn say(&self, text: impl Into<Vec<u8>>) {
-        self.send(Stream::Driver, text.into()).await;
+        self.lines.line(Stream::Driver, text).await;
     }
 
     /// Says how much was dropped, if anything was.
@@ -111,7 +111,8 @@ impl Log {
         (!said.is_empty()).then_some(said)
     }
 
-    async fn line(&self, stream: Stream, text: Vec<u8>) {
+    async fn line(&self, stream: Stream, line: Line) {
+        let Line { text, goes_on } = line;
         if stream == Stream::Stderr
             && !text.iter().all(u8::is_ascii_whitespace)
             && let Ok(mut last) = self.last.lock()
@@ -122,17 +123,16 @@ impl Log {
             last.extend_from_slice(&text[..end]);
         }
         // A line feed counts, so that empty lines have an end too.
-        let bytes = text.len() as u64 + 1;
+        let bytes = text.len() as u64 + u64::from(!goes_on);
         if self.written.fetch_add(bytes, Relaxed) + bytes <= MAX_LOG_BYTES {
-            self.send(stream, text).await;
+            // Nobody left to read the log is no reason to stop the command.
+            match goes_on {
+                true => self.lines.part(stream, text).await,
+                false => self.lines.line(stream, text).await,
+            }
         } else if self.dropped.fetch_add(bytes, Relaxed) == 0 {
             self.say(format!("log truncated: the limit of an attempt is {MAX_LOG_BYTES} bytes; what follows is dropped"))
                 .await;
         }
-    }
-
-    /// Nobody left to read the log is no reason to stop the command.
-    async fn send(&self, stream: Stream, text: Vec<u8>) {
-        self.lines.line(stream, text).await;
     }
 }

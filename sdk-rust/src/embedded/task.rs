@@ -125,6 +125,7 @@ fn node_line(line: Line) -> node::LogLine {
             Stream::Stderr => node::LogStream::Stderr,
         },
         text: line.text.into(),
+        goes_on: line.goes_on,
     }
 }
 

@@ -88,6 +88,7 @@ impl Runtime {
             self.done(&token, Err(Failure::cancelled()));
         }
         again.iter().for_each(|token| self.send_report(token));
+        self.clear();
         Ok(())
     }
 

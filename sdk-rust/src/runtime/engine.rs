@@ -241,17 +241,15 @@ impl Runtime {
         }
     }
 
-    /// The engine holds that a claim is over. Where its action has ended, that may be by the very report
-    /// whose answer was lost: what it said before goes on to the log, until that has it (R32).
+    /// The engine holds that a claim is over. Where its action has ended, that is by the very report whose
+    /// answer is on its way, was lost, or came before this: what it said before goes on to the log, until that
+    /// has it (R24).
     fn stale(&mut self, token: &Bytes) {
-        match self
-            .held
-            .get_mut(token)
-            .filter(|held| held.report.is_some())
-        {
+        match self.held.get_mut(token).filter(|held| !held.runs()) {
             None => self.forget(token),
             Some(held) => {
                 (held.answered, held.report) = (true, None);
+                held.stale.get_or_insert_with(Instant::now);
                 self.clear();
             }
         }

@@ -21,6 +21,8 @@ const BATCH_LINES: usize = 1000;
 const BATCH_BYTES: u64 = 256 << 10;
 /// What a line takes of the window besides its text (R31).
 const LINE_COST: u64 = 64;
+/// So long after its attempt's end a log takes lines (R32).
+const SEALED_AFTER: Duration = Duration::from_secs(300);
 /// The longest line: what a batch has, whatever the engine takes.
 pub(super) const LINE_BYTES: u64 = BATCH_BYTES - LINE_COST;
 
@@ -47,6 +49,8 @@ pub(super) struct Held {
     /// When the report was sent last.
     pub(super) reported: Option<Instant>,
     pub(super) answered: bool,
+    /// When the engine said that the claim of what had ended is over.
+    pub(super) stale: Option<Instant>,
     /// What is to be saved: its data, the message that has it, and who waits.
     pub(super) checkpoints: VecDeque<Saving>,
     /// It is to go on elsewhere, until the engine has that.
@@ -90,6 +94,7 @@ impl Held {
             report: None,
             reported: None,
             answered: false,
+            stale: None,
             checkpoints: VecDeque::new(),
             detaching: None,
             lines: VecDeque::new(),
@@ -104,9 +109,11 @@ impl Held {
         self.report.is_none() && !self.answered
     }
 
-    /// Whether nothing of it is left to do.
+    /// Whether nothing of it is left to do. Lines that nobody acknowledges are given up once no log takes them:
+    /// its token may be one that the engine does not know at all.
     pub(super) fn is_over(&self) -> bool {
-        self.answered && (self.lines.is_empty() || self.sealed)
+        let is_sealed = |stale: Instant| stale.elapsed() >= SEALED_AFTER;
+        self.answered && (self.lines.is_empty() || self.sealed || self.stale.is_some_and(is_sealed))
     }
 
     pub(super) fn add(&mut self, pieces: Vec<Piece>) {

@@ -1,5 +1,7 @@
 //! Reaching the engine.
 
+use crate::breaks::Breaks;
+use crate::rest::Carrier;
 use crate::v1::Launch;
 use conveyor_proto::contract::MESSAGE_BYTES;
 use conveyor_proto::v1::driver_service_client::DriverServiceClient;
@@ -18,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// The driver's side of the service.
-pub(crate) type Client = DriverServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = DriverServiceClient<InterceptedService<Carrier, Bearer>>;
 
 /// Shows the access token with each call.
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ impl Interceptor for Bearer {
 /// # Errors
 /// `INVALID_ARGUMENT` where the address, the certificate or the token cannot be; `UNAVAILABLE` where nobody
 /// is there.
-pub(crate) async fn connect(launch: &Launch) -> Result<Client, Status> {
+pub(crate) async fn connect(launch: &Launch, breaks: Breaks) -> Result<Client, Status> {
     let channel = match launch.url.strip_prefix("unix:") {
         Some(path) => unix(path.strip_prefix("//").unwrap_or(path)).await?,
         None => tcp(launch).await?,
@@ -54,7 +56,11 @@ pub(crate) async fn connect(launch: &Launch) -> Result<Client, Status> {
             })?)
         }
     };
-    let client = DriverServiceClient::with_interceptor(channel, Bearer(bearer));
+    let carrier = match launch.transport.as_str() {
+        "rest" => Carrier::json(channel, breaks),
+        _ => Carrier::grpc(channel),
+    };
+    let client = DriverServiceClient::with_interceptor(carrier, Bearer(bearer));
     Ok(client
         .max_decoding_message_size(MESSAGE_BYTES)
         .max_encoding_message_size(MESSAGE_BYTES))

@@ -11,9 +11,10 @@ pub(crate) const CONTRACT_VERSION: u32 = 1;
 const OTHER_VERSION: u32 = 99;
 
 /// What it has beyond the contract's base.
-const CAPABILITIES: [&str; 15] = [
+const CAPABILITIES: [&str; 16] = [
     "stream",
     "unary",
+    "rest",
     "tls",
     "unix",
     "checkpoints",

@@ -87,9 +87,9 @@ fn checked(mut launch: Launch) -> Result<Launch, String> {
     or(&mut launch.version, "1.0.0");
     launch.capacity = launch.capacity.max(1);
     match launch.transport.as_str() {
-        "stream" | "unary" => Ok(launch),
+        "stream" | "unary" | "rest" => Ok(launch),
         other => Err(format!(
-            "the transport `{other}` is none of this driver's: it has `stream` and `unary`"
+            "the transport `{other}` is none of this driver's: it has `stream`, `unary` and `rest`"
         )),
     }
 }
@@ -139,10 +139,10 @@ mod tests {
     #[test]
     fn a_transport_that_is_not_there_is_refused_by_name() {
         let launch = Launch {
-            transport: "rest".to_owned(),
+            transport: "pigeon".to_owned(),
             ..Launch::default()
         };
-        let refused = checked(launch).expect_err("no REST");
-        assert!(refused.contains("`rest`"), "{refused}");
+        let refused = checked(launch).expect_err("no such way");
+        assert!(refused.contains("`pigeon`"), "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! A driver runtime of its own: the driver contract, over the generated stubs alone.
+//! A driver runtime of its own: the driver contract, over the generated stubs alone, or as JSON.
 //!
 //! It is what an author writes who has no SDK, and reads `docs/driver-contract.md` from the first rule to the last.
 //! Its one action, `interpret`, performs the programs of the conformance suite.
@@ -8,6 +8,7 @@
 //! | [`launch`] | how the suite starts it |
 //! | `hello` | who it says that it is |
 //! | `connect`, `wire`, `polled` | a connection: a stream, or calls that stand in for one |
+//! | `rest`, `forms` | the calls as JSON over HTTP |
 //! | [`session`], `told`, `tasks`, `said`, `clock`, `push` | the session: what is heard, held and said |
 //! | `held`, `logs`, `pace`, `bounds` | tasks, their lines, heartbeats, and what fits |
 //! | `interpreter`, `program`, `template`, `says`, `mask` | user code, and what it speaks through |
@@ -20,6 +21,7 @@ mod bounds;
 pub mod breaks;
 mod clock;
 mod connect;
+mod forms;
 mod held;
 mod hello;
 mod interpreter;
@@ -30,6 +32,7 @@ mod pace;
 mod polled;
 mod program;
 mod push;
+mod rest;
 mod said;
 mod says;
 pub mod session;

@@ -17,7 +17,7 @@ Usage: conveyor-conformance-raw [--break SWITCH] [--list-switches]
   --list-switches   Print each switch, its requirement and what it does, with tabs between, and end
 
 How to connect stands on standard input, or in the environment: CONVEYOR_URL, CONVEYOR_TOKEN, CONVEYOR_CA, and
-CONVEYOR_CONFORMANCE_ TRANSPORT (stream or unary), DRIVER, VERSION, CAPACITY and DRAIN_MS.
+CONVEYOR_CONFORMANCE_ TRANSPORT (stream, unary or rest), DRIVER, VERSION, CAPACITY and DRAIN_MS.
 
 Exit status: 0 it was told to stop, 1 it could not go on, 2 it could not start.
 ";

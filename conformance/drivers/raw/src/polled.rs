@@ -17,6 +17,7 @@ use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
 use conveyor_proto::v1::session_response::Message as Told;
 use prost::bytes::Bytes;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -170,6 +171,7 @@ impl Calls {
     /// Asks for as many tasks as there are places for.
     async fn poll(self, places: Arc<watch::Sender<u32>>) {
         let mut changes = places.subscribe();
+        let mut came = BTreeSet::new();
         loop {
             // The other end is held here, so it is there.
             let Ok(max_tasks) = changes
@@ -201,7 +203,10 @@ impl Calls {
                 Err(status) if is_passing(&status) => continue,
                 Err(status) => return self.refused("a poll", &status),
             };
-            places.send_modify(|places| *places = places.saturating_sub(answer.tasks.len() as u32));
+            // One that comes again has its place, or had it.
+            let tasks = answer.tasks.iter();
+            let new = tasks.filter(|task| came.insert(task.token.clone())).count() as u32;
+            places.send_modify(|places| *places = places.saturating_sub(new));
             answer
                 .cancels
                 .into_iter()

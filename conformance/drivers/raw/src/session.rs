@@ -155,9 +155,9 @@ impl Session {
         let (launch, breaks) = (self.launch.clone(), self.breaks);
         self.connecting = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
-            let client = connect::connect(&launch).await?;
+            let client = connect::connect(&launch, breaks).await?;
             match launch.transport.as_str() {
-                "unary" => Ok(polled::open(client, breaks)),
+                "unary" | "rest" => Ok(polled::open(client, breaks)),
                 _ => Wire::stream(client, breaks).await,
             }
         }));

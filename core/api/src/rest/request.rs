@@ -39,6 +39,13 @@ impl Told {
                     .with(StatusCode::PRECONDITION_FAILED, "aborted"),
                 None => self.of(status.into()),
             },
+            // Of a list it is a place that is not there. Of what comes in a body it is the body: gRPC has this code for
+            // a message over its limit.
+            Code::OutOfRange if !self.listing && status.details().is_empty() => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "out_of_range",
+                status.message(),
+            ),
             _ => self.of(status.into()),
         }
     }
@@ -375,4 +382,33 @@ fn put(
         "unknown parameter `{key}`; known are {}",
         known.join(", ")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_told_as_that_and_a_place_that_is_not_there_by_its_field() {
+        let told = |listing| Told {
+            conditional: None,
+            listing,
+        };
+        let refused = |listing| {
+            let status = Status::out_of_range("it is too much");
+            told(listing).refused(status).to_json()
+        };
+        let body = refused(false);
+        assert_eq!(
+            (&body["status"], &body["code"], &body["detail"]),
+            (
+                &413.into(),
+                &"out_of_range".into(),
+                &"it is too much".into()
+            )
+        );
+        let place = refused(true);
+        assert_eq!(place["status"], 400, "{place}");
+        assert_eq!(place["errors"][0]["pointer"], "/after", "{place}");
+    }
 }

@@ -106,6 +106,7 @@ mod tests {
             time: Time(0),
             stream: LogStream::Log,
             text: vec![b'x'; bytes].into(),
+            goes_on: false,
         }
     }
 

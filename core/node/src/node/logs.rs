@@ -99,24 +99,26 @@ async fn append(writer: &LogWriter, batch: Batch) -> bool {
     }
 }
 
-/// A line without secrets as the store has it: in pieces, each of which but the last goes on in the next.
+/// A line without secrets as the store has it: in pieces, each of which but the last goes on in the next, and
+/// that where the line does.
 fn stored(line: LogLine, mask: &Mask) -> impl Iterator<Item = wire::LogLine> + use<> {
     let stream = match line.stream {
         LogStream::Log => wire::LogStream::Driver,
         LogStream::Stdout => wire::LogStream::Stdout,
         LogStream::Stderr => wire::LogStream::Stderr,
     };
+    let goes_on = line.goes_on;
     let mut rest = Some(masked(mask, line.text));
     std::iter::from_fn(move || {
         let mut text = rest.take()?;
         let after = text.split_off(cut(&text, LINE_BYTES));
-        let truncated = !after.is_empty();
-        rest = truncated.then_some(after);
+        let has_more = !after.is_empty();
+        rest = has_more.then_some(after);
         Some(wire::LogLine {
             time_ms: line.time.0,
             stream: stream.into(),
             text,
-            truncated,
+            truncated: has_more || goes_on,
         })
     })
 }

@@ -7,6 +7,7 @@ use crate::owner::{Answer, Input};
 use crate::token::{Claimed, Tokens};
 use conveyor_engine::run::Detached;
 use conveyor_engine::time::Time;
+use conveyor_proto::contract::PRINCIPALS;
 use std::sync::Arc;
 
 impl Node {
@@ -43,8 +44,8 @@ impl Node {
     /// Gives until when it is waited for; `None` when the claim is over.
     ///
     /// # Errors
-    /// [`NodeError::Invalid`] when a secret of the attempt is in a name: names are kept. Another when it could
-    /// not be stored: it is to be sent again.
+    /// [`NodeError::Invalid`] when there are more names than may be, or a secret of the attempt is in one: names
+    /// are kept. Another when it could not be stored: it is to be sent again.
     pub async fn detach(
         &self,
         claimed: Claimed,
@@ -52,6 +53,16 @@ impl Node {
         owner: &str,
         others: &[String],
     ) -> Result<Option<Time>, NodeError> {
+        if others.len() > PRINCIPALS {
+            // What is over is told so, whatever else is wrong with it (R66).
+            return match self.is_current(claimed).await? {
+                true => Err(NodeError::Invalid(format!(
+                    "the limit `principals` of a detached task is {PRINCIPALS}; {} are named",
+                    others.len()
+                ))),
+                false => Ok(None),
+            };
+        }
         if !others.is_empty()
             && let Some(assigned) = assigned::assigned(self, claimed).await?
             && let Some(why) = judge::secret_in_principals(assigned.mask(), others)
@@ -59,6 +70,15 @@ impl Node {
             return Err(NodeError::Invalid(why));
         }
         self.detach_until(claimed, until, owner, others).await
+    }
+
+    /// Whether the claim is its attempt's.
+    async fn is_current(&self, claimed: Claimed) -> Result<bool, NodeError> {
+        match self.reader().load(claimed.run).await {
+            Ok(run) => Ok(run.nonce(claimed.id) == Some(claimed.nonce)),
+            Err(NodeError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn detach_until(

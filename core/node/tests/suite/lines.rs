@@ -23,6 +23,7 @@ async fn said(lines: u64, text: fn(u64) -> Vec<u8>) -> (Node, RunId) {
                 time: Time(number),
                 stream: LogStream::Stdout,
                 text: text(number).into(),
+                goes_on: false,
             };
             context.logs.send(line).await;
         }

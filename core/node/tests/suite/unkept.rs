@@ -54,6 +54,7 @@ async fn node(refused: &Arc<Notify>) -> Node {
                 time: Time(0),
                 stream: LogStream::Stdout,
                 text: "said".into(),
+                goes_on: false,
             };
             context.logs.send(line).await;
         }

@@ -1658,7 +1658,7 @@ pub struct Detached {
     /// with its `grace`, unless somebody ends it before.
     #[prost(uint64, tag = "1")]
     pub until_ms: u64,
-    /// Principals, besides the driver's own, that may complete it. At most 16.
+    /// Principals, besides the driver's own, that may complete it. At most 16: one with more is refused by name.
     #[prost(string, repeated, tag = "2")]
     pub principals: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }

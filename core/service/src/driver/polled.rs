@@ -20,57 +20,100 @@ pub const WAIT_MS: u64 = 60_000;
 /// The polled sessions of this process.
 #[derive(Debug, Default)]
 pub(super) struct PolledSessions {
-    sessions: std::sync::Mutex<HashMap<Arc<str>, Arc<Mutex<Polled>>>>,
+    sessions: std::sync::Mutex<HashMap<Arc<str>, Arc<Polled>>>,
     /// One at a time is taken up: who comes second finds it.
     taking_up: Mutex<()>,
 }
 
-/// One session between two polls.
+/// One session without a stream.
 #[derive(Debug)]
 pub(super) struct Polled {
+    /// A poll has it for as long as it waits.
+    turn: Mutex<Turn>,
+    /// Cancels that an answer had: each is in the answer to every heartbeat that names its task, since
+    /// answers are lost (R52). Beside the turn, for heartbeats come while a poll waits.
+    cancelled: std::sync::Mutex<HashMap<Claimed, v1::Cancel>>,
+}
+
+/// A session between two polls.
+#[derive(Debug)]
+struct Turn {
     link: Link,
     /// The last poll's id and answer, for its repeats.
     answered: Option<(String, v1::PollResponse)>,
     /// What was told and not polled yet.
     told: VecDeque<ToDriver>,
-    /// Cancels that an answer had: each is in the answer to every heartbeat that names its task, since
-    /// answers are lost (R52).
-    cancelled: HashMap<Claimed, v1::Cancel>,
 }
 
 impl Polled {
     /// Tells a cancel, and keeps it to be told again.
     fn cancel(
-        &mut self,
+        &self,
+        session: &Session,
         claimed: Claimed,
         namespace: &str,
         reason: &str,
         grace: Duration,
     ) -> v1::Cancel {
         let cancel = v1::Cancel {
-            token: self.link.session().seal(namespace, &claimed).into(),
+            token: session.seal(namespace, &claimed).into(),
             reason: reason.to_owned(),
             grace_ms: grace.as_millis() as u64,
         };
-        self.cancelled.insert(claimed, cancel.clone());
+        self.told_cancels().insert(claimed, cancel.clone());
         cancel
+    }
+
+    fn told_cancels(&self) -> std::sync::MutexGuard<'_, HashMap<Claimed, v1::Cancel>> {
+        self.cancelled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cancels that no answer had yet. While a poll waits, it is the one that tells them.
+    fn untold(&self, session: &Session) -> Vec<v1::Cancel> {
+        let Ok(mut turn) = self.turn.try_lock() else {
+            return Vec::new();
+        };
+        while let Some(told) = turn.link.try_next() {
+            turn.told.push_back(told);
+        }
+        let mut cancels = Vec::new();
+        for told in std::mem::take(&mut turn.told) {
+            match told {
+                ToDriver::Cancel {
+                    claimed,
+                    namespace,
+                    reason,
+                    grace,
+                } => {
+                    let grace = Duration::from_millis(grace.0);
+                    cancels.push(self.cancel(session, claimed, &namespace, &reason, grace));
+                }
+                other => turn.told.push_back(other),
+            }
+        }
+        cancels
     }
 }
 
 impl PolledSessions {
     pub(super) fn insert(&self, link: Link) {
         let id = Arc::clone(link.id());
-        let polled = Polled {
+        let turn = Turn {
             link,
             answered: None,
             told: VecDeque::new(),
-            cancelled: HashMap::new(),
+        };
+        let polled = Polled {
+            turn: Mutex::new(turn),
+            cancelled: std::sync::Mutex::default(),
         };
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.insert(id, Arc::new(Mutex::new(polled)));
+        sessions.insert(id, Arc::new(polled));
     }
 
-    fn get(&self, id: &str) -> Option<Arc<Mutex<Polled>>> {
+    fn get(&self, id: &str) -> Option<Arc<Polled>> {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.get(id).cloned()
     }
@@ -118,7 +161,7 @@ impl DriverHandlers {
         caller: &Caller,
         id: &str,
         secret: &[u8],
-    ) -> Result<Arc<Mutex<Polled>>, Status> {
+    ) -> Result<Arc<Polled>, Status> {
         self.session_of(caller, id, secret)?;
         if let Some(polled) = self.polled.get(id) {
             return Ok(polled);
@@ -164,41 +207,42 @@ impl DriverHandlers {
             .await?;
         let deadline = Instant::now() + Duration::from_millis(request.wait_ms);
         // To wait for another poll of the session is to wait.
-        let Ok(mut polled) = tokio::time::timeout_at(deadline, polled.lock()).await else {
+        let Ok(mut turn) = tokio::time::timeout_at(deadline, polled.turn.lock()).await else {
             return Ok(v1::PollResponse {
                 drain: self.drain(),
                 ..v1::PollResponse::default()
             });
         };
-        if let Some((id, answer)) = &polled.answered
+        if let Some((id, answer)) = &turn.answered
             && !request.request_id.is_empty()
             && *id == request.request_id
         {
             return Ok(answer.clone());
         }
-        let most = request.max_tasks.clamp(1, polled.link.session().capacity());
-        let answer = self.poll(&mut polled, most, deadline).await?;
-        polled.answered = Some((request.request_id, answer.clone()));
+        let most = request.max_tasks.clamp(1, turn.link.session().capacity());
+        let answer = self.poll(&polled, &mut turn, most, deadline).await?;
+        turn.answered = Some((request.request_id, answer.clone()));
         Ok(answer)
     }
 
     async fn poll(
         &self,
-        polled: &mut Polled,
+        polled: &Polled,
+        turn: &mut Turn,
         most: u32,
         deadline: Instant,
     ) -> Result<v1::PollResponse, Status> {
-        let session = polled.link.session();
+        let session = turn.link.session();
         let tell = |event| {
             let told = session.tell(event);
             told.map_err(|error| crate::refusal::status(&error))
         };
         let (mut tasks, mut cancels) = (Vec::new(), Vec::new());
-        while let Some(told) = polled.link.try_next() {
-            polled.told.push_back(told);
+        while let Some(told) = turn.link.try_next() {
+            turn.told.push_back(told);
         }
         // What came since the last poll, or comes again, has its place in this answer already.
-        let there = polled
+        let there = turn
             .told
             .iter()
             .filter(|told| matches!(told, ToDriver::Task(_)));
@@ -210,13 +254,13 @@ impl DriverHandlers {
         let _over = Over(&session);
         let mut ending = self.ending.subscribe();
         while (tasks.len() as u32) < most {
-            let there = polled.told.pop_front().or_else(|| polled.link.try_next());
+            let there = turn.told.pop_front().or_else(|| turn.link.try_next());
             // What is there is enough.
             let next = match there {
                 Some(told) => Some(told),
                 None if !tasks.is_empty() || !cancels.is_empty() => None,
                 None => tokio::select! {
-                    told = tokio::time::timeout_at(deadline, polled.link.next()) => match told {
+                    told = tokio::time::timeout_at(deadline, turn.link.next()) => match told {
                         // Whoever takes a session away says so first.
                         Ok(None) => {
                             let why = "the engine stops; poll again".into();
@@ -249,7 +293,7 @@ impl DriverHandlers {
                     grace,
                 }) => {
                     let grace = Duration::from_millis(grace.0);
-                    cancels.push(polled.cancel(claimed, &namespace, &reason, grace));
+                    cancels.push(polled.cancel(&session, claimed, &namespace, &reason, grace));
                 }
                 Some(ToDriver::Replaced | ToDriver::Over) => return Err(self.gone(&session)),
             }
@@ -270,38 +314,32 @@ impl DriverHandlers {
     }
 
     /// Tasks of a polled session that have to stop: what was not told yet, and of those that the driver
-    /// names what was. While a poll waits, it is the one that tells.
-    pub(super) fn cancels(&self, session: &Session, named: &[Claimed]) -> Vec<v1::Cancel> {
+    /// names what was, but for those that are `over`, which it is told as stale.
+    pub(super) async fn cancels(
+        &self,
+        session: &Session,
+        named: &[Claimed],
+        over: &[Claimed],
+    ) -> Vec<v1::Cancel> {
         let Some(polled) = self.polled.get(session.id()) else {
             return Vec::new();
         };
-        let Ok(mut polled) = polled.try_lock() else {
-            return Vec::new();
+        let mut cancels = polled.told_cancels().clone();
+        let unnamed = cancels.keys().filter(|claimed| !named.contains(claimed));
+        let unnamed: Vec<Claimed> = unnamed.copied().collect();
+        cancels.retain(|claimed, _| named.contains(claimed) && !over.contains(claimed));
+        // A heartbeat that does not name a task may be older than the task, and the next one names it. Where
+        // the node has ended, all are kept: nobody is told anything more.
+        let ended = match unnamed.is_empty() {
+            true => Vec::new(),
+            false => session.standing(unnamed).await.unwrap_or_default(),
         };
-        while let Some(told) = polled.link.try_next() {
-            polled.told.push_back(told);
-        }
-        // Whatever it does not hold any more needs no telling.
         polled
-            .cancelled
-            .retain(|claimed, _| named.contains(claimed));
-        let mut cancels: HashMap<_, _> = polled.cancelled.clone();
-        for told in std::mem::take(&mut polled.told) {
-            match told {
-                ToDriver::Cancel {
-                    claimed,
-                    namespace,
-                    reason,
-                    grace,
-                } => {
-                    let grace = Duration::from_millis(grace.0);
-                    let cancel = polled.cancel(claimed, &namespace, &reason, grace);
-                    cancels.insert(claimed, cancel);
-                }
-                other => polled.told.push_back(other),
-            }
-        }
-        cancels.into_values().collect()
+            .told_cancels()
+            .retain(|claimed, _| !over.contains(claimed) && !ended.contains(claimed));
+        let mut cancels: Vec<v1::Cancel> = cancels.into_values().collect();
+        cancels.extend(polled.untold(session));
+        cancels
     }
 
     fn gone(&self, session: &Session) -> Status {

@@ -1,7 +1,7 @@
 //! Calls without a stream.
 
 use super::tokens::Named;
-use super::{DriverHandlers, PRINCIPALS, convert, driving, hello, logs};
+use super::{DriverHandlers, convert, driving, hello, logs};
 use crate::caller::Caller;
 use crate::refusal;
 use conveyor_engine::time::Time;
@@ -21,25 +21,6 @@ const ANSWERS: usize = 1000;
 )]
 fn refuse(error: NodeError) -> Status {
     refusal::status(&error)
-}
-
-/// Whether one of the answers is any, and within its limits.
-fn answered(at: usize, answer: &TaskAnswer) -> std::result::Result<(), Status> {
-    match &answer.answer {
-        None => {
-            let pointer = format!("/answers/{at}/accepted");
-            let why = "`answers[].answer` is missing";
-            Err(refusal::missing(pointer, why))
-        }
-        Some(task_answer::Answer::Detached(Detached { principals, .. }))
-            if principals.len() > PRINCIPALS =>
-        {
-            let pointer = format!("/answers/{at}/detached/principals");
-            let count = principals.len();
-            Err(refusal::limit(pointer, "principals", count, PRINCIPALS))
-        }
-        Some(_) => Ok(()),
-    }
 }
 
 #[tonic::async_trait]
@@ -114,8 +95,9 @@ impl DriverService for DriverHandlers {
             ));
         }
         // Nothing is done of a request that is refused.
-        for (at, answer) in request.answers.iter().enumerate() {
-            answered(at, answer)?;
+        if let Some(at) = request.answers.iter().position(|one| one.answer.is_none()) {
+            let pointer = format!("/answers/{at}/accepted");
+            return Err(refusal::missing(pointer, "`answers[].answer` is missing"));
         }
         let (mut named, mut refused) = (Named::default(), Vec::new());
         for answer in request.answers {
@@ -183,7 +165,7 @@ impl DriverService for DriverHandlers {
             // One that has a stream is told by that.
             Ok(_) | Err(_) => {}
         }
-        let cancels = self.cancels(&session, &named.claims);
+        let cancels = self.cancels(&session, &named.claims, &over).await;
         Ok(Response::new(HeartbeatResponse {
             stale_tokens: named.stale(&over),
             cancels,

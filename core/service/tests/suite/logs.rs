@@ -34,6 +34,7 @@ async fn say(context: &Context, text: &str) {
         time: Time(1),
         stream: LogStream::Log,
         text: text.as_bytes().to_vec().into(),
+        goes_on: false,
     };
     context.logs.send(line).await;
 }

@@ -185,3 +185,90 @@ async fn a_poll_that_waits_while_the_engine_stops_is_told_to_come_again() {
         assert!(status.metadata().contains_key("retry-after"), "{status:?}");
     }
 }
+
+/// What a heartbeat says of a task that is held.
+fn named(task: &v1::Task) -> Vec<v1::TaskProgress> {
+    vec![v1::TaskProgress {
+        token: task.token.clone(),
+        ..v1::TaskProgress::default()
+    }]
+}
+
+/// A driver whose task is told to stop by a poll's answer, which is lost.
+async fn cancelled_by_a_lost_answer(server: &Server) -> (Calls, v1::Task) {
+    let spec = "{steps: [{id: a, driver: raw}]}";
+    let run = server.run("default", spec).await;
+    let driver = Calls::register(&server.node, 2).await;
+    let task = driver.take().await;
+    let cancel = v1::StopRunRequest {
+        run,
+        kind: v1::StopKind::Cancel.into(),
+        ..v1::StopRunRequest::default()
+    };
+    let cancelled = server.control.stop_run(Request::new(cancel)).await;
+    cancelled.expect("it is told to stop");
+    let lost = driver.poll_for(60_000).await.expect("polled");
+    assert_eq!(lost.cancels.len(), 1, "{lost:?}");
+    (driver, task)
+}
+
+#[tokio::test]
+async fn a_cancel_of_a_lost_answer_comes_by_each_heartbeat_while_a_poll_waits() {
+    let server = Server::open().await;
+    let (driver, task) = cancelled_by_a_lost_answer(&server).await;
+    let waiting = driver.poll_for(60_000);
+    tokio::pin!(waiting);
+    for _ in 0..2 {
+        // The poll is asked first: it waits once the heartbeat is under way.
+        let heard = tokio::select! {
+            biased;
+            polled = &mut waiting => panic!("there is nothing to poll: {polled:?}"),
+            heard = driver.beat(named(&task)) => heard,
+        };
+        assert_eq!(heard.cancels.len(), 1, "{heard:?}");
+        assert_eq!(heard.cancels[0].token, task.token);
+        assert!(heard.cancels[0].grace_ms > 0);
+    }
+    // The answer to a poll which waits may be lost, too.
+    let other = server
+        .run("default", "{steps: [{id: b, driver: raw}]}")
+        .await;
+    let polled = waiting.await.expect("polled");
+    let [next] = &polled.tasks[..] else {
+        panic!("one task: {polled:?}");
+    };
+    assert_eq!(next.id.as_ref().expect("told").run, other);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_cancel_of_a_lost_answer_waits_for_a_heartbeat_that_names_its_task() {
+    let server = Server::open().await;
+    let (driver, task) = cancelled_by_a_lost_answer(&server).await;
+    // One that was said before the task came.
+    assert!(driver.beat(Vec::new()).await.cancels.is_empty());
+    let heard = driver.beat(named(&task)).await;
+    assert_eq!(heard.cancels.len(), 1, "{heard:?}");
+    // What has ended is told to stop no more.
+    let cancelled = v1::Result {
+        state: v1::AttemptState::Cancelled.into(),
+        ..v1::Result::default()
+    };
+    let ended = driver.report(&task.token, cancelled).await;
+    assert_eq!(ended.status(), v1::ReportStatus::Accepted);
+    let stale = async {
+        loop {
+            let heard = driver.beat(named(&task)).await;
+            if !heard.stale_tokens.is_empty() {
+                return heard;
+            }
+            // Whether the run has ended is being read.
+            tokio::task::yield_now().await;
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(60), stale).await;
+    let heard = heard.expect("it is told");
+    assert_eq!(heard.stale_tokens, std::slice::from_ref(&task.token));
+    assert!(heard.cancels.is_empty(), "{heard:?}");
+    server.end().await;
+}

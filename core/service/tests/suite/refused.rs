@@ -185,6 +185,68 @@ async fn a_task_that_is_not_handed_over_is_told_so_without_a_stream() {
     server.end().await;
 }
 
+/// One name more than a task may be handed over to.
+fn crowd() -> v1::Detached {
+    v1::Detached {
+        until_ms: u64::MAX,
+        principals: vec!["somebody".to_owned(); 17],
+    }
+}
+
+const CROWDED: &str = "the limit `principals` of a detached task is 16; 17 are named";
+
+#[tokio::test]
+async fn a_task_that_is_handed_over_to_too_many_is_refused_by_name_and_its_stream_goes_on() {
+    let server = Server::open().await;
+    server.run("default", ONE).await;
+    let (mut stream, _, tasks) = server.session("raw", 1).await;
+    let token = &tasks[0].token;
+    stream.answer(token, Answer::Accepted(v1::Accepted {}));
+    stream.answer(token, Answer::Detached(crowd()));
+    let told = refused(&mut stream).await;
+    assert_eq!(told.kind(), v1::RefusedKind::Detached);
+    assert_eq!(&told.token, token);
+    assert!(told.reason.contains(CROWDED), "{}", told.reason);
+    let status = stream.report(token, succeeded("{}")).await;
+    assert_eq!(status, v1::ReportStatus::Accepted);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn of_a_call_with_a_task_for_too_many_that_one_alone_is_refused() {
+    let server = Server::open().await;
+    server.run("default", ONE).await;
+    server.run("default", ONE).await;
+    let driver = Calls::register(&server.node, 2).await;
+    let (one, other) = (driver.take().await.token, driver.take().await.token);
+    let few = v1::Detached {
+        principals: vec!["somebody".to_owned(); 16],
+        ..crowd()
+    };
+    let answer = |token: &Bytes, detached| v1::TaskAnswer {
+        token: token.clone(),
+        answer: Some(Answer::Detached(detached)),
+    };
+    let request = v1::AnswerRequest {
+        answers: vec![answer(&one, crowd()), answer(&other, few)],
+        ..driver.answers()
+    };
+    let answered = driver.handlers.answer(Request::new(request)).await;
+    let answered = answered.expect("an answer").into_inner();
+    assert!(answered.stale_tokens.is_empty(), "{answered:?}");
+    assert_eq!(answered.refused.len(), 1, "{answered:?}");
+    assert_eq!(answered.refused[0].token, one);
+    assert!(answered.refused[0].reason.contains(CROWDED));
+    // What is over is stale, whatever else is wrong with it.
+    let ended = driver.report(&one, succeeded("{}")).await;
+    assert_eq!(ended.status(), v1::ReportStatus::Accepted);
+    let late = driver.answer(&one, Answer::Detached(crowd())).await;
+    let late = late.expect("an answer");
+    assert_eq!(late.stale_tokens, [one]);
+    assert!(late.refused.is_empty(), "{late:?}");
+    server.end().await;
+}
+
 #[tokio::test]
 async fn a_task_may_be_left_to_something_elsewhere_by_its_first_answer() {
     let server = Server::open().await;
@@ -320,25 +382,15 @@ async fn of_a_call_with_an_answer_that_is_none_nothing_is_done() {
         answer,
     };
     let refuses = answer(Some(Answer::Refused(v1::Refused::default())));
-    let crowd = vec!["x".to_owned(); 1000];
-    let crowded = answer(Some(Answer::Detached(v1::Detached {
-        until_ms: u64::MAX,
-        principals: crowd,
-    })));
-    for (bad, pointer) in [
-        (answer(None), "/answers/1/accepted"),
-        (crowded, "/answers/1/detached/principals"),
-    ] {
-        let request = v1::AnswerRequest {
-            answers: vec![refuses.clone(), bad],
-            ..driver.answers()
-        };
-        let answered = driver.handlers.answer(Request::new(request)).await;
-        let status = answered.expect_err("it is refused");
-        assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
-        let details = v1::Refusal::decode(status.details()).expect("it says where");
-        assert_eq!(details.diagnostics[0].pointer, pointer);
-    }
+    let request = v1::AnswerRequest {
+        answers: vec![refuses, answer(None)],
+        ..driver.answers()
+    };
+    let answered = driver.handlers.answer(Request::new(request)).await;
+    let status = answered.expect_err("it is refused");
+    assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
+    let details = v1::Refusal::decode(status.details()).expect("it says where");
+    assert_eq!(details.diagnostics[0].pointer, "/answers/1/accepted");
     // It was not taken back.
     driver.accept(&task).await;
     server.end().await;

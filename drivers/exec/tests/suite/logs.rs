@@ -1,6 +1,7 @@
 use crate::support::{alive, eventually, exec, run, submit, task, texts};
 use conveyor_driver_exec::{MAX_LINE_BYTES, MAX_LOG_BYTES};
 use conveyor_node::driver::{LogStream, Outcome};
+use conveyor_sdk::testing::TestTask;
 use serde_json::json;
 
 #[tokio::test]
@@ -28,13 +29,37 @@ async fn a_line_is_seen_while_the_command_runs() {
 async fn a_line_without_end_comes_in_parts() {
     let with = format!("head -c {} /dev/zero | tr '\\0' x", 2 * MAX_LINE_BYTES + 1);
     let (_, lines) = run(json!({"run": with})).await;
-    let texts = texts(&lines, LogStream::Stdout);
-    assert_eq!(texts.len(), 3);
-    let marker = " [line split at 65536 bytes]";
-    for part in &texts[..2] {
-        assert!(part.ends_with(marker) && part.len() == MAX_LINE_BYTES);
-    }
-    assert_eq!(texts[2], "x".repeat(2 * marker.len() + 1));
+    let part = "x".repeat(MAX_LINE_BYTES);
+    let expected = [part.as_str(), part.as_str(), "x"];
+    assert!(texts(&lines, LogStream::Stdout) == expected);
+    let go_on: Vec<bool> = lines.iter().map(|line| line.goes_on).collect();
+    assert_eq!(go_on, [true, true, false]);
+}
+
+#[tokio::test]
+async fn a_secret_where_a_long_line_is_cut_is_masked() {
+    const SECRET: &str = "s3cr3t-value-7Q";
+    // Its first half ends the first part; the next one is at another's end without a line feed.
+    let script = format!(
+        "x() {{ head -c $1 /dev/zero | tr '\\0' x; }}; x {}; printf %s {SECRET}; x {}; printf %s {SECRET}",
+        MAX_LINE_BYTES - SECRET.len() / 2,
+        MAX_LINE_BYTES,
+    );
+    let driver = conveyor_driver_exec::driver();
+    let test = TestTask::new("run").secret("KEY", SECRET);
+    let run = test.inputs(json!({"run": script})).run(&driver).await;
+    run.result.expect("it ends well");
+    let said = run.lines.concat();
+    assert_eq!(said.matches("***").count(), 2, "both are masked");
+    let without = said.replace("***", "");
+    assert!(without.bytes().all(|byte| byte == b'x'));
+    assert_eq!(without.len(), 2 * MAX_LINE_BYTES - SECRET.len() / 2);
+    let (last, others) = run.go_on.split_last().expect("lines");
+    assert!(
+        !last && others.iter().all(|goes_on| *goes_on),
+        "{:?}",
+        run.go_on
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

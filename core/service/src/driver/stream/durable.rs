@@ -1,9 +1,9 @@
 //! What is to be durable before its message is acknowledged: detached tasks, reports, checkpoints. Each
 //! claim's go to the owner one after the other. What is never taken is acknowledged as refused (R63).
 
+use super::super::convert;
 use super::super::pending::{Kind, Save, Turn};
-use super::super::{PRINCIPALS, convert};
-use super::{Answer, Conversation, Done, End, Told, What, goodbye};
+use super::{Answer, Conversation, Done, Told, What};
 use conveyor_engine::time::Time;
 use conveyor_node::Node;
 use conveyor_node::token::Claimed;
@@ -17,20 +17,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 const MOST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Conversation {
-    pub(super) fn detach(
-        &mut self,
-        claimed: Claimed,
-        token: Bytes,
-        detached: v1::Detached,
-    ) -> Result<(), End> {
-        if detached.principals.len() > PRINCIPALS {
-            let most = PRINCIPALS;
-            let why = format!("`detached.principals` has at most {most} names");
-            return Err(goodbye(v1::GoodbyeReason::Limit, why));
-        }
+    pub(super) fn detach(&mut self, claimed: Claimed, token: Bytes, detached: v1::Detached) {
         let sequence = self.received;
         if self.pending.begin(Kind::Detach, claimed, sequence) == Turn::Later {
-            return Ok(());
+            return;
         }
         let (node, session) = (self.handlers.node.clone(), self.session.clone());
         self.later.push(Box::pin(async move {
@@ -61,7 +51,6 @@ impl Conversation {
                 answer: Answer::Acknowledge(told),
             }
         }));
-        Ok(())
     }
 
     pub(super) fn report(&mut self, report: v1::TaskReport) {

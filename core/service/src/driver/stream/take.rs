@@ -74,7 +74,8 @@ impl Conversation {
                 self.told(SessionEvent::Refused(claimed))
             }
             Some(v1::task_answer::Answer::Detached(detached)) => {
-                self.detach(claimed, answer.token, detached)
+                self.detach(claimed, answer.token, detached);
+                Ok(())
             }
             None => Ok(()),
         }
