@@ -28,7 +28,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const MARK: &str = "CONVEYOR_CONFORMANCE_MARK";
 
 /// How the driver under test is started.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Program {
     /// The command and its arguments.
     pub command: Vec<String>,

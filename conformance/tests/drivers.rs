@@ -1,25 +1,11 @@
 //! The profile `driver` against the drivers of this repository, which pass it whole.
 
 mod again;
+mod beside;
 
-use conveyor_conformance::{
-    Axis, Backend, Breadth, Lists, Options, Program, Trace, Verdict, embedded, read_config,
-};
+use conveyor_conformance::{Axis, Breadth, Options, Program, Verdict, embedded, read_config};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-/// A program that is built into the directory of the test's own.
-fn built(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("the test has a file");
-    let directory = own.parent().and_then(Path::parent);
-    let program = directory.expect("it lies in `deps`").join(name);
-    assert!(
-        program.exists(),
-        "{} is not built: `make test` builds it, or `cargo build --release -p {name}`",
-        program.display()
-    );
-    program
-}
+use std::path::Path;
 
 /// Runs each case about once against a driver, with its config of `drivers/`: so that all ways to talk and all faults are
 /// among them, by the seed.
@@ -32,21 +18,15 @@ async fn passes(program: &str, config: &str, seed: u64, undeclared: &[&str]) {
         read_config(config, &text, "driver").unwrap_or_else(|errors| panic!("{errors:#?}"));
     let options = Options {
         program: Program {
-            command: vec![built(program).display().to_string()],
-            environment: Vec::new(),
+            command: vec![beside::program(program)],
+            ..Program::default()
         },
         config,
         cases: embedded("driver").unwrap_or_else(|errors| panic!("{errors:#?}")),
-        backend: Backend::Embedded,
         breadth: Breadth::Few(usize::MAX),
         seed,
-        parallel: 8,
-        trace: Trace::Off,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        lists: Lists::default(),
         profile: "driver".to_owned(),
-        listen: None,
+        ..Options::default()
     };
     let (results, wrong) = again::results(&options).await;
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -2,9 +2,11 @@
 //!
 //! The programs are built by `make test`.
 
+mod beside;
+
+use beside::program;
 use conveyor_conformance::{
-    Backend, Breadth, Endpoint, Lists, Options, Program, Results, Standing, Status, Trace, Verdict,
-    embedded, read_config, v1,
+    Breadth, Endpoint, Options, Results, Standing, Status, Verdict, embedded, read_config,
 };
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -20,19 +22,6 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A program of the workspace, beside the tests' own.
-fn program(name: &str) -> String {
-    let own = std::env::current_exe().expect("a test is a program");
-    let beside = own.parent().and_then(Path::parent);
-    let program = beside.expect("it lies in deps").join(name);
-    assert!(
-        program.is_file(),
-        "{} is not built: `cargo build --workspace --release` builds it",
-        program.display()
-    );
-    program.display().to_string()
-}
-
 /// An address that nobody listens at.
 fn free() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -42,22 +31,11 @@ fn free() -> SocketAddr {
 fn options(endpoint: Endpoint, include: &[&str]) -> Options {
     let patterns = include.iter().map(|pattern| pattern.parse());
     Options {
-        program: Program {
-            command: Vec::new(),
-            environment: Vec::new(),
-        },
-        config: v1::Config::default(),
-        profile: "contract".to_owned(),
         cases: embedded("contract").unwrap_or_else(|errors| panic!("{}", errors.join("\n"))),
-        backend: Backend::Embedded,
         breadth: Breadth::One,
-        seed: 1,
-        parallel: 8,
-        trace: Trace::Off,
         include: patterns.collect::<Result<_, _>>().expect("patterns"),
-        exclude: Vec::new(),
-        lists: Lists::default(),
         listen: Some(endpoint),
+        ..Options::default()
     }
 }
 

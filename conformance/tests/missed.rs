@@ -1,38 +1,21 @@
 //! What a case wants to go wrong, and did not: it is no pass.
 
-use conveyor_conformance::{Backend, Breadth, Lists, Options, Program, Trace, Verdict, read_cases};
+mod beside;
+
+use conveyor_conformance::{Breadth, Options, Program, Verdict, read_cases};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Runs all of the cases against the driver over the stubs. Their verdicts by the names of the runs.
 async fn verdicts(cases: &str) -> BTreeMap<String, Verdict> {
-    let own = std::env::current_exe().expect("the test has a file");
-    let directory = own.parent().and_then(Path::parent);
-    let program = directory
-        .expect("it lies in `deps`")
-        .join("conveyor-conformance-raw");
-    assert!(
-        program.exists(),
-        "{} is not built: `make test` builds it, or `cargo build --release -p conveyor-conformance-raw`",
-        program.display()
-    );
     let options = Options {
         program: Program {
-            command: vec![program.display().to_string()],
-            environment: Vec::new(),
+            command: vec![beside::program("conveyor-conformance-raw")],
+            ..Program::default()
         },
-        config: conveyor_conformance::v1::Config::default(),
         cases: read_cases("a.yaml", cases).unwrap_or_else(|errors| panic!("{errors:#?}")),
-        backend: Backend::Embedded,
         breadth: Breadth::All,
-        seed: 1,
         parallel: 4,
-        trace: Trace::Off,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        lists: Lists::default(),
-        profile: "contract".to_owned(),
-        listen: None,
+        ..Options::default()
     };
     let results = conveyor_conformance::run(&options, |_, _| ()).await;
     let results = results.expect("the suite begins");

@@ -2,25 +2,15 @@
 //!
 //! The programs are built by `make test`.
 
+mod beside;
+
+use beside::program;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// A program of the workspace, beside the tests' own.
-fn program(name: &str) -> String {
-    let own = std::env::current_exe().expect("a test is a program");
-    let beside = own.parent().and_then(Path::parent);
-    let program = beside.expect("it lies in deps").join(name);
-    assert!(
-        program.is_file(),
-        "{} is not built: `cargo build --workspace --release` builds it",
-        program.display()
-    );
-    program.display().to_string()
 }
 
 fn suite(arguments: &[&str]) -> Output {

@@ -1,8 +1,10 @@
 //! Drivers that misbehave are told so in a sentence, in a time that has an end, and nothing of them is left.
 
+mod beside;
+
+use beside::program;
 use conveyor_conformance::{
-    Backend, Breadth, Lists, Options, Program, Results, Status, Trace, Verdict, embedded,
-    read_cases, read_config, v1,
+    Breadth, Options, Program, Results, Status, Verdict, embedded, read_cases, read_config, v1,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
@@ -17,22 +19,6 @@ const LEFT: Duration = Duration::from_secs(5);
 const CASE: &str = "results/success/outputs";
 /// The file of those that talk.
 const STRANGER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/strangers/stranger.py");
-
-/// A program of the workspace, beside the tests' own.
-fn program(name: &str) -> String {
-    let own = std::env::current_exe().expect("a test is a program");
-    let beside = own
-        .parent()
-        .and_then(Path::parent)
-        .expect("it lies in deps");
-    let program = beside.join(name);
-    assert!(
-        program.is_file(),
-        "{} is not built: `cargo build --workspace --release` builds it",
-        program.display()
-    );
-    program.display().to_string()
-}
 
 /// The one case that most strangers are tried with.
 fn usual() -> Vec<v1::Case> {
@@ -50,20 +36,12 @@ async fn tried(command: &[&str], config: &str, cases: Vec<v1::Case>) -> Results 
     let options = Options {
         program: Program {
             command: command.iter().map(|word| (*word).to_owned()).collect(),
-            environment: Vec::new(),
+            ..Program::default()
         },
         config,
-        profile: "contract".to_owned(),
         cases,
-        backend: Backend::Embedded,
         breadth: Breadth::One,
-        seed: 1,
-        parallel: 8,
-        trace: Trace::Off,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        lists: Lists::default(),
-        listen: None,
+        ..Options::default()
     };
     let run = conveyor_conformance::run(&options, |_, _| {});
     let results = tokio::time::timeout(BOUND, run).await;

@@ -142,7 +142,7 @@ impl Shape {
     fn item(&self, field: &FieldDescriptor, value: &Json, place: &str, flaws: &mut Flaws) {
         match value {
             Json::Object(fields) if self.is_test(fields) => {
-                self.scalar(field, fields, place, flaws)
+                self.scalar(field, fields, place, flaws);
             }
             // So many of it, in cases of engines.
             Json::Object(fields) if fields.contains_key("$repeat") => {

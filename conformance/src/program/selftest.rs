@@ -4,8 +4,7 @@ use super::args::SelftestArgs;
 use super::run::backend;
 use super::{Refused, tell};
 use conveyor_conformance::{
-    Breadth, Lists, Options, Outcome, Program, Results, Standing, Status, Trace, embedded,
-    musts_of_drivers, v1,
+    Breadth, Options, Outcome, Program, Results, Standing, Status, embedded, musts_of_drivers, v1,
 };
 use futures_util::StreamExt as _;
 use std::collections::BTreeSet;
@@ -43,18 +42,11 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
                 .into_iter()
                 .collect(),
         },
-        config: v1::Config::default(),
-        profile: "contract".to_owned(),
         cases,
         backend: backend.clone(),
         breadth: Breadth::One,
-        seed: 1,
         parallel: args.parallel,
-        trace: Trace::Off,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        lists: Lists::default(),
-        listen: None,
+        ..Options::default()
     };
     let broken = switches.iter().map(|switch| {
         let mut of_switch = cases.clone();

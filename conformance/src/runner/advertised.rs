@@ -131,8 +131,7 @@ pub(super) fn otherwise(entries: &[Entry], first: &[String]) -> Option<Finding> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::Program;
-    use crate::{Backend, Breadth, Lists, Trace};
+    use crate::Breadth;
 
     fn options(profile: &str, config: &str) -> Options {
         let config = match config {
@@ -140,22 +139,11 @@ mod tests {
             text => config::read("c.yaml", text, profile).expect("a config"),
         };
         Options {
-            program: Program {
-                command: Vec::new(),
-                environment: Vec::new(),
-            },
             config,
-            cases: Vec::new(),
-            backend: Backend::Embedded,
             breadth: Breadth::One,
-            seed: 1,
             parallel: 1,
-            trace: Trace::Off,
-            include: Vec::new(),
-            exclude: Vec::new(),
-            lists: Lists::default(),
             profile: profile.to_owned(),
-            listen: None,
+            ..Options::default()
         }
     }
 

@@ -1,24 +1,15 @@
 use super::*;
-use std::collections::BTreeMap;
+use crate::names::Axis;
+use crate::site::Transport;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn options(breadth: Breadth, seed: u64) -> Options {
     Options {
-        program: Program {
-            command: Vec::new(),
-            environment: Vec::new(),
-        },
-        config: v1::Config::default(),
         cases: crate::embedded("contract").unwrap_or_else(|errors| panic!("{errors:#?}")),
-        backend: Backend::Embedded,
         breadth,
         seed,
         parallel: 1,
-        trace: Trace::Off,
-        include: Vec::new(),
-        exclude: Vec::new(),
-        lists: Lists::default(),
-        profile: "contract".to_owned(),
-        listen: None,
+        ..Options::default()
     }
 }
 

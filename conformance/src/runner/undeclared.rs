@@ -2,7 +2,8 @@
 
 use super::endpoint::{self, STARTED};
 use super::faults::CLOCK_JUMP;
-use super::{CLOCK, Options, Plan, names, no_way, outcome, transports};
+use super::plan::CLOCK;
+use super::{Options, Plan, names, no_way, outcome, transports};
 use crate::contract::MEETING;
 use crate::names::{Axis, RunName};
 use crate::result::{Missing, Outcome, Verdict};

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 /// A message and its number.
 type Numbered = (u64, Tell);
 
-/// The tasks' own queues of messages.
+/// The tasks' own queues of messages, as long as the session: lines may come behind the report, and one that had a
+/// queue of their own would overtake those that wait before it.
 #[derive(Default)]
 pub(super) struct Lanes(HashMap<Bytes, mpsc::UnboundedSender<Numbered>>);
 
@@ -23,12 +24,8 @@ impl Lanes {
             tokio::spawn(calls.clone().lane(token.clone(), messages));
             lane
         });
-        let is_last = is_last(&message.1);
         // The lane is there as long as this.
         let _ = lane.send(message);
-        if is_last {
-            self.0.remove(token);
-        }
     }
 }
 
@@ -190,15 +187,5 @@ pub(super) fn token_of(message: &Tell) -> Option<Bytes> {
         Tell::Checkpoint(checkpoint) => Some(checkpoint.token.clone()),
         Tell::Report(report) => Some(report.token.clone()),
         _ => None,
-    }
-}
-
-/// Whether no message about the task has to come behind this one: its lane ends.
-fn is_last(message: &Tell) -> bool {
-    use v1::task_answer::Answer::{Detached, Refused};
-    match message {
-        Tell::Report(_) => true,
-        Tell::Answer(answer) => matches!(answer.answer, Some(Refused(_) | Detached(_))),
-        _ => false,
     }
 }
