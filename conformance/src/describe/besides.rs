@@ -19,7 +19,7 @@ const FILES: &[&str] = &[
     include_str!("../laws/tasks.rs"),
 ];
 
-/// What the runner looks at on standard error (`runner::one::hidden`).
+/// What the runner looks at on standard error (`driver::overheard`).
 const WRITTEN: [(&str, &str); 2] = [
     (
         "R61",

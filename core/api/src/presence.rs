@@ -2,8 +2,9 @@
 //! its pings, HTTP/1.1 has nothing of the kind, and who follows server-sent events sends no word.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -34,14 +35,23 @@ pub(crate) fn ask(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
     Ok(())
 }
 
+/// How long a peer that was told the end of a connection has to read up to it and close its side.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// A connection whose peer has to take something of what it is sent within `patience`: one that is there
 /// and reads nothing would keep its place for ever.
+///
+/// Its end is heard out: a socket that is closed while its peer still writes (an acknowledgement of
+/// HTTP/2, more of a body) breaks under that peer, which then loses the last that it was sent and had not
+/// read. So what comes behind the end is read and dropped, until the peer closes or [`FAREWELL`] is over.
 pub(crate) struct Patient<W> {
     wire: W,
     patience: Duration,
     /// Set while a write waits for the peer, and kept for the next time.
     stuck: Option<Pin<Box<Sleep>>>,
     waits: bool,
+    /// Set once the peer was told the end.
+    farewell: Option<Pin<Box<Sleep>>>,
 }
 
 impl<W> Patient<W> {
@@ -51,6 +61,7 @@ impl<W> Patient<W> {
             patience,
             stuck: None,
             waits: false,
+            farewell: None,
         }
     }
 
@@ -78,6 +89,25 @@ impl<W> Patient<W> {
     }
 }
 
+impl<W: AsyncRead + Unpin> Patient<W> {
+    /// Ready once the peer has closed its side, or has had its time.
+    fn hear_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let farewell = self
+            .farewell
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(FAREWELL)));
+        let mut dropped = [MaybeUninit::uninit(); 1024];
+        while farewell.as_mut().poll(cx).is_pending() {
+            let mut dropped = ReadBuf::uninit(&mut dropped);
+            // Broken, it is over, too.
+            let read = ready!(Pin::new(&mut self.wire).poll_read(cx, &mut dropped));
+            if read.is_err() || dropped.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
 impl<W: AsyncRead + Unpin> AsyncRead for Patient<W> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -88,7 +118,7 @@ impl<W: AsyncRead + Unpin> AsyncRead for Patient<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for Patient<W> {
+impl<W: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<W> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -117,18 +147,22 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Patient<W> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let came = Pin::new(&mut self.wire).poll_shutdown(cx);
-        self.heed(cx, came)
+        if self.farewell.is_none() {
+            let came = Pin::new(&mut self.wire).poll_shutdown(cx);
+            ready!(self.heed(cx, came))?;
+        }
+        self.hear_out(cx).map(Ok)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Patient, ask};
+    use super::{FAREWELL, Patient, ask};
     use std::io::ErrorKind;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::Instant;
 
     #[tokio::test]
     async fn the_system_takes_the_ends_of_what_the_setting_takes() {
@@ -163,5 +197,30 @@ mod tests {
             error.to_string().contains("connections.keepalive"),
             "{error}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_may_write_behind_the_end_until_it_has_read_it_and_one_that_stays_is_left() {
+        let (near, mut far) = duplex(1 << 16);
+        let mut near = Patient::new(near, Duration::from_secs(10));
+        near.write_all(b"the last").await.expect("there is room");
+        let ended = tokio::spawn(async move { near.shutdown().await });
+        let mut last = [0; 8];
+        far.read_exact(&mut last).await.expect("it came");
+        assert_eq!(far.read(&mut last).await.expect("no break"), 0, "the end");
+        for _ in 0..3 {
+            far.write_all(&[7; 3000]).await.expect("somebody reads");
+        }
+        let closed = Instant::now();
+        drop(far);
+        ended.await.expect("no panic").expect("a good end");
+        assert_eq!(closed.elapsed(), Duration::ZERO, "it waits for nothing");
+
+        let (near, far) = duplex(1 << 16);
+        let mut near = Patient::new(near, Duration::from_secs(10));
+        let told = Instant::now();
+        near.shutdown().await.expect("a good end");
+        assert!(told.elapsed() >= FAREWELL, "{:?}", told.elapsed());
+        drop(far);
     }
 }

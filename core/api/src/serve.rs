@@ -224,10 +224,39 @@ pub(crate) async fn serve(
 
 #[cfg(test)]
 mod tests {
-    use super::{Accepted, Source, is_welcome};
+    use super::{Accepted, ConnectionLimits, Source, is_welcome, serve};
+    use axum::Router;
     use rustix::net::sockopt;
     use std::time::Duration;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn who_still_writes_when_the_connection_ends_has_its_answer_and_no_broken_pipe() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).expect("it is free");
+        let (end, ended) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let router = Router::new().fallback(|| async { "the last word" });
+            let limits = ConnectionLimits::default();
+            let ended = async { drop(ended.await) };
+            serve(Source::Unix(listener), router, limits, ended).await;
+        });
+        let mut client = UnixStream::connect(&path).await.expect("it is served");
+        let ask = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        client.write_all(ask).await.expect("it is read");
+        let mut answer = String::new();
+        let read = client.read_to_string(&mut answer).await;
+        read.expect("it comes to its end");
+        assert!(answer.ends_with("the last word"), "{answer}");
+        let more = client.write_all(b"what nobody wants").await;
+        more.expect("somebody hears it out");
+        drop(client);
+        end.send(()).expect("it serves");
+        serving.await.expect("no panic");
+    }
 
     #[tokio::test]
     async fn a_connection_that_was_accepted_is_asked_by_the_system_whether_anybody_is_there() {

@@ -146,6 +146,8 @@ impl ControlHandlers {
         // Whoever came back ends the round that it was in, and has what is new in the next one.
         let mut goes_on = attempts.cursor.is_under_way();
         loop {
+            // Asked before the look, which then has whatever came before the end.
+            let closing = *closed.borrow();
             attempts.catch_up(&mut follower, request).await?;
             let over = is_over(&follower);
             attempts.settle();
@@ -160,7 +162,6 @@ impl ControlHandlers {
             let Some(plan) = follower.run().map(|run| run.plan().clone()) else {
                 return Ok(());
             };
-            let closing = *closed.borrow();
             if closing && request.follow {
                 self.gate.still_here()?;
             }

@@ -90,6 +90,8 @@ impl ControlHandlers {
             let mut changes = self.reader.hub().subscribe(Topic::Run(id));
             let tip = self.tips.join(id, follower);
             loop {
+                // Asked before the look, which then has whatever came before the end.
+                let closing = *closed.borrow();
                 let news = tip.after(self, at).await?;
                 let News::New {
                     batches,
@@ -111,7 +113,7 @@ impl ControlHandlers {
                 if over {
                     break 'told state;
                 }
-                if *closed.borrow() {
+                if closing {
                     // Its runs go on with the next process: whoever follows asks there.
                     self.gate.still_here()?;
                     break 'told state;
