@@ -98,7 +98,7 @@ fn number(body: &Json, pointer: &str) -> u64 {
 
 /// Messages for the tests of laws.
 #[cfg(test)]
-mod made {
+pub(crate) mod made {
     use crate::wire::{By, Entry, From};
     use prost::bytes::Bytes;
     use serde_json::Value as Json;
@@ -119,7 +119,7 @@ mod made {
     }
 
     /// A driver's message on the first connection, so many milliseconds after the case's begin.
-    pub(super) fn driver(at: u64, kind: &'static str, token: &str, body: Json) -> Entry {
+    pub(crate) fn driver(at: u64, kind: &'static str, token: &str, body: Json) -> Entry {
         entry(From::Driver, at, kind, token, body)
     }
 

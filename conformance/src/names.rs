@@ -249,15 +249,20 @@ impl fmt::Display for Axis {
 impl fmt::Display for RunName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.case.fmt(f)?;
-        let mut before = '[';
-        for (axis, value) in &self.values {
-            write!(f, "{before}{axis}:{value}")?;
-            before = ',';
-        }
-        match before {
-            ',' => f.write_str("]"),
-            _ => Ok(()),
-        }
+        bracketed(f, &self.values)
+    }
+}
+
+/// Writes values as they stand behind a name; nothing where there are none.
+fn bracketed(f: &mut fmt::Formatter<'_>, values: &BTreeMap<Axis, String>) -> fmt::Result {
+    let mut before = '[';
+    for (axis, value) in values {
+        write!(f, "{before}{axis}:{value}")?;
+        before = ',';
+    }
+    match before {
+        ',' => f.write_str("]"),
+        _ => Ok(()),
     }
 }
 

@@ -219,13 +219,7 @@ impl Theatre {
                 let json = conveyor_api::to_json("CompleteTaskRequest", &request);
                 let request: v1::CompleteTaskRequest =
                     typed("CompleteTaskRequest", &self.names.now(&json));
-                let mut client = DriverServiceClient::new(self.channel.clone());
-                let answer = client.complete_task(request).await.expect("it is answered");
-                let outcome = answer
-                    .into_inner()
-                    .outcome
-                    .expect("it says what became of it");
-                assert_eq!(outcome.status(), v1::ReportStatus::Accepted, "{outcome:?}");
+                complete(self.channel.clone(), request).await;
             }
             other => panic!("`{other}` is nothing that a suite does"),
         }
@@ -255,6 +249,15 @@ async fn stop(control: &mut ControlServiceClient<Channel>, run: String) {
         ..v1::StopRunRequest::default()
     };
     control.stop_run(request).await.expect("it can be stopped");
+}
+
+/// Ends a task that goes on elsewhere.
+async fn complete(channel: Channel, request: v1::CompleteTaskRequest) {
+    let mut client = DriverServiceClient::new(channel);
+    let answer = client.complete_task(request).await.expect("it is answered");
+    let outcome = answer.into_inner().outcome;
+    let outcome = outcome.expect("it says what became of it");
+    assert_eq!(outcome.status(), v1::ReportStatus::Accepted, "{outcome:?}");
 }
 
 /// The word of the state that a run ends in.

@@ -84,10 +84,14 @@ pub(crate) struct TaskName {
     pub(crate) attempt: u32,
 }
 
-/// All that was said, from the case's beginning.
+/// How much a record keeps, in bytes of memory. A driver that never ceases to talk would take all of the machine's.
+const MOST: usize = 512 << 20;
+
+/// All that was said, from the case's beginning; of what goes on without an end the first [`MOST`] bytes.
 #[derive(Debug)]
 pub(crate) struct Record {
     began: Instant,
+    most: usize,
     state: Mutex<State>,
     grown: watch::Sender<usize>,
 }
@@ -99,12 +103,21 @@ struct State {
     latest: BTreeMap<String, Bytes>,
     /// What a case saw last.
     seen: usize,
+    /// About how much memory all this takes.
+    bytes: usize,
+    /// How many messages had no room.
+    unkept: usize,
 }
 
 impl Record {
     pub(crate) fn new() -> Record {
+        Record::of(MOST)
+    }
+
+    fn of(most: usize) -> Record {
         Record {
             began: Instant::now(),
+            most,
             state: Mutex::default(),
             grown: watch::channel(0).0,
         }
@@ -119,6 +132,12 @@ impl Record {
         let mut state = self.state();
         // Within the lock: the order is that of the instants.
         entry.at = self.began.elapsed();
+        let bytes = size_of::<Entry>() + heap(&entry.body);
+        if state.unkept > 0 || state.bytes + bytes > self.most {
+            state.unkept += 1;
+            return;
+        }
+        state.bytes += bytes;
         if entry.kind == "task" {
             let name = TaskName {
                 step: text(&entry.body, "/id/step"),
@@ -136,6 +155,19 @@ impl Record {
     /// Told whenever something is added.
     pub(crate) fn grown(&self) -> watch::Receiver<usize> {
         self.grown.subscribe()
+    }
+
+    /// That more was said than is kept: whoever judges what is not there would be wrong.
+    pub(crate) fn overflow(&self) -> Option<String> {
+        let state = self.state();
+        (state.unkept > 0).then(|| {
+            format!(
+                "what was said in this case takes more than {} MiB: of its messages {} were kept, and {} after them were not looked at",
+                self.most >> 20,
+                state.entries.len(),
+                state.unkept
+            )
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -188,6 +220,22 @@ impl Record {
         let mut tasks = state.entries.iter().rev();
         let task = tasks.find(|entry| entry.kind == "task" && entry.token == *token)?;
         Some(task.body.clone())
+    }
+}
+
+/// About how much memory a value takes besides its own words.
+fn heap(value: &Json) -> usize {
+    match value {
+        Json::String(text) => text.len(),
+        Json::Array(values) => values
+            .iter()
+            .map(|value| size_of::<Json>() + heap(value))
+            .sum(),
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| size_of::<(String, Json)>() + name.len() + heap(value))
+            .sum(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
     }
 }
 
@@ -358,4 +406,29 @@ pub(crate) fn descriptor(name: &str) -> Result<prost_reflect::MessageDescriptor,
     let pool = crate::pool();
     let found = pool.get_message_by_name(&format!("conveyor.v1.{name}"));
     found.ok_or_else(|| format!("there is no message {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Record;
+    use crate::laws::made::driver;
+    use serde_json::json;
+
+    #[test]
+    fn what_goes_on_without_an_end_is_kept_up_to_the_limit_and_said() {
+        let record = Record::of(1 << 20);
+        let line = || driver(0, "logs", "t", json!({"lines": ["x".repeat(100_000)]}));
+        for _ in 0..5 {
+            record.add(line());
+        }
+        assert_eq!(record.overflow(), None);
+        for _ in 0..95 {
+            record.add(line());
+        }
+        let kept = record.len();
+        assert!((5..=10).contains(&kept), "{kept}");
+        let told = record.overflow().expect("it is full");
+        let rest = format!("{} after them", 100 - kept);
+        assert!(told.contains("1 MiB") && told.contains(&rest), "{told}");
+    }
 }

@@ -113,7 +113,7 @@ class PolledSession(Runtime):
                         raise Ended(failed.message) from failed
                     if failures == 0:
                         say(f"no session: {failed.message}; trying again")
-                    await asyncio.sleep(max(pause(failures), failed.retry_after))
+                    await asyncio.sleep(failed.retry_after + pause(failures))
                     failures += 1
             self.session = answer.welcome.session
             self.secret = answer.welcome.resume_secret
@@ -151,7 +151,7 @@ class PolledSession(Runtime):
                     continue
                 if failures == 0:
                     say(f"{name}: {failed.message}; trying again")
-                await asyncio.sleep(max(pause(failures), failed.retry_after))
+                await asyncio.sleep(failed.retry_after + pause(failures))
                 failures += 1
         return None
 

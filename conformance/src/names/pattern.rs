@@ -1,6 +1,6 @@
 //! How cases are chosen: `checkpoints/**`, `logs/*/flood*[transport:rest]`.
 
-use super::{Axis, NameError, RunName, short, split};
+use super::{Axis, NameError, RunName, bracketed, short, split};
 use conveyor_engine::nearest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -187,15 +187,7 @@ impl FromStr for Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.parts.join("/"))?;
-        let mut before = '[';
-        for (axis, value) in &self.values {
-            write!(f, "{before}{axis}:{value}")?;
-            before = ',';
-        }
-        match before {
-            ',' => f.write_str("]"),
-            _ => Ok(()),
-        }
+        bracketed(f, &self.values)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sessions of this release, as the driver over the stubs says them.
 
-use super::{COMPARED, Said, Session, Way, document, ended, start, stop, typed};
+use super::{COMPARED, Said, Session, Way, complete, document, ended, start, stop, typed};
 use crate::backend::{Backend, Setting};
 use crate::driver::{Overheard, Process, Program};
 use crate::runner::place;
@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use conveyor_api::from_json_of;
 use conveyor_proto::v1;
-use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use prost::Message as _;
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -299,13 +298,7 @@ async fn record(plan: &Plan) -> Session {
             done = Some((site.record.len(), Said::new(0, "suite", "complete", &bytes)));
             let endpoint = Endpoint::from_shared(site.url.clone()).expect("an address");
             let channel = endpoint.connect().await.expect("the tap answers");
-            let mut client = DriverServiceClient::new(channel);
-            let answer = client.complete_task(request).await.expect("it is answered");
-            let outcome = answer
-                .into_inner()
-                .outcome
-                .expect("it says what became of it");
-            assert_eq!(outcome.status(), v1::ReportStatus::Accepted, "{outcome:?}");
+            complete(channel, request).await;
         }
     }
     if plan.act != Act::Complete {

@@ -168,7 +168,18 @@ impl One<'_> {
         missed.extend(stage.site.tap.missed());
         let entries = stage.site.record.entries();
         findings.extend(advertised::otherwise(&entries, &self.advertised));
-        for rule in &case.requires {
+        let overflow = stage.site.record.overflow();
+        let judged = if overflow.is_none() {
+            &case.requires[..]
+        } else {
+            &[]
+        };
+        findings.extend(overflow.map(|sentence| Finding {
+            requirement: None,
+            sentence,
+            place: None,
+        }));
+        for rule in judged {
             let broken = laws::broken(rule, &entries).into_iter();
             findings.extend(broken.map(|sentence| Finding {
                 requirement: rule.parse().ok(),

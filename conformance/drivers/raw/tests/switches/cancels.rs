@@ -7,10 +7,8 @@ scenario!(
     " 0",
     ["r33-reports-the-end", "r33-runs-on"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
         let program = json!([{"sleep": {"ms": 200}}, {"record": {"file": "FILE", "text": "x"}}]);
-        give(&stage, &mut peer, "a", program).await;
+        let (stage, mut peer) = given(switch, program).await;
         peer.until("accepted").await;
         cancel(&mut peer, "a", 0).await;
         format!("{} {}", peer.words(500).await, stage.written())
@@ -22,10 +20,8 @@ scenario!(
     "report:cancelled:-",
     ["r34-never-cuts-off"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
         let program = json!([{"ignore_cancel": {}}, {"sleep": {"ms": 60_000}}]);
-        give(&stage, &mut peer, "a", program).await;
+        let (_stage, mut peer) = given(switch, program).await;
         peer.until("accepted").await;
         cancel(&mut peer, "a", 500).await;
         peer.words(500).await
@@ -37,15 +33,7 @@ scenario!(
     "report:succeeded:-",
     ["r34-tells-late"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
-        give(
-            &stage,
-            &mut peer,
-            "a",
-            json!([{"await_cancel": {}}, {"return": {}}]),
-        )
-        .await;
+        let (_stage, mut peer) = given(switch, json!([{"await_cancel": {}}, {"return": {}}])).await;
         peer.until("accepted").await;
         cancel(&mut peer, "a", 2_000).await;
         peer.words(400).await
@@ -57,13 +45,11 @@ scenario!(
     "",
     ["r36-unknown-token-cancels", "r36-repeat-cuts-off"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
         let program = match switch {
             "r36-unknown-token-cancels" => json!([{"sleep": {"ms": 60_000}}]),
             _ => json!([{"ignore_cancel": {}}, {"sleep": {"ms": 60_000}}]),
         };
-        give(&stage, &mut peer, "a", program).await;
+        let (_stage, mut peer) = given(switch, program).await;
         peer.until("accepted").await;
         match switch {
             "r36-unknown-token-cancels" => cancel(&mut peer, "other", 60_000).await,

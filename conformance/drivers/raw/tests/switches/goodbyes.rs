@@ -98,9 +98,7 @@ scenario!(
     "",
     ["r76-stops-what-it-holds"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
-        give(&stage, &mut peer, "a", json!([{"sleep": {"ms": 60_000}}])).await;
+        let (_stage, mut peer) = given(switch, json!([{"sleep": {"ms": 60_000}}])).await;
         peer.until("accepted").await;
         peer.tell(Tell::Drain(Drain::default())).await;
         peer.words(300).await
@@ -112,12 +110,8 @@ scenario!(
     "resume:1:1 nothing",
     ["r74-limit-says-it-again"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
-        give(
-            &stage,
-            &mut peer,
-            "a",
+        let (mut stage, mut peer) = given(
+            switch,
             json!([{"checkpoint": {"text": "x"}}, {"sleep": {"ms": 60_000}}]),
         )
         .await;

@@ -34,6 +34,14 @@ async fn give(stage: &Stage, peer: &mut Peer, token: &str, program: Value) {
     peer.tell(Tell::Task(task(stage, token, program))).await;
 }
 
+/// A driver with one place that was given this program as the task `a`.
+async fn given(switch: &str, program: Value) -> (Stage, Peer) {
+    let mut stage = Stage::start(switch, 1).await;
+    let mut peer = stage.peer().await;
+    give(&stage, &mut peer, "a", program).await;
+    (stage, peer)
+}
+
 fn token(token: &str) -> prost::bytes::Bytes {
     token.as_bytes().to_vec().into()
 }
@@ -91,13 +99,9 @@ scenario!(
     "accepted logs:0+2/0 report:succeeded:1",
     ["r12-answers-late", "r28-one-too-few", "r62-floods"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
         // What comes together is one batch.
-        give(
-            &stage,
-            &mut peer,
-            "a",
+        let (_stage, mut peer) = given(
+            switch,
             json!([{"log": {"text": "a\nb"}}, {"sleep": {"ms": 100}}]),
         )
         .await;
@@ -118,9 +122,7 @@ scenario!(
     "accepted report:succeeded:-",
     ["r28-offset-without-lines"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
-        give(&stage, &mut peer, "a", json!([])).await;
+        let (_stage, mut peer) = given(switch, json!([])).await;
         peer.words(300).await
     }
 );
@@ -255,10 +257,8 @@ scenario!(
     " 0",
     ["r24-runs-on", "r24-goes-on-logging", "r24-reports"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
         let program = json!([{"sleep": {"ms": 300}}, {"log": {"text": "x"}}, {"record": {"file": "FILE", "text": "x"}}]);
-        give(&stage, &mut peer, "a", program).await;
+        let (stage, mut peer) = given(switch, program).await;
         peer.until("accepted").await;
         stale(&mut peer, "a").await;
         format!("{} {}", peer.words(600).await, stage.written())
@@ -285,9 +285,7 @@ scenario!(
     "report:succeeded:-",
     ["r25-reports-once"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
-        give(&stage, &mut peer, "a", json!([])).await;
+        let (_stage, mut peer) = given(switch, json!([])).await;
         peer.until("report").await;
         peer.words(5_500).await
     }
@@ -367,14 +365,12 @@ scenario!(
     "",
     ["r64-checkpoint-again", "r64-detached-again"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
         let program = json!([
             {"checkpoint": {"text": "x"}},
             {"detach": {"within_ms": 60_000, "principals": ["p"]}},
             {"sleep": {"ms": 60_000}},
         ]);
-        give(&stage, &mut peer, "a", program).await;
+        let (_stage, mut peer) = given(switch, program).await;
         let mut said = String::new();
         for (word, kind) in [
             ("checkpoint", RefusedKind::Checkpoint),
@@ -412,12 +408,8 @@ scenario!(
     "detached:1 ",
     ["r57-names-nobody", "r57-reports-what-it-detached"],
     async |switch| {
-        let mut stage = Stage::start(switch, 1).await;
-        let mut peer = stage.peer().await;
-        give(
-            &stage,
-            &mut peer,
-            "a",
+        let (_stage, mut peer) = given(
+            switch,
             json!([{"detach": {"within_ms": 60_000, "principals": ["p"]}}]),
         )
         .await;
