@@ -190,7 +190,7 @@ register() {
   # What a batch takes: of the window a line is its text and 64 (R31).
   batch_bytes=${J[welcome/limits/log_batch_bytes]:-1048576} window=${J[welcome/log_window]:-1048576}
   ((batch_bytes = batch_bytes < 200000 ? batch_bytes : 200000, batch_bytes = batch_bytes < window ? batch_bytes : window))
-  usual=${J[welcome/heartbeat_interval_ms]:-5000}
+  usual=${J[welcome/heartbeat_interval_ms]:-5000} usual=$((usual < 100 ? 100 : usual))
   [[ -e $dir/interval ]] && (($(<"$dir/interval") < usual)) || put interval "$usual"
   now; put heard "$NOW"
   rm -f "$dir/unknown"

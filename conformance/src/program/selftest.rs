@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 const BREAK: &str = "CONVEYOR_CONFORMANCE_BREAK";
 
 /// How many switches at once: cases mostly wait.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 /// How many where all cases are run, and what fails though it has nothing to do with the switch is told: a machine that is
 /// busy makes drivers late.
 const ALL_AT_ONCE: usize = 4;
