@@ -46,7 +46,7 @@ conformance: conformance-drivers ## Runs the whole conformance suite, and writes
 	$(CARGO) build --workspace --release --locked
 	rm -rf $(RESULTS)
 	$(call cases,rust,-- $(TARGET)/release/conveyor-conformance-rust)
-	$(call cases,rust-server,--backend server --parallel 4 --axes one -- $(TARGET)/release/conveyor-conformance-rust)
+	$(call cases,rust-server,--backend server --parallel 4 --axes few -- $(TARGET)/release/conveyor-conformance-rust)
 	$(call cases,python,-- conformance/drivers/python/run.sh)
 	$(call cases,bash,--config conformance/drivers/bash/config.yaml -- conformance/drivers/bash/driver.sh)
 	$(call cases,raw,-- $(TARGET)/release/conveyor-conformance-raw)

@@ -25,10 +25,11 @@ pub use cases::{CaseInfo, cases, embedded, read_cases, uncited};
 use crate::backend::{Engine, Setting, Unavailable};
 use crate::lists::Lists;
 use crate::names::{Pattern, RunName};
-use crate::result::{Finding, Outcome, Results, Rule, Subject, Verdict};
+use crate::result::{Finding, Missing, Outcome, Results, Rule, Subject, Verdict};
 use crate::runner::Trace;
 use crate::v1::EngineCase;
 use futures_util::StreamExt as _;
+use http::{Asked, Http};
 use script::Script;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,9 +52,20 @@ pub struct Options {
     pub parallel: usize,
     /// Whether what was said stands in the outcomes.
     pub trace: Trace,
+    /// What reports call the engine; empty for `conveyor`, and for the address of one that runs already.
+    pub name: String,
 }
 
 impl Options {
+    /// What reports call the engine.
+    pub fn name(&self) -> String {
+        match (&self.name[..], &self.backend) {
+            ("", Backend::Endpoint { url, .. }) => url.clone(),
+            ("", Backend::Embedded | Backend::Server { .. }) => "conveyor".to_owned(),
+            (name, _) => name.to_owned(),
+        }
+    }
+
     fn chosen(&self, run: &RunName) -> bool {
         let among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(run));
         (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
@@ -72,7 +84,12 @@ enum Stop {
     Failed(String, Option<usize>),
     /// The suite cannot do what the case says.
     CouldNotRun(String),
+    /// The case does to an engine what cannot be done to this one.
+    NotDeclared(&'static str),
 }
+
+/// What a case needs that has secrets, access tokens or restarts. Somebody else's engine is for others, too.
+const OWN: &str = "to start the engine";
 
 impl Stop {
     fn failed(sentence: impl Into<String>) -> Stop {
@@ -122,7 +139,8 @@ pub async fn run(
     };
     let mut results = Results {
         subject: Subject {
-            name: "conveyor".to_owned(),
+            name: options.name(),
+            version: version(shared.as_deref()).await,
             suite: env!("CARGO_PKG_VERSION").to_owned(),
             ..Subject::default()
         },
@@ -142,6 +160,22 @@ pub async fn run(
         engine.stop().await;
     }
     Ok(results)
+}
+
+/// Which version an engine says that it is; of the one within the suite it is the suite's. Empty where it does not tell.
+async fn version(engine: Option<&Result<Engine, Unavailable>>) -> String {
+    let Some(engine) = engine else {
+        return env!("CARGO_PKG_VERSION").to_owned();
+    };
+    let Ok(engine) = engine else {
+        return String::new();
+    };
+    let http = Http::new(engine.url(), &Talk::new(Trace::default()));
+    let asked = Asked::get("/v1/server", engine.token());
+    let answer = tokio::time::timeout(TIME_LIMIT, http.call(&asked)).await;
+    let version = answer.ok().and_then(Result::ok);
+    let version = version.and_then(|answer| answer.body["version"].as_str().map(str::to_owned));
+    version.unwrap_or_default()
 }
 
 type Shared = Arc<Result<Engine, Unavailable>>;
@@ -179,6 +213,12 @@ async fn one(
             }],
         },
         Err(Stop::CouldNotRun(why)) => Verdict::CouldNotRun { why },
+        Err(Stop::NotDeclared(what)) => Verdict::NotDeclared {
+            missing: Missing {
+                besides: vec![what.to_owned()],
+                ..Missing::default()
+            },
+        },
     };
     Outcome {
         expectation: options.lists.expectation(&run),
@@ -204,9 +244,7 @@ async fn perform(
     let foreign = matches!(backend, Backend::Endpoint { .. });
     if let Some(shared) = shared.filter(|_| !own || foreign) {
         if own {
-            return Err(Stop::CouldNotRun(
-                "it needs an engine of its own, which is arranged or restarted: one that runs already is not".to_owned(),
-            ));
+            return Err(Stop::NotDeclared(OWN));
         }
         let engine = match &*shared {
             Ok(engine) => engine,

@@ -62,7 +62,32 @@ pub use result::{
     Counts, Expectation, Finding, Line, Missing, Outcome, Results, Rule, RuleError, Standing,
     Status, Subject, Verdict,
 };
-pub use runner::{Breadth, Endpoint, Options, Trace, names, run, run_until};
+/// A test of a driver, beside its others:
+///
+/// ```no_run
+/// use conveyor_conformance::{Options, Program, Status, TextOptions, embedded, run, text_report};
+///
+/// # /*
+/// #[tokio::test(flavor = "multi_thread")]
+/// # */
+/// async fn the_driver_keeps_the_contract() {
+///     let options = Options {
+///         program: Program {
+///             command: vec!["target/release/my-driver".to_owned()],
+///             ..Program::default()
+///         },
+///         cases: embedded("contract").expect("the suite's own cases"),
+///         ..Options::default()
+///     };
+///     let results = run(&options, |_, _| {}).await.expect("the suite can begin");
+///     let told = text_report(&results, TextOptions::default());
+///     assert_eq!(results.status(), Status::AsExpected, "{told}");
+/// }
+/// ```
+///
+/// What is started is ended as the future and its results are dropped; where the process may be killed, a [`Keeper`] ends it.
+pub use runner::run;
+pub use runner::{Breadth, Endpoint, Options, Trace, names, run_until};
 
 use prost_reflect::DescriptorPool;
 use std::sync::LazyLock;

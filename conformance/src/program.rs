@@ -83,6 +83,17 @@ async fn unless_stopped(
     }
 }
 
+/// Ready once no more cases are to be run; why.
+async fn over(limit_seconds: u64) -> String {
+    let limit = std::time::Duration::from_secs(limit_seconds);
+    tokio::select! {
+        () = stopped() => STOPPED.to_owned(),
+        () = tokio::time::sleep(limit) => {
+            format!("the time of all cases together, {limit_seconds} s, is over (--time-limit)")
+        }
+    }
+}
+
 /// Ready once somebody asks the process to end.
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};

@@ -5,7 +5,7 @@ use conveyor_api::from_json_of;
 use conveyor_conformance::{
     DESCRIPTORS, Pattern, RunName, embedded, features, names, needed_for, v1,
 };
-use prost_reflect::{DescriptorPool, MessageDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -148,6 +148,101 @@ fn each_feature_has_its_row_and_patterns_that_match_cases_which_need_it() {
         }
         assert!(found, "no case of `{feature}`'s patterns needs it");
     }
+}
+
+/// How the page calls the type of a field; of JSON it says what is to stand there.
+fn type_of(field: &FieldDescriptor) -> Option<String> {
+    let value = |kind: Kind| match kind {
+        Kind::String => Some("text".to_owned()),
+        Kind::Uint64 => Some("number".to_owned()),
+        Kind::Bool => Some("true, false".to_owned()),
+        Kind::Message(message) => Some(format!("`{}`", message.name())),
+        _ => None,
+    };
+    let many = |word: String| match &word[..] {
+        "text" => "texts".to_owned(),
+        _ => word,
+    };
+    match field.kind() {
+        Kind::Message(entry) if field.is_map() => {
+            let kind = entry.map_entry_value_field().kind();
+            value(kind).map(|word| format!("{} by name", many(word)))
+        }
+        kind if field.is_list() => value(kind).map(|word| format!("list of {}", many(word))),
+        kind => value(kind),
+    }
+}
+
+#[test]
+fn each_field_of_a_config_and_of_its_samples_has_its_row_with_its_type() {
+    let page = page();
+    for name in ["Config", "Samples", "Sample"] {
+        let head =
+            format!("\n| `{name}` | type | default | what it says |\n| --- | --- | --- | --- |\n");
+        let (_, table) = page.split_once(&head).expect("the page has the table");
+        let lines = table.lines().take_while(|line| line.starts_with('|'));
+        let rows: Vec<Vec<&str>> = lines
+            .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+            .collect();
+        let message = message(name);
+        for field in message.fields() {
+            let own = format!("`{}`", field.name());
+            let row = rows.iter().find(|row| row[0] == own);
+            let row = row.unwrap_or_else(|| panic!("`{name}`: {own} has no row"));
+            assert_eq!(row.len(), 4, "{row:?}");
+            assert!(row[3].len() > 10, "`{name}`: {own}: what it says");
+            if let Some(of) = type_of(&field) {
+                assert_eq!(row[1], of, "`{name}`: {own}");
+            }
+        }
+        assert_eq!(rows.len(), message.fields().count(), "a row is no field");
+    }
+}
+
+#[test]
+fn the_page_says_how_the_suite_is_built() {
+    let command = "\n$ cargo build --release -p conveyor-conformance -p conveyor-cli\n";
+    assert!(page().contains(command));
+    // And with which compiler.
+    let rust = env!("CARGO_PKG_RUST_VERSION");
+    assert!(page().contains(&format!("Rust toolchain, {rust} or newer")));
+}
+
+#[test]
+fn the_case_for_a_debugger_passes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_, driver) = mine(directory.path());
+    let file = directory.path().join("held.yaml");
+    std::fs::write(&file, block("yaml", "mine/held")).expect("written");
+    let file = file.display().to_string();
+    let chosen = ["run", "--case-file", &file, "--include", "mine/**"];
+    let ran = suite(&[&chosen[..], &["--axes", "one", "--", &driver]].concat());
+    assert_eq!(ran.status.code(), Some(0), "{}", out(&ran));
+}
+
+#[test]
+fn the_case_for_engines_passes_and_a_slip_in_it_is_refused_where_the_page_says() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/testing-an-engine.md");
+    let page = std::fs::read_to_string(file).expect("the page is there");
+    let (_, case) = page.split_once("```yaml\n").expect("it has a case");
+    let (case, _) = case.split_once("```").expect("it ends");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("mine.yaml");
+    std::fs::write(&file, case).expect("written");
+    let file = file.display().to_string();
+    let ran = suite(&["engine", "--case-file", &file, "--include", "mine/**"]);
+    assert_eq!(ran.status.code(), Some(0), "{}", out(&ran));
+    assert!(
+        out(&ran).contains("1 case: 1 passed, 0 failed"),
+        "{}",
+        out(&ran)
+    );
+    std::fs::write(&file, case.replace("hold:", "holds:")).expect("written");
+    let refused = suite(&["engine", "--case-file", &file]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let told = "mine.yaml:6:48: unknown field `holds`";
+    assert!(said.contains(told) && page.contains(told), "{said}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn mixed() -> Results {
         axes: "pairs".to_owned(),
         seed: 7,
         possible: 61,
-        stopped: Some("the time of all cases together, 600 s, is over".to_owned()),
+        stopped: Some("the time of all cases together, 600 s, is over (--time-limit)".to_owned()),
         outcomes: vec![
             hostile,
             outcome(

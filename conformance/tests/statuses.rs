@@ -270,3 +270,20 @@ fn what_there_is_when_a_signal_comes_says_of_whom_it_is_and_that_it_is_a_part() 
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn what_takes_longer_than_all_cases_may_is_ended_and_says_so() {
+    let driver = program("conveyor-conformance-rust");
+    let (status, text) = said(&[
+        "run",
+        "--time-limit=2",
+        "--axes=one",
+        // It takes ten seconds.
+        "--include=handshake/hello/no-silent-stream",
+        "--",
+        &driver,
+    ]);
+    assert_eq!(status, Some(2), "{text}");
+    let why = "the time of all cases together, 2 s, is over (--time-limit)";
+    assert!(text.contains(why), "{text}");
+}

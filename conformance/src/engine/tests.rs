@@ -1,6 +1,7 @@
 //! Whether the runner sees what it is to see: cases that must fail do, each at its step.
 
 use super::*;
+use crate::Status;
 use crate::site::Certificates;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -178,11 +179,27 @@ async fn an_engine_that_runs_already_is_neither_restarted_nor_ended() {
     let restart = format!("{start}      - restart: {{}}\n");
     let outcome = performed(&restart, &backend, shared().await).await;
     assert!(
-        matches!(outcome.verdict, Verdict::CouldNotRun { .. }),
+        matches!(outcome.verdict, Verdict::NotDeclared { .. }),
         "{outcome:?}"
     );
     let outcome = performed(start, &backend, shared().await).await;
     assert_eq!(outcome.verdict, Verdict::Passed, "it still runs");
+
+    // What it cannot be asked for leaves the rest as it is, and what is told names it.
+    let one = ["objects/etags/a-change-that-is-guarded", "restarts/**"];
+    let options = Options {
+        backend,
+        cases: embedded().expect("they are read"),
+        include: one.map(|one| one.parse().expect("a pattern")).to_vec(),
+        ..Options::default()
+    };
+    let results = run(&options, |_, _| {}).await.expect("they have names");
+    assert_eq!(results.status(), Status::AsExpected, "{results:#?}");
+    let counts = results.counts();
+    assert_eq!(counts.passed, 1, "{results:#?}");
+    assert!(counts.not_declared >= 2, "{results:#?}");
+    assert_eq!(results.subject.name, format!("{}/", engine.url()));
+    assert_eq!(results.subject.version, env!("CARGO_PKG_VERSION"));
     engine.stop().await;
 }
 

@@ -60,6 +60,25 @@ pub(super) enum Profile {
     Engine,
 }
 
+/// What kind of cases a driver is tested by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum DriverProfile {
+    /// A driver runtime, by programs that its action `interpret` performs.
+    #[default]
+    Contract,
+    /// Any finished driver, by samples that its author gives.
+    Driver,
+}
+
+impl From<DriverProfile> for Profile {
+    fn from(profile: DriverProfile) -> Profile {
+        match profile {
+            DriverProfile::Contract => Profile::Contract,
+            DriverProfile::Driver => Profile::Driver,
+        }
+    }
+}
+
 impl Profile {
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -106,7 +125,7 @@ pub(super) struct RunArgs {
     pub(super) endpoint: Option<std::net::SocketAddr>,
     /// Which kind of cases.
     #[arg(long, value_enum, default_value = "contract")]
-    pub(super) profile: Profile,
+    pub(super) profile: DriverProfile,
     /// What the driver's author says of it: features, samples, environment. YAML.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -152,6 +171,9 @@ pub(super) struct Choice {
     /// How many at once: 1 to 256.
     #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = at_once)]
     pub(super) parallel: usize,
+    /// How long all cases together may take. What was not run by then is not, and the status is 2.
+    #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) time_limit: u64,
 }
 
 /// As many cases at once as there are: each has an engine, a driver and connections, and a process has so many files.
@@ -211,6 +233,14 @@ pub(super) struct EngineArgs {
         value_name = "TOKEN"
     )]
     pub(super) token: Option<String>,
+    /// What the reports call the engine. Default: conveyor, or the address of `--endpoint`.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(super) name: String,
     #[command(flatten)]
     pub(super) choice: Choice,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use super::args::EngineArgs;
 use super::progress::Progress;
 use super::reports::Reports;
 use super::run::{backend, lists, patterns, trace, with_files};
-use super::{Refused, STOPPED, stopped};
+use super::{Refused, over};
 use conveyor_conformance::{Backend, Results, Status, engine, today};
 
 /// `engine`.
@@ -36,7 +36,9 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
         lists: lists(&args.cases, &all)?,
         parallel: args.choice.parallel,
         trace: trace(&args.output),
+        name: args.name.clone(),
     };
+    let called = options.name();
     let mut progress = Progress::new();
     let mut outcomes = Vec::new();
     let run = engine::run(&options, |outcome, of| {
@@ -44,16 +46,16 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
         outcomes.push(outcome.clone());
     });
     let results = tokio::select! {
-        results = run => Some(results?),
-        () = stopped() => None,
+        results = run => Ok(results?),
+        why = over(args.choice.time_limit) => Err(why),
     };
     progress.end();
-    let mut results = results.unwrap_or_else(|| Results {
-        stopped: Some(STOPPED.to_owned()),
+    let mut results = results.unwrap_or_else(|why| Results {
+        stopped: Some(why),
         outcomes,
         ..Results::default()
     });
-    results.subject.name = "conveyor".to_owned();
+    results.subject.name = called;
     results.subject.suite = env!("CARGO_PKG_VERSION").to_owned();
     results.subject.profile = "engine".to_owned();
     results.subject.backend = name.to_owned();

@@ -1,9 +1,11 @@
 //! A driver is tested.
 
-use super::args::{AxesName, BackendArgs, BackendName, CaseArgs, Output, Profile, RunArgs};
+use super::args::{
+    AxesName, BackendArgs, BackendName, CaseArgs, DriverProfile, Output, Profile, RunArgs,
+};
 use super::progress::Progress;
 use super::reports::Reports;
-use super::{Refused, STOPPED, stopped};
+use super::{Refused, over};
 use conveyor_conformance::{
     Backend, Breadth, Endpoint, ListFile, Lists, Options, Outcome, Pattern, Program, Results,
     RunName, Status, Trace, embedded, names, read_cases, read_config, today, v1,
@@ -22,12 +24,8 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
                 .to_owned(),
         ]));
     }
-    if args.profile == Profile::Engine {
-        return Err(Refused(vec![
-            "engines are tested by `conveyor-conformance engine`".to_owned(),
-        ]));
-    }
-    if args.profile == Profile::Driver && args.config.is_none() {
+    let profile = Profile::from(args.profile);
+    if args.profile == DriverProfile::Driver && args.config.is_none() {
         return Err(Refused(vec![
             "--profile driver needs --config FILE, which says what the driver's actions take: docs/testing-a-driver.md#a-finished-driver"
                 .to_owned(),
@@ -45,11 +43,11 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         Some(file) => {
             let text = text(file)?;
             let name = file.display().to_string();
-            read_config(&name, &text, args.profile.name()).map_err(Refused)?
+            read_config(&name, &text, profile.name()).map_err(Refused)?
         }
         None => v1::Config::default(),
     };
-    let cases = cases(args.profile, &args.cases.case_file)?;
+    let cases = cases(profile, &args.cases.case_file)?;
     let all = names(&cases, &config)?;
     let include = patterns(&args.choice.include, &all)?;
     let exclude = patterns(&args.choice.exclude, &all)?;
@@ -65,7 +63,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         },
         listen: endpoint,
         config,
-        profile: args.profile.name().to_owned(),
+        profile: profile.name().to_owned(),
         cases,
         backend,
         breadth: match args.axes {
@@ -81,9 +79,10 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         exclude,
         lists,
     };
-    let mut results = performed(&options, waits).await?;
+    let over = over(args.choice.time_limit);
+    let mut results = performed(&options, waits, over).await?;
     results.subject.suite = env!("CARGO_PKG_VERSION").to_owned();
-    results.subject.profile = args.profile.name().to_owned();
+    results.subject.profile = profile.name().to_owned();
     results.subject.backend = name(args.backend.backend).to_owned();
     results.subject.date = today();
     results.subject.chosen = args.choice.include.clone();
@@ -91,10 +90,11 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     reports.write(&results)
 }
 
-/// Runs what was chosen until it is done, or a signal says why not, and tells how far it is.
+/// Runs what was chosen until it is done, or `over` says why not, and tells how far it is.
 async fn performed(
     options: &Options,
     waits: Option<UnboundedReceiver<RunName>>,
+    over: impl Future<Output = String>,
 ) -> Result<Results, Refused> {
     if let Some(endpoint) = &options.listen {
         eprintln!("the suite is waiting for a driver with:");
@@ -104,11 +104,7 @@ async fn performed(
     }
     let progress = RefCell::new(Progress::new());
     let told = |outcome: &Outcome, of| progress.borrow_mut().tell(outcome, of);
-    let stop = async {
-        stopped().await;
-        STOPPED.to_owned()
-    };
-    let run = conveyor_conformance::run_until(options, told, stop);
+    let run = conveyor_conformance::run_until(options, told, over);
     let waiting = async {
         if let Some(mut waits) = waits {
             while let Some(run) = waits.recv().await {

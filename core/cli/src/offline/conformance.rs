@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const PROGRAM: &str = "conveyor-conformance";
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
 /// Becomes the suite's program. Returns only where there is none.
 pub(crate) fn conformance(args: &ConformanceArgs) -> Exit {
@@ -18,7 +19,7 @@ pub(crate) fn conformance(args: &ConformanceArgs) -> Exit {
     let error = Command::new(&program).args(&args.arguments).exec();
     match error.kind() {
         ErrorKind::NotFound => refuse(format!(
-            "{PROGRAM} is neither beside this program nor on PATH: get it with `cargo install {PROGRAM}`"
+            "{PROGRAM} is neither beside this program nor on PATH: `cargo build --release -p {PROGRAM}` in a clone of {REPOSITORY} makes it in target/release"
         )),
         _ => refuse(format!("{}: {error}", program.display())),
     }
