@@ -73,7 +73,7 @@ pub struct ValueTold {
 pub struct Cited {
     /// `R12`.
     pub number: String,
-    /// What it says; empty where that stands in another document than the contract.
+    /// What it says: of the driver contract, the semantics or the protocol.
     pub says: String,
     /// What is looked at of it in all that is said, besides what the case does.
     pub besides: Vec<String>,
@@ -138,7 +138,7 @@ pub fn describe_engine(case: &crate::engine::CaseInfo) -> Description {
                 ..cited(rule)
             })
             .collect(),
-        procedure: case.procedure.iter().map(|line| sentence(line)).collect(),
+        procedure: case.procedure.clone(),
     }
 }
 
@@ -150,16 +150,10 @@ fn limit(said: u64) -> u64 {
     }
 }
 
-fn sentence(line: &str) -> String {
-    let mut letters = line.trim_end().chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
-}
-
 fn cited(rule: &str) -> Cited {
     Cited {
         number: rule.to_owned(),
-        says: rules::of(rule).map_or_else(String::new, |rule| rule.rule.replace("\\|", "|")),
+        says: rules::sentence(rule).unwrap_or_default(),
         besides: besides::of(rule),
     }
 }

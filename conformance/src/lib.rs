@@ -172,10 +172,11 @@ pub fn musts_of_drivers() -> Vec<String> {
     musts.map(|rule| rule.number.to_owned()).collect()
 }
 
-/// The sentence of a requirement of the driver contract; `None` of other documents' rules.
+/// What a rule says, of the driver contract, the semantics or the protocol, as Markdown that fits into a table's cell;
+/// `None` where there is no such rule.
 #[must_use]
 pub fn sentence_of(rule: &Rule) -> Option<String> {
-    rules::of(&rule.to_string()).map(|requirement| requirement.rule.to_owned())
+    rules::sentence(&rule.to_string()).map(|says| says.replace('|', "\\|"))
 }
 
 /// Features that a driver may declare.

@@ -1,8 +1,8 @@
-//! The rules that cases cite: those of the driver contract, with who is bound, and the numbers of the semantics
-//! and of the protocol. They are read from the documents themselves, so that no second list can be wrong.
+//! The rules that cases cite: those of the driver contract, with who is bound, and those of the semantics and of
+//! the protocol. They are read from the documents themselves, so that no second list can be wrong.
 
 use conveyor_proto::contract::{RULES, TEXT};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Who a requirement binds.
@@ -36,26 +36,46 @@ pub(crate) struct Requirement {
 pub(crate) static REQUIREMENTS: LazyLock<Vec<Requirement>> =
     LazyLock::new(|| TEXT.lines().filter_map(requirement).collect());
 
-/// Numbers of the semantics and of the protocol, as cases cite them: `SEMANTICS 7`, `P24`.
-static NUMBERS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let of = |name: &str| RULES.iter().find(|(path, _)| path.ends_with(name));
-    let lines = |name| of(name).map_or("", |(_, text)| *text).lines();
-    let semantics = lines("semantics.md").filter_map(|line| {
-        let (number, _) = line.split_once(". ")?;
+/// The rules of the semantics and of the protocol by their numbers, as cases cite them: `SEMANTICS 7`, `P24`.
+static OTHERS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let text = |name: &str| RULES.iter().find(|(path, _)| path.ends_with(name));
+    let read = |name, begins| items(text(name).map_or("", |(_, text)| *text), begins);
+    let semantics = read("semantics.md", |line| {
+        let (number, says) = line.split_once(". ")?;
         number.parse::<u32>().ok()?;
-        Some(format!("SEMANTICS {number}"))
+        Some((format!("SEMANTICS {number}"), says))
     });
-    let protocol = lines("protocol.md").filter_map(|line| {
-        let (number, _) = line.strip_prefix("- **")?.split_once("**")?;
-        Some(number.to_owned())
+    let protocol = read("protocol.md", |line| {
+        let (number, says) = line.strip_prefix("- **")?.split_once("** ")?;
+        Some((number.to_owned(), says))
     });
-    semantics.chain(protocol).collect()
+    semantics.into_iter().chain(protocol).collect()
 });
+
+/// The items of a document's lists, each with the lines below it that belong to it: they are indented.
+fn items(text: &str, begins: fn(&str) -> Option<(String, &str)>) -> Vec<(String, String)> {
+    let mut items: Vec<(String, String)> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        if let Some((number, says)) = begins(line) {
+            items.push((number, says.to_owned()));
+            open = true;
+        } else if open && line.starts_with("  ") {
+            if let Some((_, says)) = items.last_mut() {
+                says.push(' ');
+                says.push_str(line.trim());
+            }
+        } else {
+            open = false;
+        }
+    }
+    items
+}
 
 /// Numbers of the rules of the other documents, as cases cite them.
 #[cfg(test)]
 pub(crate) fn of_other_documents() -> impl Iterator<Item = &'static str> {
-    NUMBERS.iter().map(String::as_str)
+    OTHERS.keys().map(String::as_str)
 }
 
 /// A row of one of the document's tables; `None` for every other line.
@@ -91,7 +111,16 @@ pub(crate) fn of(number: &str) -> Option<&'static Requirement> {
 
 /// Whether there is a rule that is cited so.
 pub(crate) fn is_known(cited: &str) -> bool {
-    of(cited).is_some() || NUMBERS.contains(cited)
+    of(cited).is_some() || OTHERS.contains_key(cited)
+}
+
+/// What a rule says, of whichever document; `None` where there is none that is cited so.
+pub(crate) fn sentence(cited: &str) -> Option<String> {
+    match of(cited) {
+        // A bar would end the cell of the table that it stands in.
+        Some(requirement) => Some(requirement.rule.replace("\\|", "|")),
+        None => OTHERS.get(cited).cloned(),
+    }
 }
 
 /// Whether a case that cites these is of what a good driver does, and none has to: one of them is a *should* of
@@ -142,6 +171,32 @@ mod tests {
         ] {
             assert!(!only(must), "{must:?}");
         }
+    }
+
+    #[test]
+    fn rules_of_the_other_documents_have_their_whole_sentences() {
+        for (cited, begins, has) in [
+            ("SEMANTICS 1", "No `needs` anywhere", "counts as a `needs`."),
+            (
+                "SEMANTICS 3",
+                "`needs: {rule: EXPR}`: parents",
+                "`handles: [a]`",
+            ),
+            (
+                "P1",
+                "Identity is (run, step, instance, attempt)",
+                "metrics.",
+            ),
+            ("P27a", "*Detached* completion", "`detached {until}`"),
+        ] {
+            let says = sentence(cited).expect("it is there");
+            assert!(says.starts_with(begins) && says.contains(has), "{says}");
+        }
+        for cited in of_other_documents() {
+            let says = sentence(cited).expect("it is there");
+            assert!(!says.is_empty() && !says.contains('\n'), "{cited}: {says}");
+        }
+        assert_eq!(sentence("P37"), None);
     }
 
     #[test]

@@ -29,11 +29,7 @@ impl fmt::Display for Description {
         writeln!(f, "\nRules")?;
         for rule in &self.requires {
             writeln!(f)?;
-            let says: &str = match rule.says.is_empty() {
-                true => "of another document: see docs/semantics.md and docs/protocol.md",
-                false => &rule.says,
-            };
-            block(f, &format!("  {}", rule.number), INDENT, says)?;
+            block(f, &format!("  {}", rule.number), INDENT, &rule.says)?;
             for law in &rule.besides {
                 block(f, "", INDENT, &format!("→ In all that is said: {law}"))?;
             }
@@ -79,9 +75,13 @@ fn seconds(ms: u64) -> String {
     }
 }
 
-/// A text behind a label, in lines of the page's width; it begins in a column.
+/// A text behind a label, in lines of the page's width; it begins in a column, or behind a label that reaches to there.
 fn block(f: &mut fmt::Formatter<'_>, label: &str, column: usize, text: &str) -> fmt::Result {
     let mut lead = format!("{label:column$}");
+    if !lead.is_empty() && !lead.ends_with(' ') {
+        lead.push(' ');
+    }
+    let column = column.max(lead.chars().count());
     for line in lines(text, COLUMNS - column) {
         let line = format!("{lead}{line}");
         writeln!(f, "{}", line.trim_end())?;

@@ -162,3 +162,20 @@ fn a_case_of_engines_says_how_long_it_may_take_and_what_is_arranged() {
         .expect("one");
     assert_eq!(describe_engine(longer).time_limit_ms, longer.time_limit_ms);
 }
+
+#[test]
+fn a_rule_of_another_document_is_told_behind_its_number() {
+    let cases = crate::engine::cases().expect("cases");
+    let cites = |number: &str| {
+        let cites = |case: &&crate::engine::CaseInfo| case.requires.iter().any(|one| one == number);
+        describe_engine(cases.iter().find(cites).expect("one")).to_string()
+    };
+    for (number, begins) in [
+        ("SEMANTICS 2", "  SEMANTICS 2 `needs: [a, b]`: ready"),
+        ("SEMANTICS 23", "  SEMANTICS 23 Expressions see"),
+        ("P3", "  P3          Keys begin with cluster prefix"),
+    ] {
+        let page = cites(number);
+        assert!(page.contains(begins), "{begins}\n{page}");
+    }
+}

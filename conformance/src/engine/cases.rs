@@ -1,5 +1,8 @@
 //! The cases of the profile `engine`.
 
+#[path = "told.rs"]
+mod told;
+
 use crate::backend::Setting;
 use crate::cases::{CaseError, Citing, Flaws, all, files};
 use crate::rules::{REQUIREMENTS, Strength, Who};
@@ -20,7 +23,7 @@ pub struct CaseInfo {
     pub time_limit_ms: u64,
     /// What is arranged before, as sentences.
     pub arranged: Vec<String>,
-    /// What is done and looked for, one line each.
+    /// What is done and looked for, a sentence each.
     pub procedure: Vec<String>,
 }
 
@@ -31,9 +34,9 @@ pub struct CaseInfo {
 pub fn cases() -> Result<Vec<CaseInfo>, Vec<String>> {
     let cases = embedded()?;
     let info = |case: EngineCase| CaseInfo {
-        procedure: case.steps.iter().map(line).collect(),
+        procedure: case.steps.iter().map(told::sentence).collect(),
         time_limit_ms: case.time_limit_ms,
-        arranged: arranged(&case),
+        arranged: told::arranged(&case),
         name: case.name,
         purpose: case.purpose,
         requires: case.requires,
@@ -63,7 +66,7 @@ pub fn uncited() -> Result<Vec<String>, Vec<String>> {
 /// # Errors
 /// All that is wrong with them, each with its place.
 pub fn embedded() -> Result<Vec<EngineCase>, Vec<String>> {
-    read(files("engine")).map_err(told)
+    read(files("engine")).map_err(sentences)
 }
 
 /// The cases of a file.
@@ -71,14 +74,14 @@ pub fn embedded() -> Result<Vec<EngineCase>, Vec<String>> {
 /// # Errors
 /// All that is wrong with it, each with its place.
 pub fn read_cases(name: &str, text: &str) -> Result<Vec<EngineCase>, Vec<String>> {
-    read(&[(name, text)]).map_err(told)
+    read(&[(name, text)]).map_err(sentences)
 }
 
 fn read(files: &[(&str, &str)]) -> Result<Vec<EngineCase>, Vec<CaseError>> {
     all(files, "EngineFile", |file: EngineFile| file.cases)
 }
 
-fn told(errors: Vec<CaseError>) -> Vec<String> {
+fn sentences(errors: Vec<CaseError>) -> Vec<String> {
     let errors = errors.into_iter();
     errors.map(|error| error.to_string()).collect()
 }
@@ -90,22 +93,6 @@ pub(super) fn setting(case: &EngineCase) -> Setting {
         access: setting.access,
         secrets: setting.secrets.into_iter().collect(),
     }
-}
-
-fn arranged(case: &EngineCase) -> Vec<String> {
-    let setting = setting(case);
-    let mut arranged = Vec::new();
-    if setting.access {
-        arranged.push("Who comes has to show an access token.".to_owned());
-    }
-    if !setting.secrets.is_empty() {
-        let names: Vec<&str> = setting.secrets.keys().map(String::as_str).collect();
-        arranged.push(format!(
-            "Documents may name the secrets `{}`.",
-            names.join("`, `")
-        ));
-    }
-    arranged
 }
 
 /// Whether it may not share an engine, though nothing is arranged for it.
@@ -131,65 +118,6 @@ pub(super) fn word(step: &Step) -> &'static str {
         Step::Ended(_) => "ended",
         Step::Restart(_) => "restart",
         Step::Compare(_) => "compare",
-    }
-}
-
-/// A step as a line of prose.
-fn line(step: &crate::v1::EngineStep) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let what = match &step.step {
-        None => "nothing".to_owned(),
-        Some(Step::Start(start)) => format!("start a run: {}{}", text(&start.spec), start.document),
-        Some(Step::Call(call)) if !call.answered.is_empty() => {
-            format!("the answer of `{}` is {}", call.answered, text(&call.like))
-        }
-        Some(Step::Call(call)) => {
-            let status = if call.status == 0 { 200 } else { call.status };
-            format!("call {} and see {status} {}", call.path, text(&call.like))
-        }
-        Some(Step::Read(read)) => format!("read {} and see {}", read.path, text(&read.like)),
-        Some(Step::Driver(driver)) if driver.play.is_empty() => {
-            "a driver whose attempts succeed without outputs".to_owned()
-        }
-        Some(Step::Driver(driver)) => format!(
-            "a driver that plays {}",
-            driver.play.keys().cloned().collect::<Vec<_>>().join(", ")
-        ),
-        Some(Step::Release(release)) => format!("let `{}` go on", release.task),
-        Some(Step::Open(open)) => {
-            let first = match open.first.is_empty() {
-                true => "that says nothing".to_owned(),
-                false => format!("with {}", text(&open.first)),
-            };
-            match open.see.is_empty() {
-                true => format!("open a stream {first}"),
-                false => format!("open a stream {first}, see {}", text(&open.see)),
-            }
-        }
-        Some(Step::Tell(tell)) => format!("tell {}", text(&tell.message)),
-        Some(Step::See(see)) => format!("see {}", text(&see.message)),
-        Some(Step::Unseen(unseen)) => format!("do not see {}", text(&unseen.message)),
-        Some(Step::Break(_)) => "break the stream".to_owned(),
-        Some(Step::Closed(closed)) => format!("the stream ends, {}", closed.status),
-        Some(Step::Ended(ended)) => {
-            let state = if ended.state.is_empty() {
-                "succeeded"
-            } else {
-                &ended.state
-            };
-            format!("the run ends {state} {}", text(&ended.steps))
-        }
-        Some(Step::Restart(restart)) => match restart.gently {
-            true => "the server is told to end, and started again".to_owned(),
-            false => "the server is killed, and started again".to_owned(),
-        },
-        Some(Step::Compare(compare)) => {
-            format!("{} is like {}", text(&compare.that), text(&compare.like))
-        }
-    };
-    match step.why.as_str() {
-        "" => what,
-        why => format!("{what} — {why}"),
     }
 }
 
