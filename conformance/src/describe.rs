@@ -119,7 +119,7 @@ pub fn describe(case: &v1::Case, run: Option<&RunName>) -> Description {
 
 /// A case of the profile `engine` as prose.
 #[must_use]
-pub fn describe_engine(case: &crate::engine::CaseInfo) -> Description {
+pub fn describe_engine(case: &v1::EngineCase) -> Description {
     Description {
         name: case.name.clone(),
         purpose: case.purpose.clone(),
@@ -128,7 +128,7 @@ pub fn describe_engine(case: &crate::engine::CaseInfo) -> Description {
         runs: 1,
         not_declared: String::new(),
         time_limit_ms: limit(case.time_limit_ms),
-        arranged: case.arranged.clone(),
+        arranged: crate::engine::told::arranged(case),
         requires: case
             .requires
             .iter()
@@ -138,7 +138,11 @@ pub fn describe_engine(case: &crate::engine::CaseInfo) -> Description {
                 ..cited(rule)
             })
             .collect(),
-        procedure: case.procedure.clone(),
+        procedure: case
+            .steps
+            .iter()
+            .map(crate::engine::told::sentence)
+            .collect(),
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `script`, `steps`, `values` | a case as it is performed, and what it has saved |
 //! | `driver`, `stream`, `link` | drivers that play, and streams on which a case says each message |
 //! | `http` | a client of REST |
+//! | `told` | a case as prose |
 //! | `talk` | what was said, for `--trace` |
 
 mod cases;
@@ -17,10 +18,11 @@ mod script;
 mod steps;
 mod stream;
 pub(crate) mod talk;
+pub(crate) mod told;
 mod values;
 
 pub use crate::backend::Backend;
-pub use cases::{CaseInfo, cases, embedded, read_cases, uncited};
+pub use cases::{embedded, read_cases, uncited};
 
 use crate::backend::{Engine, Setting, Unavailable};
 use crate::lists::Lists;

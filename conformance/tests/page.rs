@@ -237,7 +237,23 @@ fn the_case_for_engines_passes_and_a_slip_in_it_is_refused_where_the_page_says()
         "{}",
         out(&ran)
     );
+    let name = "mine/order/each-after-the-one-before";
+    let mine = ["--case-file", &file];
+    let listed = suite(&[&["list", "engine", "--include", "mine/**"][..], &mine].concat());
+    assert_eq!(out(&listed).trim(), format!("{name}  SEMANTICS 1"));
+    let described = out(&suite(&[&["describe", name][..], &mine].concat()));
+    let flat: Vec<&str> = described.split_whitespace().collect();
+    assert!(
+        flat.join(" ").contains("which its driver holds"),
+        "{described}"
+    );
     std::fs::write(&file, case.replace("hold:", "holds:")).expect("written");
+    for asked in [&["list", "engine"][..], &["describe", name]] {
+        let refused = suite(&[asked, &mine].concat());
+        assert_eq!(refused.status.code(), Some(2), "{asked:?}");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("unknown field `holds`"), "{asked:?}: {said}");
+    }
     let refused = suite(&["engine", "--case-file", &file]);
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();

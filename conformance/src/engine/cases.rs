@@ -1,8 +1,5 @@
 //! The cases of the profile `engine`.
 
-#[path = "told.rs"]
-mod told;
-
 use crate::backend::Setting;
 use crate::cases::{CaseError, Citing, Flaws, all, files};
 use crate::rules::{REQUIREMENTS, Strength, Who};
@@ -10,46 +7,12 @@ use crate::v1::engine_step::Step;
 use crate::v1::{EngineCase, EngineFile};
 use std::collections::BTreeSet;
 
-/// A case as a list shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaseInfo {
-    /// `area/feature/scenario`.
-    pub name: String,
-    /// What it is for.
-    pub purpose: String,
-    /// The rules that it cites.
-    pub requires: Vec<String>,
-    /// How long it may take, in milliseconds; 0 for the default.
-    pub time_limit_ms: u64,
-    /// What is arranged before, as sentences.
-    pub arranged: Vec<String>,
-    /// What is done and looked for, a sentence each.
-    pub procedure: Vec<String>,
-}
-
-/// All cases, by file.
-///
-/// # Errors
-/// What is wrong with them, each with its place.
-pub fn cases() -> Result<Vec<CaseInfo>, Vec<String>> {
-    let cases = embedded()?;
-    let info = |case: EngineCase| CaseInfo {
-        procedure: case.steps.iter().map(told::sentence).collect(),
-        time_limit_ms: case.time_limit_ms,
-        arranged: told::arranged(&case),
-        name: case.name,
-        purpose: case.purpose,
-        requires: case.requires,
-    };
-    Ok(cases.into_iter().map(info).collect())
-}
-
 /// What the contract says that engines must, and no case tests: `R12: …`.
 ///
 /// # Errors
-/// As [`cases`].
+/// As [`embedded`].
 pub fn uncited() -> Result<Vec<String>, Vec<String>> {
-    let cited: BTreeSet<_> = cases()?
+    let cited: BTreeSet<_> = embedded()?
         .into_iter()
         .flat_map(|case| case.requires)
         .collect();

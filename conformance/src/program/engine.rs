@@ -3,7 +3,7 @@
 use super::args::EngineArgs;
 use super::progress::Progress;
 use super::reports::Reports;
-use super::run::{backend, lists, patterns, trace, with_files};
+use super::run::{backend, engines, lists, patterns, trace};
 use super::{Refused, over};
 use conveyor_conformance::{Backend, Results, Status, engine, today};
 
@@ -23,10 +23,7 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
         Backend::Server { .. } => "server",
         Backend::Endpoint { .. } => "endpoint",
     };
-    let cases = engine::embedded().map_err(Refused)?;
-    let cases = with_files(cases, &args.cases.case_file, engine::read_cases, |case| {
-        &case.name
-    })?;
+    let cases = engines(&args.cases.case_file)?;
     let all = engine::names(&cases)?;
     let options = engine::Options {
         backend,

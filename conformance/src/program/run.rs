@@ -8,7 +8,7 @@ use super::reports::Reports;
 use super::{Refused, over};
 use conveyor_conformance::{
     Backend, Breadth, Endpoint, ListFile, Lists, Options, Outcome, Pattern, Program, Results,
-    RunName, Status, Trace, embedded, names, read_cases, read_config, today, v1,
+    RunName, Status, Trace, embedded, engine, names, read_cases, read_config, today, v1,
 };
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -149,8 +149,14 @@ pub(super) fn cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>
     with_files(cases, files, read_cases, |case| &case.name)
 }
 
+/// The cases of engines, with those of files.
+pub(super) fn engines(files: &[PathBuf]) -> Result<Vec<v1::EngineCase>, Refused> {
+    let cases = engine::embedded().map_err(Refused)?;
+    with_files(cases, files, engine::read_cases, |case| &case.name)
+}
+
 /// Cases with those of files besides, or in their places.
-pub(super) fn with_files<C>(
+fn with_files<C>(
     mut cases: Vec<C>,
     files: &[PathBuf],
     read: impl Fn(&str, &str) -> Result<Vec<C>, Vec<String>>,
@@ -208,7 +214,7 @@ pub(super) fn lists(args: &CaseArgs, all: &[RunName]) -> Result<Lists, Refused> 
     lists.map_err(|errors| Refused(errors.mistakes))
 }
 
-fn text(file: &Path) -> Result<String, Refused> {
+pub(super) fn text(file: &Path) -> Result<String, Refused> {
     let text = std::fs::read_to_string(file);
     text.map_err(|error| Refused(vec![format!("{}: {error}", file.display())]))
 }

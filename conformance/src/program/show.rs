@@ -1,11 +1,11 @@
 //! Which cases there are, and what each does.
 
 use super::args::{DescribeArgs, ListArgs, Profile};
-use super::run::{cases, patterns};
+use super::run::{cases, engines, patterns, text};
 use super::{Refused, tell};
 use conveyor_conformance::{
     Axis, Description, RunName, Status, describe as told, describe_engine, engine, features, names,
-    needed_for, v1,
+    needed_for, read_cases, v1,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -27,9 +27,7 @@ struct Row {
 
 fn rows(args: &ListArgs) -> Result<Vec<Row>, Refused> {
     if args.profile == Profile::Engine {
-        only_of_drivers(&args.case_file)?;
-        let cases = engine::cases().map_err(Refused)?.into_iter();
-        let rows = cases.map(|case| Row {
+        let rows = engines(&args.case_file)?.into_iter().map(|case| Row {
             name: case.name,
             purpose: case.purpose,
             requires: case.requires,
@@ -54,17 +52,6 @@ fn row(case: &v1::Case) -> Row {
             .flat_map(|axis| axis.values)
             .map(|value| value.value)
             .collect(),
-    }
-}
-
-/// Files of cases are of the profiles `contract` and `driver`.
-fn only_of_drivers(files: &[PathBuf]) -> Result<(), Refused> {
-    match files.first() {
-        None => Ok(()),
-        Some(file) => Err(Refused(vec![format!(
-            "--case-file {}: the cases of engines are within the program; files are of the profiles contract and driver",
-            file.display()
-        )])),
     }
 }
 
@@ -192,11 +179,12 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
         Some((name, _)) => (name, true),
         None => (args.case.as_str(), false),
     };
+    let (of_engines, of_drivers) = by_kind(&args.case_file)?;
     let mut all = Vec::new();
     for profile in [Profile::Contract, Profile::Driver] {
         let cases = match profile {
             // Those of files may be of either profile: they are told once.
-            Profile::Contract => cases(profile, &args.case_file)?,
+            Profile::Contract => cases(profile, &of_drivers)?,
             _ => cases(profile, &[])?,
         };
         if let Some(case) = cases.iter().find(|case| case.name == name) {
@@ -208,7 +196,7 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
         }
         all.extend(names(&cases, &v1::Config::default())?);
     }
-    let engines = engine::cases().map_err(Refused)?;
+    let engines = engines(&of_engines)?;
     if let Some(case) = engines.iter().find(|case| case.name == name) {
         return match values {
             true => Err(Refused(vec![format!(
@@ -226,6 +214,25 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
         "`{}` is no case: `list --include '{}'` has those that it is a pattern of",
         args.case, args.case
     )]))
+}
+
+/// Files of cases: of engines, and of drivers. What is wrong with one is said where its cases are read.
+fn by_kind(files: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Refused> {
+    let mut kinds = (Vec::new(), Vec::new());
+    for file in files {
+        let text = text(file)?;
+        let name = file.display().to_string();
+        // One with a slip is taken for what its words are of.
+        let drivers = || {
+            read_cases(&name, &text).is_ok()
+                || engine::read_cases(&name, &text).is_err() && text.contains("script:")
+        };
+        match drivers() {
+            true => kinds.1.push(file.clone()),
+            false => kinds.0.push(file.clone()),
+        }
+    }
+    Ok(kinds)
 }
 
 fn show(args: &DescribeArgs, description: &Description) -> Result<Status, Refused> {

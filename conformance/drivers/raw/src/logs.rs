@@ -98,6 +98,11 @@ impl Lines {
         self.waiting.is_empty() || self.sealed
     }
 
+    /// Whether any line was sent that is not durable yet.
+    pub(crate) fn is_on_the_way(&self) -> bool {
+        self.unsent > self.first
+    }
+
     /// The connection is another: what is not durable is sent again, under the same numbers (R43).
     pub(crate) fn begin_again(&mut self) {
         if self.breaks.has(Break::NewNumbers) {
@@ -115,7 +120,7 @@ impl Lines {
 
     /// What is on its way for too long is sent again.
     pub(crate) fn look(&mut self, now: Instant) {
-        let waits = self.unsent > self.first && !self.breaks.has(Break::NoLinesAnew);
+        let waits = self.is_on_the_way() && !self.breaks.has(Break::NoLinesAnew);
         if waits && now >= self.moved + AGAIN {
             self.go_back();
         }

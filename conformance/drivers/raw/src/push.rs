@@ -63,7 +63,8 @@ impl Session {
     }
 }
 
-/// Half of the room is for what is no line.
+/// Half of the room is for what is no line. Calls of a task are made one after another: the lines that come while one
+/// is made are together in the next, however late it is answered.
 fn push_lines(
     link: &mut Link,
     token: &Bytes,
@@ -71,7 +72,10 @@ fn push_lines(
     limits: &v1::Limits,
     breaks: Breaks,
 ) {
-    while (link.room() > link.most() / 2 || breaks.has(Break::Floods))
+    let floods = breaks.has(Break::Floods);
+    let one_by_one = link.wire.repeats() && !floods;
+    while (link.room() > link.most() / 2 || floods)
+        && !(one_by_one && held.lines.is_on_the_way())
         && let Some(batch) = held.lines.batch(token, &mut link.window, limits)
     {
         link.tell(Tell::Logs(batch));
