@@ -162,9 +162,6 @@ impl ControlHandlers {
             let Some(plan) = follower.run().map(|run| run.plan().clone()) else {
                 return Ok(());
             };
-            if closing && request.follow {
-                self.gate.still_here()?;
-            }
             let leaves = closing && !self.gate.is_left();
             let round = Round {
                 run,
@@ -195,6 +192,10 @@ impl ControlHandlers {
             }
             if !request.follow || leaves || over && attempts.open.is_empty() {
                 break;
+            }
+            if closing {
+                // Its runs go on with the next process: whoever follows asks there.
+                self.gate.still_here()?;
             }
             tokio::select! {
                 () = follower.changed() => {}

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod changes;
+mod closing;
 mod contract;
 mod detached;
 mod doubt;
