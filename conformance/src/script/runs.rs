@@ -7,14 +7,19 @@ use crate::v1;
 use crate::view::{self, overview, steps};
 use conveyor_api::{from_json_of, to_json};
 use conveyor_proto::v1 as contract;
+use conveyor_proto::v1::control_service_client::ControlServiceClient;
 use conveyor_proto::v1::driver_service_client::DriverServiceClient;
 use prost::Message as _;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
 
 /// How long an end is waited for unless the case says it.
 const PATIENCE: u64 = 10_000;
+/// Between two tries of what nobody answered.
+const AGAIN: Duration = Duration::from_millis(50);
 /// The name of runs that are given none.
 const RUN: &str = "run";
 
@@ -25,10 +30,20 @@ fn or<'a>(name: &'a str, default: &'a str) -> &'a str {
     }
 }
 
+/// Whether nobody has answered: what an engine refuses has another code.
+fn is_unheard(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal
+    )
+}
+
 impl Stage {
     pub(super) async fn run(&mut self, run: &v1::Run) -> Result<(), Halt> {
         let document = self.document(&run.tasks);
-        let request = self.request(contract::StartRunRequest {
+        let request = contract::StartRunRequest {
+            // A repeat is of the same run.
+            run_id: uuid::Uuid::now_v7().to_string(),
             pipeline: Some(contract::start_run_request::Pipeline::Document(
                 contract::Document {
                     source: document.to_string().into_bytes().into(),
@@ -37,11 +52,15 @@ impl Stage {
             )),
             labels: run.labels.clone().into_iter().collect(),
             ..contract::StartRunRequest::default()
-        });
-        let started = self.control.start_run(request).await;
+        };
+        let started = self
+            .asked(request, |mut control, request| async move {
+                control.start_run(request).await
+            })
+            .await;
         match (started, run.refused.is_empty()) {
             (Ok(started), true) => {
-                let id = started.into_inner().run.unwrap_or_default().id;
+                let id = started.run.unwrap_or_default().id;
                 self.runs.insert(or(&run.name, RUN).to_owned(), id);
                 Ok(())
             }
@@ -60,6 +79,26 @@ impl Stage {
                     status.message()
                 )),
             },
+        }
+    }
+
+    /// Asks until somebody answers: a server that is just restarted does not, and what was asked meanwhile ended with it.
+    async fn asked<M: Clone, A, F>(
+        &self,
+        message: M,
+        ask: impl Fn(ControlServiceClient<Channel>, Request<M>) -> F,
+    ) -> Result<A, Status>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let until = Instant::now() + Duration::from_millis(PATIENCE);
+        loop {
+            match ask(self.control.clone(), self.request(message.clone())).await {
+                Err(status) if is_unheard(&status) && Instant::now() < until => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                answered => return answered.map(Response::into_inner),
+            }
         }
     }
 
@@ -193,13 +232,17 @@ impl Stage {
             "drain" => contract::StopKind::Drain,
             _ => contract::StopKind::Cancel,
         };
-        let request = self.request(contract::StopRunRequest {
+        let request = contract::StopRunRequest {
             run,
             kind: kind.into(),
             reason: "the case says so".to_owned(),
             ..contract::StopRunRequest::default()
-        });
-        let stopped = self.control.stop_run(request).await;
+        };
+        let stopped = self
+            .asked(request, |mut control, request| async move {
+                control.stop_run(request).await
+            })
+            .await;
         let stopped = stopped.map_err(|status| unable("the stop", &status.message()))?;
         drop(stopped);
         Ok(())
@@ -259,15 +302,19 @@ impl Stage {
     }
 
     pub(super) async fn published(&mut self, published: &v1::Published) -> Result<(), Halt> {
-        let request = self.request(contract::GetDriverRequest {
+        let request = contract::GetDriverRequest {
             name: self.driver.clone(),
             namespace: String::new(),
-        });
-        let driver = self.control.get_driver(request).await;
+        };
+        let driver = self
+            .asked(request, |mut control, request| async move {
+                control.get_driver(request).await
+            })
+            .await;
         let driver = driver.map_err(|status| {
             Halt::Failed(format!("the driver is not published: {}", status.message()))
         })?;
-        let driver = to_json("GetDriverResponse", driver.get_ref());
+        let driver = to_json("GetDriverResponse", &driver);
         if published.as_said {
             of_dialect(&driver)?;
         }

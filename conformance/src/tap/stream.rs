@@ -3,7 +3,7 @@
 use super::numbers::Numbers;
 use super::{Taken, Tap, broken, onward};
 use crate::interfere::{Fate, Way, merge};
-use crate::wire::{By, From, answered, request_of, told};
+use crate::wire::{By, From, Said, answered, request_of, told};
 use conveyor_api::Shown;
 use conveyor_proto::v1;
 use conveyor_proto::v1::session_request::Message as Tell;
@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -46,6 +47,31 @@ impl Down {
             cut,
             taken: Some(taken),
         }
+    }
+}
+
+/// What is done in its order, each at its time: what is late holds up what comes behind it, and makes nothing later that
+/// is late itself. It ends once nobody can put anything more.
+#[derive(Clone)]
+struct Lane(mpsc::UnboundedSender<(Instant, Act)>);
+
+type Act = Box<dyn FnOnce() + Send>;
+
+impl Lane {
+    fn new() -> Lane {
+        let (lane, mut acts) = mpsc::unbounded_channel::<(Instant, Act)>();
+        tokio::spawn(async move {
+            while let Some((due, act)) = acts.recv().await {
+                tokio::time::sleep_until(due).await;
+                act();
+            }
+        });
+        Lane(lane)
+    }
+
+    fn put(&self, late: Duration, act: impl FnOnce() + Send + 'static) {
+        // It is there as long as this.
+        let _ = self.0.send((Instant::now() + late, Box::new(act)));
     }
 }
 
@@ -103,19 +129,20 @@ pub(super) async fn session(
 impl Line {
     /// What the driver says, to the engine. Ends with the driver's connection.
     async fn rise(self: Arc<Line>, mut driver: Streaming<v1::SessionRequest>) {
+        let lane = Lane::new();
         let why = loop {
             match driver.next().await {
-                Some(Ok(request)) => self.rose(request).await,
+                Some(Ok(request)) => self.rose(&lane, request),
                 Some(Err(status)) => break status.message().to_owned(),
                 None => break "it ended".to_owned(),
             }
         };
         self.tap.event(self.connection, "broken", &why);
-        self.up().take();
         let _ = self.down.send(Down::End(Ok(())));
+        lane.put(Duration::ZERO, move || drop(self.up().take()));
     }
 
-    async fn rose(self: &Arc<Line>, request: v1::SessionRequest) {
+    fn rose(self: &Arc<Line>, lane: &Lane, request: v1::SessionRequest) {
         let said = told(request.message.as_ref());
         let sequence = request.sequence;
         let by = By::Stream { sequence };
@@ -127,21 +154,30 @@ impl Line {
         let body = said.body.clone();
         let lost = matches!(fate, Fate::Drop | Fate::Cut);
         tap.note(From::Driver, self.connection, by, said, (false, lost));
+        let line = Arc::clone(self);
+        let late = match fate {
+            Fate::Delay(pause) => pause,
+            _ => Duration::ZERO,
+        };
+        lane.put(late, move || line.passes(fate, request, body));
+    }
+
+    /// What becomes of a message of the driver.
+    fn passes(self: Arc<Line>, fate: Fate, request: v1::SessionRequest, body: Json) {
+        let (tap, sequence) = (&self.tap, request.sequence);
         match fate {
-            Fate::Pass | Fate::Later | Fate::Status(_) | Fate::LoseAnswer => self.send(&request),
+            Fate::Pass | Fate::Later | Fate::Delay(_) | Fate::Status(_) | Fate::LoseAnswer => {
+                self.send(&request)
+            }
             Fate::Hold(name) => {
                 self.numbers().waits(sequence);
-                let line = Arc::clone(self);
+                let line = Arc::clone(&self);
                 let deliver = Box::new(move || line.send(&request));
                 tap.interferences.hold(&name, deliver);
             }
             Fate::Drop => self.numbers().lost(sequence),
             Fate::Double => {
                 self.send(&request);
-                self.send(&request);
-            }
-            Fate::Delay(pause) => {
-                tokio::time::sleep(pause).await;
                 self.send(&request);
             }
             Fate::Change(change) => {
@@ -154,8 +190,10 @@ impl Line {
             }
             Fate::CutBehind => {
                 self.send(&request);
-                tokio::time::sleep(OUT).await;
-                tap.cut();
+                tokio::spawn(async move {
+                    tokio::time::sleep(OUT).await;
+                    self.tap.cut();
+                });
             }
         }
     }
@@ -182,17 +220,20 @@ impl Line {
 
     /// What the engine says, to the driver.
     async fn fall(self: Arc<Line>, mut engine: Streaming<v1::SessionResponse>) {
+        let lane = Lane::new();
         let end = loop {
             match engine.next().await {
-                Some(Ok(response)) => self.fell(response).await,
+                Some(Ok(response)) => self.fell(&lane, response),
                 Some(Err(status)) => break Err(broken_or_refused(status)),
                 None => break Ok(()),
             }
         };
-        let _ = self.down.send(Down::End(end));
+        lane.put(Duration::ZERO, move || {
+            let _ = self.down.send(Down::End(end));
+        });
     }
 
-    async fn fell(self: &Arc<Line>, mut response: v1::SessionResponse) {
+    fn fell(self: &Arc<Line>, lane: &Lane, mut response: v1::SessionResponse) {
         if let Some(Told::Acknowledgement(acknowledgement)) = &mut response.message {
             let mut numbers = self.numbers();
             for refused in &mut acknowledgement.refused {
@@ -211,6 +252,17 @@ impl Line {
         let fate =
             tap.interferences
                 .fate(&tap.record, Way::Stream, From::Engine, &said, task.as_ref());
+        let line = Arc::clone(self);
+        let late = match fate {
+            Fate::Delay(pause) => pause,
+            _ => Duration::ZERO,
+        };
+        lane.put(late, move || line.comes(fate, message, said));
+    }
+
+    /// What becomes of a message of the engine.
+    fn comes(self: Arc<Line>, fate: Fate, message: Told, said: Said) {
+        let tap = &self.tap;
         let send = |message, forged, cut| {
             let _ = self.down.send(Down::Message {
                 message: Some(Box::new(message)),
@@ -219,42 +271,33 @@ impl Line {
                 taken: None,
             });
         };
+        let lost = |said| {
+            let by = By::Stream { sequence: 0 };
+            tap.note(From::Engine, self.connection, by, said, (false, true));
+        };
         match fate {
-            Fate::Pass | Fate::Status(_) | Fate::LoseAnswer => send(message, false, false),
+            Fate::Pass | Fate::Delay(_) | Fate::Status(_) | Fate::LoseAnswer => {
+                send(message, false, false);
+            }
             Fate::Later => {
                 tap.later.on();
                 send(crate::wire::later(message), true, false);
             }
             Fate::Hold(name) => {
-                let down = self.down.clone();
-                let deliver = Box::new(move || {
-                    let _ = down.send(Down::Message {
-                        message: Some(Box::new(message)),
-                        forged: false,
-                        cut: false,
-                        taken: None,
-                    });
-                });
+                let line = Arc::clone(&self);
+                let deliver = Box::new(move || line.comes(Fate::Pass, message, said));
                 tap.interferences.hold(&name, deliver);
             }
-            Fate::Drop => {
-                let by = By::Stream { sequence: 0 };
-                tap.note(From::Engine, self.connection, by, said, (false, true));
-            }
+            Fate::Drop => lost(said),
             Fate::Double => {
                 send(message.clone(), false, false);
                 send(message, true, false);
-            }
-            Fate::Delay(pause) => {
-                tokio::time::sleep(pause).await;
-                send(message, false, false);
             }
             Fate::Change(change) => {
                 send(changed(tap, message, said.body, &change), true, false);
             }
             Fate::Cut => {
-                let by = By::Stream { sequence: 0 };
-                tap.note(From::Engine, self.connection, by, said, (false, true));
+                lost(said);
                 tap.cut();
             }
             Fate::CutBehind => send(message, false, true),
