@@ -54,7 +54,7 @@ use tokio::sync::{oneshot, watch};
 
 /// A handle to the node of this process. Clones are the same node.
 ///
-/// The node ends with [`Node::shutdown`]; without it, as a crash would end it, when the process ends.
+/// The node ends with [`Node::shutdown`]; without it, as a crash would end it, when the last handle is dropped.
 #[derive(Clone)]
 pub struct Node {
     shared: Arc<Shared>,
@@ -85,6 +85,16 @@ struct Shared {
     metrics: Arc<Metrics>,
     sweeps: Sweeps,
     told: Arc<Told>,
+}
+
+impl Drop for Shared {
+    /// Nobody can reach the node any more: its threads end.
+    fn drop(&mut self) {
+        let (reply, _) = oneshot::channel();
+        // It may have ended already.
+        let _ = self.messages.send(Message::Abandon(reply));
+        self.logs.end();
+    }
 }
 
 impl Node {

@@ -15,6 +15,26 @@ fn memory() -> Arc<dyn Store> {
     Arc::new(Memory::new())
 }
 
+#[tokio::test]
+async fn of_a_node_that_nobody_has_any_more_no_thread_is_left() {
+    let store = memory();
+    // Each thread that reads or writes has the store.
+    let held = Arc::downgrade(&store);
+    let node = open(store, quick(), Adopt::All).await;
+    let run = start(&node, &chain(&["a", "b"])).await;
+    finish(&node, run).await;
+    drop(node);
+    let gone = async {
+        while held.upgrade().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, gone)
+        .await
+        .expect("somebody has it still");
+}
+
 fn stop(kind: StopKind) -> Stop {
     Stop {
         kind,
