@@ -167,7 +167,7 @@ impl Line {
         let (tap, sequence) = (&self.tap, request.sequence);
         match fate {
             Fate::Pass | Fate::Later | Fate::Delay(_) | Fate::Status(_) | Fate::LoseAnswer => {
-                self.send(&request)
+                self.send(&request);
             }
             Fate::Hold(name) => {
                 self.numbers().waits(sequence);
