@@ -1,12 +1,12 @@
 //! What a driver's author says of the driver: read, and looked at.
 
-use crate::cases::{self, CaseError, Flaws, none_of, time, twice, word};
+use crate::cases::{self, CaseError, Flaws, at, none_of, time, twice, word};
 use crate::contract::lines_flaws;
 use crate::interfere::inline;
 use crate::like;
 use crate::samples;
 use crate::v1;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The profile that is run with samples.
 pub(crate) const DRIVER: &str = "driver";
@@ -41,6 +41,25 @@ const USUAL: &[&str] = &[
 ];
 /// States that an attempt of a sample may end in.
 const STATES: &[&str] = &["succeeded", "failed", "errored", "timed_out", "cancelled"];
+/// The ways to talk, one of which a driver needs.
+const WAYS: [&str; 3] = ["stream", "unary", "rest"];
+/// Variables that the suite sets itself, for any driver: where the engine is, and what the driver's processes are known by.
+const SET: &[&str] = &[
+    "CONVEYOR_URL",
+    "CONVEYOR_TOKEN",
+    "CONVEYOR_CA",
+    "CONVEYOR_CONFORMANCE_MARK",
+    "CONFORMANCE_RUN",
+    "TMPDIR",
+];
+/// And those for a driver that is told what to be: a finished one may have them for itself.
+const SET_OF_CONTRACT: &[&str] = &[
+    "CONVEYOR_CONFORMANCE_TRANSPORT",
+    "CONVEYOR_CONFORMANCE_DRIVER",
+    "CONVEYOR_CONFORMANCE_VERSION",
+    "CONVEYOR_CONFORMANCE_CAPACITY",
+    "CONVEYOR_CONFORMANCE_DRAIN_MS",
+];
 /// How long tasks may go on after SIGTERM unless the config says so, in milliseconds.
 const DRAIN: u64 = 30_000;
 
@@ -92,7 +111,16 @@ fn flaws(config: &v1::Config, profile: &str) -> Flaws {
     flaws.extend(twice("/features", &config.features));
     flaws.extend(time("/start_ms", config.start_ms));
     flaws.extend(time("/drain_ms", config.drain_ms));
+    flaws.extend(of_environment(config, profile));
     if profile != DRIVER {
+        let way = |feature: &String| WAYS.contains(&feature.as_str());
+        if !config.features.is_empty() && !config.features.iter().any(way) {
+            let why = format!(
+                "names none of {}: a driver talks in one of them at least",
+                WAYS.join(", ")
+            );
+            flaws.push(("/features".to_owned(), why));
+        }
         for (is, field) in [
             (!config.actions.is_empty(), "actions"),
             (!config.driver.is_empty(), "driver"),
@@ -106,13 +134,15 @@ fn flaws(config: &v1::Config, profile: &str) -> Flaws {
         }
         return flaws;
     }
-    let ways = ["stream", "unary", "rest"];
-    let ways = ways
+    let ways = WAYS
         .iter()
         .filter(|way| declared(config).iter().any(|one| one == **way));
     if ways.count() != 1 {
-        let why = "a finished driver talks in one way: say one of stream, unary, rest";
-        flaws.push(("/features".to_owned(), why.to_owned()));
+        let why = format!(
+            "a finished driver talks in one way: say one of {}",
+            WAYS.join(", ")
+        );
+        flaws.push(("/features".to_owned(), why));
     }
     if config.actions.is_empty() {
         let why = "names no action in `actions`: profile `driver` runs their samples";
@@ -126,6 +156,28 @@ fn flaws(config: &v1::Config, profile: &str) -> Flaws {
             flaws.push((at.clone(), why));
         }
         flaws.extend(of_action(&at, samples));
+    }
+    flaws
+}
+
+/// Variables that the driver would not find as they are said.
+fn of_environment(config: &v1::Config, profile: &str) -> Flaws {
+    let mut flaws = Flaws::new();
+    let names: BTreeSet<&str> = config.environment.keys().map(String::as_str).collect();
+    for name in names {
+        let set = SET.contains(&name) || profile != DRIVER && SET_OF_CONTRACT.contains(&name);
+        let why = match name {
+            "" => "the name of a variable is empty".to_owned(),
+            _ if name.contains(['=', '\0']) => format!(
+                "`{}` is no name of a variable: it has no `=` and no NUL",
+                name.escape_debug()
+            ),
+            _ if set => {
+                format!("`{name}` is set by the suite, whatever the config says: leave it out")
+            }
+            _ => continue,
+        };
+        flaws.push((at("/environment", name), why));
     }
     flaws
 }
@@ -318,6 +370,54 @@ mod tests {
         }
         let errors = refused(good, "contract");
         assert!(errors[0].contains("of the profile `driver`"), "{errors:?}");
+    }
+
+    #[test]
+    fn features_without_a_way_to_talk_are_told_before_anything_is_run() {
+        let errors = refused("features: [logs]\n", "contract");
+        let told = "c.yaml:1:11: names none of stream, unary, rest: a driver talks in one of them at least (at /features)";
+        assert_eq!(errors, [told]);
+        for good in ["features: []", "features: [logs, unary]"] {
+            let read = read("c.yaml", good, "contract");
+            assert!(read.is_ok(), "{good}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn variables_that_the_suite_sets_or_nobody_can_are_refused() {
+        let good = "actions: {run: {good: [{with: {}}]}}\n";
+        for profile in ["contract", DRIVER] {
+            let base = match profile == DRIVER {
+                true => good,
+                false => "",
+            };
+            let line = base.lines().count() + 1;
+            for (name, why) in [
+                ("CONVEYOR_URL", "`CONVEYOR_URL` is set by the suite"),
+                ("CONVEYOR_TOKEN", "`CONVEYOR_TOKEN` is set by the suite"),
+                ("TMPDIR", "`TMPDIR` is set by the suite"),
+                ("\"A=B\"", "`A=B` is no name of a variable"),
+                ("\"\"", "the name of a variable is empty"),
+            ] {
+                let errors = refused(&format!("{base}environment:\n  {name}: x\n"), profile);
+                let [error] = &errors[..] else {
+                    panic!("{name}: {errors:?}");
+                };
+                let place = format!("c.yaml:{}:", line + 1);
+                assert!(error.starts_with(&place), "{place}: {error}");
+                assert!(error.contains(why), "{why}: {error}");
+            }
+        }
+        // A finished driver is not told of these.
+        let own = "environment: {CONVEYOR_CONFORMANCE_CAPACITY: '4', CONVEYOR_LOG_LEVEL: info}\n";
+        let errors = refused(own, "contract");
+        assert!(
+            errors[0].contains("`CONVEYOR_CONFORMANCE_CAPACITY` is set"),
+            "{errors:?}"
+        );
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let read = read("c.yaml", &format!("{good}{own}"), DRIVER);
+        assert!(read.is_ok(), "{read:?}");
     }
 
     #[test]

@@ -66,8 +66,12 @@ impl Process {
         };
         let mark = uuid::Uuid::new_v4().to_string();
         let mut command = Command::new(name);
+        command.args(arguments);
+        // What this process has by them is for the suite.
+        for name in TOLD {
+            command.env_remove(name);
+        }
         command
-            .args(arguments)
             .envs(program.environment.iter().map(|(key, value)| (key, value)))
             .envs(environment(launch, finished))
             .env(MARK, &mark)
@@ -222,6 +226,18 @@ fn unstartable(name: &str, error: io::Error) -> io::Error {
 }
 
 /// What a driver finds in its environment.
+/// The variables by which a driver is told where the engine is, and what to be.
+const TOLD: [&str; 8] = [
+    "CONVEYOR_URL",
+    "CONVEYOR_TOKEN",
+    "CONVEYOR_CA",
+    "CONVEYOR_CONFORMANCE_TRANSPORT",
+    "CONVEYOR_CONFORMANCE_DRIVER",
+    "CONVEYOR_CONFORMANCE_VERSION",
+    "CONVEYOR_CONFORMANCE_CAPACITY",
+    "CONVEYOR_CONFORMANCE_DRAIN_MS",
+];
+
 fn environment(launch: &v1::Launch, finished: bool) -> Vec<(&'static str, String)> {
     let mut environment = vec![("CONVEYOR_URL", launch.url.clone())];
     let of_suite = [

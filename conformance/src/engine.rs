@@ -31,7 +31,7 @@ use crate::result::{Finding, Missing, Outcome, Results, Rule, Subject, Verdict};
 use crate::runner::Trace;
 use crate::v1::EngineCase;
 use futures_util::StreamExt as _;
-use http::{Asked, Http};
+use http::{Answer, Asked, Http};
 use script::Script;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -115,6 +115,31 @@ pub fn names(cases: &[EngineCase]) -> Result<Vec<RunName>, String> {
     names.map_err(|error| error.to_string())
 }
 
+/// Whether an engine that runs already is there: one call of it. Of one that is started its cases tell.
+///
+/// # Errors
+/// A sentence: its address is none, its authorities cannot be read, or it does not answer.
+pub async fn meet(backend: &Backend) -> Result<(), String> {
+    if !matches!(backend, Backend::Endpoint { .. }) {
+        return Ok(());
+    }
+    let engine = Engine::start(backend, &Setting::default()).await;
+    let engine = engine.map_err(|why| why.to_string())?;
+    let answer = tokio::time::timeout(TIME_LIMIT, asked(&engine)).await;
+    let answer = answer.unwrap_or_else(|_| {
+        let seconds = TIME_LIMIT.as_secs();
+        Err(format!("the engine did not answer within {seconds} s"))
+    });
+    engine.stop().await;
+    answer.map(|_| ())
+}
+
+/// What an engine says of itself.
+async fn asked(engine: &Engine) -> Result<Answer, String> {
+    let http = Http::new(engine.url(), &Talk::new(Trace::default()));
+    http.call(&Asked::get("/v1/server", engine.token())).await
+}
+
 /// Runs cases against an engine. `told` hears of each outcome as it comes, and how many there will be.
 ///
 /// # Errors
@@ -172,9 +197,7 @@ async fn version(engine: Option<&Result<Engine, Unavailable>>) -> String {
     let Ok(engine) = engine else {
         return String::new();
     };
-    let http = Http::new(engine.url(), &Talk::new(Trace::default()));
-    let asked = Asked::get("/v1/server", engine.token());
-    let answer = tokio::time::timeout(TIME_LIMIT, http.call(&asked)).await;
+    let answer = tokio::time::timeout(TIME_LIMIT, asked(engine)).await;
     let version = answer.ok().and_then(Result::ok);
     let version = version.and_then(|answer| answer.body["version"].as_str().map(str::to_owned));
     version.unwrap_or_default()

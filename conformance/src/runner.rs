@@ -137,7 +137,7 @@ async fn perform(
     results.subject.sdk = probed.sdk.clone();
     results.subject.declared = probed.declared.clone();
     let plan = plan(&options, &probed.declared).map_err(io::Error::other)?;
-    results.stopped = undeclared::nothing(&options, &plan);
+    results.stopped = undeclared::nothing(&options, &plan, &probed.advertised);
     // With the first meeting.
     results.possible = plan.possible + 1;
     let count = plan.runs.len() + plan.undeclared.len() + 1;

@@ -261,6 +261,43 @@ fn the_case_for_engines_passes_and_a_slip_in_it_is_refused_where_the_page_says()
     assert!(said.contains(told) && page.contains(told), "{said}");
 }
 
+/// A driver that talks as JSON alone, whatever it is asked for, and one that ends where it is asked for anything else.
+#[test]
+fn without_a_config_each_way_to_talk_is_tried_until_one_is_met() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let driver = directory.path().join("driver.py");
+    std::fs::write(&driver, block("python", "interpret")).expect("written");
+    let driver = driver.display();
+    let picky = r#"[ "$CONVEYOR_CONFORMANCE_TRANSPORT" = rest ] || exit 3"#;
+    for script in [
+        format!("exec python3 {driver}"),
+        format!("{picky}; exec python3 {driver}"),
+    ] {
+        let chosen = [
+            "run",
+            "--include",
+            "results/success/outputs",
+            "--axes",
+            "one",
+        ];
+        let ran = suite(&[&chosen[..], &["--", "bash", "-c", &script]].concat());
+        assert_eq!(ran.status.code(), Some(0), "{script}: {}", out(&ran));
+        assert!(out(&ran).contains("2 cases: 2 passed, 0 failed"));
+    }
+    assert!(page().contains("starts it with the transport `stream`"));
+}
+
+/// The page says which schema the suite wants of the driver: as its own sample of one has it.
+#[test]
+fn the_schema_on_the_page_is_that_of_its_driver() {
+    let python = block("python", "SCHEMA = ");
+    let schema = python
+        .lines()
+        .find_map(|line| line.strip_prefix("SCHEMA = "));
+    let schema = schema.expect("the driver has one");
+    assert!(page().contains(&format!("\n`{schema}`")), "{schema}");
+}
+
 #[test]
 fn a_task_on_the_page_has_the_fields_of_the_contract() {
     let task: Value = serde_json::from_str(&block("json", "time_left_ms")).expect("JSON");
@@ -442,7 +479,7 @@ fn list_and_describe_refuse_what_is_not_there_by_name() {
             &["describe", "logs/order/slowly[colour:red]"],
             "no axis `colour`",
         ),
-        (&["describe", "logs/**"], "list --include 'logs/**'"),
+        (&["describe", "logs/**"], "--include 'logs/**'"),
     ] {
         let output = suite(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -309,7 +309,7 @@ fn the_profile_is_a_page_and_its_badge_shows_the_core() {
     );
     let text = profile(&chosen, &sentence);
     assert!(
-        text.contains("Only a part of the cases was chosen"),
+        text.contains("Only a part of the suite's cases was run"),
         "{text}"
     );
     chosen.subject.chosen.clear();

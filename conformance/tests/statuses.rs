@@ -287,3 +287,221 @@ fn what_takes_longer_than_all_cases_may_is_ended_and_says_so() {
     let why = "the time of all cases together, 2 s, is over (--time-limit)";
     assert!(text.contains(why), "{text}");
 }
+
+/// That the program refuses it with this sentence, before anything is run.
+fn refuses(arguments: &[&str], says: &str) {
+    let output = suite(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+    assert!(error.contains(says), "{arguments:?}: {says}: {error}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_told_once_and_before_any_case() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let empty = written(directory.path(), "empty.pem", "");
+    for (arguments, says) in [
+        (&["ftp://x"][..], "`ftp://x` has the scheme `ftp`"),
+        (&["127.0.0.1:9"], "`127.0.0.1:9` has no scheme"),
+        (
+            &["http://127.0.0.1:9/x"],
+            "has more than a host and a port; an engine's address is `http://HOST:PORT`",
+        ),
+        (
+            &["http://127.0.0.1:9?a=b"],
+            "has more than a host and a port",
+        ),
+        (&["http://127.0.0.1:99999"], "has the port `99999`"),
+        (&["http://me@127.0.0.1:9"], "names a user"),
+        // Nobody listens on the port of discard.
+        (
+            &["http://127.0.0.1:9"],
+            "--endpoint http://127.0.0.1:9: the engine gives no answer to GET /v1/server",
+        ),
+        (&["https://127.0.0.1:9"], "no TLS with 127.0.0.1:9"),
+        (
+            &["https://127.0.0.1:9", "--ca", "/nope"],
+            "the certificates of /nope: ",
+        ),
+        (
+            &["https://127.0.0.1:9", "--ca", &empty],
+            "empty.pem: it has no certificate",
+        ),
+        (
+            &["http://127.0.0.1:9", "--ca", "/nope"],
+            "--ca /nope is of an `https` --endpoint",
+        ),
+    ] {
+        let whole = [&["engine", "--endpoint"], arguments].concat();
+        refuses(&whole, says);
+        let error = String::from_utf8_lossy(&suite(&whole).stderr).into_owned();
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn options_that_would_do_nothing_are_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = "environment: {COLOUR: red}\narguments: [-v]\n";
+    let config = written(directory.path(), "c.yaml", config);
+    let here = "127.0.0.1:7421";
+    let there = "http://127.0.0.1:9";
+    for (arguments, says) in [
+        (
+            &["run", "--conveyor", "/x", "--", "true"][..],
+            "--conveyor /x is the program of `--backend server`, and this is `--backend embedded`",
+        ),
+        (
+            &["engine", "--conveyor", "/x"],
+            "--conveyor /x is the program of `--backend server`",
+        ),
+        (
+            &["engine", "--endpoint", there, "--conveyor", "/x"],
+            "cannot be used with '--conveyor <FILE>'",
+        ),
+        (&["engine", "--token", "t"], "--endpoint <URL>"),
+        (&["engine", "--ca", "/x"], "--endpoint <URL>"),
+        (
+            &["run", "--endpoint", here, "--parallel", "8"],
+            "cannot be used with '--parallel <COUNT>'",
+        ),
+        (
+            &["run", "--endpoint", here, "--config", &config],
+            "c.yaml: `arguments` is of a driver that the suite starts",
+        ),
+        (
+            &["run", "--endpoint", here, "--config", &config],
+            "c.yaml: `environment` is of a driver that the suite starts",
+        ),
+    ] {
+        refuses(arguments, says);
+    }
+    // In the environment it may be for others.
+    let output = Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
+        .args(["engine", "--include", "no/such/case"])
+        .env("CONVEYOR_TOKEN", "t")
+        .env("CONVEYOR_CA", "/nope")
+        .output();
+    let error = output.expect("the suite runs").stderr;
+    let error = String::from_utf8_lossy(&error);
+    assert!(error.contains("no case matches `no/such/case`"), "{error}");
+}
+
+#[test]
+fn a_switch_that_the_broken_driver_does_not_have_is_refused() {
+    let driver = program("conveyor-conformance-raw");
+    for (switch, says) in [
+        (
+            "nope",
+            "--switch nope: the driver has none of that name, but r1-",
+        ),
+        (
+            "r1-first-is-heartbeat",
+            "--switch r1-first-is-heartbeat: the driver has none of that name; near to it: `r1-first-is-a-heartbeat`",
+        ),
+    ] {
+        refuses(&["selftest", "--switch", switch, "--", &driver], says);
+    }
+}
+
+#[test]
+fn cases_of_another_profile_are_refused_and_not_held_against_the_driver() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let of = |text: &str| {
+        format!(
+            "cases:\n  - name: own/a/b\n    purpose: It is.\n    requires: [R17]\n    script: [{text}]\n"
+        )
+    };
+    let program = of("{run: {tasks: [{program: []}]}}, {ended: {}}");
+    let sample = of("{run: {tasks: [{sample: good}]}}, {ended: {as_said: true}}");
+    let program = written(directory.path(), "program.yaml", &program);
+    let sample = written(directory.path(), "sample.yaml", &sample);
+    let config = root().join("conformance/drivers/rust.yaml");
+    let config = config.display().to_string();
+    let finished = [
+        "run",
+        "--profile",
+        "driver",
+        "--config",
+        &config,
+        "--case-file",
+    ];
+    let finished = [&finished[..], &[&program, "--", "true"]].concat();
+    let says = "program.yaml:5:39: `program` is of the profile `contract`";
+    refuses(&finished, says);
+    refuses(&["list", "driver", "--case-file", &program], says);
+    let says = "sample.yaml:5:38: `sample` is of the profile `driver`";
+    refuses(&["run", "--case-file", &sample, "--", "true"], says);
+    refuses(
+        &["list", "--case-file", &sample],
+        "`as_said` is of the profile `driver`",
+    );
+    // Each is described, as it is no matter whose it is.
+    for file in [&program, &sample] {
+        let (status, text) = said(&["describe", "own/a/b", "--case-file", file]);
+        assert_eq!(status, Some(0), "{text}");
+    }
+}
+
+#[test]
+fn a_list_takes_names_of_runs_and_says_whose_a_rule_is() {
+    let pattern = "results/**[transport:rest]";
+    let list = format!("`list contract --include '{pattern}'`");
+    refuses(&["describe", pattern], &list);
+    let (status, text) = said(&["list", "contract", "--include", pattern]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("results/success/outputs"), "{text}");
+    // One that is run over a stream alone is none of them.
+    let (_, all) = said(&["list"]);
+    let (_, rest) = said(&["list", "--include", "**[transport:rest]"]);
+    assert!(rest.lines().count() < all.lines().count(), "{rest}");
+    for (rule, says) in [
+        ("R4", "cases of engines do: `list engine --requirement R4`"),
+        (
+            "R99",
+            "--requirement R99: there is no rule `R99`: there are R1",
+        ),
+        ("r34", "of docs/protocol.md; near to it: `R34`"),
+    ] {
+        refuses(&["list", "--requirement", rule], says);
+    }
+    for (value, says) in [
+        (
+            "fault:takeover",
+            "`fault:takeover` comes with a later release; `fault` is one of clock-jump, ",
+        ),
+        (
+            "transport:ffi",
+            "`transport:ffi` comes with a later release; `transport` is one of rest, ",
+        ),
+        ("backend:cluster", "there is no axis `backend`"),
+    ] {
+        let include = format!("**[{value}]");
+        refuses(&["run", "--include", &include, "--", "true"], says);
+        refuses(&["list", "--include", &include], says);
+    }
+}
+
+#[test]
+fn an_endpoint_is_a_host_by_name_or_number_and_a_port() {
+    let like = "it is HOST:PORT, such as 127.0.0.1:7420";
+    for address in [
+        "http://127.0.0.1:7420",
+        "localhost",
+        ":7420",
+        "localhost:http",
+    ] {
+        refuses(&["run", "--endpoint", address], like);
+    }
+    refuses(&["run", "--endpoint", "localhost:0"], "name a port");
+    // The name is read: what is wrong comes behind it.
+    let named = [
+        "run",
+        "--endpoint",
+        "localhost:7421",
+        "--include",
+        "no/such",
+    ];
+    refuses(&named, "no case matches `no/such`");
+}

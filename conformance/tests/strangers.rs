@@ -119,6 +119,45 @@ async fn one_that_ends_at_once_is_told_with_its_last_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_talks_to_standard_output_alone_is_told_of_both() {
+    let results = tried(
+        &["bash", "-c", "echo hello; exec sleep 60"],
+        "features: [stream]",
+        usual(),
+    )
+    .await;
+    let [sentence] = &sentences(&results)[..] else {
+        panic!("{results:#?}");
+    };
+    for part in [
+        "the driver did not connect",
+        "wrote 6 bytes to standard output",
+        "the first is `hello`",
+    ] {
+        assert!(sentence.contains(part), "{part}: {sentence}");
+    }
+}
+
+#[tokio::test]
+async fn no_driver_has_the_access_token_that_the_suite_was_given() {
+    let ran = Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
+        .env("CONVEYOR_TOKEN", "of-the-suite")
+        .env("CONVEYOR_CA", "/of/the/suite.pem")
+        .env("CONVEYOR_CONFORMANCE_MINE", "of-the-driver")
+        .args(["run", "--include", CASE, "--", "bash", "-c"])
+        .arg("env | grep ^CONVEYOR | sort >&2; exit 3")
+        .output()
+        .await
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    // Its last words, which have what else it was told.
+    assert!(said.contains("CONVEYOR_URL=http://127.0.0.1:"), "{said}");
+    assert!(said.contains("CONVEYOR_CONFORMANCE_MINE=of-the-driver"), "{said}");
+    assert!(!said.contains("of-the-suite"), "{said}");
+    assert!(!said.contains("/of/the/suite.pem"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_never_connects_is_told_and_nothing_of_it_is_left() {
     let mark = format!("stranger-{}", uuid::Uuid::new_v4().simple());
     let text = format!("trap '' TERM; (exec -a {mark} sleep 600) & exec -a {mark} sleep 600");

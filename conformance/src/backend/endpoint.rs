@@ -47,8 +47,26 @@ impl Endpoint {
         let uri: http::Uri = url
             .parse()
             .map_err(|error| no(&format!("cannot be read ({error})")))?;
-        let host = uri.host().ok_or_else(|| no("names no host"))?;
-        let path = uri.path().trim_end_matches('/');
+        let host = uri.host().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| no("names no host"))?;
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') {
+            return Err(no("names a user: who calls says the access token"));
+        }
+        // Behind the host there is nothing, or a port.
+        let port = authority.strip_prefix(host).unwrap_or_default();
+        if !port.is_empty() && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err(no(&format!(
+                "has the port `{}`",
+                port.trim_start_matches(':')
+            )));
+        }
+        if !uri.path().trim_end_matches('/').is_empty()
+            || uri.query().is_some()
+            || url.contains('#')
+        {
+            return Err(no("has more than a host and a port"));
+        }
         match uri.scheme_str() {
             Some("http") => Ok(Endpoint {
                 url: url.trim_end_matches('/').to_owned(),
@@ -67,7 +85,7 @@ impl Endpoint {
                 drop(engine.connect().await?);
                 let (address, bridge) = engine.bridge().await?;
                 Ok(Endpoint {
-                    url: format!("http://{address}{path}"),
+                    url: format!("http://{address}"),
                     bridge: Some(bridge),
                 })
             }
@@ -136,8 +154,9 @@ fn connector(ca: Option<&Path>) -> Result<TlsConnector, Unavailable> {
             roots.add_parsable_certificates(found.certs);
         }
         Some(path) => {
-            let wrong =
-                |why: &dyn std::fmt::Display| Unavailable(format!("{}: {why}", path.display()));
+            let wrong = |why: &dyn std::fmt::Display| {
+                Unavailable(format!("the certificates of {}: {why}", path.display()))
+            };
             let certificates =
                 CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))?;
             for certificate in certificates {

@@ -160,10 +160,13 @@ impl Server {
             let Ok(Some(line)) = line else {
                 let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
                 let said: Vec<_> = said.iter().map(String::as_str).collect();
+                let said = match said.is_empty() {
+                    true => "it said nothing".to_owned(),
+                    false => said.join("; "),
+                };
                 return Err(Unavailable(format!(
-                    "`{} serve` ended before it listened: {}",
-                    self.program.display(),
-                    said.join("; ")
+                    "`{} serve` ended before it listened: {said}",
+                    self.program.display()
                 )));
             };
             let json: Result<serde_json::Value, _> = serde_json::from_str(&line);

@@ -412,3 +412,24 @@ fn what_stands_for_values_is_taken_where_they_would_stand() {
     let read = read(&[("c.yaml", &text)]);
     read.unwrap_or_else(|errors| panic!("{errors:#?}"));
 }
+
+/// A driver that fails one of these is told a rule that it broke, and not one of the engine's alone.
+#[test]
+fn what_is_asked_of_a_hello_and_of_user_code_cites_a_rule_that_binds_drivers() {
+    let cases = embedded("contract").unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let asks = |case: &&v1::Case| {
+        let areas = ["registration/", "task/"];
+        areas.iter().any(|area| case.name.starts_with(area))
+    };
+    let of_drivers = |cited: &String| {
+        let rule = crate::rules::of(cited);
+        rule.is_some_and(|rule| rule.who != crate::rules::Who::Engine)
+    };
+    let mut asked = 0;
+    for case in cases.iter().filter(asks) {
+        asked += 1;
+        let name = &case.name;
+        assert!(case.requires.iter().any(of_drivers), "{name}");
+    }
+    assert!(asked > 20, "{asked}");
+}

@@ -963,6 +963,12 @@ pub struct Report {
     /// The patterns by which cases were left out.
     #[prost(string, repeated, tag = "17")]
     pub excluded: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The files whose cases were taken besides the suite's own.
+    #[prost(string, repeated, tag = "18")]
+    pub case_files: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The suite's own cases in whose place one of a file was taken: then the report says nothing of those.
+    #[prost(string, repeated, tag = "19")]
+    pub replaced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What was tested, as it said itself; empty where it said nothing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 /// How many names an error suggests.
 const SUGGESTIONS: usize = 3;
+/// Values that no run of this release has, and runs of a later one will.
+const LATER: &[(Axis, &str)] = &[(Axis::Transport, "ffi"), (Axis::Fault, "takeover")];
 
 /// A pattern of names: `*` is anything within a part, `**` any number of parts (also none). Without
 /// `[…]` it is of all runs of a case; with it, of those that have these values.
@@ -24,6 +26,8 @@ pub struct Unmatched {
     pub pattern: Pattern,
     /// Names or patterns that there are, the nearest first; at most three.
     pub nearest: Vec<String>,
+    /// Of each value that no run of any case has, a sentence: which ones its axis has.
+    pub strange: Vec<String>,
 }
 
 impl Pattern {
@@ -57,10 +61,21 @@ impl Pattern {
         if found.is_empty() {
             return Err(Unmatched {
                 nearest: self.near(&runs),
+                strange: self.strange(&runs),
                 pattern: self.clone(),
             });
         }
         Ok(found)
+    }
+
+    /// Values that no run has, of whatever case.
+    fn strange(&self, runs: &[&RunName]) -> Vec<String> {
+        let strange = |(axis, wanted): (&Axis, &String)| {
+            let known: BTreeSet<&str> = runs.iter().filter_map(|run| run.value(*axis)).collect();
+            let has = known.iter().any(|value| within(wanted, value));
+            (!has).then(|| none_of(*axis, wanted, known))
+        };
+        self.values.iter().filter_map(strange).collect()
     }
 
     /// What there is near to a pattern of nothing.
@@ -108,6 +123,29 @@ impl Pattern {
         }
         found.truncate(SUGGESTIONS);
         found
+    }
+}
+
+/// That a value is none of an axis, and those that are.
+fn none_of(axis: Axis, value: &str, known: BTreeSet<&str>) -> String {
+    let later = match LATER.contains(&(axis, value)) {
+        true => format!("`{axis}:{value}` comes with a later release; "),
+        false => String::new(),
+    };
+    let mut known: Vec<&str> = known.into_iter().collect();
+    // Numbers stand in their own order: `cut-2` before `cut-10`.
+    known.sort_by_key(|value| {
+        let digits = value.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        let word = &value[..value.len() - digits.len()];
+        (word, digits.parse::<u32>().unwrap_or_default())
+    });
+    match (known.is_empty(), axis) {
+        (true, Axis::Sample) => format!("{later}samples are those of a config"),
+        (true, _) => format!("{later}no run has the axis `{axis}`"),
+        (false, _) => format!(
+            "{later}`{axis}` is one of {}, and none of them is `{value}`",
+            known.join(", ")
+        ),
     }
 }
 
@@ -194,6 +232,10 @@ impl fmt::Display for Pattern {
 impl fmt::Display for Unmatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no case matches `{}`", self.pattern)?;
+        // What is near has other values: whose value is none has no use for it.
+        if !self.strange.is_empty() {
+            return write!(f, ": {}", self.strange.join("; "));
+        }
         match self.nearest.is_empty() {
             true => f.write_str(": `list` shows all"),
             false => write!(f, "; near to it: `{}`", self.nearest.join("`, `")),
@@ -292,5 +334,36 @@ mod tests {
         }
         let found = pattern("checkpoints/**[transport:*]").select(&all);
         assert_eq!(found.map(|found| found.len()), Ok(2));
+    }
+
+    #[test]
+    fn a_value_that_no_run_has_is_told_with_those_that_there_are() {
+        let all = runs(&[
+            "checkpoints/resume/after-kill[transport:rest,fault:cut]",
+            "checkpoints/resume/after-kill[transport:tcp,fault:none]",
+            "logs/order/flood[transport:unix]",
+        ]);
+        for (text, told) in [
+            (
+                "**[transport:grpc]",
+                ": `transport` is one of rest, tcp, unix, and none of them is `grpc`",
+            ),
+            (
+                "**[transport:ffi]",
+                ": `transport:ffi` comes with a later release; `transport` is one of rest, tcp, unix, and none",
+            ),
+            (
+                "logs/**[fault:takeover]",
+                ": `fault:takeover` comes with a later release; `fault` is one of cut, none, and none of them is",
+            ),
+            ("**[concurrency:64]", ": no run has the axis `concurrency`"),
+            ("**[sample:run]", ": samples are those of a config"),
+            // Another case has it: it is no strange value.
+            ("logs/**[transport:tcp]", "; near to it: `logs/order/flood["),
+        ] {
+            let error = pattern(text).select(&all).expect_err(text).to_string();
+            let whole = format!("no case matches `{text}`{told}");
+            assert!(error.starts_with(&whole), "{whole}: {error}");
+        }
     }
 }

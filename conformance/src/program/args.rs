@@ -1,6 +1,7 @@
 //! The commands, their options and their help.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -120,9 +121,14 @@ pub(super) struct RunArgs {
     /// The driver and its arguments.
     #[arg(last = true, value_name = "DRIVER")]
     pub(super) command: Vec<String>,
-    /// Listen here, HOST:PORT, and wait for a driver that somebody else starts with this as CONVEYOR_URL.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "command")]
-    pub(super) endpoint: Option<std::net::SocketAddr>,
+    /// Listen here, and wait for a driver that somebody else starts with this as CONVEYOR_URL, one case after the other.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_parser = address,
+        conflicts_with_all = ["command", "parallel"]
+    )]
+    pub(super) endpoint: Option<SocketAddr>,
     /// Which kind of cases.
     #[arg(long, value_enum, default_value = "contract")]
     pub(super) profile: DriverProfile,
@@ -187,6 +193,23 @@ fn at_once(text: &str) -> Result<usize, String> {
         .ok_or_else(|| format!("it is a number from 1 to {AT_ONCE}"))
 }
 
+/// An address to listen at: of those that a name has the first of IPv4, which any driver can come to.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    const LIKE: &str = "it is HOST:PORT, such as 127.0.0.1:7420";
+    let parts = text.rsplit_once(':');
+    let fits = |(host, port): &(&str, &str)| {
+        !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok()
+    };
+    let (host, _) = parts.filter(fits).ok_or(LIKE)?;
+    let found = text.to_socket_addrs();
+    let found = found.map_err(|error| format!("`{host}` is no host ({error}): {LIKE}"))?;
+    let found: Vec<SocketAddr> = found.collect();
+    let first = found.iter().find(|one| one.is_ipv4()).or(found.first());
+    first
+        .copied()
+        .ok_or_else(|| format!("`{host}` has no address: {LIKE}"))
+}
+
 #[derive(Debug, Args)]
 pub(super) struct BackendArgs {
     /// The engine on the other side.
@@ -219,19 +242,15 @@ pub(super) struct EngineArgs {
     #[command(flatten)]
     pub(super) backend: BackendArgs,
     /// The address of an engine that runs. It is neither restarted nor arranged.
-    #[arg(long, value_name = "URL", conflicts_with = "backend")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["backend", "conveyor"])]
     pub(super) endpoint: Option<String>,
     /// Who signed the certificate of an `https` `--endpoint` (PEM). Default: CONVEYOR_CA, else the authorities of the
     /// system.
-    #[arg(long, env = "CONVEYOR_CA", hide_env_values = true, value_name = "FILE")]
+    // The variable is read where it is wanted: with an engine of the suite's own it may be there for others.
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
     pub(super) ca: Option<PathBuf>,
     /// An access token with the scope `admin`, for `--endpoint`. Default: CONVEYOR_TOKEN.
-    #[arg(
-        long,
-        env = "CONVEYOR_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN"
-    )]
+    #[arg(long, value_name = "TOKEN", requires = "endpoint")]
     pub(super) token: Option<String>,
     /// What the reports call the engine. Default: conveyor, or the address of `--endpoint`.
     #[arg(

@@ -6,16 +6,48 @@ use super::reports::Reports;
 use super::run::{backend, engines, lists, patterns, trace};
 use super::{Refused, over};
 use conveyor_conformance::{Backend, Results, Status, engine, today};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// An engine that runs already.
+fn endpoint(args: &EngineArgs, url: &str) -> Result<Backend, Refused> {
+    let is_tls = url.to_ascii_lowercase().starts_with("https:");
+    if let (Some(file), false) = (&args.ca, is_tls) {
+        return Err(Refused(vec![format!(
+            "--ca {} is of an `https` --endpoint, and this is {url}: leave it out",
+            file.display()
+        )]));
+    }
+    let ca = match is_tls {
+        true => args
+            .ca
+            .clone()
+            .or(variable("CONVEYOR_CA")?.map(PathBuf::from)),
+        false => None,
+    };
+    let token = match &args.token {
+        Some(token) => Some(token.clone()),
+        None => variable("CONVEYOR_TOKEN")?,
+    };
+    Ok(Backend::Endpoint {
+        url: url.to_owned(),
+        ca,
+        token,
+    })
+}
+
+/// A variable of this program's; one that is empty says as much as none.
+fn variable(name: &str) -> Result<Option<String>, Refused> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    let text = value.map(OsString::into_string).transpose();
+    text.map_err(|_| Refused(vec![format!("{name} is no text of UTF-8")]))
+}
 
 /// `engine`.
 pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
     let reports = Reports::new(&args.output)?;
     let backend = match &args.endpoint {
-        Some(url) => Backend::Endpoint {
-            url: url.clone(),
-            ca: args.ca.clone(),
-            token: args.token.clone(),
-        },
+        Some(url) => endpoint(args, url)?,
         None => backend(&args.backend)?,
     };
     let name = match &backend {
@@ -35,6 +67,11 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
         trace: trace(&args.output),
         name: args.name.clone(),
     };
+    // Before any case: it says once what each of them would.
+    if let Some(url) = &args.endpoint {
+        let met = engine::meet(&options.backend).await;
+        met.map_err(|why| format!("--endpoint {url}: {why}"))?;
+    }
     let called = options.name();
     let mut progress = Progress::new();
     let mut outcomes = Vec::new();

@@ -1,5 +1,7 @@
 //! A driver is tested.
 
+mod of_profile;
+
 use super::args::{
     AxesName, BackendArgs, BackendName, CaseArgs, DriverProfile, Output, Profile, RunArgs,
 };
@@ -43,7 +45,11 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         Some(file) => {
             let text = text(file)?;
             let name = file.display().to_string();
-            read_config(&name, &text, profile.name()).map_err(Refused)?
+            let config = read_config(&name, &text, profile.name()).map_err(Refused)?;
+            if args.endpoint.is_some() {
+                of_a_start(&name, &config)?;
+            }
+            config
         }
         None => v1::Config::default(),
     };
@@ -90,6 +96,27 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     reports.write(&results)
 }
 
+/// What a config says of how the driver is started, where somebody else starts it.
+fn of_a_start(file: &str, config: &v1::Config) -> Result<(), Refused> {
+    let said = [
+        (!config.environment.is_empty(), "environment"),
+        (!config.arguments.is_empty(), "arguments"),
+    ];
+    let wrong: Vec<String> = said
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, field)| {
+            format!(
+                "{file}: `{field}` is of a driver that the suite starts, and with --endpoint somebody else does: leave it out, and start the driver so"
+            )
+        })
+        .collect();
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Refused(wrong)),
+    }
+}
+
 /// Runs what was chosen until it is done, or `over` says why not, and tells how far it is.
 async fn performed(
     options: &Options,
@@ -131,6 +158,15 @@ fn name(backend: BackendName) -> &'static str {
 
 /// The engine that was asked for.
 pub(super) fn backend(args: &BackendArgs) -> Result<Backend, Refused> {
+    if let Some(program) = &args.conveyor
+        && args.backend != BackendName::Server
+    {
+        return Err(Refused(vec![format!(
+            "--conveyor {} is the program of `--backend server`, and this is `--backend {}`: say the one, or leave out the other",
+            program.display(),
+            name(args.backend)
+        )]));
+    }
     match args.backend {
         BackendName::Embedded => Ok(Backend::Embedded),
         BackendName::Server => Ok(Backend::Server {
@@ -143,8 +179,22 @@ pub(super) fn backend(args: &BackendArgs) -> Result<Backend, Refused> {
     }
 }
 
-/// The cases of the profile, with those of files.
+/// The cases of the profile, with those of files, which are of the same one.
 pub(super) fn cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>, Refused> {
+    let cases = embedded(profile.name()).map_err(Refused)?;
+    let read = |name: &str, text: &str| {
+        let cases = read_cases(name, text)?;
+        let wrong = of_profile::flaws(name, text, &cases, profile);
+        match wrong.is_empty() {
+            true => Ok(cases),
+            false => Err(wrong),
+        }
+    };
+    with_files(cases, files, read, |case| &case.name)
+}
+
+/// The cases of the profile, with those of files, of whichever profile of drivers.
+pub(super) fn any_cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>, Refused> {
     let cases = embedded(profile.name()).map_err(Refused)?;
     with_files(cases, files, read_cases, |case| &case.name)
 }

@@ -32,6 +32,7 @@ pub(super) async fn run(args: &SelftestArgs) -> Result<Status, Refused> {
     let cases = embedded("contract").map_err(Refused)?;
     let mut switches = switches(&args.command)?;
     if !args.switch.is_empty() {
+        known(&args.switch, &switches)?;
         switches.retain(|switch| args.switch.contains(&switch.name));
     }
     let options = |cases: Vec<v1::Case>, broken: Option<&str>| Options {
@@ -206,6 +207,28 @@ fn failed(results: &Results) -> BTreeSet<String> {
     failed
         .map(|outcome| outcome.run.case().to_string())
         .collect()
+}
+
+/// Whether the driver has all switches that are asked for: a slip would be a selftest of nothing.
+fn known(asked: &[String], switches: &[Switch]) -> Result<(), Refused> {
+    let all: Vec<&str> = switches.iter().map(|switch| &switch.name[..]).collect();
+    let strange = asked.iter().filter(|name| !all.contains(&name.as_str()));
+    let told = strange.map(
+        |name| match conveyor_engine::nearest(name, all.iter().copied()) {
+            Some(near) => {
+                format!("--switch {name}: the driver has none of that name; near to it: `{near}`")
+            }
+            None => format!(
+                "--switch {name}: the driver has none of that name, but {}",
+                all.join(", ")
+            ),
+        },
+    );
+    let wrong: Vec<String> = told.collect();
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Refused(wrong)),
+    }
 }
 
 /// What the driver can break: a line each, with tabs between name, requirement and sentence.

@@ -1,11 +1,11 @@
 //! Which cases there are, and what each does.
 
 use super::args::{DescribeArgs, ListArgs, Profile};
-use super::run::{cases, engines, patterns, text};
+use super::run::{any_cases, cases, engines, patterns, text};
 use super::{Refused, tell};
 use conveyor_conformance::{
-    Axis, Description, RunName, Status, describe as told, describe_engine, engine, features, names,
-    needed_for, read_cases, v1,
+    Axis, Description, Pattern, Rule, RunName, Status, describe as told, describe_engine, embedded,
+    engine, features, names, needed_for, read_cases, sentence_of, v1,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ const TRANSPORTS: [&str; 5] = ["tcp", "tls", "unix", "unary", "rest"];
 /// A case as a list has it.
 #[derive(Serialize)]
 struct Row {
+    /// What patterns are looked up in.
+    #[serde(skip)]
+    runs: Vec<RunName>,
     name: String,
     purpose: String,
     requires: Vec<String>,
@@ -27,7 +30,10 @@ struct Row {
 
 fn rows(args: &ListArgs) -> Result<Vec<Row>, Refused> {
     if args.profile == Profile::Engine {
-        let rows = engines(&args.case_file)?.into_iter().map(|case| Row {
+        let cases = engines(&args.case_file)?;
+        let runs = engine::names(&cases)?;
+        let rows = cases.into_iter().zip(runs).map(|(case, run)| Row {
+            runs: vec![run],
             name: case.name,
             purpose: case.purpose,
             requires: case.requires,
@@ -37,13 +43,14 @@ fn rows(args: &ListArgs) -> Result<Vec<Row>, Refused> {
         return Ok(rows.collect());
     }
     let cases = cases(args.profile, &args.case_file)?;
-    Ok(cases.iter().map(row).collect())
+    cases.iter().map(row).collect()
 }
 
-fn row(case: &v1::Case) -> Row {
+fn row(case: &v1::Case) -> Result<Row, Refused> {
     let transports = told(case, None).axes.into_iter();
     let transports = transports.filter(|axis| axis.axis == Axis::Transport.as_str());
-    Row {
+    Ok(Row {
+        runs: names(std::slice::from_ref(case), &v1::Config::default())?,
         name: case.name.clone(),
         purpose: case.purpose.clone(),
         requires: case.requires.clone(),
@@ -52,21 +59,23 @@ fn row(case: &v1::Case) -> Row {
             .flat_map(|axis| axis.values)
             .map(|value| value.value)
             .collect(),
-    }
+    })
 }
 
 /// `list`.
 pub(super) fn list(args: &ListArgs) -> Result<Status, Refused> {
     known(args)?;
     let mut rows = rows(args)?;
-    let name = |row: &Row| row.name.parse::<RunName>();
-    let all: Result<Vec<RunName>, _> = rows.iter().map(name).collect();
-    let all = all.map_err(|error| error.to_string())?;
+    let all: Vec<RunName> = rows.iter().flat_map(|row| row.runs.clone()).collect();
     let include = patterns(&args.include, &all)?;
+    if let Some(rule) = &args.requirement
+        && !rows.iter().any(|row| row.requires.contains(rule))
+    {
+        return Err(Refused(vec![uncited(rule, args.profile)?]));
+    }
     rows.retain(|row| {
         let chosen = |name: &RunName| include.iter().any(|one| one.matches(name));
-        let chosen = include.is_empty() || name(row).is_ok_and(|name| chosen(&name));
-        chosen && args.wants(row)
+        (include.is_empty() || row.runs.iter().any(chosen)) && args.wants(row)
     });
     if rows.is_empty() {
         return Err(Refused(vec![format!(
@@ -94,6 +103,59 @@ pub(super) fn list(args: &ListArgs) -> Result<Status, Refused> {
         tell(&format!("{}\n", line.trim_end()));
     }
     Ok(Status::AsExpected)
+}
+
+/// Why no case of a profile cites a rule.
+fn uncited(rule: &str, profile: Profile) -> Result<String, Refused> {
+    let says = |text: &str| {
+        text.parse::<Rule>()
+            .is_ok_and(|rule| sentence_of(&rule).is_some())
+    };
+    if !says(rule) {
+        let meant = rule.to_ascii_uppercase();
+        let near = match says(&meant) {
+            true => format!("; near to it: `{meant}`"),
+            false => String::new(),
+        };
+        return Ok(format!(
+            "--requirement {rule}: there is no rule `{rule}`: there are R1… of docs/driver-contract.md, SEMANTICS 1… of docs/semantics.md, P1… of docs/protocol.md{near}"
+        ));
+    }
+    // Its cases may be those of others.
+    let mut others = Vec::new();
+    for (other, whose) in [
+        (Profile::Contract, "drivers"),
+        (Profile::Driver, "finished drivers"),
+        (Profile::Engine, "engines"),
+    ] {
+        let cited: Vec<Vec<String>> = match other {
+            Profile::Engine => {
+                let cases = engine::embedded().map_err(Refused)?.into_iter();
+                cases.map(|case| case.requires).collect()
+            }
+            _ => {
+                let cases = embedded(other.name()).map_err(Refused)?.into_iter();
+                cases.map(|case| case.requires).collect()
+            }
+        };
+        if cited.iter().flatten().any(|cited| cited == rule) {
+            // That of the semantics has a space.
+            let quoted = match rule.contains(' ') {
+                true => format!("'{rule}'"),
+                false => rule.to_owned(),
+            };
+            let asked = format!("list {} --requirement {quoted}", other.name());
+            others.push(format!("cases of {whose} do: `{asked}`"));
+        }
+    }
+    Ok(match others.is_empty() {
+        true => format!("no case cites {rule}"),
+        false => format!(
+            "no case of profile {} cites {rule}; {}",
+            profile.name(),
+            others.join("; ")
+        ),
+    })
 }
 
 /// Whether what is asked for is there at all: a slip would have a list that is empty.
@@ -184,8 +246,8 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
     for profile in [Profile::Contract, Profile::Driver] {
         let cases = match profile {
             // Those of files may be of either profile: they are told once.
-            Profile::Contract => cases(profile, &of_drivers)?,
-            _ => cases(profile, &[])?,
+            Profile::Contract => any_cases(profile, &of_drivers)?,
+            _ => any_cases(profile, &[])?,
         };
         if let Some(case) = cases.iter().find(|case| case.name == name) {
             let run = match values {
@@ -194,7 +256,7 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
             };
             return show(args, &told(case, run.as_ref()));
         }
-        all.extend(names(&cases, &v1::Config::default())?);
+        all.push((profile, names(&cases, &v1::Config::default())?));
     }
     let engines = engines(&of_engines)?;
     if let Some(case) = engines.iter().find(|case| case.name == name) {
@@ -205,14 +267,23 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
             false => show(args, &describe_engine(case)),
         };
     }
-    for case in &engines {
-        all.extend(case.name.parse::<RunName>());
-    }
+    all.push((Profile::Engine, engine::names(&engines)?));
+    let every: Vec<RunName> = all.iter().flat_map(|(_, runs)| runs.clone()).collect();
     // It says what is near.
-    patterns(std::slice::from_ref(&args.case), &all)?;
+    let pattern = patterns(std::slice::from_ref(&args.case), &every)?;
+    let of = |runs: &[RunName]| {
+        let matches = |one: &Pattern| runs.iter().any(|run| one.matches(run));
+        pattern.iter().any(matches)
+    };
+    let lists: Vec<String> = all
+        .iter()
+        .filter(|(_, runs)| of(runs))
+        .map(|(profile, _)| format!("`list {} --include '{}'`", profile.name(), args.case))
+        .collect();
     Err(Refused(vec![format!(
-        "`{}` is no case: `list --include '{}'` has those that it is a pattern of",
-        args.case, args.case
+        "`{}` is no case: {} has those that it is a pattern of",
+        args.case,
+        lists.join(" or ")
     )]))
 }
 

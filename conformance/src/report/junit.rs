@@ -72,6 +72,7 @@ fn properties(text: &mut String, results: &Results) {
     text.push_str("    <properties>\n");
     let who = format!("{} {}", subject.name, subject.version);
     let (chosen, excluded) = (subject.chosen.join(" "), subject.excluded.join(" "));
+    let (files, replaced) = (subject.case_files.join(" "), subject.replaced.join(" "));
     let seed = match results.axes.is_empty() {
         true => String::new(),
         false => results.seed.to_string(),
@@ -84,6 +85,8 @@ fn properties(text: &mut String, results: &Results) {
         ("seed", &seed),
         ("include", &chosen),
         ("exclude", &excluded),
+        ("case-file", &files),
+        ("replaced", &replaced),
         ("runs", &extent(results)),
         ("stopped", results.stopped.as_deref().unwrap_or_default()),
     ] {

@@ -76,8 +76,8 @@ How the suite is used is told in [testing-a-driver.md](testing-a-driver.md), wha
 [driver-contract.md](driver-contract.md). `conveyor-conformance list` has all cases, `describe` what each does.
 
 *runs* are the cases with the values of their axes that were run, of those that all values together would make. Which ones is
-said by *axes* (`--axes`): `one` of each case, so many of each that all `pairs` of values are among them, or `all`; an engine's cases have
-none. The *seed* chooses the same ones again. A case counts for each feature that it needs, for *core* where it needs none.
+said by *axes* (`--axes`): `one` of each case; a `few`, about as many with other values, so that each value is among them; so many of each
+that all `pairs` of values are among them; or `all`. An engine's cases have none. The *seed* chooses the same ones again. A case counts for each feature that it needs, for *core* where it needs none.
 *advice* failed in what a good driver does and none has to.
 ";
 
@@ -119,21 +119,28 @@ pub fn page(reports: &[Summary]) -> String {
         if !report.requirements.is_empty() {
             let _ = write!(page, "\nBy requirement: {}.\n", by_requirement(report));
         }
-        let sdk = match report.tested.sdk.as_str() {
-            "" => String::new(),
-            sdk => format!(", {sdk}"),
-        };
         let _ = write!(
             page,
-            "\n{} {}{sdk}; suite {}, {}, {}.\n",
-            report.tested.name,
-            report.tested.version,
+            "\n{}; suite {}, {}, {}.\n",
+            who(&report.tested),
             report.suite,
             width(report),
             report.date
         );
     }
     page
+}
+
+/// `voice 1.0.0, conveyor-sdk 0.1.0`. An engine that is asked from outside tells no version, and has no SDK.
+fn who(tested: &Tested) -> String {
+    let mut who = tested.name.clone();
+    for (before, what) in [(" ", &tested.version), (", ", &tested.sdk)] {
+        if !what.is_empty() {
+            who.push_str(before);
+            who.push_str(what);
+        }
+    }
+    who
 }
 
 /// `R1 18/18, R2 4/4; nothing was run for R50, R51`.
@@ -246,7 +253,10 @@ mod tests {
                            {"name": "rest", "declared": true, "passed": 1, "cases": 1},
                            {"name": "samples `slow`"}, {"name": "tcp or unary or rest"}]}"#,
         );
-        let engine = read(r#"{"title": "E", "profile": "engine", "ran": 5, "possible": 5}"#);
+        let engine = read(
+            r#"{"title": "E", "profile": "engine", "ran": 5, "possible": 5, "suite": "0.1.0", "date": "today",
+                "tested": {"name": "conveyor", "version": "", "sdk": ""}}"#,
+        );
         let page = page(&[new, old, engine]);
         for part in [
             "| New | contract | embedded | pairs | 7 | 3 of 9 |",
@@ -256,10 +266,34 @@ mod tests {
             "**Only `logs/**` was run.**",
             "**`logs/a/b` was left out.**",
             "axes pairs, seed 7, ran 3 of 9",
+            "\nconveyor; suite 0.1.0, ran 5 of 5, today.\n",
             "\ncore 1/1, rest 1/1, stream: not declared, unary: not declared\n",
             "\nBy requirement: R1 2/3, R2 1/1; nothing was run for R50.\n",
         ] {
             assert!(page.contains(part), "{part}\n{page}");
+        }
+    }
+
+    #[test]
+    fn who_was_tested_is_told_without_what_it_does_not_say() {
+        for (name, version, sdk, told) in [
+            ("a", "1.0.0", "own 2", "a 1.0.0, own 2"),
+            ("a", "1.0.0", "", "a 1.0.0"),
+            ("a", "", "", "a"),
+        ] {
+            let tested = Tested {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                sdk: sdk.to_owned(),
+            };
+            assert_eq!(who(&tested), told);
+        }
+    }
+
+    #[test]
+    fn how_widely_it_can_be_run_is_explained() {
+        for breadth in ["one", "few", "pairs", "all"] {
+            assert!(HEAD.contains(&format!("`{breadth}`")), "{breadth}");
         }
     }
 

@@ -36,6 +36,8 @@ pub fn profile(results: &Results, sentences: &Sentences<'_>) -> String {
         ("suite", subject.suite.clone()),
         ("only", chosen),
         ("without", excluded),
+        ("cases of", subject.case_files.join(" ")),
+        ("in place of the suite's", subject.replaced.join(" ")),
         ("axes", results.axes.clone()),
         ("seed", seed),
         ("date", subject.date.clone()),
@@ -60,7 +62,7 @@ pub fn profile(results: &Results, sentences: &Sentences<'_>) -> String {
             "The suite ended before its end: what is counted is what was run until then, and says nothing of the rest.",
         ),
         (None, true) => {
-            Some("Only a part of the cases was chosen: what is counted says nothing of the rest.")
+            Some("Only a part of the suite's cases was run: what is counted says nothing of the rest.")
         }
         (None, false) => None,
     };

@@ -111,6 +111,14 @@ fn summary(text: &mut String, results: &Results, options: TextOptions) {
         }
     }
     let _ = writeln!(text, "\n{}", extent(results));
+    let replaced = &results.subject.replaced;
+    if !replaced.is_empty() {
+        let _ = writeln!(
+            text,
+            "cases of files in place of the suite's own: {}",
+            line(&replaced.join(", "))
+        );
+    }
     if let Some(why) = &results.stopped {
         let _ = writeln!(text, "ended before its end: {}", line(why));
     } else if counts.ran() == 0 {

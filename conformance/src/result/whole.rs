@@ -28,14 +28,18 @@ pub struct Subject {
     pub chosen: Vec<String>,
     /// The patterns by which cases were left out.
     pub excluded: Vec<String>,
+    /// The files whose cases were taken besides the suite's own.
+    pub case_files: Vec<String>,
+    /// The suite's own cases in whose place one of a file was taken.
+    pub replaced: Vec<String>,
 }
 
 impl Subject {
-    /// Whether only some of the cases were to be run.
+    /// Whether only some of the suite's own cases were to be run.
     #[must_use]
     pub fn is_part(&self) -> bool {
         let all = self.chosen.is_empty() || self.chosen.iter().any(|pattern| pattern == "**");
-        !all || !self.excluded.is_empty()
+        !all || !self.excluded.is_empty() || !self.replaced.is_empty()
     }
 }
 
@@ -183,6 +187,21 @@ mod tests {
             stderr: Vec::new(),
             messages: Vec::new(),
         }
+    }
+
+    #[test]
+    fn who_takes_other_cases_in_place_of_the_suite_s_own_has_run_a_part_of_those() {
+        let of = |subject: Subject| subject.is_part();
+        let file = || vec!["mine.yaml".to_owned()];
+        assert!(!of(Subject {
+            case_files: file(),
+            ..Subject::default()
+        }));
+        assert!(of(Subject {
+            case_files: file(),
+            replaced: vec!["a/b/c".to_owned()],
+            ..Subject::default()
+        }));
     }
 
     #[test]

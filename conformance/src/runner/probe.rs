@@ -207,13 +207,19 @@ async fn meet(
     }
     let stderr = stage.process.as_ref().map(|process| process.error());
     let stderr = stderr.unwrap_or_default();
+    let complaint = stage.overheard.complaint();
+    // Whoever says nothing where it is to may have said it elsewhere.
+    let besides = |why: String| match &complaint {
+        Some(complaint) => format!("{why}; {complaint}"),
+        None => why,
+    };
     match started {
         Ok(()) => {}
-        Err(Halt::Failed(why)) if ended => return Err(Unmet::Ended(why, stderr)),
-        Err(Halt::Failed(why)) => return Err(Unmet::Failed(why, stderr)),
+        Err(Halt::Failed(why)) if ended => return Err(Unmet::Ended(besides(why), stderr)),
+        Err(Halt::Failed(why)) => return Err(Unmet::Failed(besides(why), stderr)),
         Err(Halt::Unable(why)) => return Err(Unmet::Unable(why)),
     }
-    if let Some(why) = stage.overheard.complaint() {
+    if let Some(why) = complaint {
         return Err(Unmet::Failed(why, stderr));
     }
     let hello = stage.site.record.find(0, |entry, _| {

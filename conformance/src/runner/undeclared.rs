@@ -4,6 +4,7 @@ use super::endpoint::{self, STARTED};
 use super::faults::CLOCK_JUMP;
 use super::plan::CLOCK;
 use super::{Options, Plan, names, no_way, outcome, transports};
+use crate::config::DRIVER;
 use crate::contract::MEETING;
 use crate::names::{Axis, RunName};
 use crate::result::{Missing, Outcome, Verdict};
@@ -106,7 +107,7 @@ pub(super) fn absent(
 
 /// Why nothing is run of what was chosen; `None` where something is, or where nothing else than the first meeting was
 /// chosen.
-pub(super) fn nothing(options: &Options, plan: &Plan) -> Option<String> {
+pub(super) fn nothing(options: &Options, plan: &Plan, advertised: &[String]) -> Option<String> {
     if !plan.runs.is_empty() {
         return None;
     }
@@ -115,6 +116,13 @@ pub(super) fn nothing(options: &Options, plan: &Plan) -> Option<String> {
     let first = all.iter().find(others)?;
     let needs: BTreeSet<String> = plan.undeclared.iter().flat_map(needs).collect();
     let needs: Vec<String> = needs.into_iter().collect();
+    if !needs.is_empty() && advertised.is_empty() && options.config.features.is_empty() {
+        let why = "nothing that was chosen is for this driver: its `hello` has no `capabilities`, and no config says its `features`";
+        return Some(match options.profile == DRIVER {
+            true => why.to_owned(),
+            false => format!("{why}; a finished driver is tested with `--profile driver`"),
+        });
+    }
     Some(match (needs.is_empty(), options.chosen(first)) {
         (false, _) => format!(
             "nothing that was chosen is for this driver: it needs {}",
