@@ -80,6 +80,10 @@ pub(crate) fn declared(config: &v1::Config) -> Vec<String> {
     // An action that saves them says so by itself.
     let saves = config.actions.values().any(|samples| samples.checkpoints);
     declared.extend(saves.then(|| "checkpoints".to_owned()));
+    // So does one whose good sample has a secret.
+    let mut good = config.actions.values().flat_map(|samples| &samples.good);
+    let has_secrets = good.any(|sample| !sample.secrets.is_empty());
+    declared.extend(has_secrets.then(|| "secrets".to_owned()));
     declared.sort();
     declared.dedup();
     declared

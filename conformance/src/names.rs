@@ -25,8 +25,6 @@ pub enum Axis {
     Concurrency,
     /// What goes wrong meanwhile.
     Fault,
-    /// What engine stands on the other side. No run has it: `--backend` says it of all, and names are without it.
-    Backend,
     /// Which action or sample of a finished driver it is run with: `run`, `run-good-1`.
     Sample,
 }
@@ -98,7 +96,6 @@ impl Axis {
             Axis::Transport => "transport",
             Axis::Concurrency => "concurrency",
             Axis::Fault => "fault",
-            Axis::Backend => "backend",
             Axis::Sample => "sample",
         }
     }
@@ -167,7 +164,7 @@ impl FromStr for Axis {
     fn from_str(text: &str) -> Result<Axis, NameError> {
         let found = Axis::ALL.into_iter().find(|axis| axis.as_str() == text);
         found.ok_or_else(|| {
-            let besides = match text == Axis::Backend.as_str() {
+            let besides = match text == "backend" {
                 true => "; which engine it is says `--backend`, and `cluster` comes with a later release",
                 false => "",
             };

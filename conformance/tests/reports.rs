@@ -70,6 +70,8 @@ fn subject() -> Subject {
         declared: words(&["checkpoints", "exit", "rest", "stream"]),
         chosen: words(&["**"]),
         excluded: Vec::new(),
+        case_files: Vec::new(),
+        replaced: Vec::new(),
     }
 }
 
@@ -133,8 +135,11 @@ fn mixed() -> Results {
         },
     );
     detached.features = vec!["checkpoints".to_owned(), "detached".to_owned()];
+    let mut subject = subject();
+    subject.case_files = vec!["own/cases.yaml".to_owned()];
+    subject.replaced = vec!["tasks/accept/at-once".to_owned()];
     Results {
-        subject: subject(),
+        subject,
         axes: "pairs".to_owned(),
         seed: 7,
         possible: 61,
@@ -278,6 +283,7 @@ fn the_junit_report_has_what_the_driver_said_and_why_a_run_was_skipped() {
     }
     // Who was stopped before it knew how many there would be says no number of them.
     results.possible = 0;
+    results.subject.replaced.clear();
     let text = text_report(&results, TextOptions::default());
     assert!(
         text.contains("\nran 7, axes pairs, seed 7\nended before its end"),

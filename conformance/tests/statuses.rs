@@ -171,7 +171,7 @@ fn what_is_advertised_and_not_declared_fails_the_first_meeting_by_name() {
     let finished = ["--profile", "driver", "--include", MEETING, "--config"];
     let (status, text) = of_rust(&[&finished[..], &[&less]].concat());
     assert_eq!(status, Some(1), "{text}");
-    let only = "only the hello has adoption, detached, exit, progress, secrets";
+    let only = "only the hello has adoption, detached, exit, progress";
     assert!(text.contains(only), "{text}");
 }
 

@@ -152,7 +152,10 @@ async fn no_driver_has_the_access_token_that_the_suite_was_given() {
     let said = String::from_utf8_lossy(&ran.stdout);
     // Its last words, which have what else it was told.
     assert!(said.contains("CONVEYOR_URL=http://127.0.0.1:"), "{said}");
-    assert!(said.contains("CONVEYOR_CONFORMANCE_MINE=of-the-driver"), "{said}");
+    assert!(
+        said.contains("CONVEYOR_CONFORMANCE_MINE=of-the-driver"),
+        "{said}"
+    );
     assert!(!said.contains("of-the-suite"), "{said}");
     assert!(!said.contains("/of/the/suite.pem"), "{said}");
 }

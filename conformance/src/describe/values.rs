@@ -14,7 +14,6 @@ pub(super) fn meaning(axis: Axis, value: &str) -> String {
             ),
             _ => "the case's own tasks alone".to_owned(),
         },
-        Axis::Backend => String::new(),
         Axis::Sample => "the action or the sample of the config".to_owned(),
     }
 }

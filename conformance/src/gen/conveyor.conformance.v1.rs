@@ -31,6 +31,11 @@ pub struct Launch {
     pub drain_ms: u64,
 }
 /// `with` of the action `interpret`: what user code does, one command after the other.
+///
+/// The hello publishes `interpret` as the first of its actions, with this schema of its inputs, or one that refuses
+/// as much: `{"type": "object", "required": \["program"\], "properties": {"program": {"type": "array", "items":
+/// {"type": "object"}}}}`. By it an engine refuses a step without a program before any task is sent (R8, R9).
+/// `with` may have other fields beside the program, which `echo` gives back, too.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Program {
     /// The commands. Where the last one does not end the task, it succeeds with empty outputs, or has been
@@ -159,7 +164,7 @@ pub struct SaveCheckpoint {
 /// Success.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Return {
-    /// The outputs: an object. Default empty.
+    /// The outputs: an object, reported as it stands there. Default empty.
     #[prost(bytes = "bytes", tag = "1")]
     pub outputs: ::prost::bytes::Bytes,
     /// An output `text` of so many bytes besides; 0 for none.
@@ -283,7 +288,8 @@ pub struct Carried {
     /// The action's name.
     #[prost(string, tag = "7")]
     pub action: ::prost::alloc::string::String,
-    /// `with`.
+    /// `with`, as it came: each kind of JSON, integers of 64 bits without a digit lost, texts letter by letter
+    /// (R16, R25).
     #[prost(bytes = "bytes", tag = "8")]
     pub inputs: ::prost::bytes::Bytes,
     /// Parameters of the instance; absent for a plain step.
@@ -534,8 +540,8 @@ pub struct Work {
 /// What is said, as one message or call. Kinds are the fields of SessionRequest and SessionResponse, for calls
 /// without a stream, too: `hello`, `resume`, `credits`, `accepted`, `refused`, `detached`, `heartbeat`, `logs`,
 /// `checkpoint`, `report`, `drain`, `leaving`, `poll` of a driver; `welcome`, `task`, `cancel`,
-/// `acknowledgement`, `outcome`, `log_window`, `drain`, `goodbye` of the engine. Besides `connected` and
-/// `broken`: a stream came and went.
+/// `acknowledgement`, `outcome`, `log_window`, `drain`, `goodbye` of the engine. Besides, of either: `unknown`, a message
+/// of none of these kinds. And `connected` and `broken` of a driver: a stream came and went.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Pattern {
     /// `driver` (the default) or `engine`.
@@ -551,11 +557,12 @@ pub struct Pattern {
     #[prost(uint32, tag = "4")]
     pub attempt: u32,
     /// What its JSON has at least. A value may be a test instead: `{$least: 3}`, `{$most: 3}`, `{$any: true}`,
-    /// `{$absent: true}`, `{$matches: "regex"}`, `{$count: 2}` (of a list), `{$has: …}` (of a list). The string
-    /// `${token:STEP}` is the token of a step's last task as JSON has it, `${task:STEP}` that task,
-    /// `${task:STEP/FIELD}` what it has in a field (a JSON pointer), `${seen:/FIELD}` what the message that the
-    /// last `see` found has there, and `${long:5000}`, which stands in a `program`, a `step` and the view of `ended`, too, a text
-    /// of so many letters `x`. In the place of an enum's word a number may stand: one that a later contract has.
+    /// `{$absent: true}`, `{$matches: "regex"}`, `{$count: 2}` (of a list or an object; in place of the number a test of
+    /// it), `{$has: …}` and `{$lacks: …}` (an item of a list, or a part of a text), `{$each: …}` (all items of a
+    /// list). Several tests in one object have to hold together. The string `${token:STEP}` is the token of a step's
+    /// last task as JSON has it, `${task:STEP}` that task, `${task:STEP/FIELD}` what it has in a field (a JSON pointer),
+    /// `${seen:/FIELD}` what the message that the last `see` found has there, and `${long:5000}`, which stands in a
+    /// `program`, a `step` and the view of `ended`, too, a text of so many letters `x`. In the place of an enum's word a number may stand: one that a later contract has.
     #[prost(bytes = "bytes", tag = "5")]
     pub like: ::prost::bytes::Bytes,
 }
@@ -832,7 +839,8 @@ pub struct Config {
     /// be the same. Profile `driver`: default `stream`, `tls`, `unix`, `drain`, `cancel`, `logs`, `concurrency`.
     #[prost(string, repeated, tag = "1")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How long the driver has from its start to its hello, in milliseconds. Default 10,000.
+    /// How long the driver has from its start to its hello, in milliseconds. Default 10,000; with `--endpoint` 60,000 for
+    /// the first meeting, and 30,000 each later time.
     #[prost(uint64, tag = "2")]
     pub start_ms: u64,
     /// For profile `driver`: its actions, by name. At least one.
@@ -870,7 +878,8 @@ pub struct Samples {
     /// `with` of a task that takes at least 30 s, unless it is cancelled.
     #[prost(message, optional, tag = "3")]
     pub slow: ::core::option::Option<Sample>,
-    /// Whether the slow task saves a checkpoint in its first second, and one that is killed goes on from there.
+    /// Whether the slow task saves a checkpoint in its first second, and one that is killed goes on from there: the next
+    /// attempt is given the checkpoint. What the action makes of it is not looked at.
     #[prost(bool, tag = "4")]
     pub checkpoints: bool,
 }
@@ -890,7 +899,7 @@ pub struct Sample {
     #[prost(string, tag = "4")]
     pub code: ::prost::alloc::string::String,
     /// Secrets that the step names: values by the names that the driver sees. `with` refers to them as the driver
-    /// wants it.
+    /// wants it. That they are nowhere in its log is looked at where the config's features have `secrets` and `logs`.
     #[prost(btree_map = "string, string", tag = "5")]
     pub secrets: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,

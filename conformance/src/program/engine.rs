@@ -3,7 +3,7 @@
 use super::args::EngineArgs;
 use super::progress::Progress;
 use super::reports::Reports;
-use super::run::{backend, engines, lists, patterns, trace};
+use super::run::{Chosen, backend, engines, lists, patterns, told, trace};
 use super::{Refused, over};
 use conveyor_conformance::{Backend, Results, Status, engine, today};
 use std::ffi::OsString;
@@ -55,7 +55,7 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
         Backend::Server { .. } => "server",
         Backend::Endpoint { .. } => "endpoint",
     };
-    let cases = engines(&args.cases.case_file)?;
+    let Chosen { cases, replaced } = engines(&args.cases.case_file)?;
     let all = engine::names(&cases)?;
     let options = engine::Options {
         backend,
@@ -96,5 +96,7 @@ pub(super) async fn run(args: &EngineArgs) -> Result<Status, Refused> {
     results.subject.date = today();
     results.subject.chosen = args.choice.include.clone();
     results.subject.excluded = args.choice.exclude.clone();
+    results.subject.case_files = told(&args.cases.case_file);
+    results.subject.replaced = replaced;
     reports.write(&results)
 }

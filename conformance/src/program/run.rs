@@ -13,6 +13,7 @@ use conveyor_conformance::{
     RunName, Status, Trace, embedded, engine, names, read_cases, read_config, today, v1,
 };
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,7 +54,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
         }
         None => v1::Config::default(),
     };
-    let cases = cases(profile, &args.cases.case_file)?;
+    let Chosen { cases, replaced } = cases(profile, &args.cases.case_file)?;
     let all = names(&cases, &config)?;
     let include = patterns(&args.choice.include, &all)?;
     let exclude = patterns(&args.choice.exclude, &all)?;
@@ -93,6 +94,8 @@ pub(super) async fn run(args: &RunArgs) -> Result<Status, Refused> {
     results.subject.date = today();
     results.subject.chosen = args.choice.include.clone();
     results.subject.excluded = args.choice.exclude.clone();
+    results.subject.case_files = told(&args.cases.case_file);
+    results.subject.replaced = replaced;
     reports.write(&results)
 }
 
@@ -179,8 +182,15 @@ pub(super) fn backend(args: &BackendArgs) -> Result<Backend, Refused> {
     }
 }
 
+/// The suite's cases with those of files.
+pub(super) struct Chosen<C> {
+    pub(super) cases: Vec<C>,
+    /// Names of the suite's own that a file has in their place, sorted.
+    pub(super) replaced: Vec<String>,
+}
+
 /// The cases of the profile, with those of files, which are of the same one.
-pub(super) fn cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>, Refused> {
+pub(super) fn cases(profile: Profile, files: &[PathBuf]) -> Result<Chosen<v1::Case>, Refused> {
     let cases = embedded(profile.name()).map_err(Refused)?;
     let read = |name: &str, text: &str| {
         let cases = read_cases(name, text)?;
@@ -196,11 +206,11 @@ pub(super) fn cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>
 /// The cases of the profile, with those of files, of whichever profile of drivers.
 pub(super) fn any_cases(profile: Profile, files: &[PathBuf]) -> Result<Vec<v1::Case>, Refused> {
     let cases = embedded(profile.name()).map_err(Refused)?;
-    with_files(cases, files, read_cases, |case| &case.name)
+    with_files(cases, files, read_cases, |case| &case.name).map(|chosen| chosen.cases)
 }
 
 /// The cases of engines, with those of files.
-pub(super) fn engines(files: &[PathBuf]) -> Result<Vec<v1::EngineCase>, Refused> {
+pub(super) fn engines(files: &[PathBuf]) -> Result<Chosen<v1::EngineCase>, Refused> {
     let cases = engine::embedded().map_err(Refused)?;
     with_files(cases, files, engine::read_cases, |case| &case.name)
 }
@@ -211,17 +221,33 @@ fn with_files<C>(
     files: &[PathBuf],
     read: impl Fn(&str, &str) -> Result<Vec<C>, Vec<String>>,
     name: impl Fn(&C) -> &str,
-) -> Result<Vec<C>, Refused> {
+) -> Result<Chosen<C>, Refused> {
+    let suites = cases.len();
+    let mut replaced = BTreeSet::new();
     for file in files {
         let more = read(&file.display().to_string(), &text(file)?).map_err(Refused)?;
         for case in more {
-            match cases.iter_mut().find(|one| name(one) == name(&case)) {
-                Some(one) => *one = case,
+            match cases.iter().position(|one| name(one) == name(&case)) {
+                Some(at) => {
+                    if at < suites {
+                        replaced.insert(name(&case).to_owned());
+                    }
+                    cases[at] = case;
+                }
                 None => cases.push(case),
             }
         }
     }
-    Ok(cases)
+    Ok(Chosen {
+        cases,
+        replaced: replaced.into_iter().collect(),
+    })
+}
+
+/// The names of files, as reports have them.
+pub(super) fn told(files: &[PathBuf]) -> Vec<String> {
+    let names = files.iter().map(|file| file.display().to_string());
+    names.collect()
 }
 
 /// Whether what was said is kept.

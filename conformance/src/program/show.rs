@@ -30,7 +30,7 @@ struct Row {
 
 fn rows(args: &ListArgs) -> Result<Vec<Row>, Refused> {
     if args.profile == Profile::Engine {
-        let cases = engines(&args.case_file)?;
+        let cases = engines(&args.case_file)?.cases;
         let runs = engine::names(&cases)?;
         let rows = cases.into_iter().zip(runs).map(|(case, run)| Row {
             runs: vec![run],
@@ -42,7 +42,7 @@ fn rows(args: &ListArgs) -> Result<Vec<Row>, Refused> {
         });
         return Ok(rows.collect());
     }
-    let cases = cases(args.profile, &args.case_file)?;
+    let cases = cases(args.profile, &args.case_file)?.cases;
     cases.iter().map(row).collect()
 }
 
@@ -258,7 +258,7 @@ pub(super) fn describe(args: &DescribeArgs) -> Result<Status, Refused> {
         }
         all.push((profile, names(&cases, &v1::Config::default())?));
     }
-    let engines = engines(&of_engines)?;
+    let engines = engines(&of_engines)?.cases;
     if let Some(case) = engines.iter().find(|case| case.name == name) {
         return match values {
             true => Err(Refused(vec![format!(

@@ -17,6 +17,9 @@ pub struct Summary {
     date: String,
     chosen: Vec<String>,
     excluded: Vec<String>,
+    /// Empty in reports of before it was said.
+    #[serde(default)]
+    replaced: Vec<String>,
     /// Empty in reports of before it was said, and where there are no axes.
     axes: String,
     seed: u64,
@@ -190,6 +193,12 @@ fn parts(report: &Summary) -> Vec<String> {
     }
     if !report.excluded.is_empty() {
         parts.push(format!("{} was left out.", list(&report.excluded)));
+    }
+    if !report.replaced.is_empty() {
+        parts.push(format!(
+            "{} of a file stood in place of the suite's own.",
+            list(&report.replaced)
+        ));
     }
     parts
 }

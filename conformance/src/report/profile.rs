@@ -61,9 +61,9 @@ pub fn profile(results: &Results, sentences: &Sentences<'_>) -> String {
         (Some(_), _) => Some(
             "The suite ended before its end: what is counted is what was run until then, and says nothing of the rest.",
         ),
-        (None, true) => {
-            Some("Only a part of the suite's cases was run: what is counted says nothing of the rest.")
-        }
+        (None, true) => Some(
+            "Only a part of the suite's cases was run: what is counted says nothing of the rest.",
+        ),
         (None, false) => None,
     };
     if let Some(part) = part {

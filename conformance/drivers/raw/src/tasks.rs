@@ -24,7 +24,7 @@ pub(crate) const UNHEARD: &str = "the engine was not heard for too long";
 /// When a driver answers that answers late: before a task is sent again.
 const LATE: Duration = Duration::from_secs(3);
 /// How late user code hears of a cancel at most, where it hears late.
-const TOLD_LATE: Duration = Duration::from_secs(2);
+const TOLD_LATE: Duration = Duration::from_secs(4);
 /// After every case.
 const NEVER: Duration = Duration::from_secs(86_400);
 

@@ -41,6 +41,8 @@ impl Owner {
             .iter()
             .for_each(|(hash, text)| live.keep(*hash, text));
         self.slots.insert(run, Slot::Live(Box::new(live)));
+        // Where its caller chose its id, it was looked for, and not found.
+        self.over.remove(&run);
         self.hold(run);
         let started = Started {
             run: run.text(),

@@ -215,7 +215,7 @@ pub const SWITCHES: &[Switch] = &[
     switch("R34", Break::NeverCutsOff, "r34-never-cuts-off",
         "Never cuts off what does not heed a cancel."),
     switch("R34", Break::TellsLate, "r34-tells-late",
-        "Tells user code of a cancel two seconds late, or when half of the grace is over."),
+        "Tells user code of a cancel four seconds late, or when half of the grace is over."),
     switch("R36", Break::UnknownCancels, "r36-unknown-token-cancels",
         "Cancels the task that it holds on a cancel of a token that it does not hold."),
     switch("R36", Break::RepeatCutsOff, "r36-repeat-cuts-off",
