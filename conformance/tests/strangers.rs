@@ -340,9 +340,20 @@ async fn what_is_no_program_says_nothing_of_a_driver_and_is_told_why() {
 /// A suite in a process of its own, against a stranger that starts daemons. What is of it has `mark`.
 fn suite(how: &str, mark: &str, temporary: &Path, config: &Path, backend: &str) -> Child {
     std::fs::write(config, "features: [rest]\n").expect("written");
-    Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"))
-        .args(["run", "--axes", "one", "--include", CASE])
-        .args(["--backend", backend, "--conveyor", &program("conveyor")])
+    let mut suite = Command::new(env!("CARGO_BIN_EXE_conveyor-conformance"));
+    suite.args([
+        "run",
+        "--axes",
+        "one",
+        "--include",
+        CASE,
+        "--backend",
+        backend,
+    ]);
+    if backend == "server" {
+        suite.args(["--conveyor", &program("conveyor")]);
+    }
+    suite
         .arg("--config")
         .arg(config)
         .args(["--", "python3", STRANGER, how])
