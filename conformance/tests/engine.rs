@@ -239,6 +239,21 @@ fn the_program_takes_lists_case_files_and_traces_for_engines() {
     let report = directory.path().join("made/here/report.json");
     let report = std::fs::read_to_string(report).expect("its directory was made");
     assert!(report.contains("\"requirement\": \"R1\""), "{report}");
+    let told: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(told["case_files"], serde_json::json!(["own.yaml"]));
+    assert_eq!(told["replaced"], serde_json::json!([]));
+    // One of the suite's own, which two files have: it is told once, and in what is printed, too.
+    let taken = "access/actors/who-proves-it-is-named";
+    write("again.yaml", &CASES.replace("own/answers/well", taken));
+    let twice = ["--case-file", "again.yaml", "--case-file", "again.yaml"];
+    let chosen = ["--include", taken, "--report", "json=replaced.json"];
+    let (output, out, error) = program_says(directory.path(), &[&twice[..], &chosen].concat());
+    assert_eq!(output.status.code(), Some(0), "{out}{error}");
+    let line = format!("cases of files in place of the suite's own: {taken}\n");
+    assert!(out.contains(&line), "{out}");
+    let told = std::fs::read_to_string(directory.path().join("replaced.json"));
+    let told: serde_json::Value = serde_json::from_str(&told.expect("written")).expect("JSON");
+    assert_eq!(told["replaced"], serde_json::json!([taken]));
     let (output, out, error) = with(&["--known-failing", "known.txt"]);
     assert_eq!(output.status.code(), Some(0), "{out}{error}");
     assert!(out.contains("known by known.txt:1"), "{out}");

@@ -899,7 +899,8 @@ pub struct Sample {
     #[prost(string, tag = "4")]
     pub code: ::prost::alloc::string::String,
     /// Secrets that the step names: values by the names that the driver sees. `with` refers to them as the driver
-    /// wants it. That they are nowhere in its log is looked at where the config's features have `secrets` and `logs`.
+    /// wants it. Those of a good sample declare the feature `secrets`; that they are nowhere in its log is looked at
+    /// where the config's features have `logs`.
     #[prost(btree_map = "string, string", tag = "5")]
     pub secrets: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,

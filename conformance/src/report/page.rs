@@ -18,7 +18,6 @@ pub struct Summary {
     chosen: Vec<String>,
     excluded: Vec<String>,
     /// Empty in reports of before it was said.
-    #[serde(default)]
     replaced: Vec<String>,
     /// Empty in reports of before it was said, and where there are no axes.
     axes: String,
